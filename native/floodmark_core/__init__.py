@@ -1,0 +1,39 @@
+"""The contract of the native core: contiguous arrays and integers in, arrays out; no files, no Arrow, no names of classes."""
+
+from floodmark_core._jit import compiled_before, kernel, source_digest
+from floodmark_core.columns import (
+    BATCH,
+    CELL,
+    FLOW,
+    CellTable,
+    FlowTable,
+    Headers,
+    Interfaces,
+    Records,
+    Tally,
+    new_headers,
+    new_interfaces,
+    new_records,
+    new_tally,
+)
+from floodmark_core.reader import read_block
+
+__all__ = [
+    "BATCH",
+    "CELL",
+    "FLOW",
+    "CellTable",
+    "FlowTable",
+    "Headers",
+    "Interfaces",
+    "Records",
+    "Tally",
+    "compiled_before",
+    "kernel",
+    "new_headers",
+    "new_interfaces",
+    "new_records",
+    "new_tally",
+    "read_block",
+    "source_digest",
+]

@@ -1,0 +1,72 @@
+"""The one place that names Numba's compiler: every kernel of the core is made by :func:`kernel`.
+
+Numba's cache watches only the file a kernel stands in, so an edited callee in another file would keep the old machine code.
+The cache folder is therefore named by the text of the whole core. The index in it is a pickle, so the folder belongs to the user alone.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import numba
+from numba import njit
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def source_digest() -> str:
+    """Return the first 16 hex digits of the SHA-256 over the core's source files, in name order."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def cache_folder() -> str | None:
+    """Return a folder that only this user can write, or None where there is none (kernels then live in memory alone)."""
+    base = os.environ.get("FLOODMARK_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - expanduser never raises
+    folder = Path(base) / "floodmark" / source_digest()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.stat()
+    except OSError:
+        return None
+    mine = status.st_uid == os.getuid() and not status.st_mode & 0o022
+    return str(folder) if mine and os.access(folder, os.W_OK) else None
+
+
+_CACHE = cache_folder()
+
+
+def compiled_before() -> bool:
+    """Tell whether the cache holds kernels of this very core, so that a start needs no compiler."""
+    return _CACHE is not None and any(Path(_CACHE).rglob("*.nbi"))
+
+
+def _compile(function: Callable[P, R], *, forceinline: bool) -> Callable[P, R]:  # noqa: UP047 - PEP 695 needs Python 3.12
+    before = numba.config.CACHE_DIR
+    if _CACHE is not None:
+        numba.config.CACHE_DIR = _CACHE  # read while decorating, and only then
+    try:
+        compiled: Callable[P, R] = njit(cache=_CACHE is not None, nogil=True, error_model="numpy", forceinline=forceinline, _nrt=False)(function)
+    finally:
+        numba.config.CACHE_DIR = before
+    return compiled
+
+
+def kernel(function: Callable[P, R]) -> Callable[P, R]:  # noqa: UP047
+    """Compile ``function`` on its first call; the GIL is released while it runs."""
+    return _compile(function, forceinline=False)
+
+
+def step(function: Callable[P, R]) -> Callable[P, R]:  # noqa: UP047
+    """Compile a part of a kernel's loop into the loop itself.
+
+    A call that passes a batch by value copies hundreds of words and counts references for each packet: measured 3 us a packet
+    with calls, D5 in DESIGN.md has the figure without.
+    """
+    return _compile(function, forceinline=True)

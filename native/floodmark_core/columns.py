@@ -1,0 +1,211 @@
+"""The arrays that kernels share: batches of packets as columns, flows and cells as rows. One line per field: type, unit, meaning.
+
+A batch is small enough to stay in the cache, so its columns are separate arrays. A flow or a cell is touched as a whole and at
+random, so it is one row: two to four cache lines instead of one line per column.
+"""
+
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from floodmark_core.status import OUTCOMES, REMARKS
+
+U8: TypeAlias = NDArray[np.uint8]
+U16: TypeAlias = NDArray[np.uint16]
+U32: TypeAlias = NDArray[np.uint32]
+U64: TypeAlias = NDArray[np.uint64]
+I32: TypeAlias = NDArray[np.int32]
+I64: TypeAlias = NDArray[np.int64]
+Rows: TypeAlias = NDArray[np.void]
+
+BATCH = 512  # packets; about 80 KiB of columns, inside a 1 MiB second-level cache beside the block being read
+
+
+class Records(NamedTuple):
+    """What framing says of each packet of a batch."""
+
+    frame_at: I64  # first octet of the frame, as an index into the block
+    time_ns: I64  # since the epoch
+    clock_ns: I64  # capture clock, never steps back (timeline.py)
+    captured_length: I64  # octets
+    wire_length: I64  # octets
+    link_type: I32  # LINKTYPE_ value; -1 where pcapng names no known interface
+
+
+class Headers(NamedTuple):
+    """What decoding says of each packet of a batch."""
+
+    outcome: U8  # status.py
+    kind: U8  # kinds.py, traffic kind
+    ip_version: U8  # 4 or 6
+    protocol: U8  # IP protocol number after extension headers
+    fragment: U8  # 0 whole, 1 first fragment, 2 later fragment
+    ttl: U8  # or hop limit
+    tcp_flags: U8  # CWR ECE URG ACK PSH RST SYN FIN
+    window_shift: U8  # window scale option + 1; 0 where the packet carries none
+    src_hi: U64  # high 64 bits of the address; 0 for IPv4
+    src_lo: U64  # low 64 bits; the whole address for IPv4
+    dst_hi: U64
+    dst_lo: U64
+    src_port: U16  # ICMP echo: identifier or type and code, see decode.py
+    dst_port: U16
+    vlan: U32  # outer tag's id << 12 | inner tag's id; 0 untagged
+    ip_octets: I64  # IP total length
+    payload_at: I64  # index into the block
+    payload_octets: I64  # of the transport layer, from the IP length: padding is never payload
+    payload_captured: I64  # of those, octets in the capture
+    tcp_seq: U32
+    tcp_ack: U32
+    tcp_window: U16  # as sent, not scaled
+    tcp_options: U32  # signature of the SYN's options; 0 without options
+
+
+class Interfaces(NamedTuple):
+    """The described interfaces of the pcapng section being read."""
+
+    link_type: I32
+    snaplen: I64  # octets; 0 unlimited
+    resolution: I32  # n: units of 10^-n s; -n: units of 2^-n s
+    offset_s: I64
+
+
+class Tally(NamedTuple):
+    """What became of the packets of one capture. Merges by addition, first offsets by the smaller."""
+
+    totals: I64  # [packets, wire octets, first time ns, last time ns]
+    outcome_count: I64  # by status.py outcome
+    outcome_first: I64  # octet offset in the file; -1 none
+    remark_count: I64  # by status.py remark
+    remark_first: I64
+    ethertype_count: I64  # of frames that are not IP, by EtherType; 0 for IEEE 802.3 frames
+    link_type_count: I64  # packets by link type
+    outcome_octets: I64  # wire octets by outcome
+
+
+class FlowTable(NamedTuple):
+    """Flows in order of their first packet, and the index that finds the live ones."""
+
+    rows: Rows  # FLOW
+    index: U64  # hash tag << 32 | row + 1; open addressing, linear probing; power of two
+    used: I64  # [rows in use]
+
+
+class CellTable(NamedTuple):
+    """Cells in order of their first packet, and the index that finds them."""
+
+    rows: Rows  # CELL
+    index: U64
+    used: I64
+
+
+FLOW = np.dtype(
+    [
+        # key, direction settled at the first packet
+        ("initiator_hi", "<u8"),
+        ("initiator_lo", "<u8"),
+        ("responder_hi", "<u8"),
+        ("responder_lo", "<u8"),
+        ("initiator_port", "<u2"),
+        ("responder_port", "<u2"),
+        ("vlan", "<u4"),
+        ("protocol", "u1"),
+        ("ip_version", "u1"),
+        ("is_fragment", "u1"),  # keyed by addresses and protocol only
+        ("initiator_basis", "u1"),  # kinds.py BASIS_
+        ("end_reason", "u1"),  # kinds.py END_
+        ("ttl_min", "u1"),
+        ("ttl_max", "u1"),
+        ("stage", "<u2"),  # kinds.py STAGE_ bits of the TCP dialogue
+        # what was counted
+        ("initiator_packets", "<u8"),
+        ("responder_packets", "<u8"),
+        ("initiator_octets", "<u8"),  # IP total length
+        ("responder_octets", "<u8"),
+        ("initiator_payload_octets", "<u8"),
+        ("responder_payload_octets", "<u8"),
+        ("first_seen_ns", "<i8"),
+        ("last_seen_ns", "<i8"),
+        ("start_clock_ns", "<i8"),  # capture clock at the first packet
+        ("last_clock_ns", "<i8"),  # capture clock at the last packet
+        ("max_gap_ns", "<i8"),  # longest silence inside the flow, capture clock
+        ("parent", "<i8"),  # row this flow continues after a timeout; -1 none
+        # first payload of each direction
+        ("initiator_prefix_hi", "<u8"),  # octets 0-7, big endian
+        ("initiator_prefix_lo", "<u8"),  # octets 8-15
+        ("responder_prefix_hi", "<u8"),
+        ("responder_prefix_lo", "<u8"),
+        ("initiator_payload_kind", "u1"),  # payload.py
+        ("responder_payload_kind", "u1"),
+        ("tcp_flags_initiator", "u1"),  # union over packets
+        ("tcp_flags_responder", "u1"),
+        ("first_flags", "u1"),  # of the first packet
+        ("first_icmp_type", "u1"),
+        ("window_shift_initiator", "u1"),  # + 1; 0 unknown
+        ("window_shift_responder", "u1"),
+        # TCP
+        ("initiator_isn", "<u4"),
+        ("initiator_next_seq", "<u4"),
+        ("responder_next_seq", "<u4"),
+        ("initiator_first_ack", "<u4"),
+        ("initiator_last_ack", "<u4"),
+        ("tcp_options", "<u4"),
+        ("initiator_window", "<u2"),  # of the first packet, as sent
+        ("responder_window", "<u2"),
+        ("syn_packets", "<u4"),
+        ("rst_packets", "<u4"),
+        ("post_close_packets", "<u4"),
+        ("incoherent_packets", "<u4"),  # sequence number more than 1 MiB away from the direction's progress
+        ("initiator_payload_packets", "<u4"),
+        ("responder_payload_packets", "<u4"),
+        ("initiator_small_packets", "<u4"),  # 1-64 octets of payload
+        ("small_window_packets", "<u4"),  # initiator's packets after its first payload that offer <= 1024 octets
+        ("requests", "<u4"),  # HTTP request heads begun
+        ("responses", "<u4"),  # HTTP status lines
+        ("error_responses", "<u4"),  # ... of status 4xx and 5xx
+        ("path_hash", "<u4"),  # of the first request's path without query
+        ("query_hash", "<u4"),  # of its whole target
+    ],
+    align=True,
+)
+
+CELL = np.dtype(
+    [
+        ("dst_hi", "<u8"),
+        ("dst_lo", "<u8"),
+        ("second", "<i8"),  # of the epoch, floor
+        ("ip_version", "u1"),
+        ("kind", "u1"),  # kinds.py, traffic kind
+        ("packets", "<u8"),
+        ("octets", "<u8"),  # IP total length
+        ("first_ns", "<i8"),
+        ("last_ns", "<i8"),
+        ("tenth_packets", "<u4", (10,)),  # by tenth of the second, saturating
+        ("tenth_octets", "<u8", (10,)),
+        ("sources", "u1", (64,)),  # HyperLogLog registers over source addresses, +-13 %; merge by maximum
+    ],
+    align=True,
+)
+
+
+def new_records() -> Records:
+    """Return an empty batch for framing."""
+    return Records(*(np.zeros(BATCH, np.int64) for _ in range(5)), np.zeros(BATCH, np.int32))
+
+
+def new_headers() -> Headers:
+    """Return an empty batch for decoding."""
+    types = (*["u1"] * 8, *["u8"] * 4, "u2", "u2", "u4", *["i8"] * 4, "u4", "u4", "u2", "u4")
+    return Headers(*(np.zeros(BATCH, code) for code in types))
+
+
+def new_interfaces() -> Interfaces:
+    """Return room for the interfaces that one pcapng section can number with 16 bits."""
+    return Interfaces(np.zeros(1 << 16, np.int32), np.zeros(1 << 16, np.int64), np.zeros(1 << 16, np.int32), np.zeros(1 << 16, np.int64))
+
+
+def new_tally() -> Tally:
+    """Return the counters of one capture at zero."""
+    totals = np.array([0, 0, np.iinfo(np.int64).max, -1], np.int64)
+    counts = [np.zeros(size, np.int64) for size in (OUTCOMES, OUTCOMES, REMARKS, REMARKS, 1 << 16, 1 << 16, OUTCOMES)]
+    return Tally(totals, counts[0], counts[1] - 1, counts[2], counts[3] - 1, counts[4], counts[5], counts[6])

@@ -1,0 +1,354 @@
+"""Batch of records in, batch of header columns out: link layer, IP, and the transport header as far as it was captured.
+
+Each packet ends in exactly one outcome of status.py. Input is hostile: every offset is tested against the end of the captured
+octets before the read, and every loop moves forward in them.
+"""
+
+import numpy as np
+
+from floodmark_core import kinds
+from floodmark_core._jit import kernel, step
+from floodmark_core.columns import U8, Headers, Records, Tally
+from floodmark_core.framing import remark
+from floodmark_core.octets import big16, big32, big64, host32
+from floodmark_core.status import (
+    IN_FLOW,
+    IN_FLOW_HEADER_CUT,
+    INTERFACE_UNKNOWN,
+    IP_HEADER_CUT,
+    IP_HEADER_LENGTH_BAD,
+    IP_LENGTH_BAD,
+    IP_VERSION_BAD,
+    LINK_HEADER_CUT,
+    LINK_TYPE_UNKNOWN,
+    NOT_IP,
+    REMARK_IP_LENGTH_BEYOND_FRAME,
+    REMARK_TRANSPORT_HEADER_BAD,
+)
+
+# LINKTYPE_ values of the tcpdump group's registry. 12 and 14 are raw IP on the BSDs.
+NULL, ETHERNET, RAW_BSD, RAW_OPENBSD, RAW, LOOP, LINUX_COOKED, IPV4, IPV6, LINUX_COOKED_2 = 0, 1, 12, 14, 101, 108, 113, 228, 229, 276
+# EtherTypes; 0x9100 and 0x9200 are the older QinQ tags.
+TYPE_IPV4, TYPE_IPV6, TYPE_VLAN, TYPE_QINQ, TYPE_QINQ_OLD, TYPE_QINQ_OLDER = 0x0800, 0x86DD, 0x8100, 0x88A8, 0x9100, 0x9200
+# Protocol families in a NULL/LOOP header: 2 is IPv4 everywhere, IPv6 is 24 NetBSD, 28 FreeBSD, 30 Darwin, 10 Linux.
+FAMILY_IPV4, FAMILY_IPV6_NETBSD, FAMILY_IPV6_FREEBSD, FAMILY_IPV6_DARWIN, FAMILY_IPV6_LINUX = 2, 24, 28, 30, 10
+
+ICMP, TCP, UDP, GRE, ESP, AH, ICMPV6, DCCP, SCTP, UDP_LITE = 1, 6, 17, 47, 50, 51, 58, 33, 132, 136
+# IPv6 extension headers (RFC 8200 section 4, and the IANA list): all but the fragment header count their length in 8 octets.
+HOP_BY_HOP, ROUTING, V6_FRAGMENT, DESTINATION, MOBILITY, HIP, SHIM6 = 0, 43, 44, 60, 135, 139, 140
+
+
+@step
+def link_layer(block: U8, at: int, end: int, link_type: int) -> tuple[int, int, int, int]:
+    """Step over the link header. Returns (outcome, position of the payload, EtherType, vlan)."""
+    if link_type in (ETHERNET, LINUX_COOKED, LINUX_COOKED_2):
+        if link_type == ETHERNET:
+            type_at, header = at + 12, 14
+        elif link_type == LINUX_COOKED:
+            type_at, header = at + 14, 16
+        else:
+            type_at, header = at, 20
+        if at + header > end:
+            return LINK_HEADER_CUT, at, 0, 0
+        ethertype = big16(block, type_at)
+        at += header
+        vlan = 0
+        tags = 0
+        while ethertype in (TYPE_VLAN, TYPE_QINQ, TYPE_QINQ_OLD, TYPE_QINQ_OLDER):
+            if at + 4 > end:
+                return LINK_HEADER_CUT, at, 0, 0
+            if tags < 2:  # the two outermost tags are kept
+                vlan = (vlan << 12) | (big16(block, at) & 0x0FFF)
+            tags += 1
+            ethertype = big16(block, at + 2)
+            at += 4
+        return IN_FLOW, at, ethertype, vlan
+    if link_type in (NULL, LOOP):
+        if at + 4 > end:
+            return LINK_HEADER_CUT, at, 0, 0
+        # NULL is in the order of the machine that captured, which the file's own order does not tell.
+        family = big32(block, at) if block[at] == 0 and block[at + 1] == 0 else host32(block, at, 0)
+        if family == FAMILY_IPV4:
+            return IN_FLOW, at + 4, TYPE_IPV4, 0
+        if family in (FAMILY_IPV6_NETBSD, FAMILY_IPV6_FREEBSD, FAMILY_IPV6_DARWIN, FAMILY_IPV6_LINUX):
+            return IN_FLOW, at + 4, TYPE_IPV6, 0
+        return IN_FLOW, at + 4, 0, 0
+    if link_type in (RAW, RAW_BSD, RAW_OPENBSD, IPV4, IPV6):
+        if at >= end:
+            return LINK_HEADER_CUT, at, 0, 0
+        if block[at] >> 4 == 6:
+            return IN_FLOW, at, TYPE_IPV6, 0
+        return IN_FLOW, at, TYPE_IPV4, 0
+    return LINK_TYPE_UNKNOWN, at, 0, 0
+
+
+@step
+def ipv4_header(block: U8, at: int, end: int, wire_end: int, i: int, headers: Headers) -> tuple[int, int, int]:
+    """Read an IPv4 header (RFC 791). Returns (outcome, position of the payload, end of the payload on the wire)."""
+    if at + 20 > end:
+        return IP_HEADER_CUT, at, at
+    if block[at] >> 4 != 4:
+        return IP_VERSION_BAD, at, at
+    header = (block[at] & 0x0F) * 4  # in 32-bit words
+    total = big16(block, at + 2)
+    if total == 0:  # segmentation offload: the card fills the length in later
+        total = wire_end - at
+    if header < 20 or header > total:
+        return IP_HEADER_LENGTH_BAD, at, at
+    headers.ip_version[i] = 4
+    headers.protocol[i] = block[at + 9]
+    headers.ttl[i] = block[at + 8]
+    headers.src_hi[i] = np.uint64(0)
+    headers.dst_hi[i] = np.uint64(0)
+    headers.src_lo[i] = np.uint64(big32(block, at + 12))
+    headers.dst_lo[i] = np.uint64(big32(block, at + 16))
+    field = big16(block, at + 6)
+    more, offset = field & 0x2000, field & 0x1FFF
+    headers.fragment[i] = 2 if offset else (1 if more else 0)
+    headers.ip_octets[i] = total
+    return IN_FLOW, at + header, at + total
+
+
+@step
+def ipv6_header(block: U8, at: int, end: int, wire_end: int, i: int, headers: Headers) -> tuple[int, int, int]:
+    """Read an IPv6 header and its extension headers (RFC 8200). Returns (outcome, position of the payload, its end on the wire)."""
+    if at + 40 > end:
+        return IP_HEADER_CUT, at, at
+    if block[at] >> 4 != 6:
+        return IP_VERSION_BAD, at, at
+    length = big16(block, at + 4)
+    stop = at + 40 + length if length else wire_end  # 0: jumbogram or segmentation offload
+    headers.ip_version[i] = 6
+    headers.ttl[i] = block[at + 7]
+    headers.src_hi[i] = big64(block, at + 8)
+    headers.src_lo[i] = big64(block, at + 16)
+    headers.dst_hi[i] = big64(block, at + 24)
+    headers.dst_lo[i] = big64(block, at + 32)
+    headers.fragment[i] = 0
+    headers.ip_octets[i] = stop - at
+    protocol = np.int64(block[at + 6])
+    at += 40
+    while protocol in (HOP_BY_HOP, ROUTING, V6_FRAGMENT, DESTINATION, MOBILITY, HIP, SHIM6, AH):
+        if at + 8 > stop:
+            return IP_LENGTH_BAD, at, stop
+        if at + 8 > end:
+            break  # not captured: the protocol stays the extension header's own
+        following = np.int64(block[at])
+        if protocol == V6_FRAGMENT:
+            offset, more = big16(block, at + 2) & 0xFFF8, block[at + 3] & 1
+            if offset or more:
+                headers.fragment[i] = 2 if offset else 1
+            size = 8
+        elif protocol == AH:
+            size = (np.int64(block[at + 1]) + 2) * 4  # RFC 4302: 32-bit words less two
+        else:
+            size = (np.int64(block[at + 1]) + 1) * 8
+        if at + size > stop:
+            return IP_LENGTH_BAD, at, stop
+        at += size
+        protocol = following
+        if headers.fragment[i] == 2:
+            break  # what follows is the middle of a payload
+    headers.protocol[i] = protocol
+    return IN_FLOW, at, stop
+
+
+@step
+def tcp_options(block: U8, at: int, stop: int) -> tuple[int, int]:
+    """Sum up the options of a SYN. Returns (signature of their kinds, MSS and window scale; window shift + 1 or 0)."""
+    signature = np.uint32(0x811C9DC5)  # FNV-1a, 32 bits
+    prime = np.uint32(0x01000193)
+    shift = 0
+    seen = 0
+    while at < stop:
+        kind = block[at]
+        if kind == 0:
+            break
+        signature = np.uint32((signature ^ np.uint32(kind)) * prime)
+        seen += 1
+        if kind == 1:
+            at += 1
+            continue
+        if at + 1 >= stop or block[at + 1] < 2 or at + block[at + 1] > stop:
+            break
+        length = np.int64(block[at + 1])
+        if kind in (2, 3):
+            for j in range(2, length):
+                signature = np.uint32((signature ^ np.uint32(block[at + j])) * prime)
+        if kind == 3 and length == 3:
+            shift = min(np.int64(block[at + 2]), 14) + 1  # RFC 7323: at most 14
+        at += length
+    return (np.int64(signature) if seen else 0), shift
+
+
+@step
+def tcp_header(block: U8, at: int, end: int, stop: int, i: int, headers: Headers) -> int:
+    """Read a TCP header (RFC 9293). Returns the octets it takes; -1 where its data offset is impossible."""
+    header = np.int64(block[at + 12] >> 4) * 4  # in 32-bit words
+    flags = np.int64(block[at + 13])
+    headers.tcp_seq[i] = big32(block, at + 4)
+    headers.tcp_ack[i] = big32(block, at + 8)
+    headers.tcp_flags[i] = flags
+    headers.tcp_window[i] = big16(block, at + 14)
+    if flags & kinds.SYN and header > 20:
+        signature, shift = tcp_options(block, at + 20, min(at + header, end, stop))
+        headers.tcp_options[i] = signature
+        headers.window_shift[i] = shift
+    return header if header >= 20 and at + header <= stop else -1
+
+
+@step
+def tcp_kind(flags: int, payload: int) -> int:
+    """Sort a TCP packet by its flags; congestion bits do not matter."""
+    core = flags & 0x3F
+    if core == kinds.SYN:
+        return kinds.TCP_SYN
+    if core in (kinds.SYN | kinds.ACK, kinds.SYN | kinds.ACK | kinds.PSH):
+        return kinds.TCP_SYNACK
+    if core & kinds.SYN:
+        return kinds.TCP_ODD
+    if core & kinds.RST:
+        return kinds.TCP_ODD if core & kinds.FIN else kinds.TCP_RST
+    if not core & kinds.ACK:
+        return kinds.TCP_ODD  # RFC 9293: every segment but the first SYN and a RST acknowledges
+    if core & kinds.FIN:
+        return kinds.TCP_ODD if core & kinds.URG and core & kinds.PSH and payload == 0 else kinds.TCP_FIN
+    return kinds.TCP_DATA if payload > 0 else kinds.TCP_ACK
+
+
+@step
+def icmp_kind(version: int, icmp_type: int) -> int:
+    """Sort an ICMP or ICMPv6 message by its type (RFC 792, RFC 4443)."""
+    if version == 4:
+        if icmp_type == 8:
+            return kinds.ICMP_ECHO
+        if icmp_type == 0:
+            return kinds.ICMP_ECHO_REPLY
+        return kinds.ICMP_ERROR if icmp_type in (3, 4, 11, 12) else kinds.ICMP_OTHER
+    if icmp_type == 128:
+        return kinds.ICMP_ECHO
+    if icmp_type == 129:
+        return kinds.ICMP_ECHO_REPLY
+    return kinds.ICMP_ERROR if 1 <= icmp_type <= 4 else kinds.ICMP_OTHER
+
+
+@step
+def icmp_ports(block: U8, at: int, i: int, version: int, headers: Headers) -> None:
+    """Give ICMP a pair of ports that an answer reverses: identifier on one side, type 8 or 128 in the high octet on the other."""
+    icmp_type, code = np.int64(block[at]), np.int64(block[at + 1])
+    kind = icmp_kind(version, icmp_type)
+    if kind == kinds.ICMP_ECHO:
+        headers.src_port[i], headers.dst_port[i] = big16(block, at + 4), icmp_type << 8
+    elif kind == kinds.ICMP_ECHO_REPLY:
+        headers.src_port[i], headers.dst_port[i] = (8 if version == 4 else 128) << 8, big16(block, at + 4)
+    else:
+        headers.src_port[i], headers.dst_port[i] = 0, (icmp_type << 8) | code
+    headers.kind[i] = kind
+    headers.tcp_flags[i] = icmp_type  # kept for the flow's first_icmp_type
+
+
+@step
+def transport_header(block: U8, at: int, end: int, stop: int, i: int, service_ports: U8, headers: Headers) -> int:
+    """Read the transport header. Returns its length; -1 where it was not captured whole, -2 where it cannot be one."""
+    protocol = headers.protocol[i]
+    if protocol == TCP:
+        headers.kind[i] = kinds.OTHER_IP  # until the flags are known
+        need = 20
+    elif protocol in (UDP, UDP_LITE):
+        headers.kind[i] = kinds.UDP
+        need = 8
+    elif protocol in (ICMP, ICMPV6):
+        headers.kind[i] = kinds.ICMP_OTHER
+        need = 8
+    else:
+        headers.kind[i] = kinds.GRE if protocol == GRE else (kinds.IPSEC if protocol in (ESP, AH) else kinds.OTHER_IP)
+        need = 4 if protocol in (SCTP, DCCP) else 0
+        if need == 0:
+            return 0
+    if at + need > stop:
+        return -2
+    if protocol not in (ICMP, ICMPV6) and at + 4 <= end:
+        headers.src_port[i], headers.dst_port[i] = big16(block, at), big16(block, at + 2)
+    if at + need > end:
+        return -1
+    if protocol == TCP:
+        length = tcp_header(block, at, end, stop, i, headers)
+        payload = stop - at - length if length >= 0 else 0
+        headers.kind[i] = tcp_kind(np.int64(headers.tcp_flags[i]), payload)
+        return length if length >= 0 else -2
+    if protocol in (UDP, UDP_LITE):
+        if service_ports[headers.src_port[i]] == kinds.PORT_REFLECTOR:
+            headers.kind[i] = kinds.UDP_FROM_SERVICE
+    elif protocol in (ICMP, ICMPV6):
+        icmp_ports(block, at, i, np.int64(headers.ip_version[i]), headers)
+    return need
+
+
+@step
+def decode_packet(block: U8, i: int, base: int, records: Records, service_ports: U8, headers: Headers, tally: Tally) -> tuple[int, int]:
+    """Decode one packet into row ``i``. Returns (outcome, EtherType)."""
+    start = records.frame_at[i]
+    end = start + records.captured_length[i]
+    wire_end = start + max(records.wire_length[i], records.captured_length[i])
+    headers.src_port[i] = 0
+    headers.dst_port[i] = 0
+    headers.tcp_flags[i] = 0
+    headers.tcp_options[i] = 0
+    headers.tcp_window[i] = 0
+    headers.window_shift[i] = 0
+    headers.tcp_seq[i] = 0
+    headers.tcp_ack[i] = 0
+    headers.payload_octets[i] = 0
+    headers.payload_captured[i] = 0
+    if records.link_type[i] < 0:
+        return INTERFACE_UNKNOWN, 0
+    outcome, at, ethertype, vlan = link_layer(block, start, end, np.int64(records.link_type[i]))
+    if outcome != IN_FLOW:
+        return outcome, 0
+    headers.vlan[i] = vlan
+    if ethertype == TYPE_IPV4:
+        outcome, at, stop = ipv4_header(block, at, end, wire_end, i, headers)
+    elif ethertype == TYPE_IPV6:
+        outcome, at, stop = ipv6_header(block, at, end, wire_end, i, headers)
+    else:
+        return NOT_IP, ethertype if ethertype >= 0x0600 else 0  # below: an IEEE 802.3 length
+    if outcome != IN_FLOW:
+        return outcome, ethertype
+    if stop > wire_end:
+        remark(tally, REMARK_IP_LENGTH_BEYOND_FRAME, base + start)
+        stop = wire_end
+    if headers.fragment[i] == 2:
+        headers.kind[i] = kinds.FRAGMENT
+        length = 0
+    else:
+        length = transport_header(block, at, end, stop, i, service_ports, headers)
+        if length < 0:
+            if length == -2:
+                remark(tally, REMARK_TRANSPORT_HEADER_BAD, base + start)
+            return IN_FLOW_HEADER_CUT, ethertype
+    headers.payload_at[i] = at + length
+    headers.payload_octets[i] = max(stop - at - length, 0)
+    headers.payload_captured[i] = max(min(stop, end) - at - length, 0)
+    return IN_FLOW, ethertype
+
+
+@kernel
+def decode_batch(block: U8, n: int, base: int, records: Records, service_ports: U8, headers: Headers, tally: Tally) -> None:
+    """Decode the first ``n`` records and count what became of each."""
+    for i in range(n):
+        outcome, ethertype = decode_packet(block, i, base, records, service_ports, headers, tally)
+        headers.outcome[i] = outcome
+        if tally.outcome_count[outcome] == 0:
+            tally.outcome_first[outcome] = base + records.frame_at[i]
+        tally.outcome_count[outcome] += 1
+        tally.outcome_octets[outcome] += records.wire_length[i]
+        if outcome == NOT_IP:
+            tally.ethertype_count[ethertype] += 1
+        if records.link_type[i] >= 0:
+            tally.link_type_count[records.link_type[i] & 0xFFFF] += 1
+        time_ns = records.time_ns[i]
+        tally.totals[0] += 1
+        tally.totals[1] += records.wire_length[i]
+        if time_ns >= 0:  # an unusable time says nothing of the capture's span
+            tally.totals[2] = min(tally.totals[2], time_ns)
+            tally.totals[3] = max(tally.totals[3], time_ns)

@@ -1,0 +1,211 @@
+"""Block of a capture in, batch of records out: where each packet's frame lies, when it was seen, how long it is.
+
+Two containers: pcap (draft-ietf-opsawg-pcap) and pcapng (draft-ietf-opsawg-pcapng). A record that is not wholly in the block
+stops the walk at its first octet, so the caller can go on there with more data.
+"""
+
+import numpy as np
+
+from floodmark_core._jit import kernel, step
+from floodmark_core.columns import BATCH, I64, U8, Interfaces, Records, Tally
+from floodmark_core.octets import host16, host32
+from floodmark_core.status import (
+    REMARK_BEYOND_SNAPLEN,
+    REMARK_CAPTURED_BEYOND_WIRE,
+    REMARK_FRACTION_BAD,
+    REMARK_SNAPLEN_CUT,
+    REMARK_TIME_UNUSABLE,
+    STOP_BATCH_FULL,
+    STOP_DAMAGED,
+    STOP_NEEDS_DATA,
+)
+
+PCAP = 0
+PCAPNG = 1
+
+# Places in the layout array, which carries over from block to block.
+CONTAINER, SWAPPED, TICK_NS, LINK_TYPE, SNAPLEN, INTERFACE_COUNT, LAST_TIME_NS, LAYOUT_SIZE = 0, 1, 2, 3, 4, 5, 6, 8
+
+# Largest snap length that libpcap and Wireshark accept (MAXIMUM_SNAPLEN); a longer record is damage, not data.
+LARGEST_RECORD = 262_144
+# Largest pcapng block that Wireshark reads (MAX_BLOCK_SIZE in wiretap/pcapng.c).
+LARGEST_BLOCK = 16 * 1024 * 1024
+
+SECTION_HEADER, INTERFACE, PACKET, SIMPLE_PACKET, ENHANCED_PACKET = 0x0A0D0D0A, 1, 2, 3, 6
+OPTION_END, OPTION_RESOLUTION, OPTION_OFFSET = 0, 9, 14
+
+NS = 1_000_000_000
+LATEST_S = 9_223_372_035  # seconds that still fit int64 nanoseconds
+
+
+@step
+def remark(tally: Tally, code: int, offset: int) -> None:
+    """Count a remark and keep the offset of its first case."""
+    if tally.remark_count[code] == 0:
+        tally.remark_first[code] = offset
+    tally.remark_count[code] += 1
+
+
+@step
+def remark_lengths(tally: Tally, captured: int, wire: int, snaplen: int, offset: int) -> None:
+    """Count what the lengths of a record say about the capture."""
+    if captured < wire:
+        remark(tally, REMARK_SNAPLEN_CUT, offset)
+    elif captured > wire:
+        remark(tally, REMARK_CAPTURED_BEYOND_WIRE, offset)
+    if 0 < snaplen < captured:
+        remark(tally, REMARK_BEYOND_SNAPLEN, offset)
+
+
+@kernel
+def frame_pcap(block: U8, at: int, base: int, layout: I64, records: Records, tally: Tally) -> tuple[int, int, int]:
+    """Walk pcap records from ``at``. Returns (records, position, stop code); ``base`` is the block's offset in the file."""
+    swapped, tick_ns, link_type, snaplen = layout[SWAPPED], layout[TICK_NS], layout[LINK_TYPE], layout[SNAPLEN]
+    end = block.shape[0]
+    n = 0
+    while n < BATCH:
+        if at + 16 > end:
+            return n, at, STOP_NEEDS_DATA
+        captured = host32(block, at + 8, swapped)
+        if captured > LARGEST_RECORD:
+            return n, at, STOP_DAMAGED
+        if at + 16 + captured > end:
+            return n, at, STOP_NEEDS_DATA
+        wire = host32(block, at + 12, swapped)
+        fraction = host32(block, at + 4, swapped)
+        if fraction * tick_ns >= NS:
+            remark(tally, REMARK_FRACTION_BAD, base + at)
+        if captured != wire or captured > snaplen:
+            remark_lengths(tally, captured, wire, snaplen, base + at)
+        records.time_ns[n] = host32(block, at, swapped) * NS + fraction * tick_ns
+        records.frame_at[n] = at + 16
+        records.captured_length[n] = captured
+        records.wire_length[n] = wire
+        records.link_type[n] = link_type
+        n += 1
+        at += 16 + captured
+    return n, at, STOP_BATCH_FULL
+
+
+@step
+def describe_interface(block: U8, at: int, stop: int, swapped: int, layout: I64, interfaces: Interfaces) -> None:
+    """Read an interface description block: link type, snap length, resolution (default 10^-6 s) and offset of its times."""
+    i = layout[INTERFACE_COUNT]
+    layout[INTERFACE_COUNT] = i + 1
+    if i >= interfaces.link_type.shape[0]:
+        return
+    interfaces.link_type[i] = host16(block, at + 8, swapped)
+    interfaces.snaplen[i] = host32(block, at + 12, swapped)
+    interfaces.resolution[i] = 6
+    interfaces.offset_s[i] = 0
+    option = at + 16
+    while option + 4 <= stop - 4:
+        code, length = host16(block, option, swapped), host16(block, option + 2, swapped)
+        value = option + 4
+        if code == OPTION_END or value + length > stop - 4:
+            break
+        if code == OPTION_RESOLUTION and length >= 1:
+            power = np.int32(block[value] & 0x7F)
+            interfaces.resolution[i] = -power if block[value] & 0x80 else power
+        elif code == OPTION_OFFSET and length >= 8:
+            low = host32(block, value + (4 if swapped else 0), swapped)
+            high = host32(block, value + (0 if swapped else 4), swapped)
+            interfaces.offset_s[i] = (high << 32) | low
+        option = value + (length + 3) // 4 * 4
+
+
+@step
+def ticks_to_ns(ticks: np.uint64, resolution: int, offset_s: int) -> int:
+    """Turn a pcapng time stamp into nanoseconds since the epoch; one before 1970 or beyond int64 nanoseconds becomes -1."""
+    if resolution >= 0:
+        power = np.uint64(1)
+        for _ in range(min(resolution, 19)):
+            power *= np.uint64(10)
+        seconds = ticks // power if resolution <= 19 else np.uint64(0)
+        rest = ticks - seconds * power if resolution <= 19 else np.uint64(0)
+        for _ in range(resolution, 9):
+            rest *= np.uint64(10)
+        for _ in range(9, min(resolution, 19)):
+            rest //= np.uint64(10)
+        nanoseconds = np.int64(rest)
+    else:
+        shift = min(-resolution, 63)
+        seconds = ticks >> np.uint64(shift)
+        rest = ticks & ((np.uint64(1) << np.uint64(shift)) - np.uint64(1))
+        if shift > 33:  # 2^33 units times 10^9 still fits 64 bits
+            rest >>= np.uint64(shift - 33)
+            shift = 33
+        nanoseconds = np.int64((rest * np.uint64(NS)) >> np.uint64(shift))
+    if seconds > np.uint64(LATEST_S):
+        return -1
+    whole = np.int64(seconds) + offset_s
+    if not 0 <= whole < LATEST_S:
+        return -1
+    return whole * NS + nanoseconds
+
+
+@kernel
+def frame_pcapng(block: U8, at: int, base: int, layout: I64, interfaces: Interfaces, records: Records, tally: Tally) -> tuple[int, int, int]:
+    """Walk pcapng blocks from ``at``. Returns (records, position, stop code)."""
+    end = block.shape[0]
+    n = 0
+    while n < BATCH:
+        if at + 12 > end:
+            return n, at, STOP_NEEDS_DATA
+        swapped = layout[SWAPPED]
+        if host32(block, at, 0) == SECTION_HEADER:
+            magic = host32(block, at + 8, 0)
+            if magic not in (0x1A2B3C4D, 0x4D3C2B1A):
+                return n, at, STOP_DAMAGED
+            swapped = 1 if magic == 0x4D3C2B1A else 0
+        kind = host32(block, at, swapped)
+        length = (host32(block, at + 4, swapped) + 3) // 4 * 4
+        if length < 12 or length > LARGEST_BLOCK:
+            return n, at, STOP_DAMAGED
+        stop = at + length
+        if stop > end:
+            return n, at, STOP_NEEDS_DATA
+        header = 0
+        interface = 0
+        if kind == SECTION_HEADER:
+            layout[SWAPPED] = swapped
+            layout[INTERFACE_COUNT] = 0
+        elif kind == INTERFACE and length >= 20:
+            describe_interface(block, at, stop, swapped, layout, interfaces)
+        elif kind == ENHANCED_PACKET and length >= 32:
+            header, interface = 28, host32(block, at + 8, swapped)
+        elif kind == PACKET and length >= 32:
+            header, interface = 28, host16(block, at + 8, swapped)
+        elif kind == SIMPLE_PACKET and length >= 16:
+            header = 12
+        elif kind in (INTERFACE, ENHANCED_PACKET, PACKET, SIMPLE_PACKET):
+            return n, at, STOP_DAMAGED
+        if header:
+            known = interface < min(layout[INTERFACE_COUNT], interfaces.link_type.shape[0])
+            snaplen = interfaces.snaplen[interface] if known else 0
+            time_ns = layout[LAST_TIME_NS]  # a simple packet block has no time of its own
+            if header == 28:
+                captured, wire = host32(block, at + 20, swapped), host32(block, at + 24, swapped)
+                ticks = (np.uint64(host32(block, at + 12, swapped)) << np.uint64(32)) | np.uint64(host32(block, at + 16, swapped))
+                if known:
+                    time_ns = ticks_to_ns(ticks, interfaces.resolution[interface], interfaces.offset_s[interface])
+            else:
+                wire = host32(block, at + 8, swapped)
+                captured = min(wire, length - 16)
+                if snaplen > 0:
+                    captured = min(captured, snaplen)
+            if captured > length - header - 4:
+                return n, at, STOP_DAMAGED
+            if time_ns < 0:
+                remark(tally, REMARK_TIME_UNUSABLE, base + at)
+            if captured != wire or captured > snaplen:
+                remark_lengths(tally, captured, wire, snaplen, base + at)
+            layout[LAST_TIME_NS] = time_ns
+            records.time_ns[n] = time_ns
+            records.frame_at[n] = at + header
+            records.captured_length[n] = captured
+            records.wire_length[n] = wire
+            records.link_type[n] = interfaces.link_type[interface] if known else -1
+            n += 1
+        at = stop
+    return n, at, STOP_BATCH_FULL

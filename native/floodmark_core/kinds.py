@@ -1,0 +1,58 @@
+"""Small integers that kernels write into flows and cells: traffic kinds, initiator basis, end reasons, stages of a TCP dialogue."""
+
+# Traffic kind of a packet: the third part of a cell's key.
+TCP_SYN = 0
+TCP_SYNACK = 1
+TCP_RST = 2
+TCP_FIN = 3
+TCP_ACK = 4  # ACK without payload
+TCP_DATA = 5
+TCP_ODD = 6  # a combination of flags that no TCP state sends
+UDP = 7
+UDP_FROM_SERVICE = 8  # source port is a service known to be used as a reflector
+ICMP_ECHO = 9
+ICMP_ECHO_REPLY = 10
+ICMP_ERROR = 11  # unreachable, time exceeded, parameter problem
+ICMP_OTHER = 12
+FRAGMENT = 13  # any fragment but the first
+GRE = 14
+IPSEC = 15  # ESP and AH
+OTHER_IP = 16
+KINDS = 17
+
+# TCP flag bits (RFC 9293 section 3.1).
+FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = 1, 2, 4, 8, 16, 32, 64, 128
+
+# Why one end is the initiator.
+BASIS_FIRST = 0  # sent the first packet seen
+BASIS_SYN = 1
+BASIS_SYNACK = 2  # received the SYN-ACK that came first
+BASIS_PROTO = 3  # the packet says it is a reply
+BASIS_PORT = 4  # the other end has the better known port
+BASIS_PARENT = 5  # continues a flow that a timeout ended
+
+# Why a flow ended.
+END_CAPTURE = 0  # still open at the last packet
+END_IDLE = 1
+END_ACTIVE = 2
+END_FIN = 3
+END_RST = 4
+END_REUSE = 5  # a new SYN took the five-tuple over
+
+# What a TCP dialogue has shown, as bits.
+STAGE_SYN = 1  # SYN from the initiator
+STAGE_SYNACK = 2  # SYN-ACK from the responder
+STAGE_ESTABLISHED = 4  # ACK from the initiator after the SYN-ACK, or after its SYN where replies were not captured
+STAGE_HEAD_OPEN = 8  # an HTTP request head has begun and not ended
+STAGE_FIN_INITIATOR = 16
+STAGE_FIN_RESPONDER = 32
+STAGE_CLOSED = 64  # in the linger after both FINs or an accepted RST
+STAGE_HEAD_DONE = 128  # at least one HTTP request head was whole
+STAGE_FIN_INITIATOR_ACKED = 256
+STAGE_FIN_RESPONDER_ACKED = 512
+STAGE_INITIATOR_ACKS = 1024  # initiator_first_ack is set
+
+# Rank of a port in the service table that the caller passes.
+PORT_PLAIN = 0
+PORT_SERVICE = 1  # a server listens here
+PORT_REFLECTOR = 2  # ... over UDP, and is known to be used as a reflector

@@ -1,0 +1,49 @@
+"""One block of a capture through all kernels, batch by batch: framing, clock, decoding, flows, cells. The first pass on one screen."""
+
+import numpy as np
+
+from floodmark_core._jit import kernel
+from floodmark_core.cells import count_cells
+from floodmark_core.columns import BATCH, I64, U8, CellTable, FlowTable, Headers, Interfaces, Records, Tally
+from floodmark_core.decode import decode_batch
+from floodmark_core.flowtable import Matcher, update_flows
+from floodmark_core.framing import CONTAINER, PCAP, frame_pcap, frame_pcapng
+from floodmark_core.status import STOP_BATCH_FULL, STOP_NEEDS_CELLS, STOP_NEEDS_FLOWS
+from floodmark_core.timeline import advance_clock
+
+
+@kernel
+def read_block(  # noqa: PLR0913, PLR0917 - the one place where all state of the first pass meets
+    block: U8,
+    at: int,
+    base: int,
+    layout: I64,
+    interfaces: Interfaces,
+    clock: I64,
+    reorder_window_ns: int,
+    records: Records,
+    headers: Headers,
+    matcher: Matcher,
+    flows: FlowTable,
+    cells: CellTable,
+    tally: Tally,
+) -> tuple[int, int]:
+    """Read records from ``at`` until the block ends or a table must grow.
+
+    block: octets of the file from offset ``base`` on. Returns (position of the first record not read, status.py STOP_ code).
+    """
+    while True:
+        if flows.used[0] + BATCH > flows.rows.shape[0]:
+            return at, STOP_NEEDS_FLOWS
+        if cells.used[0] + BATCH > cells.rows.shape[0]:
+            return at, STOP_NEEDS_CELLS
+        if layout[CONTAINER] == PCAP:
+            n, at, stop = frame_pcap(block, at, base, layout, records, tally)
+        else:
+            n, at, stop = frame_pcapng(block, at, base, layout, interfaces, records, tally)
+        advance_clock(records, n, base, reorder_window_ns, clock, tally)
+        decode_batch(block, n, base, records, matcher.service_ports, headers, tally)
+        update_flows(block, n, records, headers, matcher, flows)
+        count_cells(n, records, headers, np.uint64(matcher.seed[0]), cells)
+        if stop != STOP_BATCH_FULL:
+            return at, stop

@@ -1,0 +1,109 @@
+"""Every time-out and threshold, with unit and source, as frozen data; a TOML file overrides them by the same names."""
+
+import tomllib
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from floodmark.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class FlowSettings:
+    """When a flow ends, on the capture clock. Defaults follow Zeek and Suricata where they agree (DESIGN.md D6)."""
+
+    tcp_established_timeout_s: float = 300.0  # Zeek tcp_inactivity_timeout
+    tcp_half_open_timeout_s: float = 60.0  # Suricata tcp new
+    tcp_linger_s: float = 5.0  # late segments of a closed connection still belong to it
+    udp_timeout_s: float = 60.0  # Zeek udp_inactivity_timeout
+    dns_timeout_s: float = 10.0  # Zeek dns_session_timeout
+    icmp_timeout_s: float = 30.0  # Suricata icmp
+    other_timeout_s: float = 60.0
+    active_timeout_s: float = 1800.0  # RFC 5102 flowActiveTimeout; nfstream's default
+    syn_reuse_s: float = 1.0  # a new SYN on an established five-tuple after this silence is a new flow
+    reorder_window_s: float = 1.0  # a packet earlier than this is a jump of the clock, not reordering
+
+
+@dataclass(frozen=True)
+class VolumetricSettings:
+    """Floors and shares of the volumetric rules. Sources: DESIGN.md, table of thresholds."""
+
+    flood_packets: int = 50  # fewest packets of a kind that can be called a flood
+    flood_rate_pps: float = 500.0  # mean over the burst; below it, structure must carry the verdict
+    structural_packets: int = 100  # fewest packets when the rate is below the floor
+    sustained_rate_pps: float = 20.0  # lowest mean rate that structure alone can carry; BT's router limit is 20 SYN/s per host
+    spoofed_sources_per_packet: float = 0.5
+    ttl_concentration: float = 0.01  # exp(H(TTL)) / sources at or below it: one machine behind many addresses
+    no_options_share: float = 0.9  # of 1,751 ordinary SYNs, none came without options
+    modal_share: float = 0.9  # one option signature or one window on at least this share
+    completion_share: float = 0.05  # handshakes completed per SYN, at most
+    syn_revisits: float = 1.5  # SYNs per port, at least, to tell a flood from a scan
+    reflector_packets: int = 10  # with the protocol recognised in the payload
+    reflector_sources: int = 3
+    unrecognised_reflector_packets: int = 20
+    unrecognised_reflector_sources: int = 20
+    reflector_share: float = 0.05  # of what the victim received; ddos_dissector's cut for a vector
+    solicited_share: float = 0.1  # answers that were asked for, at most
+    one_way_share: float = 0.9  # of a kind's packets that never got an answer
+
+
+@dataclass(frozen=True)
+class ApplicationSettings:
+    """Floors of the application-layer rules. Sources: DESIGN.md, table of thresholds."""
+
+    slow_connections: int = 5  # concurrently open, to one service
+    slow_age_s: float = 20.0  # Apache mod_reqtimeout header=20, body=20
+    slow_rate_bps: float = 4000.0  # 500 octets/s, Apache mod_reqtimeout MinRate
+    slow_share: float = 0.5  # of the service's open connections
+    request_rate_pps: float = 10.0  # requests per second and source, mean over the burst
+    service_request_rate_pps: float = 50.0
+    flood_requests: int = 100
+    connection_rate_pps: float = 100.0  # connections per second to one service that carry nothing
+    flood_connections: int = 100
+    scan_ports: int = 15  # Zeek's legacy scan policy
+    scan_hosts: int = 25  # Zeek's legacy scan policy
+    scan_failure_share: float = 0.7
+    scan_tries_per_port: float = 2.0
+    guessing_connections: int = 10  # per source and service within the window
+    guessing_window_s: float = 60.0
+    guessing_variation: float = 0.3  # coefficient of variation of the octets per connection, at most
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings of one run."""
+
+    flow: FlowSettings = FlowSettings()
+    volumetric: VolumetricSettings = VolumetricSettings()
+    application: ApplicationSettings = ApplicationSettings()
+
+
+def load_settings(path: str) -> Settings:
+    """Read a TOML file with tables [flow], [volumetric] and [application]. Raises SettingsError naming what is wrong."""
+    try:
+        document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: not valid TOML: {error}") from error
+    return settings_from(document, path)
+
+
+def settings_from(document: dict[str, Any], path: str) -> Settings:
+    """Override the defaults by a parsed document; every name and type is checked."""
+    settings = Settings()
+    tables = {table.name for table in fields(Settings)}
+    for name, values in document.items():
+        if name not in tables or not isinstance(values, dict):
+            raise SettingsError(f"{path}: unknown table [{name}]; there are {', '.join(sorted(tables))}")
+        table = getattr(settings, name)
+        known = {field.name: type(getattr(table, field.name)) for field in fields(table)}
+        for key, value in values.items():
+            if key not in known:
+                raise SettingsError(f"{path}: unknown setting {name}.{key}; there are {', '.join(known)}")
+            if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+                raise SettingsError(f"{path}: {name}.{key} must be a number of at least 0, found {value!r}")
+            if known[key] is int and not isinstance(value, int):
+                raise SettingsError(f"{path}: {name}.{key} must be a whole number, found {value!r}")
+        settings = replace(settings, **{name: replace(table, **{key: known[key](value) for key, value in values.items()})})
+    return settings
