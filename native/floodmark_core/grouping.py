@@ -1,0 +1,68 @@
+"""Keys in, groups out: number equal keys, find frequent ones, put rows in order of group. Linear in the rows; no sorting."""
+
+import numpy as np
+
+from floodmark_core._jit import kernel
+from floodmark_core.columns import I64, U8, U32, U64
+from floodmark_core.hashing import hash_words
+
+ZERO = np.uint64(0)
+
+
+@kernel
+def number_keys(first: U64, second: U64, third: U64, table: I64, groups: I64, leaders: I64) -> int:
+    """Number the distinct keys (first, second, third) in order of appearance.
+
+    table: int64[power of two >= 2n], all -1. groups: int64[n], each row's number. leaders: int64[n], first row of each group.
+    Returns the number of groups.
+    """
+    mask = np.uint64(table.shape[0] - 1)
+    count = 0
+    for i in range(first.shape[0]):
+        slot = hash_words(ZERO, first[i], second[i], third[i], ZERO, ZERO) & mask
+        number = -1
+        while table[slot] >= 0:
+            leader = leaders[table[slot]]
+            if first[leader] == first[i] and second[leader] == second[i] and third[leader] == third[i]:
+                number = table[slot]
+                break
+            slot = (slot + np.uint64(1)) & mask
+        if number < 0:
+            number = count
+            table[slot] = number
+            leaders[number] = i
+            count += 1
+        groups[i] = number
+    return count
+
+
+@kernel
+def mark_frequent(first: U64, second: U64, least: int, buckets: U32, frequent: U8) -> None:
+    """Mark the rows whose key may stand in at least ``least`` rows: all that do, and a few that share a bucket with others.
+
+    buckets: uint32[power of two], all zero.
+    """
+    mask = np.uint64(buckets.shape[0] - 1)
+    for i in range(first.shape[0]):
+        buckets[hash_words(ZERO, first[i], second[i], ZERO, ZERO, ZERO) & mask] += np.uint32(1)
+    for i in range(first.shape[0]):
+        frequent[i] = buckets[hash_words(ZERO, first[i], second[i], ZERO, ZERO, ZERO) & mask] >= least
+
+
+@kernel
+def order_by_group(groups: I64, starts: I64, cursor: I64, order: I64) -> None:
+    """Put row numbers in order of group, rows of a group in their own order (counting sort).
+
+    groups: int64[n], -1 for rows in no group. starts, cursor: int64[groups + 1], all zero; on return rows of group g are
+    order[starts[g]:starts[g + 1]].
+    """
+    for i in range(groups.shape[0]):
+        if groups[i] >= 0:
+            starts[groups[i] + 1] += 1
+    for g in range(1, starts.shape[0]):
+        starts[g] += starts[g - 1]
+        cursor[g] = starts[g]
+    for i in range(groups.shape[0]):
+        if groups[i] >= 0:
+            order[cursor[groups[i]]] = i
+            cursor[groups[i]] += 1

@@ -1,0 +1,321 @@
+"""Flows and cells in, context out: what one flow cannot show. Who received how much of what, from how many, and who else talks to whom.
+
+Everything here counts exactly over the flows concerned; the cells say which hosts are worth counting, and when they received what.
+"""
+
+import ipaddress
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from floodmark.payloads import ANSWER_KINDS
+from floodmark_core import kinds, shapes
+from floodmark_core.columns import I32, I64, U8, U32, U64, Rows
+from floodmark_core.grouping import mark_frequent, number_keys, order_by_group
+
+FEWEST_PACKETS = 20  # a host that received fewer of everything is no victim that this program can name
+_BUCKETS = 1 << 20
+
+
+class Host(NamedTuple):
+    """An address, as the tables hold it."""
+
+    version: int
+    hi: int
+    lo: int
+
+    def __str__(self) -> str:
+        """Return the address as text (RFC 5952 for IPv6)."""
+        if self.version == 4:
+            return str(ipaddress.IPv4Address(self.lo))
+        return str(ipaddress.IPv6Address(self.hi << 64 | self.lo))
+
+    @property
+    def is_many(self) -> bool:
+        """Tell whether this is a multicast or broadcast address, which names no victim."""
+        if self.version == 4:
+            return self.lo >> 28 == 0xE or self.lo == 0xFFFFFFFF
+        return self.hi >> 56 == 0xFF
+
+
+def number(first: U64, second: U64, third: U64) -> tuple[I64, I64]:
+    """Number equal keys. Returns (group of each row, first row of each group)."""
+    rows = len(first)
+    table = np.full(1 << max(2 * rows - 1, 1).bit_length(), -1, np.int64)
+    groups, leaders = np.empty(rows, np.int64), np.empty(rows, np.int64)
+    count = number_keys(first, second, third, table, groups, leaders)
+    return groups, leaders[:count]
+
+
+def split(groups: I64, count: int) -> tuple[I64, I64]:
+    """Order rows by group. Returns (starts, order): the rows of group g are order[starts[g]:starts[g + 1]]."""
+    starts, cursor = np.zeros(count + 1, np.int64), np.zeros(count + 1, np.int64)
+    order = np.empty(int((groups >= 0).sum()), np.int64)
+    order_by_group(groups, starts, cursor, order)
+    return starts, order
+
+
+def frequent(first: U64, second: U64, least: int) -> np.ndarray:
+    """Mark rows whose key may stand in at least ``least`` rows."""
+    marks = np.empty(len(first), np.uint8)
+    mark_frequent(first, second, least, np.zeros(_BUCKETS, np.uint32), marks)
+    return marks.astype(bool)
+
+
+@dataclass(frozen=True)
+class FlowSet:
+    """Some flows, seen from the end that received them: the sender is the initiator except where ``from_responder`` says so."""
+
+    rows: Rows
+    index: I64
+    from_responder: np.ndarray = field(repr=False)
+
+    def __len__(self) -> int:
+        """Return the number of flows."""
+        return len(self.index)
+
+    def where(self, mask: np.ndarray) -> "FlowSet":
+        """Return the flows for which the mask is true."""
+        return FlowSet(self.rows, self.index[mask], self.from_responder[mask])
+
+    def column(self, name: str) -> np.ndarray:
+        """Return a column of these flows."""
+        return self.rows[name][self.index]
+
+    def sent(self, name: str) -> np.ndarray:
+        """Return the sender's half of a pair of columns: ``packets`` is initiator_packets or responder_packets."""
+        return np.where(self.from_responder, self.column(f"responder_{name}"), self.column(f"initiator_{name}"))
+
+    def received(self, name: str) -> np.ndarray:
+        """Return the receiver's half of a pair of columns."""
+        return np.where(self.from_responder, self.column(f"initiator_{name}"), self.column(f"responder_{name}"))
+
+    @cached_property
+    def packets(self) -> I64:
+        """Packets that the sender sent, per flow."""
+        return self.sent("packets").astype(np.int64)
+
+    @cached_property
+    def total_packets(self) -> int:
+        """Packets that the senders sent."""
+        return int(self.packets.sum())
+
+    @cached_property
+    def sources(self) -> tuple[I64, I64]:
+        """Number the senders' addresses: (number of each flow's sender, a flow of each sender)."""
+        return number(self.sent("hi"), self.sent("lo"), np.zeros(len(self), np.uint64))
+
+    @property
+    def source_count(self) -> int:
+        """Distinct senders."""
+        return len(self.sources[1])
+
+    def source_hosts(self, which: I64) -> list[Host]:
+        """Return senders by their numbers."""
+        flows = self.sources[1][which]
+        versions, his, los = self.column("ip_version")[flows], self.sent("hi")[flows], self.sent("lo")[flows]
+        return [Host(int(v), int(h), int(lo)) for v, h, lo in zip(versions, his, los, strict=True)]
+
+    @cached_property
+    def first_ns(self) -> int:
+        """First packet of any of the flows."""
+        return int(self.column("first_seen_ns").min())
+
+    @cached_property
+    def last_ns(self) -> int:
+        """Last packet of any of the flows."""
+        return int(self.column("last_seen_ns").max())
+
+    @property
+    def span_s(self) -> float:
+        """Seconds from first to last packet, at least a microsecond."""
+        return max(self.last_ns - self.first_ns, 1000) / 1e9
+
+    @property
+    def mean_rate_pps(self) -> float:
+        """Packets per second over the span."""
+        return self.total_packets / self.span_s
+
+    @cached_property
+    def busiest_rate_pps(self) -> float:
+        """Packets per second over the busiest tenth of the flows in order of time: a burst inside a long quiet stays visible."""
+        ordered = np.sort(self.column("first_seen_ns"))
+        part = max(len(ordered) // 10, min(len(ordered), 50))
+        if part < 2 or self.total_packets > 2 * len(ordered):
+            return self.mean_rate_pps
+        spans = ordered[part - 1 :] - ordered[: len(ordered) - part + 1]
+        return max(part * self.total_packets / len(ordered) / max(int(spans.min()), 1_000_000) * 1e9, self.mean_rate_pps)
+
+    def effective_ttls(self) -> float:
+        """Return exp(H) of the TTLs over flows: how many TTL values there are in effect."""
+        counts = np.bincount(self.column("ttl_min"), minlength=256)
+        shares = counts[counts > 0] / len(self)
+        return float(np.exp(-(shares * np.log(shares)).sum()))
+
+
+def modal_share(values: np.ndarray) -> float:
+    """Return the share of the most frequent value."""
+    if len(values) == 0:
+        return 0.0
+    if values.dtype.itemsize <= 2:
+        return float(np.bincount(values).max() / len(values))
+    groups, leaders = number(values.astype(np.uint64), np.zeros(len(values), np.uint64), np.zeros(len(values), np.uint64))
+    return float(np.bincount(groups, minlength=len(leaders)).max() / len(values))
+
+
+def distinct(values: np.ndarray) -> int:
+    """Return how many distinct values there are."""
+    if values.dtype.itemsize <= 2:
+        return int((np.bincount(values) > 0).sum())
+    return len(np.unique(values))
+
+
+class Context:
+    """The flows of one run in their surroundings."""
+
+    def __init__(self, flows: Rows, cells: Rows) -> None:
+        self.flows = flows
+        self.cells = cells
+        self._find_hosts()
+        self._shape()
+
+    def _find_hosts(self) -> None:
+        """List the hosts that received enough to be victims, and their cells."""
+        cells = self.cells
+        version = cells["ip_version"].astype(np.uint64)
+        groups, leaders = number(cells["dst_hi"].copy(), cells["dst_lo"].copy(), version)
+        packets = np.bincount(groups, weights=cells["packets"], minlength=len(leaders)) if len(groups) else np.zeros(0)
+        kept = packets >= FEWEST_PACKETS
+        renumber = np.where(kept, np.cumsum(kept) - 1, -1)
+        self._cell_host: I64 = renumber[groups] if len(groups) else groups
+        chosen = leaders[kept]
+        self.host_hi: U64 = cells["dst_hi"][chosen]
+        self.host_lo: U64 = cells["dst_lo"][chosen]
+        self.host_version: U8 = cells["ip_version"][chosen]
+        self.received_packets: I64 = packets[kept].astype(np.int64)
+        self._cell_starts, self._cell_order = split(self._cell_host, len(chosen))
+
+    def _shape(self) -> None:
+        """Give every flow its shape and receiver."""
+        rows, hosts = len(self.flows), len(self.host_lo)
+        table: I32 = np.full(1 << max(2 * hosts, 1).bit_length(), -1, np.int32)
+        shapes.list_hosts(self.host_hi, self.host_lo, self.host_version, table)
+        self.shape: U8 = np.empty(rows, np.uint8)
+        self.toward: U8 = np.empty(rows, np.uint8)
+        receiver: I32 = np.empty(rows, np.int32)
+        self.sent_packets: I64 = np.zeros(hosts, np.int64)
+        shapes.shape_flows(
+            self.flows, ANSWER_KINDS, self.host_hi, self.host_lo, self.host_version, table, self.shape, self.toward, receiver, self.sent_packets
+        )
+        self.receiver = receiver
+        groups = np.where(receiver >= 0, receiver.astype(np.int64) * shapes.SHAPES + self.shape, -1)
+        self._starts, self._order = split(groups, hosts * shapes.SHAPES)
+        shaped = groups >= 0
+        received = np.where(self.toward == shapes.TO_INITIATOR, self.flows["responder_packets"], self.flows["initiator_packets"])
+        totals = np.bincount(groups[shaped], weights=received[shaped], minlength=hosts * shapes.SHAPES)
+        self._shaped_packets: I64 = totals.astype(np.int64).reshape(hosts, shapes.SHAPES)
+
+    def host(self, number: int) -> Host:
+        """Return a listed host."""
+        return Host(int(self.host_version[number]), int(self.host_hi[number]), int(self.host_lo[number]))
+
+    def hosts_with(self, shape: int, least: int) -> list[int]:
+        """Return the hosts that received at least ``least`` packets in flows of a shape, those with most first; groups of hosts excepted."""
+        packets = self._shaped_packets[:, shape]
+        enough = np.nonzero(packets >= least)[0]
+        ordered = enough[np.argsort(-packets[enough], kind="stable")]
+        return [int(host) for host in ordered if not self.host(int(host)).is_many]
+
+    def shaped(self, host: int, shape: int) -> FlowSet:
+        """Return the flows of a shape that a host received."""
+        group = host * shapes.SHAPES + shape
+        return self.flow_set(self._order[self._starts[group] : self._starts[group + 1]])
+
+    def flow_set(self, index: I64) -> FlowSet:
+        """Wrap rows, each seen from its receiving end."""
+        return FlowSet(self.flows, index, self.toward[index] == shapes.TO_INITIATOR)
+
+    def everything_to(self, host: int) -> FlowSet:
+        """Return all flows that a host received."""
+        first = host * shapes.SHAPES
+        return self.flow_set(self._order[self._starts[first] : self._starts[first + shapes.SHAPES]])
+
+    def _from_host(self, rows: I64, host: int) -> FlowSet:
+        """Return those of some rows whose initiator is a host, seen from that host."""
+        mine = (self.flows["initiator_lo"][rows] == self.host_lo[host]) & (self.flows["initiator_hi"][rows] == self.host_hi[host])
+        index = rows[mine & (self.flows["ip_version"][rows] == self.host_version[host])]
+        return FlowSet(self.flows, index, np.ones(len(index), bool))
+
+    def dialogues_of(self, host: int) -> FlowSet:
+        """Return the two-way UDP flows that a host began, seen from it."""
+        return self._from_host(self._dialogues, host)
+
+    def connections_of(self, host: int) -> FlowSet:
+        """Return the TCP connections that a host began, seen from it."""
+        return self._from_host(self.established, host)
+
+    def connections_from(self, hi: int, lo: int) -> FlowSet:
+        """Return the TCP connections that an address began, seen from the servers."""
+        rows = self.established
+        return self.clients(rows[(self.flows["initiator_lo"][rows] == lo) & (self.flows["initiator_hi"][rows] == hi)])
+
+    def clients(self, index: I64) -> FlowSet:
+        """Wrap rows in which the initiator is the one to judge."""
+        return FlowSet(self.flows, index, np.zeros(len(index), bool))
+
+    def dialogue_packets(self, host: int) -> int:
+        """Return the UDP packets that a host received in two-way flows."""
+        return self.shaped(host, shapes.UDP_DIALOGUE).total_packets + self.dialogues_of(host).total_packets
+
+    def completions_like(self, host: int, options: U32) -> int:
+        """Return how many connections to a host were completed after a SYN with one of these option signatures."""
+        held = self.shaped(host, shapes.NO_SHAPE)
+        began = held.column("stage") & kinds.STAGE_SYN > 0
+        return int(np.isin(held.column("tcp_options")[began], np.unique(options)).sum())
+
+    def known_source_share(self, host: int, flows: FlowSet) -> float:
+        """Return the share of fragment flows whose sender also sends the host something else."""
+        others = self.everything_to(host)
+        others = others.where(others.column("is_fragment") == 0)
+        return float(np.isin(flows.sent("lo") ^ flows.sent("hi"), others.sent("lo") ^ others.sent("hi")).mean())
+
+    def answers(self, host: int) -> bool:
+        """Tell whether the capture holds the host's own packets in any number: at least one for a hundred received."""
+        return int(self.sent_packets[host]) * 100 >= int(self.received_packets[host])
+
+    def host_cells(self, host: int) -> Rows:
+        """Return the cells of a listed host."""
+        return self.cells[self._cell_order[self._cell_starts[host] : self._cell_starts[host + 1]]]
+
+    @cached_property
+    def host_numbers(self) -> dict[Host, int]:
+        """Map listed hosts to their numbers."""
+        return {self.host(number): number for number in range(len(self.host_lo))}
+
+    @cached_property
+    def _dialogues(self) -> I64:
+        return np.nonzero(self.shape == shapes.UDP_DIALOGUE)[0]
+
+    @cached_property
+    def established(self) -> I64:
+        """Rows of TCP flows in which a connection was held: a handshake, or a dialogue joined in the middle."""
+        flows = self.flows
+        return np.nonzero((flows["protocol"] == 6) & (self.shape == shapes.NO_SHAPE) & (flows["is_fragment"] == 0))[0]
+
+    @cached_property
+    def capture_end_ns(self) -> int:
+        """Time of the last packet of any flow."""
+        return int(self.flows["last_seen_ns"].max()) if len(self.flows) else 0
+
+    @cached_property
+    def one_sided(self) -> bool | None:
+        """Tell whether most TCP flows of at least three packets show one direction only; None where there are none."""
+        flows = self.flows
+        tcp = (flows["protocol"] == 6) & (flows["initiator_packets"] + flows["responder_packets"] >= 3)
+        if not tcp.any():
+            return None
+        one_way = (flows["initiator_packets"][tcp] == 0) | (flows["responder_packets"][tcp] == 0)
+        acked = flows["stage"][tcp] & kinds.STAGE_INITIATOR_ACKS > 0
+        return bool((one_way & acked).mean() > 0.5 or one_way.mean() > 0.9)

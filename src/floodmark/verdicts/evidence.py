@@ -1,0 +1,107 @@
+"""Measured values weighed against thresholds: the reasons of a finding, and the confidence they add up to.
+
+Evidence comes in groups that do not depend on each other; within a group only the strongest counts, so that one fact measured twice
+cannot pass for two. The weights are log-odds, the base is the odds of an attack before anything is known. They are this project's own
+choice, see DESIGN.md (table of weights); two strong structural groups and a magnitude pass the level at which a finding is reported.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+from floodmark.context import FlowSet, Host
+
+BASE = -4.5
+REPORTED = 0.6  # least confidence of a finding that is reported
+
+STRONG, CLEAR, FAIR, SLIGHT = 3.0, 2.5, 1.5, 1.0
+AGAINST = -2.5
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One rule that fired: what was measured, the threshold it passed, and the sentence for a reader."""
+
+    rule: str
+    measured: float
+    threshold: float
+    text: str
+
+
+@dataclass
+class Evidence:
+    """Reasons gathered for one finding, by group."""
+
+    weights: dict[str, float] = field(default_factory=dict)
+    reasons: list[Reason] = field(default_factory=list)
+    caps: list[float] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, group: str, weight: float, rule: str, measured: float, threshold: float, text: str) -> None:  # noqa: PLR0913, PLR0917
+        """Record a rule that fired; ``weight`` < 0 speaks against the finding."""
+        kept = self.weights.get(group, 0.0)
+        self.weights[group] = max(kept, weight) if weight >= 0 else min(kept, weight)
+        self.reasons.append(Reason(rule, round(float(measured), 6), float(threshold), text))
+
+    def cap(self, confidence: float, why: str) -> None:
+        """Limit the confidence and say why."""
+        self.caps.append(confidence)
+        self.notes.append(why)
+
+    @property
+    def confidence(self) -> float:
+        """Return the probability the evidence adds up to, 0 to 1, after caps."""
+        odds = BASE + sum(self.weights.values())
+        return min([1 / (1 + math.exp(-odds)), *self.caps])
+
+
+@dataclass
+class Finding:
+    """An attack as one rule family sees it, before findings are put side by side."""
+
+    vector: str
+    victims: list[Host]
+    flows: FlowSet  # seen from the victim
+    evidence: Evidence
+    ports: list[int]
+    spoofed: float | None = None  # probability that source addresses are forged
+    by_products: tuple[str, ...] = ()  # vectors that this one brings with it
+
+    @property
+    def is_reported(self) -> bool:
+        """Tell whether the confidence reaches the level of a report."""
+        return self.evidence.confidence >= REPORTED
+
+
+def weigh_magnitude(evidence: Evidence, rate_pps: float, floor_pps: float, what: str) -> None:
+    """Add the magnitude group: at the floor fair, at twenty times the floor clear."""
+    if rate_pps >= floor_pps:
+        weight = CLEAR if rate_pps >= 20 * floor_pps else FAIR
+        evidence.add("magnitude", weight, "R_RATE", rate_pps, floor_pps, f"{what} arrive at {rate_pps:,.0f} a second in the busiest stretch")
+
+
+def weigh_spoofing(evidence: Evidence, flows: FlowSet, sources_per_packet: float, ttl_concentration: float) -> float | None:
+    """Add the spoofing group. Returns how likely the source addresses are forged, or None where that cannot be said."""
+    sources = flows.source_count
+    share = sources / flows.total_packets
+    if sources < 20:  # noqa: PLR2004 - too few for a spread of TTLs to mean anything
+        return None
+    ttls = flows.effective_ttls()
+    if share >= sources_per_packet and ttls / sources <= ttl_concentration:
+        evidence.add(
+            "spoofing", CLEAR, "R_TTL_CONCENTRATION", ttls / sources, ttl_concentration,
+            f"{sources:,} sources share {ttls:.1f} effective TTL values: the work of few machines behind forged addresses",
+        )  # fmt: skip
+        return 0.95
+    if ttls / sources > 5 * ttl_concentration or ttls >= 8:  # noqa: PLR2004
+        return 0.1
+    return None
+
+
+def cap_for_view(evidence: Evidence, *, answers: bool, packets: int, span_s: float) -> None:
+    """Apply the caps of a view that shows less than the whole."""
+    if not answers:
+        evidence.cap(0.85, "one-sided: the victim's own packets are not in the capture, so answers and completions cannot be assessed")
+    if packets < 100:  # noqa: PLR2004
+        evidence.cap(0.8, "fewer than 100 packets")
+    elif span_s < 1.0:
+        evidence.cap(0.9, "shorter than a second: the rate is not extrapolated")

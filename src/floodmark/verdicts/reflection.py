@@ -1,0 +1,159 @@
+"""Reflection: answers that nobody asked for, from many servers to one victim, over UDP or as TCP SYN-ACKs."""
+
+import numpy as np
+
+from floodmark.context import Context, FlowSet, distinct, modal_share
+from floodmark.payloads import PROTOCOL_NAMES, REFLECTION_VECTORS, reply_code
+from floodmark.settings import VolumetricSettings
+from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, STRONG, Evidence, Finding, cap_for_view, weigh_magnitude
+from floodmark_core import payload, shapes
+
+_LARGE_ANSWER_OCTETS = 512  # RFC 1035's limit of a UDP answer; beyond it an answer amplifies
+_WELL_SPREAD_SOURCES = 20
+# Protocols whose replies ordinary clients receive from many servers at once.
+_NOISY = (payload.STUN, payload.DTLS, payload.OPENVPN, payload.GAME, payload.MDNS, payload.NETBIOS, payload.NTP, payload.COAP)
+# Linux sends a SYN-ACK at most 1 + 5 times (tcp_synack_retries), Windows 1 + 2: more means someone keeps asking in the victim's name.
+_MOST_SYNACKS = 20
+
+
+def top_ports(ports: np.ndarray, most: int = 5) -> list[int]:
+    """Return the most frequent ports, most frequent first."""
+    counts = np.bincount(ports, minlength=1)
+    ordered = np.argsort(-counts, kind="stable")[:most]
+    return [int(port) for port in ordered if counts[port] > 0]
+
+
+def udp_reflections(context: Context, settings: VolumetricSettings) -> list[Finding]:
+    """Find UDP reflection, protocol by protocol as the payloads say."""
+    found = []
+    for host in context.hosts_with(shapes.UDP_ANSWER, settings.reflector_packets):
+        flows = context.shaped(host, shapes.UDP_ANSWER)
+        codes = flows.sent("payload_kind")
+        for protocol in sorted({int(code) // 2 for code in np.unique(codes)}):
+            finding = _udp_reflection(context, host, protocol, flows.where(codes == reply_code(protocol)), settings)
+            if finding is not None:
+                found.append(finding)
+    for host in context.hosts_with(shapes.UDP, settings.unrecognised_reflector_packets):
+        finding = _unrecognised_reflection(context, host, context.shaped(host, shapes.UDP), settings)
+        if finding is not None:
+            found.append(finding)
+    return found
+
+
+def _solicited_share(context: Context, host: int, code: int, unsolicited: int) -> float:
+    """Return the share of a protocol's answers to a host that it asked for."""
+    dialogues = context.dialogues_of(host)
+    asked = int(dialogues.packets[dialogues.column("responder_payload_kind") == code].sum())
+    return asked / max(asked + unsolicited, 1)
+
+
+def _udp_reflection(context: Context, host: int, protocol: int, flows: FlowSet, settings: VolumetricSettings) -> Finding | None:
+    packets, sources, name = flows.total_packets, flows.source_count, PROTOCOL_NAMES[protocol]
+    if packets < settings.reflector_packets or sources < settings.reflector_sources:
+        return None
+    if packets < settings.reflector_share * context.received_packets[host]:
+        return None
+    evidence = Evidence()
+    answers = context.answers(host)
+    least = _WELL_SPREAD_SOURCES if protocol in _NOISY or not answers else settings.reflector_sources
+    evidence.add(
+        "payload", STRONG if protocol not in _NOISY else FAIR, "R_PAYLOAD_MAGIC", packets, settings.reflector_packets,
+        f"{packets:,} packets carry {name} answers",
+    )  # fmt: skip
+    if answers:
+        solicited = _solicited_share(context, host, reply_code(protocol), packets)
+        if solicited > settings.solicited_share:
+            return None
+        if sources >= least:
+            evidence.add(
+                "unsolicited", STRONG, "R_UNSOLICITED", 1 - solicited, 1 - settings.solicited_share,
+                f"{1 - solicited:.0%} of the {name} answers, from {sources:,} servers, follow no question from the victim",
+            )  # fmt: skip
+    elif sources >= least:
+        evidence.add(
+            "unsolicited", CLEAR if sources >= 5 * least else 2.0, "R_MANY_REFLECTORS", sources, least,
+            f"{sources:,} servers answer one host, and no packet to any of them is in the capture",
+        )  # fmt: skip
+    octets = float(flows.sent("octets").sum()) / packets
+    if octets >= _LARGE_ANSWER_OCTETS:
+        evidence.add("size", SLIGHT, "R_LARGE_ANSWERS", octets, _LARGE_ANSWER_OCTETS, f"the answers are {octets:,.0f} octets on average")
+    same = modal_share(flows.sent("octets") // flows.packets.astype(np.uint64))
+    if same >= settings.modal_share and packets >= settings.flood_packets:
+        evidence.add("uniformity", SLIGHT, "R_SAME_SIZE", same, settings.modal_share, f"{same:.0%} of the answers have one size")
+    weigh_magnitude(evidence, flows.busiest_rate_pps, settings.flood_rate_pps, f"{name} answers")
+    cap_for_view(evidence, answers=answers, packets=packets, span_s=flows.span_s)
+    ports = top_ports(flows.sent("port"))
+    return Finding(REFLECTION_VECTORS[protocol], [context.host(host)], flows, evidence, ports, 0.05, ("icmp-unreachable-flood", "ip-fragment-flood"))
+
+
+def _unrecognised_reflection(context: Context, host: int, flows: FlowSet, settings: VolumetricSettings) -> Finding | None:
+    """Judge one-way UDP that comes from one port of many servers with a payload of no known protocol."""
+    ports = flows.sent("port")
+    port = top_ports(ports, 1)[0]
+    flows = flows.where(ports == port)
+    packets, sources = flows.total_packets, flows.source_count
+    if packets < settings.unrecognised_reflector_packets or sources < settings.unrecognised_reflector_sources:
+        return None
+    if len(flows) < 0.8 * len(ports) or port >= 32_768 or flows.effective_ttls() / sources <= settings.ttl_concentration:
+        return None  # forged sources that share one port are a direct flood
+    evidence = Evidence()
+    answers = context.answers(host)
+    evidence.add(
+        "unsolicited", CLEAR if answers else 2.0, "R_MANY_REFLECTORS", sources, settings.unrecognised_reflector_sources,
+        f"{sources:,} hosts send from port {port} and none was asked",
+    )  # fmt: skip
+    evidence.add("port", FAIR, "R_SAME_SOURCE_PORT", len(flows) / len(ports), 0.8, f"{len(flows) / len(ports):.0%} of the flows come from port {port}")
+    same = modal_share(flows.sent("prefix_hi"))
+    if same >= 0.5:  # noqa: PLR2004
+        evidence.add("uniformity", FAIR, "R_SAME_PAYLOAD", same, 0.5, f"{same:.0%} of the payloads begin with the same 8 octets")
+    weigh_magnitude(evidence, flows.busiest_rate_pps, settings.flood_rate_pps, "packets")
+    cap_for_view(evidence, answers=answers, packets=packets, span_s=flows.span_s)
+    return Finding("udp-reflection", [context.host(host)], flows, evidence, [port], 0.05, ("icmp-unreachable-flood", "ip-fragment-flood"))
+
+
+def synack_reflections(context: Context, settings: VolumetricSettings) -> list[Finding]:
+    """Find SYN-ACKs from many servers, or from one again and again, that follow no SYN of the victim."""
+    found = []
+    for host in context.hosts_with(shapes.SYN_ACK, settings.unrecognised_reflector_packets):
+        flows = context.shaped(host, shapes.SYN_ACK)
+        for part in (flows, flows.where(flows.packets >= _MOST_SYNACKS)):
+            finding = _synack_reflection(context, host, part, settings) if len(part) else None
+            if finding is not None and finding.is_reported:
+                found.append(finding)
+                break
+    return found
+
+
+def _synack_reflection(context: Context, host: int, flows: FlowSet, settings: VolumetricSettings) -> Finding | None:
+    packets, sources = flows.total_packets, flows.source_count
+    if packets < settings.flood_packets:
+        return None
+    evidence = Evidence()
+    answers = context.answers(host)
+    if sources >= settings.unrecognised_reflector_sources:
+        evidence.add(
+            "unsolicited", STRONG if answers else 2.0, "R_UNSOLICITED_SYNACK", sources, settings.unrecognised_reflector_sources,
+            f"{sources:,} servers send SYN-ACKs, and no SYN from the victim to them is in the capture",
+        )  # fmt: skip
+        ttls = flows.effective_ttls()
+        if ttls >= 3:  # noqa: PLR2004
+            evidence.add("diversity", SLIGHT, "R_TTL_DIVERSITY", ttls, 3, f"{ttls:.1f} effective TTL values: real servers, not one forger")
+    repeats = int(flows.packets.max())
+    if repeats >= _MOST_SYNACKS:
+        evidence.add(
+            "repetition", STRONG, "R_SYNACK_REPEATED", repeats, _MOST_SYNACKS,
+            f"one server sends the same SYN-ACK {repeats:,} times; no stack retries so often unless it is asked again and again",
+        )  # fmt: skip
+    from_service = float((flows.sent("port") < 1024).mean())  # noqa: PLR2004 - well-known ports
+    if from_service >= 0.8:  # noqa: PLR2004
+        evidence.add("port", FAIR, "R_SERVICE_PORTS", from_service, 0.8, f"{from_service:.0%} come from well-known service ports")
+    connections = len(context.connections_of(host))
+    followed = connections / (connections + len(flows))
+    if followed <= settings.solicited_share:
+        evidence.add("completion", FAIR, "R_NO_CONNECTION", followed, settings.solicited_share, f"{followed:.0%} were followed by a connection")
+    weigh_magnitude(evidence, flows.busiest_rate_pps, settings.flood_rate_pps, "SYN-ACKs")
+    cap_for_view(evidence, answers=answers, packets=packets, span_s=flows.span_s)
+    ports = top_ports(flows.sent("port"))
+    spread = distinct(flows.received("port"))
+    evidence.notes.append(f"SYN-ACKs go to {spread:,} ports of the victim")
+    return Finding("tcp-synack-reflection", [context.host(host)], flows, evidence, ports, 0.05, ("tcp-rst-flood", "icmp-unreachable-flood", "tcp-out-of-state-flood"))

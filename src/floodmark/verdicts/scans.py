@@ -1,0 +1,172 @@
+"""Scans: one source that knocks at many ports of a host, or at one port of many hosts, and is mostly refused or ignored."""
+
+import numpy as np
+
+from floodmark.context import Context, FlowSet, Host, frequent, modal_share, number, split
+from floodmark.settings import ApplicationSettings
+from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, Evidence, Finding
+from floodmark.verdicts.reflection import top_ports
+from floodmark_core import kinds, shapes
+
+_WINDOW_NS = 300_000_000_000  # five minutes: Zeek's legacy scan policy and CLASSIFICATION of Snort's
+_MANY = 100
+# Beyond this, knocking at one host is harm by quantity whatever the ports: far above what scanners send to a single host.
+_FLOOD_RATE_PPS = 10_000.0
+_FLOOD_PACKETS = 5_000
+_ZERO_PAYLOAD_TRIES = 4
+
+
+def probes(context: Context) -> np.ndarray:
+    """Return the rows that may be a scanner's probes: contacts that came to nothing, or connections in which nothing was said."""
+    flows, shape = context.flows, context.shape
+    silent = (shape == shapes.NO_SHAPE) & (flows["protocol"] == 6) & (flows["stage"] & kinds.STAGE_SYN > 0)
+    silent &= (flows["initiator_payload_octets"] == 0) & (flows["responder_payload_octets"] == 0)
+    small_udp = (shape == shapes.UDP) & (flows["initiator_packets"] > 0) & (flows["initiator_packets"] <= _ZERO_PAYLOAD_TRIES)
+    tcp = np.isin(shape, (shapes.SYN, shapes.ODD_FLAGS, shapes.FIN, shapes.ACK)) & (context.toward == shapes.TO_RESPONDER)
+    return np.nonzero(tcp | silent | small_udp | (shape == shapes.ICMP_ECHO))[0]
+
+
+def scans(context: Context, settings: ApplicationSettings) -> list[Finding]:
+    """Find vertical, horizontal, stealth and UDP scans and host sweeps, by source."""
+    rows = probes(context)
+    flows = context.flows
+    hi, lo = flows["initiator_hi"][rows], flows["initiator_lo"][rows]
+    rows = rows[frequent(hi, lo, settings.scan_ports)] if len(rows) else rows
+    if not len(rows):
+        return []
+    version = flows["ip_version"][rows].astype(np.uint64)
+    groups, leaders = number(flows["initiator_hi"][rows], flows["initiator_lo"][rows], version)
+    starts, order = split(groups, len(leaders))
+    found: list[Finding] = []
+    for group in np.nonzero(np.diff(starts) >= settings.scan_ports)[0]:
+        found.extend(_scans_of(context, rows[order[starts[group] : starts[group + 1]]], settings))
+    return found
+
+
+def _densest(flows: FlowSet) -> FlowSet:
+    """Return the flows of the five minutes in which most of them begin."""
+    times = flows.column("first_seen_ns")
+    ordered = np.sort(times)
+    until = np.searchsorted(ordered, ordered + _WINDOW_NS, side="right")
+    best = int(np.argmax(until - np.arange(len(ordered))))
+    return flows.where((times >= ordered[best]) & (times <= ordered[best] + _WINDOW_NS))
+
+
+def _contacts(flows: FlowSet) -> tuple[int, int, int]:
+    """Return how many (host, port) pairs, hosts and ports a source tried."""
+    port = flows.column("responder_port").astype(np.uint64)
+    host = flows.column("responder_hi") * np.uint64(0x9E3779B97F4A7C15) ^ flows.column("responder_lo")
+    return len(number(host, port, port)[1]), len(np.unique(host)), len(np.unique(port))
+
+
+def _scans_of(context: Context, index: np.ndarray, settings: ApplicationSettings) -> list[Finding]:
+    """Judge one source: each host it tried at many ports, then each port it tried at many hosts, then pings."""
+    everything = FlowSet(context.flows, index, np.zeros(len(index), bool))
+    found = []
+    echo = context.shape[index] == shapes.ICMP_ECHO
+    transport = everything.where(~echo)
+    used = np.zeros(len(context.flows), bool)
+    if len(transport):
+        hosts, first = number(transport.column("responder_hi"), transport.column("responder_lo"), np.zeros(len(transport), np.uint64))
+        starts, order = split(hosts, len(first))
+        for group in np.nonzero(np.diff(starts) >= settings.scan_ports)[0]:
+            finding = _vertical(context, transport.where(np.isin(np.arange(len(transport)), order[starts[group] : starts[group + 1]])), settings)
+            if finding is not None:
+                found.append(finding)
+                used[finding.flows.index] = True
+        rest = transport.where(~used[transport.index])
+        for port in top_ports(rest.column("responder_port"), 10) if len(rest) else []:
+            for protocol in (6, 17):
+                flows = rest.where((rest.column("responder_port") == port) & (rest.column("protocol") == protocol))
+                finding = _horizontal(context, flows, settings)
+                if finding is not None:
+                    found.append(finding)
+    finding = _horizontal(context, everything.where(echo), settings)
+    return [*found, finding] if finding is not None else found
+
+
+def _successes(context: Context, flows: FlowSet, *, one_port: bool) -> int:
+    """Return how many of the same source's connections to the same hosts (and port) carried something."""
+    held = context.connections_from(int(flows.column("initiator_hi")[0]), int(flows.column("initiator_lo")[0]))
+    if not len(held):
+        return 0
+    same = np.isin(held.column("responder_lo"), np.unique(flows.column("responder_lo"))) if not one_port else np.ones(len(held), bool)
+    if one_port:
+        same &= held.column("responder_port") == flows.column("responder_port")[0]
+    spoke = held.column("responder_payload_octets") + held.column("initiator_payload_octets") > 0
+    kept = held.where(same & spoke)
+    return _contacts(kept)[0] if len(kept) else 0
+
+
+def _weigh_common(evidence: Evidence, flows: FlowSet, contacts: int, successes: int, settings: ApplicationSettings, what: str) -> None:
+    """Add what all scans share: contacts that fail, little said, probes that are alike, speed."""
+    failed = contacts / (contacts + successes)
+    if failed >= settings.scan_failure_share:
+        evidence.add("failure", CLEAR, "R_CONTACTS_FAIL", failed, settings.scan_failure_share, f"{failed:.0%} of its contacts came to nothing")
+    least = settings.scan_ports if what == "ports" else settings.scan_hosts
+    evidence.add("fan-out", CLEAR if contacts >= _MANY else FAIR, "R_FAN_OUT", contacts, least, f"one source tried {contacts:,} {what}")
+    refused = float((flows.column("rst_packets") > 0).mean())
+    if refused >= 0.5:  # noqa: PLR2004
+        evidence.add("refusal", SLIGHT, "R_REFUSED", refused, 0.5, f"{refused:.0%} of the probes were refused")
+    bare = (flows.column("protocol") == 6) & (flows.column("tcp_options") == 0)
+    alike = max(float(bare.mean()), modal_share(flows.column("initiator_isn")) if (flows.column("protocol") == 6).all() else 0.0)
+    if alike >= 0.5:  # noqa: PLR2004
+        evidence.add("probe", FAIR, "R_CRAFTED_PROBE", alike, 0.5, f"{alike:.0%} of the probes are no ordinary system's SYNs")
+    rate = len(flows) / flows.span_s
+    if rate >= 10 and len(flows) >= settings.scan_ports:  # noqa: PLR2004
+        evidence.add("speed", SLIGHT, "R_CONTACT_RATE", rate, 10, f"{rate:,.0f} contacts a second")
+
+
+def _vertical(context: Context, flows: FlowSet, settings: ApplicationSettings) -> Finding | None:
+    """Judge one source against one host."""
+    dense = _densest(flows)
+    contacts, _, ports = _contacts(dense)
+    sent = int(dense.packets.sum())
+    if ports < settings.scan_ports:
+        return None
+    if sent >= _FLOOD_PACKETS and sent / dense.span_s >= _FLOOD_RATE_PPS:
+        return None  # harm by quantity: the flood rules judge it
+    tries = len(dense) / ports
+    if tries > 2 * settings.scan_tries_per_port:
+        return None
+    evidence = Evidence()
+    _weigh_common(evidence, dense, contacts, _successes(context, dense, one_port=False), settings, "ports")
+    if tries <= settings.scan_tries_per_port:
+        evidence.add("tries", SLIGHT, "R_FEW_TRIES", tries, settings.scan_tries_per_port, f"{tries:.1f} tries for each port")
+    shape = context.shape[flows.index]
+    udp, odd = float((shape == shapes.UDP).mean()), float(np.isin(shape, (shapes.ODD_FLAGS, shapes.FIN, shapes.ACK)).mean())
+    vector = "udp-scan" if udp > 0.5 else "stealth-scan" if odd > 0.5 else "vertical-scan"  # noqa: PLR2004
+    host = Host(int(flows.column("ip_version")[0]), int(flows.column("responder_hi")[0]), int(flows.column("responder_lo")[0]))
+    if host.is_many or (vector == "udp-scan" and ports < 2 * settings.scan_ports):
+        return None
+    return Finding(vector, [host], flows, evidence, top_ports(flows.column("responder_port")), None, ("tcp-rst-flood", "tcp-fin-flood", "tcp-flag-flood"))
+
+
+def _horizontal(context: Context, flows: FlowSet, settings: ApplicationSettings) -> Finding | None:
+    """Judge one source against many hosts at one port, or by echo requests."""
+    if len(flows) < settings.scan_hosts:
+        return None
+    dense = _densest(flows)
+    _, hosts, _ = _contacts(dense)
+    if hosts < settings.scan_hosts:
+        return None
+    evidence = Evidence()
+    is_echo = context.shape[flows.index[0]] == shapes.ICMP_ECHO
+    if is_echo:
+        answered = int((dense.column("responder_packets") > 0).sum())
+        _weigh_common(evidence, dense, hosts - answered, answered, settings, "hosts")
+    else:
+        _weigh_common(evidence, dense, hosts, _successes(context, dense, one_port=True), settings, "hosts")
+    tries = len(dense) / hosts
+    if tries <= settings.scan_tries_per_port:
+        evidence.add("tries", SLIGHT, "R_FEW_TRIES", tries, settings.scan_tries_per_port, f"{tries:.1f} tries for each host")
+    _, first = number(flows.column("responder_hi"), flows.column("responder_lo"), np.zeros(len(flows), np.uint64))
+    version = flows.column("ip_version")
+    hi, lo = flows.column("responder_hi"), flows.column("responder_lo")
+    victims = [Host(int(version[i]), int(hi[i]), int(lo[i])) for i in first]
+    victims = [host for host in victims if not host.is_many]
+    vector = "host-sweep" if is_echo else "udp-scan" if flows.column("protocol")[0] == 17 else "horizontal-scan"  # noqa: PLR2004
+    if len(victims) < settings.scan_hosts:
+        return None
+    ports = [] if is_echo else [int(flows.column("responder_port")[0])]
+    return Finding(vector, victims, flows, evidence, ports)
