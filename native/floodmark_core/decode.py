@@ -131,8 +131,9 @@ def ipv6_header(block: U8, at: int, end: int, wire_end: int, i: int, headers: He
     while protocol in (HOP_BY_HOP, ROUTING, V6_FRAGMENT, DESTINATION, MOBILITY, HIP, SHIM6, AH):
         if at + 8 > stop:
             return IP_LENGTH_BAD, at, stop
-        if at + 8 > end:
-            break  # not captured: the protocol stays the extension header's own
+        if at + 8 > end:  # not captured: the protocol stays the extension header's own
+            headers.protocol[i] = protocol
+            return IN_FLOW_HEADER_CUT, at, stop
         following = np.int64(block[at])
         if protocol == V6_FRAGMENT:
             offset, more = big16(block, at + 2) & 0xFFF8, block[at + 3] & 1
@@ -312,11 +313,14 @@ def decode_packet(block: U8, i: int, base: int, records: Records, service_ports:
         outcome, at, stop = ipv6_header(block, at, end, wire_end, i, headers)
     else:
         return NOT_IP, ethertype if ethertype >= 0x0600 else 0  # below: an IEEE 802.3 length
-    if outcome != IN_FLOW:
+    if outcome > IN_FLOW_HEADER_CUT:
         return outcome, ethertype
     if stop > wire_end:
         remark(tally, REMARK_IP_LENGTH_BEYOND_FRAME, base + start)
         stop = wire_end
+    if outcome == IN_FLOW_HEADER_CUT:
+        headers.kind[i] = kinds.OTHER_IP
+        return outcome, ethertype
     if headers.fragment[i] == 2:
         headers.kind[i] = kinds.FRAGMENT
         length = 0

@@ -259,12 +259,14 @@ def follow_sequence(row: Rows, headers: Headers, i: int, from_initiator: bool) -
     flags = np.int64(headers.tcp_flags[i])
     seq = np.int64(headers.tcp_seq[i])
     after = (seq + headers.payload_octets[i] + (flags & kinds.SYN) // kinds.SYN + (flags & kinds.FIN)) & 0xFFFFFFFF
-    earlier = row.initiator_packets if from_initiator else row.responder_packets
+    known = np.uint16(kinds.STAGE_INITIATOR_SEQ if from_initiator else kinds.STAGE_RESPONDER_SEQ)
+    first = not row.stage & known
+    row.stage |= known
     expected = np.int64(row.initiator_next_seq if from_initiator else row.responder_next_seq)
-    coherent = earlier == 0 or abs(distance(seq, expected)) <= COHERENCE_WINDOW
+    coherent = first or abs(distance(seq, expected)) <= COHERENCE_WINDOW
     if not coherent:
         row.incoherent_packets += np.uint32(1)
-    if earlier == 0 or (distance(after, expected) > 0 if coherent else not flags & kinds.RST):
+    if first or (distance(after, expected) > 0 if coherent else not flags & kinds.RST):
         if from_initiator:
             row.initiator_next_seq = after
         else:
@@ -341,9 +343,10 @@ def count_tcp(row: Rows, headers: Headers, i: int, from_initiator: bool) -> None
     """Update what only TCP has; the packet itself is not yet counted in the row."""
     if row.stage & kinds.STAGE_CLOSED:
         row.post_close_packets += np.uint32(1)
+    first = not row.stage & (kinds.STAGE_INITIATOR_SEQ if from_initiator else kinds.STAGE_RESPONDER_SEQ)
     coherent = follow_sequence(row, headers, i, from_initiator)
     if from_initiator:
-        if row.initiator_packets == 0:
+        if first:
             row.initiator_window = headers.tcp_window[i]
         if headers.tcp_flags[i] & kinds.ACK and not headers.tcp_flags[i] & (kinds.SYN | kinds.RST):
             if not row.stage & kinds.STAGE_INITIATOR_ACKS:
@@ -353,7 +356,7 @@ def count_tcp(row: Rows, headers: Headers, i: int, from_initiator: bool) -> None
         count_window(row, headers, i)
         row.tcp_flags_initiator |= headers.tcp_flags[i]
     else:
-        if row.responder_packets == 0:
+        if first:
             row.responder_window = headers.tcp_window[i]
         row.tcp_flags_responder |= headers.tcp_flags[i]
     follow_handshake(row, headers, i, from_initiator)

@@ -116,32 +116,39 @@ def describe_interface(block: U8, at: int, stop: int, swapped: int, layout: I64,
 
 @step
 def ticks_to_ns(ticks: np.uint64, resolution: int, offset_s: int) -> int:
-    """Turn a pcapng time stamp into nanoseconds since the epoch; one before 1970 or beyond int64 nanoseconds becomes -1."""
+    """Turn a pcapng time stamp into nanoseconds since the epoch, rounded down; one before 1970 or beyond int64 nanoseconds becomes -1."""
     if resolution >= 0:
-        power = np.uint64(1)
-        for _ in range(min(resolution, 19)):
-            power *= np.uint64(10)
-        seconds = ticks // power if resolution <= 19 else np.uint64(0)
-        rest = ticks - seconds * power if resolution <= 19 else np.uint64(0)
+        seconds, rest = np.uint64(0), ticks
+        if resolution <= 19:  # 10^19 is the largest power of ten in 64 bits
+            power = np.uint64(1)
+            for _ in range(resolution):
+                power *= np.uint64(10)
+            seconds = ticks // power
+            rest = ticks - seconds * power
         for _ in range(resolution, 9):
             rest *= np.uint64(10)
-        for _ in range(9, min(resolution, 19)):
+        for _ in range(9, min(resolution, 29)):
             rest //= np.uint64(10)
-        nanoseconds = np.int64(rest)
     else:
-        shift = min(-resolution, 63)
-        seconds = ticks >> np.uint64(shift)
-        rest = ticks & ((np.uint64(1) << np.uint64(shift)) - np.uint64(1))
-        if shift > 33:  # 2^33 units times 10^9 still fits 64 bits
-            rest >>= np.uint64(shift - 33)
-            shift = 33
-        nanoseconds = np.int64((rest * np.uint64(NS)) >> np.uint64(shift))
+        shift = np.uint64(-resolution)
+        seconds, rest = np.uint64(0), ticks
+        if shift < 64:
+            seconds = ticks >> shift
+            rest = ticks & ((np.uint64(1) << shift) - np.uint64(1))
+        # rest * 10^9 in two halves, since it may need 94 bits
+        high, low = (rest >> np.uint64(32)) * np.uint64(NS), (rest & np.uint64(0xFFFFFFFF)) * np.uint64(NS)
+        if shift < 32:
+            rest = low >> shift
+        elif shift < 96:
+            rest = (high + (low >> np.uint64(32))) >> (shift - np.uint64(32))
+        else:
+            rest = np.uint64(0)
     if seconds > np.uint64(LATEST_S):
         return -1
     whole = np.int64(seconds) + offset_s
-    if not 0 <= whole < LATEST_S:
+    if not 0 <= whole <= LATEST_S:
         return -1
-    return whole * NS + nanoseconds
+    return whole * NS + np.int64(rest)
 
 
 @kernel
@@ -198,6 +205,7 @@ def frame_pcapng(block: U8, at: int, base: int, layout: I64, interfaces: Interfa
                 return n, at, STOP_DAMAGED
             if time_ns < 0:
                 remark(tally, REMARK_TIME_UNUSABLE, base + at)
+                time_ns = layout[LAST_TIME_NS]
             if captured != wire or captured > snaplen:
                 remark_lengths(tally, captured, wire, snaplen, base + at)
             layout[LAST_TIME_NS] = time_ns

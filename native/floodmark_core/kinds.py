@@ -51,6 +51,8 @@ STAGE_HEAD_DONE = 128  # at least one HTTP request head was whole
 STAGE_FIN_INITIATOR_ACKED = 256
 STAGE_FIN_RESPONDER_ACKED = 512
 STAGE_INITIATOR_ACKS = 1024  # initiator_first_ack is set
+STAGE_INITIATOR_SEQ = 2048  # initiator_next_seq is set: a whole TCP header of the initiator was seen
+STAGE_RESPONDER_SEQ = 4096
 
 # Rank of a port in the service table that the caller passes.
 PORT_PLAIN = 0

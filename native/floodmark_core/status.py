@@ -5,7 +5,7 @@ Codes below :data:`FIRST_REFUSED` are answers; those from it on are refusals. `f
 
 # Outcome of decoding, one per packet.
 IN_FLOW = 0  # decoded whole: addresses, and ports where the protocol has them
-IN_FLOW_HEADER_CUT = 1  # addresses known, transport header not captured: ports are 0
+IN_FLOW_HEADER_CUT = 1  # addresses known, transport or extension header not captured whole or impossible; ports only where captured
 NOT_IP = 2  # a whole link header that carries something else
 FIRST_REFUSED = 8
 LINK_TYPE_UNKNOWN = 8
@@ -21,7 +21,7 @@ OUTCOMES = 16  # size of the counters
 REMARK_TIME_BACKWARD = 0  # earlier than the packet before it, within the reordering window
 REMARK_TIME_JUMP_BACK = 1  # earlier by more than the reordering window
 REMARK_TIME_JUMP_AHEAD = 2  # later by more than a day
-REMARK_TIME_UNUSABLE = 3  # before 1970 or beyond int64 nanoseconds
+REMARK_TIME_UNUSABLE = 3  # before 1970 or beyond int64 nanoseconds; the packet takes the time of the one before
 REMARK_FRACTION_BAD = 4  # sub-second field of a pcap record beyond its resolution
 REMARK_BEYOND_SNAPLEN = 5  # record longer than the snap length that the file declares
 REMARK_CAPTURED_BEYOND_WIRE = 6  # captured length above the length on the wire

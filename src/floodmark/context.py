@@ -80,6 +80,12 @@ class FlowSet:
         """Return the flows for which the mask is true."""
         return FlowSet(self.rows, self.index[mask], self.from_responder[mask])
 
+    def joined(self, other: "FlowSet") -> "FlowSet":
+        """Return these flows and others, in order of their rows."""
+        index = np.concatenate((self.index, other.index))
+        order = np.argsort(index, kind="stable")
+        return FlowSet(self.rows, index[order], np.concatenate((self.from_responder, other.from_responder))[order])
+
     def column(self, name: str) -> np.ndarray:
         """Return a column of these flows."""
         return self.rows[name][self.index]
@@ -274,6 +280,12 @@ class Context:
         held = self.shaped(host, shapes.NO_SHAPE)
         began = held.column("stage") & kinds.STAGE_SYN > 0
         return int(np.isin(held.column("tcp_options")[began], np.unique(options)).sum())
+
+    def fragments_of(self, host: int, flows: FlowSet) -> FlowSet:
+        """Return the later fragments that a host received from the senders of some flows."""
+        fragments = self.shaped(host, shapes.FRAGMENT)
+        mine = np.isin(fragments.sent("lo"), flows.sent("lo")) & np.isin(fragments.sent("hi"), flows.sent("hi"))
+        return fragments.where(mine)
 
     def known_source_share(self, host: int, flows: FlowSet) -> float:
         """Return the share of fragment flows whose sender also sends the host something else."""

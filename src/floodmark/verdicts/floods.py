@@ -32,12 +32,12 @@ def _floor_reached(flows: FlowSet, settings: VolumetricSettings) -> bool:
     return packets >= settings.structural_packets and flows.busiest_rate_pps >= settings.sustained_rate_pps
 
 
-def syn_floods(context: Context, settings: VolumetricSettings, scanned: np.ndarray) -> list[Finding]:
-    """Find SYN floods. scanned: bool per flow row, true for flows that belong to a scan."""
+def syn_floods(context: Context, settings: VolumetricSettings, explained: np.ndarray) -> list[Finding]:
+    """Find SYN floods. explained: bool per flow row, true for flows that another finding holds."""
     found = []
     for host in context.hosts_with(shapes.SYN, settings.flood_packets):
         flows = context.shaped(host, shapes.SYN)
-        flows = flows.where(~scanned[flows.index])
+        flows = flows.where(~explained[flows.index])
         if len(flows) and _floor_reached(flows, settings):
             found.append(_syn_flood(context, host, flows, settings))
     return found
@@ -99,13 +99,13 @@ _FLAG_SHAPES = {
 }
 
 
-def flag_floods(context: Context, settings: VolumetricSettings, scanned: np.ndarray) -> list[Finding]:
+def flag_floods(context: Context, settings: VolumetricSettings, explained: np.ndarray) -> list[Finding]:
     """Find floods of TCP segments that belong to no connection."""
     found = []
     for shape, (vector, what) in _FLAG_SHAPES.items():
         for host in context.hosts_with(shape, settings.flood_packets):
             flows = context.shaped(host, shape)
-            flows = flows.where(~scanned[flows.index])
+            flows = flows.where(~explained[flows.index])
             if len(flows) == 0 or not _floor_reached(flows, settings):
                 continue
             evidence = Evidence()
@@ -134,13 +134,13 @@ def flag_floods(context: Context, settings: VolumetricSettings, scanned: np.ndar
     return found
 
 
-def udp_floods(context: Context, settings: VolumetricSettings, taken: np.ndarray) -> list[Finding]:
-    """Find direct UDP floods. taken: bool per flow row, true for flows that a reflection or a scan explains."""
+def udp_floods(context: Context, settings: VolumetricSettings, explained: np.ndarray) -> list[Finding]:
+    """Find direct UDP floods."""
     found = []
     hosts = sorted({*context.hosts_with(shapes.UDP, settings.flood_packets), *context.hosts_with(shapes.UDP_ANSWER, settings.flood_packets)})
     for host in hosts:
         index = np.concatenate((context.shaped(host, shapes.UDP).index, context.shaped(host, shapes.UDP_ANSWER).index))
-        flows = context.flow_set(np.sort(index[~taken[index]]))
+        flows = context.flow_set(np.sort(index[~explained[index]]))
         if len(flows) and _floor_reached(flows, settings):
             found.append(_udp_flood(context, host, flows, settings))
     return found
@@ -188,7 +188,7 @@ _ECHO_RATE_PPS = 100.0  # a hundred times what a monitor sends
 _ERROR_RATE_PPS = 500.0  # BlackNurse
 
 
-def icmp_floods(context: Context, settings: VolumetricSettings, scanned: np.ndarray) -> list[Finding]:
+def icmp_floods(context: Context, settings: VolumetricSettings, explained: np.ndarray) -> list[Finding]:
     """Find floods of echo requests, unsolicited echo replies, error messages and other ICMP."""
     found = []
     plan = (
@@ -200,7 +200,7 @@ def icmp_floods(context: Context, settings: VolumetricSettings, scanned: np.ndar
     for shape, vector, what, floor_pps in plan:
         for host in context.hosts_with(shape, settings.structural_packets):
             flows = context.shaped(host, shape)
-            flows = flows.where(~scanned[flows.index])
+            flows = flows.where(~explained[flows.index])
             rate = max(flows.busiest_rate_pps, flows.mean_rate_pps) if len(flows) else 0.0
             if rate < floor_pps or flows.total_packets < settings.structural_packets:
                 continue
@@ -242,16 +242,16 @@ _IP_SHAPES = {
 }
 
 
-def ip_floods(context: Context, settings: VolumetricSettings) -> list[Finding]:
+def ip_floods(context: Context, settings: VolumetricSettings, explained: np.ndarray) -> list[Finding]:
     """Find floods of later fragments, GRE, ESP and unusual IP protocols."""
     found = []
     for shape, (vector, what) in _IP_SHAPES.items():
         for host in context.hosts_with(shape, settings.structural_packets):
             flows = context.shaped(host, shape)
-            packets, sources = flows.total_packets, flows.source_count
-            rate = flows.busiest_rate_pps
-            if rate < settings.flood_rate_pps:
+            flows = flows.where(~explained[flows.index])
+            if len(flows) == 0 or flows.busiest_rate_pps < settings.flood_rate_pps:
                 continue
+            packets, sources, rate = flows.total_packets, flows.source_count, flows.busiest_rate_pps
             evidence = Evidence()
             answers = context.answers(host)
             weigh_magnitude(evidence, rate, settings.flood_rate_pps, what)

@@ -83,6 +83,7 @@ def _udp_reflection(context: Context, host: int, protocol: int, flows: FlowSet, 
     weigh_magnitude(evidence, flows.busiest_rate_pps, settings.flood_rate_pps, f"{name} answers")
     cap_for_view(evidence, answers=answers, packets=packets, span_s=flows.span_s)
     ports = top_ports(flows.sent("port"))
+    flows = flows.joined(context.fragments_of(host, flows))
     return Finding(REFLECTION_VECTORS[protocol], [context.host(host)], flows, evidence, ports, 0.05, ("icmp-unreachable-flood", "ip-fragment-flood"))
 
 

@@ -1,0 +1,97 @@
+"""All rules over one context, findings side by side, one event number per flow: which finding explains which flow.
+
+The most exact rules go first. A finding gives up the flows that an earlier one explains, and falls when most of it is gone: a scan is
+not also a SYN flood, a request flood not also a connection flood. What an attack brings with it (the RSTs among reflected SYN-ACKs)
+joins it instead of standing beside it.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from floodmark.context import Context
+from floodmark.settings import Settings
+from floodmark.verdicts import connections, floods, reflection, scans
+from floodmark.verdicts.evidence import Finding
+from floodmark_core.columns import I32
+
+_KEPT_SHARE = 0.5  # a finding that keeps less than this of its packets was another one's shadow
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the rules found, and which finding each flow belongs to."""
+
+    findings: list[Finding]
+    finding_of: I32  # per flow row; -1: benign
+
+
+def decide(context: Context, settings: Settings) -> Decision:
+    """Run every family of rules and settle which findings stand."""
+    finding_of: I32 = np.full(len(context.flows), -1, np.int32)
+    findings: list[Finding] = []
+
+    def settle(candidates: list[Finding]) -> None:
+        for candidate in sorted((c for c in candidates if c.is_reported), key=_precedence):
+            finding = _unexplained(candidate, finding_of)
+            if finding is None:
+                continue
+            host = _main_finding(findings, finding)
+            if host is None:
+                finding_of[finding.flows.index] = len(findings)
+                findings.append(finding)
+            else:
+                finding_of[finding.flows.index] = host
+                findings[host] = _joined(findings[host], finding)
+
+    volumetric, application = settings.volumetric, settings.application
+    settle(scans.scans(context, application))
+    settle(reflection.udp_reflections(context, volumetric))
+    settle(reflection.synack_reflections(context, volumetric))
+    settle(connections.slow_connections(context, application))
+    settle(connections.guessing(context, application))
+    settle(connections.request_floods(context, application))
+    settle(connections.connection_floods(context, application))
+    explained = finding_of >= 0
+    settle(floods.syn_floods(context, volumetric, explained))
+    settle(floods.flag_floods(context, volumetric, explained))
+    settle(floods.udp_floods(context, volumetric, explained))
+    settle(floods.icmp_floods(context, volumetric, explained))
+    settle(floods.ip_floods(context, volumetric, explained))
+    return Decision(findings, finding_of)
+
+
+def _precedence(finding: Finding) -> tuple[float, int]:
+    """Order findings of one family: more packets first, earlier first."""
+    return -finding.flows.total_packets, finding.flows.first_ns
+
+
+def _unexplained(finding: Finding, finding_of: I32) -> Finding | None:
+    """Return the finding without the flows that others explain, or None where little is left."""
+    free = finding_of[finding.flows.index] < 0
+    if free.all():
+        return finding
+    rest = finding.flows.where(free)
+    if rest.total_packets < _KEPT_SHARE * finding.flows.total_packets:
+        return None
+    return replace(finding, flows=rest)
+
+
+def _main_finding(findings: list[Finding], finding: Finding) -> int | None:
+    """Return the number of a larger finding on the same victim that brings this one with it."""
+    for number, main in enumerate(findings):
+        if (
+            finding.vector in main.by_products
+            and finding.victims[0] in main.victims
+            and finding.flows.total_packets < main.flows.total_packets
+            and finding.flows.first_ns <= main.flows.last_ns
+            and finding.flows.last_ns >= main.flows.first_ns
+        ):
+            return number
+    return None
+
+
+def _joined(main: Finding, part: Finding) -> Finding:
+    """Return a finding with the flows of what it brought with it."""
+    main.evidence.notes.append(f"{part.flows.total_packets:,} packets of {part.vector} come with it")
+    return replace(main, flows=main.flows.joined(part.flows))
