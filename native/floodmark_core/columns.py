@@ -87,8 +87,9 @@ class FlowTable(NamedTuple):
     """Flows in order of their first packet, and the index that finds the live ones."""
 
     rows: Rows  # FLOW
+    more: Rows  # MORE, of the flows that have more than their first packet
     index: U64  # hash tag << 32 | row + 1; open addressing, linear probing; power of two
-    used: I64  # [rows in use]
+    used: I64  # [rows in use, rows of more in use]
 
 
 class CellTable(NamedTuple):
@@ -99,9 +100,9 @@ class CellTable(NamedTuple):
     used: I64
 
 
+# What the first packet of a flow says: its key and itself. A flood of one-packet flows takes no more memory than this.
 FLOW = np.dtype(
     [
-        # key, direction settled at the first packet
         ("initiator_hi", "<u8"),
         ("initiator_lo", "<u8"),
         ("responder_hi", "<u8"),
@@ -113,45 +114,45 @@ FLOW = np.dtype(
         ("ip_version", "u1"),
         ("is_fragment", "u1"),  # keyed by addresses and protocol only
         ("initiator_basis", "u1"),  # kinds.py BASIS_
-        ("end_reason", "u1"),  # kinds.py END_
-        ("ttl_min", "u1"),
-        ("ttl_max", "u1"),
-        ("stage", "<u2"),  # kinds.py STAGE_ bits of the TCP dialogue
-        # what was counted
+        ("more_row", "<u4"),  # row + 1 in the table of MORE; 0: this is a one-packet flow
+        ("first_seen_ns", "<i8"),
+        ("start_clock_ns", "<i8"),  # capture clock at the first packet
+        ("prefix", "<u8"),  # first eight octets of the payload, big endian, padded with zeros
+        ("octets", "<u4"),  # IP total length
+        ("payload_octets", "<u4"),
+        ("tcp_seq", "<u4"),
+        ("tcp_options_or_ack", "<u4"),  # of a SYN: signature of its options; of another segment: its acknowledgement number
+        ("tcp_window", "<u2"),  # as sent
+        ("window_shift", "u1"),  # + 1; 0 unknown
+        ("ttl", "u1"),
+        ("flags", "u1"),  # of TCP; the type of ICMP
+        ("payload_kind", "u1"),  # payload.py
+        ("from_responder", "u1"),  # the first packet seen was an answer
+        ("header_whole", "u1"),  # the transport header was captured whole and can be one
+    ]
+)
+
+# What a flow of two packets and more has beside its FLOW row. A one-packet flow's is made when it is asked for (complete).
+MORE = np.dtype(
+    [
         ("initiator_packets", "<u8"),
         ("responder_packets", "<u8"),
         ("initiator_octets", "<u8"),  # IP total length
         ("responder_octets", "<u8"),
         ("initiator_payload_octets", "<u8"),
         ("responder_payload_octets", "<u8"),
-        ("first_seen_ns", "<i8"),
         ("last_seen_ns", "<i8"),
-        ("start_clock_ns", "<i8"),  # capture clock at the first packet
         ("last_clock_ns", "<i8"),  # capture clock at the last packet
         ("max_gap_ns", "<i8"),  # longest silence inside the flow, capture clock
         ("parent", "<i8"),  # row this flow continues after a timeout; -1 none
-        # first payload of each direction
-        ("initiator_prefix_hi", "<u8"),  # octets 0-7, big endian
-        ("initiator_prefix_lo", "<u8"),  # octets 8-15
-        ("responder_prefix_hi", "<u8"),
-        ("responder_prefix_lo", "<u8"),
-        ("initiator_payload_kind", "u1"),  # payload.py
-        ("responder_payload_kind", "u1"),
-        ("tcp_flags_initiator", "u1"),  # union over packets
-        ("tcp_flags_responder", "u1"),
-        ("first_flags", "u1"),  # of the first packet
-        ("first_icmp_type", "u1"),
-        ("window_shift_initiator", "u1"),  # + 1; 0 unknown
-        ("window_shift_responder", "u1"),
-        # TCP
+        ("initiator_prefix", "<u8"),  # first eight octets of each direction's first payload
+        ("responder_prefix", "<u8"),
         ("initiator_isn", "<u4"),
         ("initiator_next_seq", "<u4"),
         ("responder_next_seq", "<u4"),
         ("initiator_first_ack", "<u4"),
         ("initiator_last_ack", "<u4"),
-        ("tcp_options", "<u4"),
-        ("initiator_window", "<u2"),  # of the first packet, as sent
-        ("responder_window", "<u2"),
+        ("tcp_options", "<u4"),  # signature of the initiator's SYN
         ("syn_packets", "<u4"),
         ("rst_packets", "<u4"),
         ("post_close_packets", "<u4"),
@@ -165,6 +166,18 @@ FLOW = np.dtype(
         ("error_responses", "<u4"),  # ... of status 4xx and 5xx
         ("path_hash", "<u4"),  # of the first request's path without query
         ("query_hash", "<u4"),  # of its whole target
+        ("initiator_window", "<u2"),  # of the first packet, as sent
+        ("responder_window", "<u2"),
+        ("stage", "<u2"),  # kinds.py STAGE_ bits of the TCP dialogue
+        ("end_reason", "u1"),  # kinds.py END_
+        ("ttl_min", "u1"),
+        ("ttl_max", "u1"),
+        ("initiator_payload_kind", "u1"),  # payload.py
+        ("responder_payload_kind", "u1"),
+        ("tcp_flags_initiator", "u1"),  # union over packets
+        ("tcp_flags_responder", "u1"),
+        ("window_shift_initiator", "u1"),  # + 1; 0 unknown
+        ("window_shift_responder", "u1"),
     ],
     align=True,
 )

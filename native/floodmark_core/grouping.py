@@ -3,14 +3,15 @@
 import numpy as np
 
 from floodmark_core._jit import kernel
-from floodmark_core.columns import I64, U8, U32, U64
+from floodmark_core.columns import I64, U8, U32, U64, Rows
 from floodmark_core.hashing import hash_words
 
 ZERO = np.uint64(0)
+ODD = np.uint64(1)  # a seed of zero would hash every IPv4 address, whose high half is zero, to one value
 
 
 @kernel
-def number_keys(first: U64, second: U64, third: U64, table: I64, groups: I64, leaders: I64) -> int:
+def number_keys(seed: np.uint64, first: U64, second: U64, third: U64, table: I64, groups: I64, leaders: I64) -> int:
     """Number the distinct keys (first, second, third) in order of appearance.
 
     table: int64[power of two >= 2n], all -1. groups: int64[n], each row's number. leaders: int64[n], first row of each group.
@@ -19,7 +20,7 @@ def number_keys(first: U64, second: U64, third: U64, table: I64, groups: I64, le
     mask = np.uint64(table.shape[0] - 1)
     count = 0
     for i in range(first.shape[0]):
-        slot = hash_words(ZERO, first[i], second[i], third[i], ZERO, ZERO) & mask
+        slot = hash_words(seed | ODD, first[i], second[i], third[i], ZERO, ZERO) & mask
         number = -1
         while table[slot] >= 0:
             leader = leaders[table[slot]]
@@ -37,16 +38,18 @@ def number_keys(first: U64, second: U64, third: U64, table: I64, groups: I64, le
 
 
 @kernel
-def mark_frequent(first: U64, second: U64, least: int, buckets: U32, frequent: U8) -> None:
-    """Mark the rows whose key may stand in at least ``least`` rows: all that do, and a few that share a bucket with others.
+def keep_frequent(seed: np.uint64, rows: Rows, chosen: U8, least: int, buckets: U32) -> None:
+    """Drop chosen flows whose initiator has fewer than ``least`` chosen flows; a few that share a bucket with others may stay.
 
-    buckets: uint32[power of two], all zero.
+    rows: FLOW[n]. chosen: uint8[n], 1 or 0. buckets: uint32[power of two], all zero.
     """
     mask = np.uint64(buckets.shape[0] - 1)
-    for i in range(first.shape[0]):
-        buckets[hash_words(ZERO, first[i], second[i], ZERO, ZERO, ZERO) & mask] += np.uint32(1)
-    for i in range(first.shape[0]):
-        frequent[i] = buckets[hash_words(ZERO, first[i], second[i], ZERO, ZERO, ZERO) & mask] >= least
+    for i in range(rows.shape[0]):
+        if chosen[i]:
+            buckets[hash_words(seed | ODD, rows[i].initiator_hi, rows[i].initiator_lo, ZERO, ZERO, ZERO) & mask] += np.uint32(1)
+    for i in range(rows.shape[0]):
+        if chosen[i]:
+            chosen[i] = buckets[hash_words(seed | ODD, rows[i].initiator_hi, rows[i].initiator_lo, ZERO, ZERO, ZERO) & mask] >= least
 
 
 @kernel

@@ -4,11 +4,14 @@ A shape is no verdict. It says which kind of flood this flow could be a part of;
 victim, and that is decided in floodmark.verdicts. Flows in which both ends held a dialogue have no shape.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from floodmark_core import kinds
 from floodmark_core._jit import kernel, step
 from floodmark_core.columns import I32, I64, U8, U64, Rows
+from floodmark_core.dialogue import begin
 from floodmark_core.hashing import hash_words
 
 NO_SHAPE = 0
@@ -32,118 +35,179 @@ OTHER_IP = 17
 UDP_DIALOGUE = 18  # both ends sent: solicited answers, or a flood that is answered
 SHAPES = 19
 
+MOST_TRIES = 4  # datagrams of a UDP probe: what a resolver or a scanner repeats
 BRIEF_PACKETS = 3  # a flow joined in the middle that still is one shows more than this
 
 TO_RESPONDER, TO_INITIATOR = 0, 1
 
 
 @step
-def tcp_shape(row: Rows) -> tuple[int, int]:
+def tcp_shape(row: Rows, more: Rows) -> tuple[int, int]:
     """Return (shape, receiving end) of a TCP flow."""
-    stage, first = np.int64(row.stage), np.int64(row.first_flags)
+    stage, first = np.int64(more.stage), np.int64(row.flags)
+    if not row.header_whole:
+        return NO_SHAPE, TO_RESPONDER
     if stage & kinds.STAGE_ESTABLISHED:
         return NO_SHAPE, TO_RESPONDER
-    one_way = row.initiator_packets == 0 or row.responder_packets == 0
-    to = TO_INITIATOR if row.initiator_packets == 0 else TO_RESPONDER
+    one_way = more.initiator_packets == 0 or more.responder_packets == 0
+    to = TO_INITIATOR if more.initiator_packets == 0 else TO_RESPONDER
     if stage & kinds.STAGE_SYN:
         return SYN, TO_RESPONDER
     if stage & kinds.STAGE_SYNACK:
         return SYN_ACK, TO_INITIATOR
     core = first & 0x3F
     odd = core == 0 or (core & kinds.SYN and core & (kinds.FIN | kinds.RST)) or (not core & (kinds.ACK | kinds.SYN | kinds.RST))
-    sent, answer = np.int64(row.tcp_flags_initiator), np.int64(row.tcp_flags_responder)
-    if row.initiator_packets == 0:
+    sent, answer = np.int64(more.tcp_flags_initiator), np.int64(more.tcp_flags_responder)
+    if more.initiator_packets == 0:
         sent, answer = answer, np.int64(0)
     if not one_way:  # a stateless packet is answered by RST, if at all
-        if not answer & kinds.RST or row.responder_payload_octets > 0:
-            if not (sent & kinds.RST and not answer & kinds.RST and row.initiator_payload_octets == 0):
+        if not answer & kinds.RST or more.responder_payload_octets > 0:
+            if not (sent & kinds.RST and not answer & kinds.RST and more.initiator_payload_octets == 0):
                 return NO_SHAPE, to
             sent, to = answer, TO_INITIATOR  # the initiator by port numbers only answers with RST
     if odd and (sent | core) & 0x3F == core:
         return ODD_FLAGS, to
     if sent & kinds.RST and not sent & (kinds.PSH | kinds.FIN | kinds.SYN):
         return RST, to
-    packets = row.initiator_packets + row.responder_packets
-    stateless = packets <= BRIEF_PACKETS or np.uint64(row.incoherent_packets) * np.uint64(2) > packets
+    packets = more.initiator_packets + more.responder_packets
+    stateless = packets <= BRIEF_PACKETS or np.uint64(more.incoherent_packets) * np.uint64(2) > packets
     if not stateless or sent & kinds.SYN:
         return NO_SHAPE, to
-    payload = row.initiator_payload_octets + row.responder_payload_octets
+    payload = more.initiator_payload_octets + more.responder_payload_octets
     if payload > 0:
         return DATA, to
     return (FIN if sent & kinds.FIN else ACK), to
 
 
 @step
-def shape_of(row: Rows, answer_kinds: U8) -> tuple[int, int]:
+def shape_of(row: Rows, more: Rows, answer_kinds: U8) -> tuple[int, int]:
     """Return (shape, receiving end) of a flow. answer_kinds: uint8[256], 1 where a payload code is the reply of a reflector's protocol."""
-    to = TO_INITIATOR if row.initiator_packets == 0 else TO_RESPONDER
+    to = TO_INITIATOR if more.initiator_packets == 0 else TO_RESPONDER
     if row.is_fragment:
         return FRAGMENT, to
     if row.protocol == 6:
-        return tcp_shape(row)
+        return tcp_shape(row, more)
     if row.protocol in (17, 136):
-        if row.initiator_packets > 0 and row.responder_packets > 0:
+        if more.initiator_packets > 0 and more.responder_packets > 0:
             return UDP_DIALOGUE, TO_RESPONDER
-        code = row.responder_payload_kind if row.initiator_packets == 0 else row.initiator_payload_kind
+        code = more.responder_payload_kind if more.initiator_packets == 0 else more.initiator_payload_kind
         return (UDP_ANSWER if answer_kinds[code] else UDP), to
     if row.protocol in (1, 58):
-        icmp_type = row.first_icmp_type
+        icmp_type = row.flags
         if row.protocol == 1:
             if icmp_type == 8:
                 return ICMP_ECHO, TO_RESPONDER
             if icmp_type == 0:
-                return (ICMP_ECHO_REPLY if row.initiator_packets == 0 else ICMP_OTHER), to
+                return (ICMP_ECHO_REPLY if more.initiator_packets == 0 else ICMP_OTHER), to
             return (ICMP_ERROR if icmp_type in (3, 4, 11, 12) else ICMP_OTHER), to
         if icmp_type == 128:
             return ICMP_ECHO, TO_RESPONDER
         if icmp_type == 129:
-            return (ICMP_ECHO_REPLY if row.initiator_packets == 0 else ICMP_OTHER), to
+            return (ICMP_ECHO_REPLY if more.initiator_packets == 0 else ICMP_OTHER), to
         return (ICMP_ERROR if 1 <= icmp_type <= 4 else ICMP_OTHER), to
     if row.protocol == 47:
         return GRE, to
     return (IPSEC if row.protocol in (50, 51) else OTHER_IP), to
 
 
+class Hosts(NamedTuple):
+    """The hosts that are worth judging, and a table that finds them."""
+
+    hi: U64
+    lo: U64
+    version: U8
+    table: I32  # -1 or host number; power of two, at least twice as long as the list
+    sent: I64  # packets that each host sent itself
+
+
+class Shaped(NamedTuple):
+    """What shaping says of each flow."""
+
+    shape: U8
+    toward: U8  # TO_ code of the receiving end
+    probe: U8  # may be a scanner's probe
+    receiver: I32  # number of the listed host that received it, or -1
+    packets: I64  # toward the receiving end
+
+
 @step
-def find_host(hi: int, lo: int, version: int, host_hi: U64, host_lo: U64, host_version: U8, table: I32) -> int:
+def clear(more: Rows) -> None:
+    """Set to zero what :func:`begin` does not always write and shaping reads."""
+    more.initiator_packets = more.responder_packets = np.uint64(0)
+    more.initiator_payload_octets = more.responder_payload_octets = np.uint64(0)
+    more.initiator_payload_kind = more.responder_payload_kind = np.uint8(0)
+    more.tcp_flags_initiator = more.tcp_flags_responder = np.uint8(0)
+    more.incoherent_packets = np.uint32(0)
+    more.stage = np.uint16(0)
+
+
+@step
+def find_host(seed: np.uint64, hi: int, lo: int, version: int, hosts: Hosts) -> int:
     """Return the number of a listed host, or -1."""
-    mask = np.uint64(table.shape[0] - 1)
-    slot = hash_words(np.uint64(version), hi, lo, np.uint64(0), np.uint64(0), np.uint64(0)) & mask
-    while table[slot] >= 0:
-        number = table[slot]
-        if host_lo[number] == lo and host_hi[number] == hi and host_version[number] == version:
+    mask = np.uint64(hosts.table.shape[0] - 1)
+    slot = hash_words(seed | np.uint64(1), hi ^ np.uint64(version), lo, np.uint64(0), np.uint64(0), np.uint64(0)) & mask
+    while hosts.table[slot] >= 0:
+        number = hosts.table[slot]
+        if hosts.lo[number] == lo and hosts.hi[number] == hi and hosts.version[number] == version:
             return np.int64(number)
         slot = (slot + np.uint64(1)) & mask
     return -1
 
 
 @kernel
-def list_hosts(host_hi: U64, host_lo: U64, host_version: U8, table: I32) -> None:
-    """Enter hosts into a table of -1 that is a power of two and at least twice as long as the list."""
-    mask = np.uint64(table.shape[0] - 1)
-    for number in range(host_hi.shape[0]):
-        slot = hash_words(np.uint64(host_version[number]), host_hi[number], host_lo[number], np.uint64(0), np.uint64(0), np.uint64(0)) & mask
-        while table[slot] >= 0:
+def list_hosts(seed: np.uint64, hosts: Hosts) -> None:
+    """Enter the hosts into their table, which is all -1."""
+    mask = np.uint64(hosts.table.shape[0] - 1)
+    for number in range(hosts.hi.shape[0]):
+        slot = hash_words(seed | np.uint64(1), hosts.hi[number] ^ np.uint64(hosts.version[number]), hosts.lo[number], np.uint64(0), np.uint64(0), np.uint64(0)) & mask
+        while hosts.table[slot] >= 0:
             slot = (slot + np.uint64(1)) & mask
-        table[slot] = number
+        hosts.table[slot] = number
+
+
+@step
+def is_probe(row: Rows, more: Rows, shape: int, to: int) -> bool:
+    """Tell whether a flow may be a scanner's probe: a contact that came to nothing, or a connection in which nothing was said."""
+    if shape in (SYN, ODD_FLAGS, FIN, ACK):
+        return bool(to == TO_RESPONDER)
+    if shape == NO_SHAPE:
+        silent = more.initiator_payload_octets == 0 and more.responder_payload_octets == 0
+        return bool(row.protocol == 6 and more.stage & kinds.STAGE_SYN and silent)
+    if shape == UDP:
+        return bool(0 < more.initiator_packets <= MOST_TRIES)
+    return bool(shape == ICMP_ECHO)
 
 
 @kernel
-def shape_flows(
-    rows: Rows, answer_kinds: U8, host_hi: U64, host_lo: U64, host_version: U8, table: I32, shape: U8, toward: U8, receiver: I32, sent: I64
+def shape_flows(  # noqa: PLR0913, PLR0917 - one pass over a large table fills all of it
+    seed: np.uint64,
+    rows: Rows,
+    more: Rows,
+    scratch: Rows,
+    answer_kinds: U8,
+    hosts: Hosts,
+    shaped: Shaped,
 ) -> None:
-    """Shape every flow and find which listed host received it.
+    """Shape every flow, find which listed host received it, and count what each listed host sent.
 
-    shape, toward: uint8[n], TO_ code of the receiving end. receiver: int32[n], host number or -1.
-    sent: int64[hosts], packets that each listed host sent itself.
+    scratch: MORE[1], for flows of one packet. answer_kinds: uint8[256], 1 where a payload code is the reply of a reflector's protocol.
     """
     for i in range(rows.shape[0]):
         row = rows[i]
-        shape[i], toward[i] = shape_of(row, answer_kinds)
-        first = find_host(row.initiator_hi, row.initiator_lo, row.ip_version, host_hi, host_lo, host_version, table)
-        second = find_host(row.responder_hi, row.responder_lo, row.ip_version, host_hi, host_lo, host_version, table)
-        receiver[i] = first if toward[i] == TO_INITIATOR else second
+        if row.more_row:
+            details = more[np.int64(row.more_row) - 1]
+        else:
+            details = scratch[0]
+            clear(details)
+            begin(row, details)
+        shape, to = shape_of(row, details, answer_kinds)
+        first = find_host(seed, row.initiator_hi, row.initiator_lo, row.ip_version, hosts)
+        second = find_host(seed, row.responder_hi, row.responder_lo, row.ip_version, hosts)
+        shaped.shape[i], shaped.toward[i] = shape, to
+        shaped.probe[i] = is_probe(row, details, shape, to)
+        shaped.receiver[i] = first if to == TO_INITIATOR else second
+        shaped.packets[i] = details.responder_packets if to == TO_INITIATOR else details.initiator_packets
         if first >= 0:
-            sent[first] += np.int64(row.initiator_packets)
+            hosts.sent[first] += np.int64(details.initiator_packets)
         if second >= 0:
-            sent[second] += np.int64(row.responder_packets)
+            hosts.sent[second] += np.int64(details.responder_packets)

@@ -10,18 +10,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from floodmark.capture import BlockReader
+from floodmark.flows import Flows
 from floodmark.memory import GrowingRows, zeroed
 from floodmark.services import service_ports
 from floodmark.settings import FlowSettings
-from floodmark_core import CELL, FLOW, CellTable, FlowTable, Tally, new_headers, new_interfaces, new_records, new_tally, read_block
+from floodmark_core import BATCH, CELL, FLOW, MORE, CellTable, FlowTable, Tally, new_headers, new_interfaces, new_records, new_tally, read_block
 from floodmark_core.cells import rebuild_cell_index
 from floodmark_core.columns import I64, U64, Rows
-from floodmark_core.flowtable import finish_flows, new_matcher, rebuild_index
+from floodmark_core.flowtable import new_matcher, rebuild_index
 from floodmark_core.framing import LAST_TIME_NS, LINK_TYPE
 from floodmark_core.status import STOP_DAMAGED, STOP_NEEDS_CELLS, STOP_NEEDS_DATA, STOP_NEEDS_FLOWS
 from floodmark_core.timeline import CLOCK_NS, CLOCK_SIZE
 
 _FIRST_FLOWS = 1 << 18
+_FIRST_MORE = 1 << 16
 _FIRST_CELLS = 1 << 14
 _GROWTH = 4  # each step re-enters all keys; four times as many makes that a third of the rows in all
 
@@ -66,10 +68,11 @@ class Meter:
 
     def __init__(self, settings: FlowSettings, seed: int | None = None) -> None:
         self._flows = GrowingRows(FLOW, _FIRST_FLOWS)
+        self._more = GrowingRows(MORE, _FIRST_MORE)
         self._cells = GrowingRows(CELL, _FIRST_CELLS)
         self._flow_index: U64 = zeroed(2 * _FIRST_FLOWS, np.dtype(np.uint64))
         self._cell_index: U64 = zeroed(2 * _FIRST_CELLS, np.dtype(np.uint64))
-        self._flows_used: I64 = np.zeros(1, np.int64)
+        self._flows_used: I64 = np.zeros(2, np.int64)
         self._cells_used: I64 = np.zeros(1, np.int64)
         self._records, self._headers, self._interfaces = new_records(), new_headers(), new_interfaces()
         self._matcher = new_matcher(secrets.randbits(64) if seed is None else seed, timeouts_ns(settings), service_ports())
@@ -103,7 +106,7 @@ class Meter:
         return ReadCapture(reader.path, reader.container.name, link_type, offset + left, tally, offset if left else None, None)
 
     def _run(self, block: np.ndarray, at: int, base: int, layout: I64, tally: Tally) -> tuple[int, int]:
-        flows = FlowTable(self._flows.rows, self._flow_index, self._flows_used)
+        flows = FlowTable(self._flows.rows, self._more.rows, self._flow_index, self._flows_used)
         cells = CellTable(self._cells.rows, self._cell_index, self._cells_used)
         return read_block(
             block,
@@ -122,6 +125,10 @@ class Meter:
         )
 
     def _grow_flows(self) -> None:
+        if self._flows_used[1] + BATCH > len(self._more.rows):
+            self._more.grow(_GROWTH)
+        if self._flows_used[0] + BATCH <= len(self._flows.rows):
+            return
         self._flows.grow(_GROWTH)
         self._flow_index = zeroed(_GROWTH * len(self._flow_index), np.dtype(np.uint64))
         rebuild_index(self._flows.rows, int(self._flows_used[0]), self._matcher.seed[0], self._flow_index)
@@ -131,8 +138,8 @@ class Meter:
         self._cell_index = zeroed(_GROWTH * len(self._cell_index), np.dtype(np.uint64))
         rebuild_cell_index(self._cells.rows, int(self._cells_used[0]), self._matcher.seed[0], self._cell_index)
 
-    def finish(self) -> tuple[Rows, Rows]:
-        """Settle how each open flow stands at the last packet; return (flows, cells) in order of first packets."""
-        flows = self._flows.rows[: self._flows_used[0]]
-        finish_flows(self._flows.rows, int(self._flows_used[0]), int(self._clock[CLOCK_NS]), self._matcher.timeouts)
+    def finish(self) -> tuple[Flows, Rows]:
+        """Return the flows and the cells, both in order of first packets."""
+        rows, more = self._flows.rows[: self._flows_used[0]], self._more.rows[: self._flows_used[1]]
+        flows = Flows(rows, more, int(self._clock[CLOCK_NS]), self._matcher.timeouts)
         return flows, self._cells.rows[: self._cells_used[0]]

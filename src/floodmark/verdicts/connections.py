@@ -13,7 +13,7 @@ _POST = int.from_bytes(b"POST", "big")
 
 def services(context: Context, least: int) -> list[FlowSet]:
     """Return the TCP connections of each service (host and port) that had at least ``least``, in order of first appearance."""
-    rows, flows = context.established, context.flows
+    rows, flows = context.established, context.flows.rows
     if not len(rows):
         return []
     third = flows["responder_port"][rows].astype(np.uint64) | flows["ip_version"][rows].astype(np.uint64) << np.uint64(16)
@@ -80,7 +80,7 @@ def _slow_kinds(flows: FlowSet, settings: ApplicationSettings) -> list[tuple[str
     unanswered = responses == errors
     trickle = (octets * 8 < settings.slow_rate_bps * np.maximum(age, 1.0)) & (gap_s >= 1.0)
     open_head = (requests > 0) & (stage & kinds.STAGE_HEAD_OPEN > 0)
-    is_post = flows.column("initiator_prefix_hi") >> np.uint64(32) == np.uint64(_POST)
+    is_post = flows.column("initiator_prefix") >> np.uint64(32) == np.uint64(_POST)
     old = age >= settings.slow_age_s
     half_old = age >= settings.slow_age_s / 4
     few_windows = flows.column("small_window_packets") * 2 >= flows.column("initiator_packets")
@@ -139,7 +139,7 @@ def _request_vector(flows: FlowSet) -> str:
     whole, path = flows.column("query_hash"), flows.column("path_hash")
     if len(flows) >= 50 and modal_share(path) >= 0.9 and len(np.unique(whole)) >= 0.9 * len(flows):  # noqa: PLR2004
         return "http-cache-busting"
-    method = flows.column("initiator_prefix_hi") >> np.uint64(32)
+    method = flows.column("initiator_prefix") >> np.uint64(32)
     if float((method == _POST).mean()) >= 0.9:  # noqa: PLR2004
         return "http-post-flood"
     return "http-get-flood" if float((method == int.from_bytes(b"GET ", "big")).mean()) >= 0.9 else "http-flood"  # noqa: PLR2004
@@ -230,7 +230,7 @@ def _refused_floods(context: Context, settings: ApplicationSettings) -> list[Fin
 
 def guessing(context: Context, settings: ApplicationSettings) -> list[Finding]:
     """Find repeated log-ins by the shape of the connections: many, short, alike, from one source to one log-in service."""
-    rows, flows = context.established, context.flows
+    rows, flows = context.established, context.flows.rows
     rows = rows[np.isin(flows["responder_port"][rows], list(LOGIN_PORTS))]
     if not len(rows):
         return []
@@ -271,7 +271,7 @@ def _guessing(flows: FlowSet, settings: ApplicationSettings) -> Finding | None:
     if share >= 0.9:  # noqa: PLR2004
         evidence.add("share", SLIGHT, "R_NEVER_STAYS", share, 0.9, f"{share:.0%} of the source's connections end like this; none stays")
     if service == "mqtt":
-        refused = float(((tries.column("responder_prefix_hi") >> np.uint64(32)) & np.uint64(0xFFFF00FF) > np.uint64(0x20020000)).mean())
+        refused = float(((tries.column("responder_prefix") >> np.uint64(32)) & np.uint64(0xFFFF00FF) > np.uint64(0x20020000)).mean())
         if refused < 0.5:  # noqa: PLR2004 - CONNACK return code 0 is a log-in that worked (MQTT 3.1.1 section 3.2.2.3)
             return None
         evidence.add("refusal", CLEAR, "R_REFUSED", refused, 0.5, f"the broker refused {refused:.0%} of them")

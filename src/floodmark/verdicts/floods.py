@@ -152,7 +152,7 @@ def _udp_flood(context: Context, host: int, flows: FlowSet, settings: Volumetric
     answers = context.answers(host)
     octets, codes = flows.sent("payload_octets"), flows.sent("payload_kind")
     empty = float((flows.packets * (octets == 0)).sum() / packets)
-    same = max(modal_share(flows.sent("prefix_hi")), float((codes == payload.UNIFORM).mean()))
+    same = max(modal_share(flows.sent("prefix")), float((codes == payload.UNIFORM).mean()))
     uniform = empty >= settings.modal_share or (same >= settings.modal_share and len(flows) >= _SYNS_TO_SAMPLE) or (codes == payload.UNIFORM).all()
     if empty >= settings.modal_share:
         evidence.add("payload", FAIR, "R_EMPTY_PAYLOAD", empty, settings.modal_share, f"{empty:.0%} of the datagrams are empty")

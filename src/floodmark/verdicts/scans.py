@@ -2,36 +2,22 @@
 
 import numpy as np
 
-from floodmark.context import Context, FlowSet, Host, frequent, modal_share, number, split
+from floodmark.context import Context, FlowSet, Host, modal_share, number, split
 from floodmark.settings import ApplicationSettings
 from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, Evidence, Finding
 from floodmark.verdicts.reflection import top_ports
-from floodmark_core import kinds, shapes
+from floodmark_core import shapes
 
 _WINDOW_NS = 300_000_000_000  # five minutes: Zeek's legacy scan policy and CLASSIFICATION of Snort's
 _MANY = 100
 # Beyond this, knocking at one host is harm by quantity whatever the ports: far above what scanners send to a single host.
 _FLOOD_RATE_PPS = 10_000.0
 _FLOOD_PACKETS = 5_000
-_ZERO_PAYLOAD_TRIES = 4
-
-
-def probes(context: Context) -> np.ndarray:
-    """Return the rows that may be a scanner's probes: contacts that came to nothing, or connections in which nothing was said."""
-    flows, shape = context.flows, context.shape
-    silent = (shape == shapes.NO_SHAPE) & (flows["protocol"] == 6) & (flows["stage"] & kinds.STAGE_SYN > 0)
-    silent &= (flows["initiator_payload_octets"] == 0) & (flows["responder_payload_octets"] == 0)
-    small_udp = (shape == shapes.UDP) & (flows["initiator_packets"] > 0) & (flows["initiator_packets"] <= _ZERO_PAYLOAD_TRIES)
-    tcp = np.isin(shape, (shapes.SYN, shapes.ODD_FLAGS, shapes.FIN, shapes.ACK)) & (context.toward == shapes.TO_RESPONDER)
-    return np.nonzero(tcp | silent | small_udp | (shape == shapes.ICMP_ECHO))[0]
 
 
 def scans(context: Context, settings: ApplicationSettings) -> list[Finding]:
     """Find vertical, horizontal, stealth and UDP scans and host sweeps, by source."""
-    rows = probes(context)
-    flows = context.flows
-    hi, lo = flows["initiator_hi"][rows], flows["initiator_lo"][rows]
-    rows = rows[frequent(hi, lo, settings.scan_ports)] if len(rows) else rows
+    rows, flows = context.probes(settings.scan_ports), context.flows.rows
     if not len(rows):
         return []
     version = flows["ip_version"][rows].astype(np.uint64)
@@ -61,7 +47,7 @@ def _contacts(flows: FlowSet) -> tuple[int, int, int]:
 
 def _scans_of(context: Context, index: np.ndarray, settings: ApplicationSettings) -> list[Finding]:
     """Judge one source: each host it tried at many ports, then each port it tried at many hosts, then pings."""
-    everything = FlowSet(context.flows, index, np.zeros(len(index), bool))
+    everything = context.clients(index)
     found = []
     echo = context.shape[index] == shapes.ICMP_ECHO
     transport = everything.where(~echo)

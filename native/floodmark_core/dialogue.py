@@ -1,0 +1,318 @@
+"""Packets of one flow in, what the flow has said and how its TCP dialogue stands out: the MORE row of a flow.
+
+A flow has its FLOW row from its first packet on and a MORE row from its second; :func:`begin` writes what the first packet alone would
+have counted, so that both ways to a MORE row give the same.
+"""
+
+import numpy as np
+
+from floodmark_core import kinds
+from floodmark_core._jit import kernel, step
+from floodmark_core.columns import I64, U8, U64, Headers, Records, Rows
+from floodmark_core.payload import head_ends, is_http_request, is_http_status, request_target, tcp_code, udp_code
+from floodmark_core.status import IN_FLOW
+
+TCP, UDP, ICMP, ICMPV6 = 6, 17, 1, 58
+
+# Places in the timeouts array, all ns of capture clock.
+TCP_ESTABLISHED, TCP_HALF_OPEN, TCP_LINGER, UDP_IDLE, DNS_IDLE, ICMP_IDLE, OTHER_IDLE, ACTIVE, SYN_REUSE = range(9)
+
+COHERENCE_WINDOW = 1 << 20  # octets; a sequence number further away belongs to no window that hosts use
+SMALL_PAYLOAD = 64  # octets
+SMALL_WINDOW = 1024  # octets
+
+
+@step
+def idle_timeout(row: Rows, stage: int, timeouts: I64) -> int:
+    """Return the silence, in ns, after which a flow in this stage is over."""
+    if row.is_fragment:
+        return timeouts[OTHER_IDLE]
+    if row.protocol == TCP:
+        if stage & kinds.STAGE_CLOSED:
+            return timeouts[TCP_LINGER]
+        half_open = stage & (kinds.STAGE_SYN | kinds.STAGE_SYNACK) and not stage & kinds.STAGE_ESTABLISHED
+        return timeouts[TCP_HALF_OPEN] if half_open else timeouts[TCP_ESTABLISHED]
+    if row.protocol == UDP:
+        return timeouts[DNS_IDLE] if row.initiator_port == 53 or row.responder_port == 53 else timeouts[UDP_IDLE]
+    if row.protocol in (ICMP, ICMPV6):
+        return timeouts[ICMP_IDLE]
+    return timeouts[OTHER_IDLE]
+
+
+@step
+def prefix_word(block: U8, at: int, end: int) -> np.uint64:
+    """Pack up to eight octets, big endian, padded with zeros."""
+    word = np.uint64(0)
+    for i in range(8):
+        word = (word << np.uint64(8)) | (np.uint64(block[at + i]) if at + i < end else np.uint64(0))
+    return word
+
+
+@step
+def count_payload(more: Rows, block: U8, headers: Headers, i: int, from_initiator: bool) -> None:
+    """Count a packet's payload; keep and recognise the first of each direction."""
+    at = headers.payload_at[i]
+    end = at + headers.payload_captured[i]
+    first = more.initiator_payload_packets == 0 if from_initiator else more.responder_payload_packets == 0
+    code = 0
+    if first and end > at:
+        if headers.protocol[i] == UDP:
+            code = udp_code(block, at, end, headers.payload_octets[i], headers.src_port[i], headers.dst_port[i])
+        elif headers.protocol[i] == TCP:
+            code = tcp_code(block, at, end, 1 if from_initiator else 0)
+    if from_initiator:
+        more.initiator_payload_packets += np.uint32(1)
+        more.initiator_payload_octets += np.uint64(headers.payload_octets[i])
+        if headers.payload_octets[i] <= SMALL_PAYLOAD:
+            more.initiator_small_packets += np.uint32(1)
+        if first:
+            more.initiator_payload_kind = code
+            more.initiator_prefix = prefix_word(block, at, end)
+    else:
+        more.responder_payload_packets += np.uint32(1)
+        more.responder_payload_octets += np.uint64(headers.payload_octets[i])
+        if first:
+            more.responder_payload_kind = code
+            more.responder_prefix = prefix_word(block, at, end)
+
+
+@step
+def count_http(more: Rows, block: U8, headers: Headers, i: int, from_initiator: bool) -> None:
+    """Follow HTTP/1 in the clear: request heads begun and ended, status lines and errors."""
+    at = headers.payload_at[i]
+    end = at + headers.payload_captured[i]
+    if from_initiator:
+        if is_http_request(block, at, end):
+            if more.requests == 0:
+                more.path_hash, more.query_hash = request_target(block, at, end)
+            more.requests += np.uint32(1)
+            more.stage |= np.uint16(kinds.STAGE_HEAD_OPEN)
+        if more.stage & kinds.STAGE_HEAD_OPEN and head_ends(block, at, end):
+            more.stage = (more.stage & ~np.uint16(kinds.STAGE_HEAD_OPEN)) | np.uint16(kinds.STAGE_HEAD_DONE)
+    elif is_http_status(block, at, end):
+        more.responses += np.uint32(1)
+        if block[at + 9] in (52, 53):  # '4', '5'
+            more.error_responses += np.uint32(1)
+
+
+@step
+def distance(a: int, b: int) -> int:
+    """Return the signed distance from sequence number ``b`` to ``a`` (RFC 9293 section 3.4)."""
+    return ((np.int64(a) - np.int64(b) + 0x80000000) & 0xFFFFFFFF) - 0x80000000
+
+
+@step
+def follow_sequence(more: Rows, headers: Headers, i: int, from_initiator: bool) -> bool:
+    """Advance a direction's sequence number. Returns whether this packet's own lies within reach of it."""
+    flags = np.int64(headers.tcp_flags[i])
+    seq = np.int64(headers.tcp_seq[i])
+    after = (seq + headers.payload_octets[i] + (flags & kinds.SYN) // kinds.SYN + (flags & kinds.FIN)) & 0xFFFFFFFF
+    known = np.uint16(kinds.STAGE_INITIATOR_SEQ if from_initiator else kinds.STAGE_RESPONDER_SEQ)
+    first = not more.stage & known
+    more.stage |= known
+    expected = np.int64(more.initiator_next_seq if from_initiator else more.responder_next_seq)
+    coherent = first or abs(distance(seq, expected)) <= COHERENCE_WINDOW
+    if not coherent:
+        more.incoherent_packets += np.uint32(1)
+    if first or (distance(after, expected) > 0 if coherent else not flags & kinds.RST):
+        if from_initiator:
+            more.initiator_next_seq = after
+        else:
+            more.responder_next_seq = after
+    return coherent
+
+
+@step
+def follow_handshake(more: Rows, headers: Headers, i: int, from_initiator: bool) -> None:
+    """Note SYN, SYN-ACK and what completes them, with what the SYNs offer."""
+    flags = np.int64(headers.tcp_flags[i])
+    if flags & kinds.SYN:
+        if flags & kinds.ACK:
+            if not from_initiator:
+                more.stage |= np.uint16(kinds.STAGE_SYNACK)
+                more.window_shift_responder = headers.window_shift[i]
+        elif from_initiator:
+            if not more.stage & kinds.STAGE_SYN:
+                more.initiator_isn = headers.tcp_seq[i]
+                more.tcp_options = headers.tcp_options[i]
+                more.window_shift_initiator = headers.window_shift[i]
+            more.stage |= np.uint16(kinds.STAGE_SYN)
+            more.syn_packets += np.uint32(1)
+        else:
+            more.syn_packets += np.uint32(1)
+        return
+    if flags & kinds.RST or not flags & kinds.ACK:
+        return
+    both = more.stage & kinds.STAGE_SYNACK and from_initiator
+    client_side_only = more.stage & kinds.STAGE_SYN and from_initiator and more.responder_packets == 0
+    server_side_only = more.stage & kinds.STAGE_SYNACK and not from_initiator and more.initiator_packets == 0
+    if both or client_side_only or server_side_only:
+        more.stage |= np.uint16(kinds.STAGE_ESTABLISHED)
+
+
+@step
+def follow_close(more: Rows, headers: Headers, i: int, from_initiator: bool, coherent: bool) -> None:
+    """Close on FINs of both sides acknowledged, or on a RST whose sequence number is within reach."""
+    flags = np.int64(headers.tcp_flags[i])
+    if flags & kinds.RST:
+        more.rst_packets += np.uint32(1)
+        if coherent:
+            more.stage |= np.uint16(kinds.STAGE_CLOSED)
+            more.end_reason = kinds.END_RST
+        return
+    if flags & kinds.FIN:
+        more.stage |= np.uint16(kinds.STAGE_FIN_INITIATOR if from_initiator else kinds.STAGE_FIN_RESPONDER)
+    if flags & kinds.ACK:
+        ack = np.int64(headers.tcp_ack[i])
+        if from_initiator and more.stage & kinds.STAGE_FIN_RESPONDER and ack == np.int64(more.responder_next_seq):
+            more.stage |= np.uint16(kinds.STAGE_FIN_RESPONDER_ACKED)
+        if not from_initiator and more.stage & kinds.STAGE_FIN_INITIATOR and ack == np.int64(more.initiator_next_seq):
+            more.stage |= np.uint16(kinds.STAGE_FIN_INITIATOR_ACKED)
+    both = kinds.STAGE_FIN_INITIATOR_ACKED | kinds.STAGE_FIN_RESPONDER_ACKED
+    if more.stage & both == both:
+        more.stage |= np.uint16(kinds.STAGE_CLOSED)
+        more.end_reason = kinds.END_FIN
+
+
+@step
+def count_window(more: Rows, headers: Headers, i: int) -> None:
+    """Count packets in which the initiator, after it has asked, offers almost no room; needs the SYN's window scale."""
+    flags = np.int64(headers.tcp_flags[i])
+    if not more.stage & kinds.STAGE_SYN or more.initiator_payload_packets == 0 or flags & (kinds.SYN | kinds.RST | kinds.FIN):
+        return
+    scaled = more.window_shift_initiator > 0 and (more.window_shift_responder > 0 or not more.stage & kinds.STAGE_SYNACK)
+    shift = np.int64(more.window_shift_initiator) - 1 if scaled else 0
+    if np.int64(headers.tcp_window[i]) << shift <= SMALL_WINDOW:
+        more.small_window_packets += np.uint32(1)
+
+
+@step
+def count_tcp(more: Rows, headers: Headers, i: int, from_initiator: bool) -> None:
+    """Update what only TCP has; the packet itself is not yet counted in the row."""
+    if more.stage & kinds.STAGE_CLOSED:
+        more.post_close_packets += np.uint32(1)
+    first = not more.stage & (kinds.STAGE_INITIATOR_SEQ if from_initiator else kinds.STAGE_RESPONDER_SEQ)
+    coherent = follow_sequence(more, headers, i, from_initiator)
+    if from_initiator:
+        if first:
+            more.initiator_window = headers.tcp_window[i]
+        if headers.tcp_flags[i] & kinds.ACK and not headers.tcp_flags[i] & (kinds.SYN | kinds.RST):
+            if not more.stage & kinds.STAGE_INITIATOR_ACKS:
+                more.initiator_first_ack = headers.tcp_ack[i]
+                more.stage |= np.uint16(kinds.STAGE_INITIATOR_ACKS)
+            more.initiator_last_ack = headers.tcp_ack[i]
+        count_window(more, headers, i)
+        more.tcp_flags_initiator |= headers.tcp_flags[i]
+    else:
+        if first:
+            more.responder_window = headers.tcp_window[i]
+        more.tcp_flags_responder |= headers.tcp_flags[i]
+    follow_handshake(more, headers, i, from_initiator)
+    if not more.stage & kinds.STAGE_CLOSED:
+        follow_close(more, headers, i, from_initiator, coherent)
+
+
+@step
+def count_packet(row: Rows, more: Rows, block: U8, headers: Headers, records: Records, i: int, from_initiator: bool) -> None:
+    """Add packet ``i`` to its flow."""
+    if headers.protocol[i] == TCP and headers.outcome[i] == IN_FLOW and not row.is_fragment:
+        count_tcp(more, headers, i, from_initiator)
+        if headers.payload_captured[i] > 0:
+            count_http(more, block, headers, i, from_initiator)
+    if headers.payload_octets[i] > 0 and not row.is_fragment:
+        count_payload(more, block, headers, i, from_initiator)
+    if from_initiator:
+        more.initiator_packets += np.uint64(1)
+        more.initiator_octets += np.uint64(headers.ip_octets[i])
+    else:
+        more.responder_packets += np.uint64(1)
+        more.responder_octets += np.uint64(headers.ip_octets[i])
+    row.first_seen_ns = min(row.first_seen_ns, records.time_ns[i])
+    more.last_seen_ns = max(more.last_seen_ns, records.time_ns[i])
+    more.max_gap_ns = max(more.max_gap_ns, records.clock_ns[i] - more.last_clock_ns)
+    more.last_clock_ns = records.clock_ns[i]
+    more.ttl_min = min(more.ttl_min, headers.ttl[i])
+    more.ttl_max = max(more.ttl_max, headers.ttl[i])
+
+
+@step
+def begin(row: Rows, more: Rows) -> None:
+    """Count a flow's first packet, as its FLOW row keeps it, to a MORE row that is all zero."""
+    from_initiator = row.from_responder == 0
+    more.parent = -1
+    more.last_seen_ns = row.first_seen_ns
+    more.last_clock_ns = row.start_clock_ns
+    more.ttl_min = row.ttl
+    more.ttl_max = row.ttl
+    if row.protocol == TCP and row.header_whole and not row.is_fragment:
+        begin_tcp(row, more, from_initiator)
+    said = row.payload_octets > 0 and not row.is_fragment
+    if from_initiator:
+        more.initiator_packets = np.uint64(1)
+        more.initiator_octets = np.uint64(row.octets)
+        if said:
+            more.initiator_payload_octets = np.uint64(row.payload_octets)
+            more.initiator_payload_packets = np.uint32(1)
+            more.initiator_small_packets = np.uint32(row.payload_octets <= SMALL_PAYLOAD)
+            more.initiator_payload_kind = row.payload_kind
+            more.initiator_prefix = row.prefix
+    else:
+        more.responder_packets = np.uint64(1)
+        more.responder_octets = np.uint64(row.octets)
+        if said:
+            more.responder_payload_octets = np.uint64(row.payload_octets)
+            more.responder_payload_packets = np.uint32(1)
+            more.responder_payload_kind = row.payload_kind
+            more.responder_prefix = row.prefix
+
+
+@step
+def begin_tcp(row: Rows, more: Rows, from_initiator: bool) -> None:
+    """Begin a TCP dialogue with its first packet."""
+    flags, seq = np.int64(row.flags), np.int64(row.tcp_seq)
+    after = (seq + np.int64(row.payload_octets) + (flags & kinds.SYN) // kinds.SYN + (flags & kinds.FIN)) & 0xFFFFFFFF
+    stage = 0
+    if from_initiator:
+        stage |= kinds.STAGE_INITIATOR_SEQ
+        more.initiator_next_seq, more.initiator_window, more.tcp_flags_initiator = after, row.tcp_window, row.flags
+        if flags & kinds.ACK and not flags & (kinds.SYN | kinds.RST):
+            more.initiator_first_ack, more.initiator_last_ack = row.tcp_options_or_ack, row.tcp_options_or_ack
+            stage |= kinds.STAGE_INITIATOR_ACKS
+    else:
+        stage |= kinds.STAGE_RESPONDER_SEQ
+        more.responder_next_seq, more.responder_window, more.tcp_flags_responder = after, row.tcp_window, row.flags
+    if flags & kinds.SYN:
+        if not flags & kinds.ACK:
+            more.syn_packets = np.uint32(1)
+            if from_initiator:
+                stage |= kinds.STAGE_SYN
+                more.initiator_isn, more.tcp_options, more.window_shift_initiator = row.tcp_seq, row.tcp_options_or_ack, row.window_shift
+        elif not from_initiator:
+            stage |= kinds.STAGE_SYNACK
+            more.window_shift_responder = row.window_shift
+    if flags & kinds.RST:
+        stage |= kinds.STAGE_CLOSED
+        more.rst_packets = np.uint32(1)
+        more.end_reason = kinds.END_RST
+    elif flags & kinds.FIN:
+        stage |= kinds.STAGE_FIN_INITIATOR if from_initiator else kinds.STAGE_FIN_RESPONDER
+    more.stage = stage
+
+
+@kernel
+def complete(rows: Rows, more: Rows, more_words: U64, index: I64, clock_ns: int, timeouts: I64, out: Rows, out_words: U64) -> None:
+    """Give each listed flow its MORE row, made for one-packet flows, with the reason of its end as seen from the last packet.
+
+    index: int64[n], rows. out: MORE[n]. more_words, out_words: the same memory as uint64[rows, words].
+    """
+    for k in range(index.shape[0]):
+        row = rows[index[k]]
+        if row.more_row:
+            for word in range(out_words.shape[1]):
+                out_words[k, word] = more_words[np.int64(row.more_row) - 1, word]
+        else:
+            for word in range(out_words.shape[1]):
+                out_words[k, word] = np.uint64(0)
+            begin(row, out[k])
+        if out[k].end_reason == kinds.END_CAPTURE and clock_ns - out[k].last_clock_ns > idle_timeout(row, np.int64(out[k].stage), timeouts):
+            out[k].end_reason = kinds.END_IDLE
