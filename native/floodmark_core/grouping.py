@@ -9,32 +9,41 @@ from floodmark_core.hashing import hash_words
 ZERO = np.uint64(0)
 ODD = np.uint64(1)  # a seed of zero would hash every IPv4 address, whose high half is zero, to one value
 
+AHEAD = 256  # keys looked at together
+
 
 @kernel
-def number_keys(seed: np.uint64, first: U64, second: U64, third: U64, table: I64, groups: I64, leaders: I64) -> int:
+def number_keys(seed: np.uint64, first: U64, second: U64, third: U64, table: U32, groups: I64, leaders: I64) -> int:
     """Number the distinct keys (first, second, third) in order of appearance.
 
-    table: int64[power of two >= 2n], all -1. groups: int64[n], each row's number. leaders: int64[n], first row of each group.
+    table: uint32[power of two >= 2n], all zero. groups: int64[n], each row's number. leaders: int64[n], first row of each group.
     Returns the number of groups.
     """
     mask = np.uint64(table.shape[0] - 1)
     count = 0
-    for i in range(first.shape[0]):
-        slot = hash_words(seed | ODD, first[i], second[i], third[i], ZERO, ZERO) & mask
-        number = -1
-        while table[slot] >= 0:
-            leader = leaders[table[slot]]
-            if first[leader] == first[i] and second[leader] == second[i] and third[leader] == third[i]:
-                number = table[slot]
-                break
-            slot = (slot + np.uint64(1)) & mask
-        if number < 0:
-            number = count
-            table[slot] = number
-            leaders[number] = i
-            count += 1
-        groups[i] = number
-    return count
+    rows = first.shape[0]
+    touched = np.uint32(0)
+    for start in range(0, rows, AHEAD):
+        stop = min(start + AHEAD, rows)
+        for i in range(start, stop):  # the slots of a few hundred keys, so that the memory is on its way when they are needed
+            groups[i] = np.int64(hash_words(seed | ODD, first[i], second[i], third[i], ZERO, ZERO) & mask)
+            touched |= table[groups[i]]
+        for i in range(start, stop):
+            slot = np.uint64(groups[i])
+            number = -1
+            while table[slot] > 0:
+                leader = leaders[np.int64(table[slot]) - 1]
+                if first[leader] == first[i] and second[leader] == second[i] and third[leader] == third[i]:
+                    number = np.int64(table[slot]) - 1
+                    break
+                slot = (slot + np.uint64(1)) & mask
+            if number < 0:
+                number = count
+                leaders[number] = i
+                count += 1
+                table[slot] = count
+            groups[i] = number
+    return count if touched < np.uint32(0xFFFFFFFF) else count  # touched is used, or the compiler would drop its loop
 
 
 @kernel

@@ -15,7 +15,7 @@ from floodmark_core.dialogue import begin
 from floodmark_core.hashing import hash_words
 
 NO_SHAPE = 0
-SYN = 1  # SYN that never became a connection
+SYN = 1  # SYN with TCP options that never became a connection
 ODD_FLAGS = 2  # first packet with a combination of flags that no TCP state sends
 SYN_ACK = 3  # SYN-ACK without a SYN
 RST = 4  # nothing but RST
@@ -33,7 +33,8 @@ GRE = 15
 IPSEC = 16
 OTHER_IP = 17
 UDP_DIALOGUE = 18  # both ends sent: solicited answers, or a flood that is answered
-SHAPES = 19
+SYN_BARE = 19  # the same without any TCP option
+SHAPES = 20
 
 MOST_TRIES = 4  # datagrams of a UDP probe: what a resolver or a scanner repeats
 BRIEF_PACKETS = 3  # a flow joined in the middle that still is one shows more than this
@@ -52,7 +53,7 @@ def tcp_shape(row: Rows, more: Rows) -> tuple[int, int]:
     one_way = more.initiator_packets == 0 or more.responder_packets == 0
     to = TO_INITIATOR if more.initiator_packets == 0 else TO_RESPONDER
     if stage & kinds.STAGE_SYN:
-        return SYN, TO_RESPONDER
+        return (SYN if more.tcp_options else SYN_BARE), TO_RESPONDER
     if stage & kinds.STAGE_SYNACK:
         return SYN_ACK, TO_INITIATOR
     core = first & 0x3F
@@ -118,6 +119,7 @@ class Hosts(NamedTuple):
     version: U8
     table: I32  # -1 or host number; power of two, at least twice as long as the list
     sent: I64  # packets that each host sent itself
+    received: I64  # [host, shape] packets that it received in flows of each shape
 
 
 class Shaped(NamedTuple):
@@ -126,7 +128,7 @@ class Shaped(NamedTuple):
     shape: U8
     toward: U8  # TO_ code of the receiving end
     probe: U8  # may be a scanner's probe
-    receiver: I32  # number of the listed host that received it, or -1
+    group: I64  # number of the listed host that received it * SHAPES + shape, or -1
     packets: I64  # toward the receiving end
 
 
@@ -139,6 +141,7 @@ def clear(more: Rows) -> None:
     more.tcp_flags_initiator = more.tcp_flags_responder = np.uint8(0)
     more.incoherent_packets = np.uint32(0)
     more.stage = np.uint16(0)
+    more.tcp_options = np.uint32(0)
 
 
 @step
@@ -168,7 +171,7 @@ def list_hosts(seed: np.uint64, hosts: Hosts) -> None:
 @step
 def is_probe(row: Rows, more: Rows, shape: int, to: int) -> bool:
     """Tell whether a flow may be a scanner's probe: a contact that came to nothing, or a connection in which nothing was said."""
-    if shape in (SYN, ODD_FLAGS, FIN, ACK):
+    if shape in (SYN, SYN_BARE, ODD_FLAGS, FIN, ACK):
         return bool(to == TO_RESPONDER)
     if shape == NO_SHAPE:
         silent = more.initiator_payload_octets == 0 and more.responder_payload_octets == 0
@@ -205,8 +208,12 @@ def shape_flows(  # noqa: PLR0913, PLR0917 - one pass over a large table fills a
         second = find_host(seed, row.responder_hi, row.responder_lo, row.ip_version, hosts)
         shaped.shape[i], shaped.toward[i] = shape, to
         shaped.probe[i] = is_probe(row, details, shape, to)
-        shaped.receiver[i] = first if to == TO_INITIATOR else second
-        shaped.packets[i] = details.responder_packets if to == TO_INITIATOR else details.initiator_packets
+        receiver = first if to == TO_INITIATOR else second
+        packets = np.int64(details.responder_packets if to == TO_INITIATOR else details.initiator_packets)
+        shaped.packets[i] = packets
+        shaped.group[i] = receiver * SHAPES + shape if receiver >= 0 else -1
+        if receiver >= 0:
+            hosts.received[receiver, shape] += packets
         if first >= 0:
             hosts.sent[first] += np.int64(details.initiator_packets)
         if second >= 0:

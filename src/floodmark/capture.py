@@ -4,6 +4,7 @@ Octets are read into one reused buffer, not mapped: a file that shrinks while it
 process, pipes need no second way, and a block is in the cache when the kernels walk it (DESIGN.md D4).
 """
 
+import hashlib
 import io
 import stat
 import struct
@@ -83,8 +84,10 @@ class BlockReader:
     :meth:`next_block` gives the octets not yet consumed followed by new ones; a record longer than the buffer makes it grow.
     """
 
-    def __init__(self, stream: BinaryIO, path: str, block_octets: int = BLOCK_OCTETS) -> None:
+    def __init__(self, stream: BinaryIO, path: str, block_octets: int = BLOCK_OCTETS, *, owned: bool = False, hashing: bool = False) -> None:
+        self._owned = owned
         self._stream = stream
+        self._hash = hashlib.sha256() if hashing else None
         self._buffer: U8 = np.empty(max(block_octets, _SNIFF_OCTETS), np.uint8)
         self._filled = 0
         self.path = path
@@ -102,8 +105,24 @@ class BlockReader:
                 raise CaptureError(self.path, f"cannot be read: {error.strerror or error}", self.base + self._filled) from error
             if not count:
                 self.at_end = True
-            else:
-                self._filled += count
+                continue
+            if self._hash is not None:
+                self._hash.update(view[self._filled : self._filled + count])
+            self._filled += count
+
+    def __enter__(self) -> "BlockReader":
+        """Return the reader itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the stream if it was opened here."""
+        if self._owned:
+            self._stream.close()
+
+    @property
+    def sha256(self) -> str | None:
+        """SHA-256 of what was read so far, in hexadecimal; None where it was not asked for."""
+        return None if self._hash is None else self._hash.hexdigest()
 
     @property
     def block(self) -> U8:
@@ -133,12 +152,12 @@ def open_capture(path: str) -> BinaryIO:
         raise CaptureError(path, f"cannot be opened: {error.strerror or error}") from error
 
 
-def reader_of(source: "str | BinaryIO", block_octets: int = BLOCK_OCTETS) -> BlockReader:
-    """Open a path, or wrap a binary file object. Raises CaptureError."""
+def reader_of(source: "str | BinaryIO", block_octets: int = BLOCK_OCTETS, *, hashing: bool = False) -> BlockReader:
+    """Open a path, or wrap a binary file object, which stays open. Raises CaptureError."""
     if isinstance(source, str):
         stream = open_capture(source)
         try:
-            return BlockReader(stream, source, block_octets)
+            return BlockReader(stream, source, block_octets, owned=source != "-", hashing=hashing)
         except BaseException:
             stream.close()
             raise
@@ -146,7 +165,7 @@ def reader_of(source: "str | BinaryIO", block_octets: int = BLOCK_OCTETS) -> Blo
     path = name if isinstance(name, str) else "<file object>"
     if not hasattr(source, "readinto"):
         source = io.BytesIO(source.read())
-    return BlockReader(source, path, block_octets)
+    return BlockReader(source, path, block_octets, hashing=hashing)
 
 
 def expand(paths: Iterable[str]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from floodmark.flows import Flows
+from floodmark.memory import zeroed
 from floodmark.payloads import ANSWER_KINDS
 from floodmark_core import MORE, kinds, shapes
 from floodmark_core.columns import I64, U8, U32, U64, Rows
@@ -47,7 +48,7 @@ class Host(NamedTuple):
 def number(first: U64, second: U64, third: U64) -> tuple[I64, I64]:
     """Number equal keys. Returns (group of each row, first row of each group)."""
     rows = len(first)
-    table = np.full(1 << max(2 * rows - 1, 1).bit_length(), -1, np.int64)
+    table = zeroed(1 << max(2 * rows - 1, 1).bit_length(), np.dtype(np.uint32))
     groups, leaders = np.empty(rows, np.int64), np.empty(rows, np.int64)
     count = number_keys(_SEED, first, second, third, table, groups, leaders)
     return groups, leaders[:count]
@@ -76,6 +77,8 @@ class FlowSet:
 
     def where(self, mask: np.ndarray) -> "FlowSet":
         """Return the flows for which the mask is true."""
+        if mask.all():
+            return self
         return FlowSet(self.flows, self.index[mask], self.from_responder[mask], self.packets[mask])
 
     def joined(self, other: "FlowSet") -> "FlowSet":
@@ -99,11 +102,16 @@ class FlowSet:
 
     def sent(self, name: str) -> np.ndarray:
         """Return the sender's half of a pair of columns: ``packets`` is initiator_packets or responder_packets."""
-        return np.where(self.from_responder, self.column(f"responder_{name}"), self.column(f"initiator_{name}"))
+        return self._either(self.from_responder, f"responder_{name}", f"initiator_{name}")
 
     def received(self, name: str) -> np.ndarray:
         """Return the receiver's half of a pair of columns."""
-        return np.where(self.from_responder, self.column(f"initiator_{name}"), self.column(f"responder_{name}"))
+        return self._either(~self.from_responder, f"responder_{name}", f"initiator_{name}")
+
+    def _either(self, choose_first: np.ndarray, first: str, second: str) -> np.ndarray:
+        if not choose_first.any():
+            return self.column(second)
+        return self.column(first) if choose_first.all() else np.where(choose_first, self.column(first), self.column(second))
 
     @cached_property
     def total_packets(self) -> int:
@@ -125,6 +133,12 @@ class FlowSet:
         flows = self.sources[1][which]
         versions, his, los = self.column("ip_version")[flows], self.sent("hi")[flows], self.sent("lo")[flows]
         return [Host(int(v), int(h), int(lo)) for v, h, lo in zip(versions, his, los, strict=True)]
+
+    def receivers(self) -> set[Host]:
+        """Return the addresses of the ends that received the flows."""
+        hi, lo, version = self.received("hi"), self.received("lo"), self.column("ip_version")
+        _, leaders = number(hi, lo, version.astype(np.uint64))
+        return {Host(int(version[i]), int(hi[i]), int(lo[i])) for i in leaders}
 
     @cached_property
     def first_ns(self) -> int:
@@ -210,18 +224,13 @@ class Context:
         rows, hosts = len(self.flows), len(self.host_lo)
         table = np.full(1 << max(2 * hosts, 1).bit_length(), -1, np.int32)
         self.sent_packets: I64 = np.zeros(hosts, np.int64)
-        listed = shapes.Hosts(self.host_hi, self.host_lo, self.host_version, table, self.sent_packets)
+        self._shaped_packets: I64 = np.zeros((hosts, shapes.SHAPES), np.int64)
+        listed = shapes.Hosts(self.host_hi, self.host_lo, self.host_version, table, self.sent_packets, self._shaped_packets)
         shapes.list_hosts(_SEED, listed)
-        self.shaped_flows = shapes.Shaped(
-            np.empty(rows, np.uint8), np.empty(rows, np.uint8), np.empty(rows, np.uint8), np.empty(rows, np.int32), np.empty(rows, np.int64)
-        )
+        bytes_each = (np.empty(rows, np.uint8) for _ in range(3))
+        self.shaped_flows = shapes.Shaped(*bytes_each, np.empty(rows, np.int64), np.empty(rows, np.int64))
         shapes.shape_flows(_SEED, self.flows.rows, self.flows.more, np.zeros(1, MORE), ANSWER_KINDS, listed, self.shaped_flows)
-        receiver = self.shaped_flows.receiver
-        groups = np.where(receiver >= 0, receiver.astype(np.int64) * shapes.SHAPES + self.shape, -1)
-        self._starts, self._order = split(groups, hosts * shapes.SHAPES)
-        totals = np.add.reduceat(np.append(self.shaped_flows.packets[self._order], 0), self._starts[:-1]) if hosts else np.zeros(0, np.int64)
-        totals[np.diff(self._starts) == 0] = 0
-        self._shaped_packets: I64 = totals.reshape(hosts, shapes.SHAPES)
+        self._starts, self._order = split(self.shaped_flows.group, hosts * shapes.SHAPES)
 
     @property
     def shape(self) -> U8:

@@ -28,3 +28,11 @@ class UnknownFormatError(CaptureError):
 
 class TruncatedCaptureError(CaptureError):
     """The file ends before its own header does."""
+
+
+class OutputError(FloodmarkError):
+    """A result that cannot be written where it was asked for."""
+
+
+class MemoryLimitError(FloodmarkError):
+    """Flows that would need more memory than was allowed."""

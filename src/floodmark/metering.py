@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from floodmark.capture import BlockReader
+from floodmark.errors import MemoryLimitError
 from floodmark.flows import Flows
 from floodmark.memory import GrowingRows, zeroed
 from floodmark.services import service_ports
@@ -18,13 +19,14 @@ from floodmark_core import BATCH, CELL, FLOW, MORE, CellTable, FlowTable, Tally,
 from floodmark_core.cells import rebuild_cell_index
 from floodmark_core.columns import I64, U64, Rows
 from floodmark_core.flowtable import new_matcher, rebuild_index
-from floodmark_core.framing import LAST_TIME_NS, LINK_TYPE
+from floodmark_core.framing import CONTAINER, LAST_TIME_NS, LINK_TYPE, PCAP, frame_pcap, frame_pcapng
 from floodmark_core.status import STOP_DAMAGED, STOP_NEEDS_CELLS, STOP_NEEDS_DATA, STOP_NEEDS_FLOWS
 from floodmark_core.timeline import CLOCK_NS, CLOCK_SIZE
 
 _FIRST_FLOWS = 1 << 18
 _FIRST_MORE = 1 << 16
 _FIRST_CELLS = 1 << 14
+_JUDGING_OCTETS = 64  # per flow, for shapes, groups and labels while events are found; measured on one-packet flows
 _GROWTH = 4  # each step re-enters all keys; four times as many makes that a third of the rows in all
 
 Progress = Callable[[int], None]
@@ -61,12 +63,56 @@ class ReadCapture:
     tally: Tally
     truncated_at: int | None  # offset of the record that the file's end cuts
     damaged_at: int | None  # offset of a record that cannot be one; nothing after it was read
+    sha256: str | None  # of the file, where asked for
+
+    @property
+    def packets(self) -> int:
+        """Records read."""
+        return int(self.tally.totals[0])
+
+    @property
+    def wire_octets(self) -> int:
+        """Their lengths on the wire."""
+        return int(self.tally.totals[1])
+
+    @property
+    def first_ns(self) -> int:
+        """Earliest time of any packet; meaningless without packets."""
+        return int(self.tally.totals[2])
+
+    @property
+    def last_ns(self) -> int:
+        """Latest time of any packet."""
+        return int(self.tally.totals[3])
+
+    @property
+    def link_types(self) -> list[int]:
+        """Link types of the packets, or of the header where there is none."""
+        found: list[int] = self.tally.link_type_count.nonzero()[0].tolist()
+        return found or ([self.link_type] if self.link_type >= 0 else [])
+
+
+def first_packet_ns(reader: BlockReader) -> int | None:
+    """Return the time of a capture's first packet, None where it holds none. Reads no further than needed."""
+    layout, records, interfaces, tally = reader.container.layout, new_records(), new_interfaces(), new_tally()
+    block, at = reader.block, reader.container.header_octets
+    while True:
+        if layout[CONTAINER] == PCAP:
+            n, at, stop = frame_pcap(block, at, reader.base, layout, records, tally)
+        else:
+            n, at, stop = frame_pcapng(block, at, reader.base, layout, interfaces, records, tally)
+        if n:
+            return int(records.time_ns[0])
+        if stop == STOP_DAMAGED or reader.at_end:
+            return None
+        block, at = reader.next_block(at), 0
 
 
 class Meter:
     """Reads captures one after the other into one set of flows and cells."""
 
-    def __init__(self, settings: FlowSettings, seed: int | None = None) -> None:
+    def __init__(self, settings: FlowSettings, seed: int | None = None, memory_octets: int | None = None) -> None:
+        self._memory_octets = memory_octets
         self._flows = GrowingRows(FLOW, _FIRST_FLOWS)
         self._more = GrowingRows(MORE, _FIRST_MORE)
         self._cells = GrowingRows(CELL, _FIRST_CELLS)
@@ -96,14 +142,17 @@ class Meter:
                 break
             else:
                 block, at = reader.next_block(at), 0
+            self._keep_within_memory(reader)
             if progress is not None:
                 progress(reader.base + at)
         offset, left = reader.base + at, len(block) - at
         if stop == STOP_DAMAGED:
             while not reader.at_end:  # the length of what is left unread belongs in the answer
                 block = reader.next_block(len(block))
-            return ReadCapture(reader.path, reader.container.name, link_type, reader.base + len(block), tally, None, offset)
-        return ReadCapture(reader.path, reader.container.name, link_type, offset + left, tally, offset if left else None, None)
+            end, truncated_at, damaged_at = reader.base + len(block), None, offset
+        else:
+            end, truncated_at, damaged_at = offset + left, offset if left else None, None
+        return ReadCapture(reader.path, reader.container.name, link_type, end, tally, truncated_at, damaged_at, reader.sha256)
 
     def _run(self, block: np.ndarray, at: int, base: int, layout: I64, tally: Tally) -> tuple[int, int]:
         flows = FlowTable(self._flows.rows, self._more.rows, self._flow_index, self._flows_used)
@@ -123,6 +172,19 @@ class Meter:
             cells,
             tally,
         )
+
+    def _keep_within_memory(self, reader: BlockReader) -> None:
+        """Stop with an error before the tables, and what judging them takes, need more than was allowed."""
+        if self._memory_octets is None:
+            return
+        flows, more = (int(used) for used in self._flows_used)
+        rows = flows * (FLOW.itemsize + _JUDGING_OCTETS) + more * MORE.itemsize + int(self._cells_used[0]) * CELL.itemsize
+        needed = rows + self._flow_index.nbytes + self._cell_index.nbytes
+        if needed > self._memory_octets:
+            raise MemoryLimitError(
+                f"{reader.path}: {flows:,} flows need {needed / 2**30:.1f} GiB of memory, {self._memory_octets / 2**30:.1f} GiB are allowed; "
+                "allow more with --memory, or give fewer captures at a time"
+            )
 
     def _grow_flows(self) -> None:
         if self._flows_used[1] + BATCH > len(self._more.rows):

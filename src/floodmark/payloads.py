@@ -63,8 +63,8 @@ def reply_code(protocol: int) -> int:
 
 def payload_name(code: int) -> str:
     """Return a payload code in words."""
-    if code <= payload.UNIFORM:
-        return ("none", "unrecognised", "one octet repeated")[code]
+    if code < 2 * payload.DNS:
+        return ("none", "unrecognised", "one octet repeated", "unused")[code]
     return f"{PROTOCOL_NAMES[code // 2]} {'reply' if code & 1 else 'request'}"
 
 

@@ -70,16 +70,26 @@ class ApplicationSettings:
 
 
 @dataclass(frozen=True)
+class EventSettings:
+    """Where one event ends and the next begins: a silence of a share of the capture's span, within limits."""
+
+    gap_share: float = 0.1
+    least_gap_s: float = 5.0
+    most_gap_s: float = 300.0  # corsaro's expiry of an attack
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings of one run."""
 
     flow: FlowSettings = FlowSettings()
     volumetric: VolumetricSettings = VolumetricSettings()
     application: ApplicationSettings = ApplicationSettings()
+    event: EventSettings = EventSettings()
 
 
 def load_settings(path: str) -> Settings:
-    """Read a TOML file with tables [flow], [volumetric] and [application]. Raises SettingsError naming what is wrong."""
+    """Read a TOML file with tables [flow], [volumetric], [application] and [event]. Raises SettingsError naming what is wrong."""
     try:
         document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:

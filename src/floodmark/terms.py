@@ -56,6 +56,7 @@ def _tree() -> dict[str, tuple[Verdict, str]]:
 # Vector -> (verdict, parent vector; itself at the top).
 VECTORS = _tree()
 
+ORDINARY = "ordinary"  # the vector of a flow that belongs to no attack
 END_REASONS = ("end-of-capture", "idle-timeout", "active-timeout", "tcp-fin", "tcp-rst", "tcp-syn-reuse")
 INITIATOR_BASES = ("first", "syn", "synack", "proto", "port", "parent")
 LINK_TYPES = {

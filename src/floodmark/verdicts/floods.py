@@ -32,31 +32,38 @@ def _floor_reached(flows: FlowSet, settings: VolumetricSettings) -> bool:
     return packets >= settings.structural_packets and flows.busiest_rate_pps >= settings.sustained_rate_pps
 
 
+def _modal_size(flows: FlowSet) -> float:
+    """Return the share of flows with the most frequent octets per packet."""
+    seen = flows.sample
+    return modal_share(seen.sent("octets") // np.maximum(seen.packets, 1).astype(np.uint64))
+
+
 def syn_floods(context: Context, settings: VolumetricSettings, explained: np.ndarray) -> list[Finding]:
     """Find SYN floods. explained: bool per flow row, true for flows that another finding holds."""
     found = []
-    for host in context.hosts_with(shapes.SYN, settings.flood_packets):
-        flows = context.shaped(host, shapes.SYN)
-        flows = flows.where(~explained[flows.index])
+    hosts = {*context.hosts_with(shapes.SYN, settings.flood_packets), *context.hosts_with(shapes.SYN_BARE, settings.flood_packets)}
+    for host in sorted(hosts):
+        bare, ordinary = context.shaped(host, shapes.SYN_BARE), context.shaped(host, shapes.SYN)
+        bare, ordinary = bare.where(~explained[bare.index]), ordinary.where(~explained[ordinary.index])
+        share = bare.total_packets / max(bare.total_packets + ordinary.total_packets, 1)
+        # Where nearly all SYNs are bare, one with options is an ordinary SYN that failed beside them.
+        flows = bare if share >= settings.no_options_share else bare.joined(ordinary)
         if len(flows) and _floor_reached(flows, settings):
-            found.append(_syn_flood(context, host, flows, settings))
+            found.append(_syn_flood(context, host, flows, share, settings))
     return found
 
 
-def _syn_flood(context: Context, host: int, flows: FlowSet, settings: VolumetricSettings) -> Finding:
+def _syn_flood(context: Context, host: int, flows: FlowSet, bare: float, settings: VolumetricSettings) -> Finding:
     evidence = Evidence()
     answers = context.answers(host)
-    options = flows.column("tcp_options")
-    bare = float((options == 0).mean())
     if bare >= settings.no_options_share:
-        flows = flows.where(options == 0)  # a SYN with options beside them is an ordinary one that failed
         evidence.add(
             "options", CLEAR, "R_NO_TCP_OPTIONS", bare, settings.no_options_share,
             f"{bare:.0%} of the SYNs carry no TCP options; every common system sends some",
         )  # fmt: skip
     _weigh_uniform_syns(evidence, flows, settings)
     if answers:
-        completed = context.completions_like(host, flows.column("tcp_options"))
+        completed = context.completions_like(host, flows.sample.column("tcp_options"))
         share = completed / (completed + len(flows))
         if share <= settings.completion_share:
             evidence.add(
@@ -72,17 +79,17 @@ def _syn_flood(context: Context, host: int, flows: FlowSet, settings: Volumetric
     weigh_magnitude(evidence, flows.busiest_rate_pps, settings.flood_rate_pps, "SYNs")
     cap_for_view(evidence, answers=answers, packets=flows.total_packets, span_s=flows.span_s)
     products = ("tcp-rst-flood", "tcp-ack-flood", "tcp-out-of-state-flood", "icmp-unreachable-flood")
-    return Finding("tcp-syn-flood", [context.host(host)], flows, evidence, top_ports(flows.received("port")), spoofed, products)
+    return Finding("tcp-syn-flood", [context.host(host)], flows, evidence, top_ports(flows.sample.received("port")), spoofed, products)
 
 
 def _weigh_uniform_syns(evidence: Evidence, flows: FlowSet, settings: VolumetricSettings) -> None:
     """Add the uniformity group: one window, one option string, one sequence number."""
     if flows.total_packets < settings.flood_packets:
         return
-    isn = modal_share(flows.column("initiator_isn"))
+    isn = modal_share(flows.sample.column("initiator_isn"))
     if isn >= 0.5 and len(flows) >= _SYNS_TO_SAMPLE:  # noqa: PLR2004
         evidence.add("uniformity", FAIR, "R_SAME_SEQUENCE", isn, 0.5, f"{isn:.0%} of the SYNs carry one sequence number")
-    window, options = modal_share(flows.column("initiator_window")), modal_share(flows.column("tcp_options"))
+    window, options = modal_share(flows.sample.column("initiator_window")), modal_share(flows.sample.column("tcp_options"))
     if min(window, options) >= settings.modal_share and len(flows) >= _SYNS_TO_SAMPLE:
         evidence.add(
             "uniformity", FAIR, "R_SAME_SYN", min(window, options), settings.modal_share,
@@ -111,7 +118,7 @@ def flag_floods(context: Context, settings: VolumetricSettings, explained: np.nd
             evidence = Evidence()
             packets = flows.total_packets
             brief = float((flows.packets <= 2).mean())  # noqa: PLR2004
-            wild = float(flows.column("incoherent_packets").sum() / packets)
+            wild = float(flows.sample.column("incoherent_packets").sum() / flows.sample.total_packets)
             if brief >= settings.modal_share and len(flows) >= settings.flood_packets:
                 evidence.add(
                     "stateless", CLEAR, "R_NO_CONNECTION", brief, settings.modal_share,
@@ -122,7 +129,7 @@ def flag_floods(context: Context, settings: VolumetricSettings, explained: np.nd
             if shape == shapes.ODD_FLAGS:
                 evidence.add("flags", CLEAR, "R_IMPOSSIBLE_FLAGS", packets, settings.flood_packets, "no TCP state sends these flags")
             spoofed = weigh_spoofing(evidence, flows, settings.spoofed_sources_per_packet, settings.ttl_concentration)
-            window = modal_share(flows.sent("window"))
+            window = modal_share(flows.sample.sent("window"))
             if window >= settings.modal_share and len(flows) >= settings.flood_packets:
                 evidence.add("uniformity", SLIGHT, "R_SAME_WINDOW", window, settings.modal_share, f"{window:.0%} of them offer one window")
             if flows.source_count < 20 and packets / flows.source_count / flows.span_s >= 100:  # noqa: PLR2004
@@ -130,7 +137,7 @@ def flag_floods(context: Context, settings: VolumetricSettings, explained: np.nd
                 evidence.add("source", FAIR, "R_RATE_PER_SOURCE", rate, 100, f"each source sends {rate:,.0f} of them a second")
             weigh_magnitude(evidence, flows.busiest_rate_pps, settings.flood_rate_pps, what)
             cap_for_view(evidence, answers=context.answers(host), packets=packets, span_s=flows.span_s)
-            found.append(Finding(vector, [context.host(host)], flows, evidence, top_ports(flows.received("port")), spoofed, ("tcp-rst-flood",)))
+            found.append(Finding(vector, [context.host(host)], flows, evidence, top_ports(flows.sample.received("port")), spoofed, ("tcp-rst-flood",)))
     return found
 
 
@@ -150,9 +157,10 @@ def _udp_flood(context: Context, host: int, flows: FlowSet, settings: Volumetric
     evidence = Evidence()
     packets = flows.total_packets
     answers = context.answers(host)
-    octets, codes = flows.sent("payload_octets"), flows.sent("payload_kind")
-    empty = float((flows.packets * (octets == 0)).sum() / packets)
-    same = max(modal_share(flows.sent("prefix")), float((codes == payload.UNIFORM).mean()))
+    seen = flows.sample
+    octets, codes = seen.sent("payload_octets"), seen.sent("payload_kind")
+    empty = float((seen.packets * (octets == 0)).sum() / seen.total_packets)
+    same = max(modal_share(seen.sent("prefix")), float((codes == payload.UNIFORM).mean()))
     uniform = empty >= settings.modal_share or (same >= settings.modal_share and len(flows) >= _SYNS_TO_SAMPLE) or (codes == payload.UNIFORM).all()
     if empty >= settings.modal_share:
         evidence.add("payload", FAIR, "R_EMPTY_PAYLOAD", empty, settings.modal_share, f"{empty:.0%} of the datagrams are empty")
@@ -163,25 +171,25 @@ def _udp_flood(context: Context, host: int, flows: FlowSet, settings: Volumetric
         if share >= settings.one_way_share:
             evidence.add("unanswered", 2.0, "R_NO_ANSWER", share, settings.one_way_share, f"{share:.0%} of the UDP to the victim gets no answer")
     sweeps = len(flows) / flows.source_count
-    if sweeps >= _MANY_PORTS / 2 or distinct(flows.received("port")) >= _MANY_PORTS:
+    if sweeps >= _MANY_PORTS / 2 or distinct(flows.sample.received("port")) >= _MANY_PORTS:
         evidence.add(
-            "ports", FAIR, "R_PORT_SWEEP", max(sweeps, distinct(flows.received("port"))), _MANY_PORTS,
+            "ports", FAIR, "R_PORT_SWEEP", max(sweeps, distinct(flows.sample.received("port"))), _MANY_PORTS,
             f"{len(flows):,} port pairs from {flows.source_count:,} sources; no application opens so many",
         )  # fmt: skip
-    nowhere = float((flows.received("port") == 0).mean())
+    nowhere = float((seen.received("port") == 0).mean())
     if nowhere >= 0.5:  # noqa: PLR2004
         evidence.add("target", FAIR, "R_PORT_ZERO", nowhere, 0.5, f"{nowhere:.0%} go to port 0, where nothing can listen")
     spoofed = weigh_spoofing(evidence, flows, settings.spoofed_sources_per_packet, settings.ttl_concentration)
     if flows.source_count >= 20:  # noqa: PLR2004
         evidence.add("spread", FAIR, "R_MANY_SOURCES", flows.source_count, 20, f"{flows.source_count:,} sources send to one host and hear nothing back")
-    media = float((flows.packets * np.isin(codes // 2, MEDIA_PROTOCOLS) * (codes > payload.UNIFORM)).sum() / packets)
+    media = float((seen.packets * np.isin(codes // 2, MEDIA_PROTOCOLS) * (codes > payload.UNIFORM)).sum() / seen.total_packets)
     if media >= 0.5:  # noqa: PLR2004
         evidence.add("media", -STRONG, "R_MEDIA", media, 0.5, f"{media:.0%} of the packets look like telephony, video, games or a tunnel")
     if len(flows) <= 5 and not uniform:  # noqa: PLR2004
         evidence.add("bulk", -2.0, "R_FEW_LONG_FLOWS", len(flows), 5, "all of it is a handful of long streams")
     weigh_magnitude(evidence, flows.busiest_rate_pps, settings.flood_rate_pps, "datagrams")
     cap_for_view(evidence, answers=answers, packets=packets, span_s=flows.span_s)
-    return Finding("udp-flood", [context.host(host)], flows, evidence, top_ports(flows.received("port")), spoofed, ("icmp-unreachable-flood", "ip-fragment-flood"))
+    return Finding("udp-flood", [context.host(host)], flows, evidence, top_ports(flows.sample.received("port")), spoofed, ("icmp-unreachable-flood", "ip-fragment-flood"))
 
 
 _ECHO_RATE_PPS = 100.0  # a hundred times what a monitor sends
@@ -227,7 +235,7 @@ def _icmp_flood(context: Context, host: int, flows: FlowSet, plan: tuple[str, st
             evidence.add("cause", FAIR, "R_NO_CAUSE", sent, packets / 10, f"the victim sent {sent:,} packets that could have caused {packets:,} {what}")
     elif answers and back < packets / 10:
         evidence.add("unanswered", FAIR, "R_NO_ANSWER", 1 - back / packets, 0.9, f"{1 - back / packets:.0%} of them get no reply")
-    size = modal_share(flows.sent("octets") // np.maximum(flows.packets, 1).astype(np.uint64))
+    size = _modal_size(flows)
     if size >= settings.modal_share:
         evidence.add("uniformity", SLIGHT, "R_SAME_SIZE", size, settings.modal_share, f"{size:.0%} of the flows carry one size")
     cap_for_view(evidence, answers=answers or vector != "icmp-echo-flood", packets=packets, span_s=flows.span_s)
@@ -263,8 +271,8 @@ def ip_floods(context: Context, settings: VolumetricSettings, explained: np.ndar
                 evidence.add("unanswered", FAIR, "R_ONE_WAY", 1 - back / packets, 0.9, f"{1 - back / packets:.0%} of them go one way")
             if shape == shapes.FRAGMENT:
                 _weigh_fragments(context, evidence, host, flows, settings)
-            elif distinct(flows.column("protocol")) >= 5:  # noqa: PLR2004
-                evidence.add("protocols", CLEAR, "R_MANY_PROTOCOLS", distinct(flows.column("protocol")), 5, "many IP protocol numbers that nobody uses")
+            elif distinct(flows.sample.column("protocol")) >= 5:  # noqa: PLR2004
+                evidence.add("protocols", CLEAR, "R_MANY_PROTOCOLS", distinct(flows.sample.column("protocol")), 5, "many IP protocol numbers that nobody uses")
             cap_for_view(evidence, answers=answers, packets=packets, span_s=flows.span_s)
             found.append(Finding(vector, [context.host(host)], flows, evidence, [], spoofed))
     return found
@@ -282,6 +290,6 @@ def _weigh_fragments(context: Context, evidence: Evidence, host: int, flows: Flo
     share = packets / int(context.received_packets[host])
     if share >= 0.5:  # noqa: PLR2004
         evidence.add("share", SLIGHT, "R_SHARE", share, 0.5, f"{share:.0%} of what the victim receives are later fragments")
-    same = modal_share(flows.sent("octets") // np.maximum(flows.packets, 1).astype(np.uint64))
+    same = _modal_size(flows)
     if same >= settings.modal_share and len(flows) >= settings.flood_packets:
         evidence.add("uniformity", SLIGHT, "R_SAME_SIZE", same, settings.modal_share, f"{same:.0%} of the fragments have one size")

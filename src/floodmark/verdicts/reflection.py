@@ -104,7 +104,7 @@ def _unrecognised_reflection(context: Context, host: int, flows: FlowSet, settin
         f"{sources:,} hosts send from port {port} and none was asked",
     )  # fmt: skip
     evidence.add("port", FAIR, "R_SAME_SOURCE_PORT", len(flows) / len(ports), 0.8, f"{len(flows) / len(ports):.0%} of the flows come from port {port}")
-    same = modal_share(flows.sent("prefix"))
+    same = modal_share(flows.sample.sent("prefix"))
     if same >= 0.5:  # noqa: PLR2004
         evidence.add("uniformity", FAIR, "R_SAME_PAYLOAD", same, 0.5, f"{same:.0%} of the payloads begin with the same 8 octets")
     weigh_magnitude(evidence, flows.busiest_rate_pps, settings.flood_rate_pps, "packets")

@@ -1,0 +1,181 @@
+"""Captures in, answer out: the whole program on one screen."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from os import PathLike, fspath
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+
+from floodmark.capture import BlockReader, expand, reader_of
+from floodmark.context import Context
+from floodmark.errors import CaptureError
+from floodmark.events import Judged, events_of
+from floodmark.flows import Flows
+from floodmark.metering import Meter, ReadCapture, first_packet_ns
+from floodmark.packets import packet_counts, problems_of
+from floodmark.result import CaptureSummary, Count, FlowRecords, Profile, Result, Totals
+from floodmark.settings import Settings
+from floodmark.terms import Verdict, link_type_name
+from floodmark.verdicts.decide import decide
+from floodmark_core import status
+from floodmark_core.sums import sum_flows
+
+Source = str | PathLike[str] | BinaryIO
+Progress = Callable[[str, int], None]  # told a capture's name and the octets read of it so far
+
+_SNAPLEN_CUT_SHARE = 0.01  # of the packets: below it, cut packets are an accident
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run, as against what to find: nothing here changes a verdict."""
+
+    memory_octets: int = 2 << 30
+    threads: int = 1  # most threads to use
+    hash_captures: bool = False
+
+
+def classify(
+    captures: Source | Sequence[Source], settings: Settings | None = None, options: Options | None = None, progress: Progress | None = None
+) -> Result:
+    """Classify one or more captures, or folders of them, as one timeline in order of their first packets.
+
+    captures: a path, a binary file object, or several of them. Raises CaptureError for what cannot be read at all; damage inside a
+    capture is counted in its problems. Raises MemoryLimitError where the flows would need more than ``options.memory_octets``.
+    """
+    settings, options = settings or Settings(), options or Options()
+    sources = _listed(captures)
+    meter = Meter(settings.flow, memory_octets=options.memory_octets)
+    reads = []
+    for source in _in_order(sources):
+        with reader_of(source, hashing=options.hash_captures) as reader:
+            reads.append(_read(meter, reader, progress))
+    flows, cells = meter.finish()
+    span_ns = _span_ns(reads)
+    context = Context(flows, cells)
+    judged = events_of(context, decide(context, settings), span_ns, settings.event)
+    return _answer(reads, context, judged, span_ns)
+
+
+def stream(
+    captures: Source | Sequence[Source], settings: Settings | None = None, options: Options | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Yield the labelled flows of captures as Arrow batches; arguments and errors as for :func:`classify`.
+
+    A flow's label rests on all flows around it, so the first batch comes when the captures are read.
+    """
+    yield from classify(captures, settings, options).flows.batches()
+
+
+def _listed(captures: Source | Sequence[Source]) -> list[str | BinaryIO]:
+    """Return captures one by one, folders replaced by what they hold."""
+    given = captures if isinstance(captures, list | tuple) else [captures]
+    sources: list[str | BinaryIO] = []
+    for capture in given:
+        if isinstance(capture, str | PathLike):
+            sources.extend(expand([fspath(capture)]))
+        else:
+            sources.append(capture)
+    if not sources:
+        raise CaptureError("", "no capture given")
+    return sources
+
+
+def _in_order(sources: list[str | BinaryIO]) -> list[str | BinaryIO]:
+    """Put captures in order of their first packets; one without packets, or read from a pipe, keeps its place at the end."""
+    if len(sources) == 1:
+        return sources
+    firsts = []
+    for source in sources:
+        if isinstance(source, str) and source != "-":
+            with reader_of(source) as reader:
+                first = first_packet_ns(reader)
+            firsts.append(first)
+        else:
+            firsts.append(None)
+    order = sorted(range(len(sources)), key=lambda i: (firsts[i] is None, firsts[i] or 0, i))
+    return [sources[i] for i in order]
+
+
+def _read(meter: Meter, reader: BlockReader, progress: Progress | None) -> ReadCapture:
+    return meter.read(reader, None if progress is None else lambda octets: progress(reader.path, octets))
+
+
+def _span_ns(reads: list[ReadCapture]) -> tuple[int, int]:
+    """Return the times of the first and last packet, (0, 0) where there is none."""
+    firsts = [read.first_ns for read in reads if read.packets]
+    return (min(firsts), max(read.last_ns for read in reads if read.packets)) if firsts else (0, 0)
+
+
+def _answer(reads: list[ReadCapture], context: Context, judged: Judged, span_ns: tuple[int, int]) -> Result:
+    counts = packet_counts(reads)
+    packets = sum(read.packets for read in reads)
+    totals = Totals(
+        packets=packets,
+        bytes=sum(read.wire_octets for read in reads),
+        flows=len(context.flows),
+        packets_in_flows=counts.in_flows,
+        packets_not_ip=counts.not_ip,
+        packets_refused=counts.refused,
+    )
+    events = judged.events
+    cut = sum(int(read.tally.remark_count[status.REMARK_SNAPLEN_CUT]) for read in reads)
+    profile = Profile(
+        one_sided=context.one_sided,
+        sampled=None,
+        snaplen_cut=cut > _SNAPLEN_CUT_SHARE * packets,
+        anonymised=None,
+        starts_mid_attack=any(event.start_censored for event in events),
+        ends_mid_attack=any(event.end_censored for event in events),
+        span_s=(span_ns[1] - span_ns[0]) / 1e9,
+    )
+    return Result(
+        captures=tuple(_summary(read) for read in reads),
+        profile=profile,
+        totals=totals,
+        verdicts=_verdict_counts(context.flows, judged),
+        events=tuple(events),
+        notes=tuple(_notes(reads, totals)),
+        flows=FlowRecords(context.flows, judged),
+    )
+
+
+def _verdict_counts(flows: Flows, judged: Judged) -> dict[str, Count]:
+    sums = np.zeros((len(judged.events) + 1, 3), np.int64)
+    sum_flows(flows.rows, flows.more, judged.event_of, sums)
+    counts = {}
+    for verdict in Verdict:
+        places = [place for place, event in enumerate(judged.events) if event.verdict is verdict]
+        if verdict is Verdict.BENIGN:
+            places.append(len(judged.events))
+        flow_count, packets, octets = (int(value) for value in sums[places].sum(axis=0))
+        counts[str(verdict)] = Count(flow_count, packets, octets)
+    return counts
+
+
+def _summary(read: ReadCapture) -> CaptureSummary:
+    return CaptureSummary(
+        path=read.path,
+        sha256=read.sha256,
+        format=read.format,
+        link_types=tuple(link_type_name(code) for code in read.link_types),
+        packets=read.packets,
+        bytes=read.wire_octets,
+        first_seen_ns=read.first_ns if read.packets else None,
+        last_seen_ns=read.last_ns if read.packets else None,
+        truncated=read.truncated_at is not None,
+        problems=tuple(problems_of(read)),
+    )
+
+
+def _notes(reads: list[ReadCapture], totals: Totals) -> Iterator[str]:
+    """Yield what a reader should know beside the figures."""
+    if totals.packets == 0:
+        yield "no packet in the captures"
+    elif totals.packets_in_flows == 0:
+        yield "no packet could be assigned to a flow: nothing here is IP, or its link type is not read"
+    timed = [read for read in reads if read.packets]
+    if any(later.first_ns < earlier.last_ns for earlier, later in zip(timed, timed[1:], strict=False)):
+        yield "captures overlap in time: they were read one after the other, not merged packet by packet"

@@ -1,0 +1,166 @@
+"""What one run answers: captures, packets, classes, events and flows, as plain data and as the JSON document of the contract.
+
+Byte counts of captures and of the whole are octets on the wire, as capinfos counts them; those of verdicts, events and flows are IP octets.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from floodmark import table
+from floodmark.events import Event, Judged
+from floodmark.flows import Flows
+from floodmark.packets import Problem
+
+SCHEMA_VERSION = 1
+_NS = 1_000_000_000
+
+
+def rfc3339(time_ns: int) -> str:
+    """Return a time as RFC 3339 text in UTC with nanoseconds."""
+    seconds, nanoseconds = divmod(time_ns, _NS)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z"
+
+
+@dataclass(frozen=True)
+class CaptureSummary:
+    """One capture as it was read. Times are nanoseconds since the epoch, None where it holds no packet."""
+
+    path: str
+    sha256: str | None
+    format: str
+    link_types: tuple[str, ...]
+    packets: int
+    bytes: int
+    first_seen_ns: int | None
+    last_seen_ns: int | None
+    truncated: bool
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What the captures can show, which limits what can be said about them. None: not assessed."""
+
+    one_sided: bool | None
+    sampled: bool | None
+    snaplen_cut: bool
+    anonymised: bool | None
+    starts_mid_attack: bool
+    ends_mid_attack: bool
+    span_s: float
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Packets of all captures: those in flows, those that are not IP and those refused sum to all."""
+
+    packets: int
+    bytes: int
+    flows: int
+    packets_in_flows: int
+    packets_not_ip: dict[str, int]  # by EtherType
+    packets_refused: dict[str, int]  # by reason
+
+
+@dataclass(frozen=True)
+class Count:
+    """Flows of one verdict, and what both their directions carried."""
+
+    flows: int
+    packets: int
+    bytes: int
+
+
+class FlowRecords:
+    """The labelled flows, made as Arrow batches when they are asked for; anything that reads the Arrow stream interface reads them."""
+
+    def __init__(self, flows: Flows, judged: Judged) -> None:
+        self._flows = flows
+        self._judged = judged
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Names and types of the columns."""
+        return table.SCHEMA
+
+    def __len__(self) -> int:
+        """Return the number of flows."""
+        return len(self._flows)
+
+    def batches(self, rows: int = table.BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+        """Yield the flows in order of their first packets, at most ``rows`` at a time."""
+        return table.batches(self._flows, self._judged, rows)
+
+    def to_table(self) -> pa.Table:
+        """Return all flows at once."""
+        return pa.Table.from_batches(self.batches(), self.schema)
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Hand the flows over as an Arrow C stream."""
+        reader = pa.RecordBatchReader.from_batches(self.schema, self.batches())
+        return reader.__arrow_c_stream__(requested_schema)
+
+
+@dataclass(frozen=True)
+class Result:
+    """The answer of one run."""
+
+    captures: tuple[CaptureSummary, ...]
+    profile: Profile
+    totals: Totals
+    verdicts: dict[str, Count]
+    events: tuple[Event, ...]
+    notes: tuple[str, ...]
+    flows: FlowRecords = field(repr=False, compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the answer as the JSON document of the contract (schema/result.schema.json), without the flows."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "tool": tool(),
+            "captures": [_capture_document(capture) for capture in self.captures],
+            "profile": asdict(self.profile),
+            "totals": asdict(self.totals),
+            "verdicts": {verdict: asdict(count) for verdict, count in self.verdicts.items()},
+            "events": [_event_document(event) for event in self.events],
+            "notes": list(self.notes),
+        }
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """Return the answer as JSON text, on one line unless ``indent`` says otherwise."""
+        return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
+
+
+def tool() -> dict[str, str]:
+    """Return name and version of this program."""
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - costs milliseconds that most calls need not pay
+
+    try:
+        return {"name": "floodmark", "version": version("floodmark")}
+    except PackageNotFoundError:  # run from a source tree
+        return {"name": "floodmark", "version": "0+source"}
+
+
+def _capture_document(capture: CaptureSummary) -> dict[str, Any]:
+    document = asdict(capture)
+    for name in ("first_seen", "last_seen"):
+        time_ns = document.pop(f"{name}_ns")
+        document[name] = None if time_ns is None else rfc3339(time_ns)
+    document["link_types"] = list(capture.link_types)
+    document["problems"] = [asdict(problem) for problem in capture.problems]
+    return document
+
+
+def _event_document(event: Event) -> dict[str, Any]:
+    document = asdict(event)
+    for name in ("start", "end"):
+        document[name] = rfc3339(document.pop(f"{name}_ns"))
+    document["verdict"] = str(event.verdict)
+    for name in ("victims", "reasons", "top_sources", "ports", "notes"):
+        document[name] = list(document[name])
+    return document
