@@ -8,7 +8,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import numba
 from numba import njit
@@ -47,23 +47,27 @@ def compiled_before() -> bool:
     return _CACHE is not None and any(Path(_CACHE).rglob("*.nbi"))
 
 
-def _compile(function: Callable[P, R], *, forceinline: bool) -> Callable[P, R]:  # noqa: UP047 - PEP 695 needs Python 3.12
-    before = numba.config.CACHE_DIR
+def _compile(function: Callable[P, R], *, forceinline: bool) -> Callable[P, R]:
+    config: Any = numba.config  # its settings and two of the options below are unknown to Numba's type stubs
+    compiler: Any = njit
+    before = config.CACHE_DIR
     if _CACHE is not None:
-        numba.config.CACHE_DIR = _CACHE  # read while decorating, and only then
+        config.CACHE_DIR = _CACHE  # read while decorating, and only then
     try:
-        compiled: Callable[P, R] = njit(cache=_CACHE is not None, nogil=True, error_model="numpy", forceinline=forceinline, _nrt=False)(function)
+        compiled: Callable[P, R] = compiler(cache=_CACHE is not None, nogil=True, error_model="numpy", forceinline=forceinline, _nrt=False)(
+            function
+        )
     finally:
-        numba.config.CACHE_DIR = before
+        config.CACHE_DIR = before
     return compiled
 
 
-def kernel(function: Callable[P, R]) -> Callable[P, R]:  # noqa: UP047
+def kernel(function: Callable[P, R]) -> Callable[P, R]:
     """Compile ``function`` on its first call; the GIL is released while it runs."""
     return _compile(function, forceinline=False)
 
 
-def step(function: Callable[P, R]) -> Callable[P, R]:  # noqa: UP047
+def step(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a part of a kernel's loop into the loop itself.
 
     A call that passes a batch by value copies hundreds of words and counts references for each packet: measured 3 us a packet

@@ -7,7 +7,7 @@ capture give the cells of the whole.
 import numpy as np
 
 from floodmark_core._jit import kernel, step
-from floodmark_core.columns import U64, CellTable, Headers, Records, Rows
+from floodmark_core.columns import U64, CellTable, Headers, Records, Row, Rows
 from floodmark_core.hashing import hash_words
 from floodmark_core.status import IN_FLOW_HEADER_CUT
 
@@ -27,7 +27,7 @@ def cell_hash(seed: np.uint64, hi: int, lo: int, second: int, version: int, kind
 
 
 @step
-def sketch_source(cell: Rows, hi: int, lo: int) -> None:
+def sketch_source(cell: Row, hi: int, lo: int) -> None:
     """Enter a source address into a cell's HyperLogLog registers."""
     mixed = hash_words(SKETCH_SEED, hi, lo, np.uint64(0), np.uint64(0), np.uint64(0))
     register = np.int64(mixed & np.uint64(REGISTERS - 1))
@@ -36,12 +36,11 @@ def sketch_source(cell: Rows, hi: int, lo: int) -> None:
     while rank < 58 and not rest & np.uint64(1):
         rest >>= np.uint64(1)
         rank += 1
-    if rank > cell.sources[register]:
-        cell.sources[register] = rank
+    cell.sources[register] = max(cell.sources[register], rank)
 
 
 @step
-def cell_matches(cell: Rows, hi: int, lo: int, second: int, version: int, kind: int) -> bool:
+def cell_matches(cell: Row, hi: int, lo: int, second: int, version: int, kind: int) -> bool:
     """Tell whether a cell has this key."""
     return bool(cell.dst_lo == lo and cell.second == second and cell.kind == kind and cell.dst_hi == hi and cell.ip_version == version)
 
@@ -49,7 +48,7 @@ def cell_matches(cell: Rows, hi: int, lo: int, second: int, version: int, kind: 
 @kernel
 def count_cells(n: int, records: Records, headers: Headers, seed: np.uint64, cells: CellTable) -> None:
     """Count the first ``n`` packets to their cells. The table must have room for ``n`` new cells and an index at most half full."""
-    rows, index = cells.rows, cells.index
+    rows, index = cells.rows, cells.slots
     mask = np.uint64(index.shape[0] - 1)
     number = -1  # neighbours in a capture often share the cell
     for i in range(n):

@@ -4,7 +4,7 @@ A batch is small enough to stay in the cache, so its columns are separate arrays
 random, so it is one row: two to four cache lines instead of one line per column.
 """
 
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ U64: TypeAlias = NDArray[np.uint64]
 I32: TypeAlias = NDArray[np.int32]
 I64: TypeAlias = NDArray[np.int64]
 Rows: TypeAlias = NDArray[np.void]
+Row: TypeAlias = Any  # one of them: its fields are known to Numba alone
 
 BATCH = 512  # packets; about 80 KiB of columns, inside a 1 MiB second-level cache beside the block being read
 
@@ -88,7 +89,7 @@ class FlowTable(NamedTuple):
 
     rows: Rows  # FLOW
     more: Rows  # MORE, of the flows that have more than their first packet
-    index: U64  # hash tag << 32 | row + 1; open addressing, linear probing; power of two
+    slots: U64  # hash tag << 32 | row + 1; open addressing, linear probing; power of two
     used: I64  # [rows in use, rows of more in use]
 
 
@@ -96,7 +97,7 @@ class CellTable(NamedTuple):
     """Cells in order of their first packet, and the index that finds them."""
 
     rows: Rows  # CELL
-    index: U64
+    slots: U64
     used: I64
 
 
@@ -203,7 +204,8 @@ CELL = np.dtype(
 
 def new_records() -> Records:
     """Return an empty batch for framing."""
-    return Records(*(np.zeros(BATCH, np.int64) for _ in range(5)), np.zeros(BATCH, np.int32))
+    times_and_lengths = [np.zeros(BATCH, np.int64) for _ in range(5)]
+    return Records(*times_and_lengths, np.zeros(BATCH, np.int32))  # type: ignore[call-arg] # five and one are six
 
 
 def new_headers() -> Headers:

@@ -319,7 +319,7 @@ def decode_packet(block: U8, i: int, base: int, records: Records, service_ports:
         remark(tally, REMARK_IP_LENGTH_BEYOND_FRAME, base + start)
         stop = wire_end
     if outcome == IN_FLOW_HEADER_CUT:
-        headers.kind[i] = kinds.OTHER_IP
+        headers.kind[i] = kinds.IPSEC if headers.protocol[i] == AH else kinds.OTHER_IP
         return outcome, ethertype
     if headers.fragment[i] == 2:
         headers.kind[i] = kinds.FRAGMENT

@@ -8,7 +8,7 @@ import numpy as np
 
 from floodmark_core import kinds
 from floodmark_core._jit import kernel, step
-from floodmark_core.columns import I64, U8, U64, Headers, Records, Rows
+from floodmark_core.columns import I64, U8, U64, Headers, Records, Row, Rows
 from floodmark_core.payload import head_ends, is_http_request, is_http_status, request_target, tcp_code, udp_code
 from floodmark_core.status import IN_FLOW
 
@@ -23,7 +23,7 @@ SMALL_WINDOW = 1024  # octets
 
 
 @step
-def idle_timeout(row: Rows, stage: int, timeouts: I64) -> int:
+def idle_timeout(row: Row, stage: int, timeouts: I64) -> int:
     """Return the silence, in ns, after which a flow in this stage is over."""
     if row.is_fragment:
         return timeouts[OTHER_IDLE]
@@ -49,7 +49,7 @@ def prefix_word(block: U8, at: int, end: int) -> np.uint64:
 
 
 @step
-def count_payload(more: Rows, block: U8, headers: Headers, i: int, from_initiator: bool) -> None:
+def count_payload(more: Row, block: U8, headers: Headers, i: int, from_initiator: bool) -> None:
     """Count a packet's payload; keep and recognise the first of each direction."""
     at = headers.payload_at[i]
     end = at + headers.payload_captured[i]
@@ -77,7 +77,7 @@ def count_payload(more: Rows, block: U8, headers: Headers, i: int, from_initiato
 
 
 @step
-def count_http(more: Rows, block: U8, headers: Headers, i: int, from_initiator: bool) -> None:
+def count_http(more: Row, block: U8, headers: Headers, i: int, from_initiator: bool) -> None:
     """Follow HTTP/1 in the clear: request heads begun and ended, status lines and errors."""
     at = headers.payload_at[i]
     end = at + headers.payload_captured[i]
@@ -102,7 +102,7 @@ def distance(a: int, b: int) -> int:
 
 
 @step
-def follow_sequence(more: Rows, headers: Headers, i: int, from_initiator: bool) -> bool:
+def follow_sequence(more: Row, headers: Headers, i: int, from_initiator: bool) -> bool:
     """Advance a direction's sequence number. Returns whether this packet's own lies within reach of it."""
     flags = np.int64(headers.tcp_flags[i])
     seq = np.int64(headers.tcp_seq[i])
@@ -123,7 +123,7 @@ def follow_sequence(more: Rows, headers: Headers, i: int, from_initiator: bool) 
 
 
 @step
-def follow_handshake(more: Rows, headers: Headers, i: int, from_initiator: bool) -> None:
+def follow_handshake(more: Row, headers: Headers, i: int, from_initiator: bool) -> None:
     """Note SYN, SYN-ACK and what completes them, with what the SYNs offer."""
     flags = np.int64(headers.tcp_flags[i])
     if flags & kinds.SYN:
@@ -151,7 +151,7 @@ def follow_handshake(more: Rows, headers: Headers, i: int, from_initiator: bool)
 
 
 @step
-def follow_close(more: Rows, headers: Headers, i: int, from_initiator: bool, coherent: bool) -> None:
+def follow_close(more: Row, headers: Headers, i: int, from_initiator: bool, coherent: bool) -> None:
     """Close on FINs of both sides acknowledged, or on a RST whose sequence number is within reach."""
     flags = np.int64(headers.tcp_flags[i])
     if flags & kinds.RST:
@@ -175,7 +175,7 @@ def follow_close(more: Rows, headers: Headers, i: int, from_initiator: bool, coh
 
 
 @step
-def count_window(more: Rows, headers: Headers, i: int) -> None:
+def count_window(more: Row, headers: Headers, i: int) -> None:
     """Count packets in which the initiator, after it has asked, offers almost no room; needs the SYN's window scale."""
     flags = np.int64(headers.tcp_flags[i])
     if not more.stage & kinds.STAGE_SYN or more.initiator_payload_packets == 0 or flags & (kinds.SYN | kinds.RST | kinds.FIN):
@@ -187,7 +187,7 @@ def count_window(more: Rows, headers: Headers, i: int) -> None:
 
 
 @step
-def count_tcp(more: Rows, headers: Headers, i: int, from_initiator: bool) -> None:
+def count_tcp(more: Row, headers: Headers, i: int, from_initiator: bool) -> None:
     """Update what only TCP has; the packet itself is not yet counted in the row."""
     if more.stage & kinds.STAGE_CLOSED:
         more.post_close_packets += np.uint32(1)
@@ -213,7 +213,7 @@ def count_tcp(more: Rows, headers: Headers, i: int, from_initiator: bool) -> Non
 
 
 @step
-def count_packet(row: Rows, more: Rows, block: U8, headers: Headers, records: Records, i: int, from_initiator: bool) -> None:
+def count_packet(row: Row, more: Row, block: U8, headers: Headers, records: Records, i: int, from_initiator: bool) -> None:
     """Add packet ``i`` to its flow."""
     if headers.protocol[i] == TCP and headers.outcome[i] == IN_FLOW and not row.is_fragment:
         count_tcp(more, headers, i, from_initiator)
@@ -236,7 +236,7 @@ def count_packet(row: Rows, more: Rows, block: U8, headers: Headers, records: Re
 
 
 @step
-def begin(row: Rows, more: Rows) -> None:
+def begin(row: Row, more: Row) -> None:
     """Count a flow's first packet, as its FLOW row keeps it, to a MORE row that is all zero."""
     from_initiator = row.from_responder == 0
     more.parent = -1
@@ -267,7 +267,7 @@ def begin(row: Rows, more: Rows) -> None:
 
 
 @step
-def begin_tcp(row: Rows, more: Rows, from_initiator: bool) -> None:
+def begin_tcp(row: Row, more: Row, from_initiator: bool) -> None:
     """Begin a TCP dialogue with its first packet."""
     flags, seq = np.int64(row.flags), np.int64(row.tcp_seq)
     after = (seq + np.int64(row.payload_octets) + (flags & kinds.SYN) // kinds.SYN + (flags & kinds.FIN)) & 0xFFFFFFFF
@@ -300,7 +300,7 @@ def begin_tcp(row: Rows, more: Rows, from_initiator: bool) -> None:
 
 
 @kernel
-def complete(rows: Rows, more: Rows, more_words: U64, index: I64, clock_ns: int, timeouts: I64, out: Rows, out_words: U64) -> None:
+def complete(rows: Rows, more_words: U64, index: I64, clock_ns: int, timeouts: I64, out: Rows, out_words: U64) -> None:
     """Give each listed flow its MORE row, made for one-packet flows, with the reason of its end as seen from the last packet.
 
     index: int64[n], rows. out: MORE[n]. more_words, out_words: the same memory as uint64[rows, words].

@@ -11,7 +11,7 @@ import numpy as np
 
 from floodmark_core import kinds
 from floodmark_core._jit import kernel, step
-from floodmark_core.columns import BATCH, I64, U8, U64, FlowTable, Headers, Records, Rows
+from floodmark_core.columns import BATCH, I64, U8, U64, FlowTable, Headers, Records, Row, Rows
 from floodmark_core.dialogue import (
     ACTIVE,
     ICMP,
@@ -77,7 +77,7 @@ def hash_batch(headers: Headers, n: int, matcher: Matcher, index: U64) -> None:
 
 
 @step
-def row_matches(row: Rows, headers: Headers, i: int) -> int:
+def row_matches(row: Row, headers: Headers, i: int) -> int:
     """Tell whether a row has packet ``i``'s key: 1 sent by the initiator, 2 by the responder, 0 another key."""
     if (
         row.protocol != headers.protocol[i]
@@ -108,7 +108,7 @@ def row_matches(row: Rows, headers: Headers, i: int) -> int:
 
 
 @step
-def over_because(row: Rows, more: Rows, clock_ns: int, new_isn: bool, timeouts: I64) -> int:
+def over_because(row: Row, more: Row, clock_ns: int, new_isn: bool, timeouts: I64) -> int:
     """Say why a flow cannot take this packet (kinds.py END_), or -1 where it can. new_isn: it is a SYN that is no retransmission."""
     silence = clock_ns - more.last_clock_ns
     stage = np.int64(more.stage)
@@ -147,7 +147,7 @@ def find_initiator(block: U8, headers: Headers, i: int, service_ports: U8) -> tu
 
 
 @step
-def open_row(row: Rows, block: U8, headers: Headers, records: Records, i: int, sender_began: bool, basis: int) -> None:
+def open_row(row: Row, block: U8, headers: Headers, records: Records, i: int, sender_began: bool, basis: int) -> None:
     """Begin a flow with packet ``i``, which is thereby counted. The row must be all zero."""
     if sender_began:
         row.initiator_hi, row.initiator_lo, row.initiator_port = headers.src_hi[i], headers.src_lo[i], headers.src_port[i]
@@ -185,7 +185,7 @@ def open_row(row: Rows, block: U8, headers: Headers, records: Records, i: int, s
 
 
 @step
-def more_of(row: Rows, flows: FlowTable) -> int:
+def more_of(row: Row, flows: FlowTable) -> int:
     """Return the number of a flow's MORE row, which is begun where there is none."""
     if row.more_row == 0:
         number = flows.used[1]
@@ -197,9 +197,11 @@ def more_of(row: Rows, flows: FlowTable) -> int:
 
 @kernel
 def update_flows(block: U8, n: int, records: Records, headers: Headers, matcher: Matcher, flows: FlowTable) -> None:
-    """Count the first ``n`` packets to their flows. The table must have room for ``n`` new rows of each kind
-    and an index at most half full."""
-    rows, index, hashes = flows.rows, flows.index, matcher.hashes
+    """Count the first ``n`` packets to their flows.
+
+    The table must have room for ``n`` new rows of each kind and an index at most half full.
+    """
+    rows, index, hashes = flows.rows, flows.slots, matcher.hashes
     mask = np.uint64(index.shape[0] - 1)
     hash_batch(headers, n, matcher, index)
     for i in range(n):
@@ -254,7 +256,9 @@ def rebuild_index(rows: Rows, used: int, seed: np.uint64, index: U64) -> None:
     for number in range(used - 1, -1, -1):
         row = rows[number]
         rest = key_rest(row.protocol, row.ip_version, row.is_fragment, row.vlan)
-        mixed = key_hash(seed, row.initiator_hi, row.initiator_lo, row.responder_hi, row.responder_lo, row.initiator_port, row.responder_port, rest)
+        mixed = key_hash(
+            seed, row.initiator_hi, row.initiator_lo, row.responder_hi, row.responder_lo, row.initiator_port, row.responder_port, rest
+        )
         tag = mixed >> np.uint64(32)
         slot = mixed & mask
         taken = False
@@ -268,7 +272,7 @@ def rebuild_index(rows: Rows, used: int, seed: np.uint64, index: U64) -> None:
 
 
 @step
-def same_key(a: Rows, b: Rows) -> bool:
+def same_key(a: Row, b: Row) -> bool:
     """Tell whether two rows have the same key, in either direction."""
     if a.protocol != b.protocol or a.ip_version != b.ip_version or a.vlan != b.vlan or a.is_fragment != b.is_fragment:
         return False

@@ -152,7 +152,9 @@ def ticks_to_ns(ticks: np.uint64, resolution: int, offset_s: int) -> int:
 
 
 @kernel
-def frame_pcapng(block: U8, at: int, base: int, layout: I64, interfaces: Interfaces, records: Records, tally: Tally) -> tuple[int, int, int]:
+def frame_pcapng(
+    block: U8, at: int, base: int, layout: I64, interfaces: Interfaces, records: Records, tally: Tally
+) -> tuple[int, int, int]:
     """Walk pcapng blocks from ``at``. Returns (records, position, stop code)."""
     end = block.shape[0]
     n = 0

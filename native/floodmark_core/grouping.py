@@ -13,21 +13,21 @@ AHEAD = 256  # keys looked at together
 
 
 @kernel
-def number_keys(seed: np.uint64, first: U64, second: U64, third: U64, table: U32, groups: I64, leaders: I64) -> int:
-    """Number the distinct keys (first, second, third) in order of appearance.
+def number_keys(seed: np.uint64, first: U64, second: U64, third: U64, table: U32, touched: U32, groups: I64, leaders: I64) -> int:
+    """Give each distinct key (first, second, third) a number, in order of appearance.
 
-    table: uint32[power of two >= 2n], all zero. groups: int64[n], each row's number. leaders: int64[n], first row of each group.
+    table: uint32[power of two >= 2n], all zero. touched: uint32[1]. groups: int64[n], each row's number.
+    leaders: int64[n], first row of each group.
     Returns the number of groups.
     """
     mask = np.uint64(table.shape[0] - 1)
     count = 0
     rows = first.shape[0]
-    touched = np.uint32(0)
     for start in range(0, rows, AHEAD):
         stop = min(start + AHEAD, rows)
         for i in range(start, stop):  # the slots of a few hundred keys, so that the memory is on its way when they are needed
             groups[i] = np.int64(hash_words(seed | ODD, first[i], second[i], third[i], ZERO, ZERO) & mask)
-            touched |= table[groups[i]]
+            touched[0] |= table[groups[i]]  # kept, or the compiler would drop the read
         for i in range(start, stop):
             slot = np.uint64(groups[i])
             number = -1
@@ -43,7 +43,7 @@ def number_keys(seed: np.uint64, first: U64, second: U64, third: U64, table: U32
                 count += 1
                 table[slot] = count
             groups[i] = number
-    return count if touched < np.uint32(0xFFFFFFFF) else count  # touched is used, or the compiler would drop its loop
+    return count
 
 
 @kernel

@@ -1,4 +1,4 @@
-"""Seeded hashing of flow and cell keys: 64 × 64 → 128-bit multiply, folded. The seed is secret, because an attacker chooses the keys."""
+"""Seeded hashing of flow and cell keys: 64 x 64 -> 128-bit multiply, folded. The seed is secret, because an attacker chooses the keys."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ SPREAD_4 = np.uint64(0xA54FF53A5F1D36F1)
 
 
 @intrinsic
-def fold(typing_context: Any, left: Any, right: Any) -> Any:  # noqa: ANN401, ARG001 - Numba's calling convention
+def _fold(typing_context: Any, left: Any, right: Any) -> Any:  # noqa: ANN401, ARG001 - Numba's calling convention
     """Multiply two uint64 to 128 bits and xor the halves; a plain 64-bit product would lose the high half that mixes best."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ANN401, ARG001
@@ -26,6 +26,9 @@ def fold(typing_context: Any, left: Any, right: Any) -> Any:  # noqa: ANN401, AR
         return builder.xor(builder.trunc(product, word), builder.trunc(builder.lshr(product, ir.Constant(wide, 64)), word))
 
     return types.uint64(types.uint64, types.uint64), code
+
+
+fold: Any = _fold  # called with two arguments; the type stubs of intrinsics know three
 
 
 @step

@@ -1,6 +1,6 @@
 """First payload octets in, protocol code out: what a datagram or a segment says it is, told by its content.
 
-A code is ``2 × protocol + 1`` for a reply and ``2 × protocol`` for a request. Only what carries a recognisable shape gets one;
+A code is ``2 * protocol + 1`` for a reply and ``2 * protocol`` for a request. Only what carries a recognisable shape gets one;
 a port alone never does. Shapes follow each protocol's own specification and the catalogue in DESIGN.md (reflection table).
 """
 
@@ -187,7 +187,11 @@ def game_code(block: U8, at: int, end: int) -> int:
     if end - at < 5 or big32(block, at) != 0xFFFFFFFF:
         return 0
     letter = block[at + 4]
-    if letter in (0x49, 0x44, 0x45, 0x41, 0x6D) or text_at(block, at + 4, end, b"statusResponse") or text_at(block, at + 4, end, b"infoResponse"):
+    if (
+        letter in (0x49, 0x44, 0x45, 0x41, 0x6D)
+        or text_at(block, at + 4, end, b"statusResponse")
+        or text_at(block, at + 4, end, b"infoResponse")
+    ):
         return 2 * GAME + REPLY
     return 2 * GAME
 
@@ -227,12 +231,18 @@ def udp_by_port(block: U8, at: int, end: int, octets: int, port: int) -> int:
     if port == 1434:
         return 2 * MSSQL + REPLY if block[at] == 5 else (2 * MSSQL if block[at] in (2, 3, 4) else 0)
     if port == 427:
-        return 2 * SLP + (REPLY if block[at + 1] in (2, 7, 10) else REQUEST) if end - at >= 14 and block[at] == 2 and 1 <= block[at + 1] <= 11 else 0
+        return (
+            2 * SLP + (REPLY if block[at + 1] in (2, 7, 10) else REQUEST)
+            if end - at >= 14 and block[at] == 2 and 1 <= block[at + 1] <= 11
+            else 0
+        )
     if port == 1194:
         opcode = block[at] >> 3
         return 2 * OPENVPN + (REPLY if opcode in (2, 8) else REQUEST) if 1 <= opcode <= 10 and end - at >= 14 else 0
     if port == 10001:
-        return 2 * UBIQUITI + (REPLY if octets > 4 else REQUEST) if end - at >= 4 and block[at] in (1, 2) and block[at + 1] in (0, 6, 9) else 0
+        return (
+            2 * UBIQUITI + (REPLY if octets > 4 else REQUEST) if end - at >= 4 and block[at] in (1, 2) and block[at + 1] in (0, 6, 9) else 0
+        )
     if port == 10074:
         return 2 * TP240 + REPLY if is_printable(block, at, end) and end - at >= 16 else 0
     if port == 177:
@@ -288,7 +298,11 @@ def udp_code(block: U8, at: int, end: int, octets: int, src_port: int, dst_port:
         return UNIFORM
     if end - at >= 12 and block[at] >> 6 == 2 and ((block[at + 1] & 0x7F) < 35 or (block[at + 1] & 0x7F) >= 96):  # RFC 3551
         return 2 * RTP
-    if end - at >= 20 and block[at] & 0xC0 == 0xC0 and (big32(block, at + 1) == 1 or block[at + 1] == 81 or big32(block, at + 1) == 0x6B3343CF):
+    if (
+        end - at >= 20
+        and block[at] & 0xC0 == 0xC0
+        and (big32(block, at + 1) == 1 or block[at + 1] == 81 or big32(block, at + 1) == 0x6B3343CF)
+    ):
         return 2 * QUIC
     return UNRECOGNISED
 
@@ -306,7 +320,11 @@ def tcp_code(block: U8, at: int, end: int, from_initiator: int) -> int:
         return 2 * TLS + (REPLY if end - at > 5 and block[at + 5] == 2 else REQUEST)
     if text_at(block, at, end, b"SSH-"):
         return 2 * SSH + (REQUEST if from_initiator else REPLY)
-    if end - at >= 12 and block[at] == 0x10 and (text_at(block, at + 2, end, b"\x00\x04MQTT") or text_at(block, at + 2, end, b"\x00\x06MQIsdp")):
+    if (
+        end - at >= 12
+        and block[at] == 0x10
+        and (text_at(block, at + 2, end, b"\x00\x04MQTT") or text_at(block, at + 2, end, b"\x00\x06MQIsdp"))
+    ):
         return 2 * MQTT
     if end - at >= 4 and block[at] == 0x20 and block[at + 1] == 2:
         return 2 * MQTT + REPLY
@@ -343,4 +361,4 @@ def request_target(block: U8, at: int, end: int) -> tuple[int, int]:
             path = whole
         whole = np.uint32((whole ^ np.uint32(block[i])) * np.uint32(0x01000193))
         i += 1
-    return np.int64(path if path else whole), np.int64(whole)
+    return np.int64(path or whole), np.int64(whole)

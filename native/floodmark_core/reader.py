@@ -13,7 +13,7 @@ from floodmark_core.timeline import advance_clock
 
 
 @kernel
-def read_block(  # noqa: PLR0913, PLR0917 - the one place where all state of the first pass meets
+def read_block(
     block: U8,
     at: int,
     base: int,

@@ -10,7 +10,7 @@ import numpy as np
 
 from floodmark_core import kinds
 from floodmark_core._jit import kernel, step
-from floodmark_core.columns import I32, I64, U8, U64, Rows
+from floodmark_core.columns import I32, I64, U8, U64, Row, Rows
 from floodmark_core.dialogue import begin
 from floodmark_core.hashing import hash_words
 
@@ -43,7 +43,7 @@ TO_RESPONDER, TO_INITIATOR = 0, 1
 
 
 @step
-def tcp_shape(row: Rows, more: Rows) -> tuple[int, int]:
+def tcp_shape(row: Row, more: Row) -> tuple[int, int]:
     """Return (shape, receiving end) of a TCP flow."""
     stage, first = np.int64(more.stage), np.int64(row.flags)
     if not row.header_whole:
@@ -61,11 +61,10 @@ def tcp_shape(row: Rows, more: Rows) -> tuple[int, int]:
     sent, answer = np.int64(more.tcp_flags_initiator), np.int64(more.tcp_flags_responder)
     if more.initiator_packets == 0:
         sent, answer = answer, np.int64(0)
-    if not one_way:  # a stateless packet is answered by RST, if at all
-        if not answer & kinds.RST or more.responder_payload_octets > 0:
-            if not (sent & kinds.RST and not answer & kinds.RST and more.initiator_payload_octets == 0):
-                return NO_SHAPE, to
-            sent, to = answer, TO_INITIATOR  # the initiator by port numbers only answers with RST
+    if not one_way and (not answer & kinds.RST or more.responder_payload_octets > 0):  # a stateless packet is answered by RST, if at all
+        if not (sent & kinds.RST and not answer & kinds.RST and more.initiator_payload_octets == 0):
+            return NO_SHAPE, to
+        sent, to = answer, TO_INITIATOR  # the initiator by port numbers only answers with RST
     if odd and (sent | core) & 0x3F == core:
         return ODD_FLAGS, to
     if sent & kinds.RST and not sent & (kinds.PSH | kinds.FIN | kinds.SYN):
@@ -81,7 +80,7 @@ def tcp_shape(row: Rows, more: Rows) -> tuple[int, int]:
 
 
 @step
-def shape_of(row: Rows, more: Rows, answer_kinds: U8) -> tuple[int, int]:
+def shape_of(row: Row, more: Row, answer_kinds: U8) -> tuple[int, int]:
     """Return (shape, receiving end) of a flow. answer_kinds: uint8[256], 1 where a payload code is the reply of a reflector's protocol."""
     to = TO_INITIATOR if more.initiator_packets == 0 else TO_RESPONDER
     if row.is_fragment:
@@ -133,7 +132,7 @@ class Shaped(NamedTuple):
 
 
 @step
-def clear(more: Rows) -> None:
+def clear(more: Row) -> None:
     """Set to zero what :func:`begin` does not always write and shaping reads."""
     more.initiator_packets = more.responder_packets = np.uint64(0)
     more.initiator_payload_octets = more.responder_payload_octets = np.uint64(0)
@@ -162,14 +161,24 @@ def list_hosts(seed: np.uint64, hosts: Hosts) -> None:
     """Enter the hosts into their table, which is all -1."""
     mask = np.uint64(hosts.table.shape[0] - 1)
     for number in range(hosts.hi.shape[0]):
-        slot = hash_words(seed | np.uint64(1), hosts.hi[number] ^ np.uint64(hosts.version[number]), hosts.lo[number], np.uint64(0), np.uint64(0), np.uint64(0)) & mask
+        slot = (
+            hash_words(
+                seed | np.uint64(1),
+                hosts.hi[number] ^ np.uint64(hosts.version[number]),
+                hosts.lo[number],
+                np.uint64(0),
+                np.uint64(0),
+                np.uint64(0),
+            )
+            & mask
+        )
         while hosts.table[slot] >= 0:
             slot = (slot + np.uint64(1)) & mask
         hosts.table[slot] = number
 
 
 @step
-def is_probe(row: Rows, more: Rows, shape: int, to: int) -> bool:
+def is_probe(row: Row, more: Row, shape: int, to: int) -> bool:
     """Tell whether a flow may be a scanner's probe: a contact that came to nothing, or a connection in which nothing was said."""
     if shape in (SYN, SYN_BARE, ODD_FLAGS, FIN, ACK):
         return bool(to == TO_RESPONDER)
@@ -182,7 +191,7 @@ def is_probe(row: Rows, more: Rows, shape: int, to: int) -> bool:
 
 
 @kernel
-def shape_flows(  # noqa: PLR0913, PLR0917 - one pass over a large table fills all of it
+def shape_flows(
     seed: np.uint64,
     rows: Rows,
     more: Rows,

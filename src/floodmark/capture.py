@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 import numpy as np
 
@@ -70,7 +70,7 @@ def recognise(head: bytes, path: str) -> Container:
         raise TruncatedCaptureError(path, f"the pcap header ends after {len(head)} of 24 octets", len(head))
     swapped, tick_ns = _PCAP_MAGIC[magic_number]
     major, _minor, _zone, _accuracy, snaplen, network = struct.unpack((">" if swapped else "<") + "HHiIII", head[4:24])
-    if major != 2:  # noqa: PLR2004 - the one version there is
+    if major != 2:
         raise UnknownFormatError(path, f"pcap version {major}; only version 2 is defined", 4)
     layout[CONTAINER], layout[SWAPPED], layout[TICK_NS] = PCAP, swapped, tick_ns
     layout[LINK_TYPE] = network & 0xFFFF  # the bits above tell the length of a frame check sequence
@@ -84,7 +84,9 @@ class BlockReader:
     :meth:`next_block` gives the octets not yet consumed followed by new ones; a record longer than the buffer makes it grow.
     """
 
-    def __init__(self, stream: BinaryIO, path: str, block_octets: int = BLOCK_OCTETS, *, owned: bool = False, hashing: bool = False) -> None:
+    def __init__(
+        self, stream: BinaryIO, path: str, block_octets: int = BLOCK_OCTETS, *, owned: bool = False, hashing: bool = False
+    ) -> None:
         self._owned = owned
         self._stream = stream
         self._hash = hashlib.sha256() if hashing else None
@@ -110,7 +112,7 @@ class BlockReader:
                 self._hash.update(view[self._filled : self._filled + count])
             self._filled += count
 
-    def __enter__(self) -> "BlockReader":
+    def __enter__(self) -> Self:
         """Return the reader itself."""
         return self
 
@@ -147,7 +149,7 @@ def open_capture(path: str) -> BinaryIO:
     if path == "-":
         return sys.stdin.buffer
     try:
-        return open(path, "rb", buffering=0)  # noqa: SIM115, PTH123 - the caller closes it
+        return open(path, "rb", buffering=0)  # noqa: PTH123 - the caller closes it
     except OSError as error:
         raise CaptureError(path, f"cannot be opened: {error.strerror or error}") from error
 

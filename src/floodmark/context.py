@@ -46,11 +46,11 @@ class Host(NamedTuple):
 
 
 def number(first: U64, second: U64, third: U64) -> tuple[I64, I64]:
-    """Number equal keys. Returns (group of each row, first row of each group)."""
+    """Give equal keys one number. Returns (group of each row, first row of each group)."""
     rows = len(first)
     table = zeroed(1 << max(2 * rows - 1, 1).bit_length(), np.dtype(np.uint32))
     groups, leaders = np.empty(rows, np.int64), np.empty(rows, np.int64)
-    count = number_keys(_SEED, first, second, third, table, groups, leaders)
+    count = number_keys(_SEED, first, second, third, table, np.zeros(1, np.uint32), groups, leaders)
     return groups, leaders[:count]
 
 
@@ -227,8 +227,8 @@ class Context:
         self._shaped_packets: I64 = np.zeros((hosts, shapes.SHAPES), np.int64)
         listed = shapes.Hosts(self.host_hi, self.host_lo, self.host_version, table, self.sent_packets, self._shaped_packets)
         shapes.list_hosts(_SEED, listed)
-        bytes_each = (np.empty(rows, np.uint8) for _ in range(3))
-        self.shaped_flows = shapes.Shaped(*bytes_each, np.empty(rows, np.int64), np.empty(rows, np.int64))
+        shape, toward, probe = (np.empty(rows, np.uint8) for _ in range(3))
+        self.shaped_flows = shapes.Shaped(shape, toward, probe, np.empty(rows, np.int64), np.empty(rows, np.int64))
         shapes.shape_flows(_SEED, self.flows.rows, self.flows.more, np.zeros(1, MORE), ANSWER_KINDS, listed, self.shaped_flows)
         self._starts, self._order = split(self.shaped_flows.group, hosts * shapes.SHAPES)
 
@@ -248,7 +248,7 @@ class Context:
         return Host(int(self.host_version[number]), int(self.host_hi[number]), int(self.host_lo[number]))
 
     def hosts_with(self, shape: int, least: int) -> list[int]:
-        """Return the hosts that received at least ``least`` packets in flows of a shape, those with most first; groups of hosts excepted."""
+        """Return the hosts that received at least ``least`` packets in flows of a shape, most first; multicast excepted."""
         packets = self._shaped_packets[:, shape]
         enough = np.nonzero(packets >= least)[0]
         ordered = enough[np.argsort(-packets[enough], kind="stable")]
@@ -346,9 +346,9 @@ class Context:
         if not len(index):
             return None
         more = self.flows.complete(index[:: -(-len(index) // SAMPLE)])
-        more = more[more["initiator_packets"] + more["responder_packets"] >= 3]  # noqa: PLR2004 - a lone SYN or RST is no dialogue
+        more = more[more["initiator_packets"] + more["responder_packets"] >= 3]
         if not len(more):
             return None
         one_way = (more["initiator_packets"] == 0) | (more["responder_packets"] == 0)
         acked = more["stage"] & kinds.STAGE_INITIATOR_ACKS > 0
-        return bool((one_way & acked).mean() > 0.5 or one_way.mean() > 0.9)  # noqa: PLR2004
+        return bool((one_way & acked).mean() > 0.5 or one_way.mean() > 0.9)

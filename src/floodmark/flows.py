@@ -32,7 +32,7 @@ class Flows:
     def complete(self, index: I64) -> Rows:
         """Return the MORE rows of some flows."""
         out = np.empty(len(index), MORE)
-        complete(self.rows, self.more, _words(self.more), index, self._clock_ns, self._timeouts, out, _words(out))
+        complete(self.rows, _words(self.more), index, self._clock_ns, self._timeouts, out, _words(out))
         return out
 
     def column(self, name: str, index: I64) -> np.ndarray:

@@ -15,13 +15,26 @@ from floodmark.flows import Flows
 from floodmark.memory import GrowingRows, zeroed
 from floodmark.services import service_ports
 from floodmark.settings import FlowSettings
-from floodmark_core import BATCH, CELL, FLOW, MORE, CellTable, FlowTable, Tally, new_headers, new_interfaces, new_records, new_tally, read_block
+from floodmark_core import (
+    BATCH,
+    CELL,
+    FLOW,
+    MORE,
+    CellTable,
+    FlowTable,
+    Tally,
+    new_headers,
+    new_interfaces,
+    new_records,
+    new_tally,
+    read_block,
+)
 from floodmark_core.cells import rebuild_cell_index
 from floodmark_core.columns import I64, U64, Rows
 from floodmark_core.flowtable import new_matcher, rebuild_index
 from floodmark_core.framing import CONTAINER, LAST_TIME_NS, LINK_TYPE, PCAP, frame_pcap, frame_pcapng
 from floodmark_core.status import STOP_DAMAGED, STOP_NEEDS_CELLS, STOP_NEEDS_DATA, STOP_NEEDS_FLOWS
-from floodmark_core.timeline import CLOCK_NS, CLOCK_SIZE
+from floodmark_core.timeline import CLOCK_NS, CLOCK_SIZE, FILE_BEGINS
 
 _FIRST_FLOWS = 1 << 18
 _FIRST_MORE = 1 << 16
@@ -129,6 +142,7 @@ class Meter:
         """Read one capture to its end; ``progress`` is told the octets read so far after each block."""
         layout = reader.container.layout
         layout[LAST_TIME_NS] = 0
+        self._clock[FILE_BEGINS] = 1
         link_type = int(layout[LINK_TYPE]) if reader.container.name != "pcapng" else -1
         tally = new_tally()
         block, at = reader.block, reader.container.header_octets
@@ -182,8 +196,8 @@ class Meter:
         needed = rows + self._flow_index.nbytes + self._cell_index.nbytes
         if needed > self._memory_octets:
             raise MemoryLimitError(
-                f"{reader.path}: {flows:,} flows need {needed / 2**30:.1f} GiB of memory, {self._memory_octets / 2**30:.1f} GiB are allowed; "
-                "allow more with --memory, or give fewer captures at a time"
+                f"{reader.path}: {flows:,} flows need {needed / 2**30:.1f} GiB of memory, "
+                f"{self._memory_octets / 2**30:.1f} GiB are allowed; allow more with --memory, or give fewer captures at a time"
             )
 
     def _grow_flows(self) -> None:

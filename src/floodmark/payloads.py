@@ -41,14 +41,17 @@ REFLECTION_VECTORS = {
 }
 
 PROTOCOL_NAMES = {
-    payload.DNS: "DNS", payload.NTP: "NTP", payload.NTP_CONTROL: "NTP mode 6", payload.NTP_PRIVATE: "NTP mode 7", payload.MEMCACHED: "memcached",
-    payload.CLDAP: "CLDAP", payload.SSDP: "SSDP", payload.SNMP: "SNMP", payload.CHARGEN: "CHARGEN", payload.QOTD: "QOTD", payload.IKE: "IKE",
+    payload.DNS: "DNS", payload.NTP: "NTP", payload.NTP_CONTROL: "NTP mode 6", payload.NTP_PRIVATE: "NTP mode 7",
+    payload.MEMCACHED: "memcached",
+    payload.CLDAP: "CLDAP", payload.SSDP: "SSDP", payload.SNMP: "SNMP", payload.CHARGEN: "CHARGEN",
+    payload.QOTD: "QOTD", payload.IKE: "IKE",
     payload.BACNET: "BACnet", payload.DHIP: "DHIP", payload.MDNS: "mDNS", payload.NETBIOS: "NetBIOS", payload.WSD: "WS-Discovery",
     payload.COAP: "CoAP", payload.ARMS: "ARMS", payload.RIP: "RIPv1", payload.PORTMAP: "portmap", payload.TFTP: "TFTP",
     payload.MSSQL: "MSSQL resolution", payload.STUN: "STUN", payload.GAME: "game server", payload.OPENVPN: "OpenVPN",
     payload.UBIQUITI: "Ubiquiti discovery", payload.XDMCP: "XDMCP", payload.SLP: "SLP", payload.HTTP: "HTTP", payload.TLS: "TLS",
     payload.SSH: "SSH", payload.MQTT: "MQTT", payload.RTP: "RTP", payload.QUIC: "QUIC", payload.DTLS: "DTLS", payload.SIP: "SIP",
-    payload.BITTORRENT: "BitTorrent", payload.BANNER: "server banner", payload.RDP: "RDP", payload.TP240: "TP-240", payload.JENKINS: "Jenkins",
+    payload.BITTORRENT: "BitTorrent", payload.BANNER: "server banner", payload.RDP: "RDP",
+    payload.TP240: "TP-240", payload.JENKINS: "Jenkins",
     payload.PLEX: "Plex",
 }  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from os import PathLike, fspath
 from typing import BinaryIO
 
@@ -71,7 +72,7 @@ def stream(
 
 def _listed(captures: Source | Sequence[Source]) -> list[str | BinaryIO]:
     """Return captures one by one, folders replaced by what they hold."""
-    given = captures if isinstance(captures, list | tuple) else [captures]
+    given: Sequence[Source] = captures if isinstance(captures, list | tuple) else [captures]  # type: ignore[list-item] # not a sequence
     sources: list[str | BinaryIO] = []
     for capture in given:
         if isinstance(capture, str | PathLike):
@@ -177,5 +178,5 @@ def _notes(reads: list[ReadCapture], totals: Totals) -> Iterator[str]:
     elif totals.packets_in_flows == 0:
         yield "no packet could be assigned to a flow: nothing here is IP, or its link type is not read"
     timed = [read for read in reads if read.packets]
-    if any(later.first_ns < earlier.last_ns for earlier, later in zip(timed, timed[1:], strict=False)):
+    if any(later.first_ns < earlier.last_ns for earlier, later in pairwise(timed)):
         yield "captures overlap in time: they were read one after the other, not merged packet by packet"

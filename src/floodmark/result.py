@@ -147,20 +147,19 @@ def tool() -> dict[str, str]:
 
 
 def _capture_document(capture: CaptureSummary) -> dict[str, Any]:
-    document = asdict(capture)
-    for name in ("first_seen", "last_seen"):
-        time_ns = document.pop(f"{name}_ns")
-        document[name] = None if time_ns is None else rfc3339(time_ns)
-    document["link_types"] = list(capture.link_types)
-    document["problems"] = [asdict(problem) for problem in capture.problems]
+    document = {}
+    for name, value in asdict(capture).items():
+        if name.endswith("_ns"):
+            document[name.removesuffix("_ns")] = None if value is None else rfc3339(value)
+        else:
+            document[name] = value
     return document
 
 
 def _event_document(event: Event) -> dict[str, Any]:
     document = asdict(event)
-    for name in ("start", "end"):
-        document[name] = rfc3339(document.pop(f"{name}_ns"))
     document["verdict"] = str(event.verdict)
-    for name in ("victims", "reasons", "top_sources", "ports", "notes"):
-        document[name] = list(document[name])
-    return document
+    document["start"], document["end"] = rfc3339(event.start_ns), rfc3339(event.end_ns)
+    first = ("id", "verdict", "vector", "victims", "victim_count", "start", "end")
+    rest = (name for name in document if name not in (*first, "start_ns", "end_ns"))
+    return {name: document[name] for name in (*first, *rest)}

@@ -26,7 +26,7 @@ _KIND_NAMES = tuple(payload_name(code) for code in range(2 * PROTOCOLS))
 
 
 def _words(names: tuple[str, ...]) -> pa.DictionaryType:
-    return pa.dictionary(pa.int8() if len(names) <= 128 else pa.int16(), pa.string())  # noqa: PLR2004 - what int8 numbers
+    return pa.dictionary(pa.int8() if len(names) <= 128 else pa.int16(), pa.string())
 
 
 SCHEMA = pa.schema(
@@ -110,7 +110,7 @@ def _batch(flows: Flows, judged: Judged, index: np.ndarray) -> pa.RecordBatch:
     first, more = flows.rows[index], flows.complete(index)
     protocol, is_fragment = first["protocol"], first["is_fragment"] > 0
     has_ports = np.isin(protocol, _WITH_PORTS) & ~is_fragment
-    is_tcp = (protocol == 6) & ~is_fragment  # noqa: PLR2004 - IP protocol number
+    is_tcp = (protocol == 6) & ~is_fragment
     version, tag = first["ip_version"].copy(), first["vlan"]
     columns: dict[str, pa.Array] = {
         "flow_id": pa.array(index),

@@ -29,7 +29,8 @@ _VOLUMETRIC = {
     "ip-flood": ("ip-fragment-flood", "gre-flood", "esp-flood", "ip-protocol-flood", "land"),
 }  # fmt: skip
 _APPLICATION_LAYER = {
-    "http-flood": ("http-get-flood", "http-post-flood", "http-cache-busting", "http2-rapid-reset", "http2-continuation-flood", "https-flood"),
+    "http-flood": ("http-get-flood", "http-post-flood", "http-cache-busting", "http2-rapid-reset", "http2-continuation-flood",
+                   "https-flood"),
     "slow-connection": ("http-slow-headers", "http-slow-post", "http-slow-read"),
     "connection-flood": ("tls-handshake-flood",),
     "dns-query-flood": ("dns-water-torture", "dns-garbage-flood"),

@@ -28,7 +28,8 @@ def _service_host(flows: FlowSet) -> Host:
 
 
 def _duration_s(flows: FlowSet) -> np.ndarray:
-    return (flows.column("last_seen_ns") - flows.column("first_seen_ns")) / 1e9
+    seconds: np.ndarray = (flows.column("last_seen_ns") - flows.column("first_seen_ns")) / 1e9
+    return seconds
 
 
 def _most_at_once(flows: FlowSet) -> int:
@@ -58,10 +59,19 @@ def slow_connections(context: Context, settings: ApplicationSettings) -> list[Fi
                 continue
             evidence = Evidence()
             evidence.add("dialogue", STRONG, f"R_{vector.upper().replace('-', '_')}", len(slow), least, f"{len(slow):,} connections {text}")
-            evidence.add("concurrency", FAIR if at_once < 4 * least else 2.0, "R_OPEN_AT_ONCE", at_once, least, f"{at_once:,} of them were open at the same time")
+            evidence.add(
+                "concurrency",
+                FAIR if at_once < 4 * least else 2.0,
+                "R_OPEN_AT_ONCE",
+                at_once,
+                least,
+                f"{at_once:,} of them were open at the same time",
+            )
             share = len(slow) / len(flows)
             if share >= settings.slow_share:
-                evidence.add("share", FAIR, "R_SHARE", share, settings.slow_share, f"{share:.0%} of the service's connections are like this")
+                evidence.add(
+                    "share", FAIR, "R_SHARE", share, settings.slow_share, f"{share:.0%} of the service's connections are like this"
+                )
             alike = _variation(slow.column("initiator_payload_octets").astype(float))
             if alike <= settings.guessing_variation:
                 evidence.add("uniformity", SLIGHT, "R_ALIKE", alike, settings.guessing_variation, "they say the same amount")
@@ -85,16 +95,28 @@ def _slow_kinds(flows: FlowSet, settings: ApplicationSettings) -> list[tuple[str
     half_old = age >= settings.slow_age_s / 4
     few_windows = flows.column("small_window_packets") * 2 >= flows.column("initiator_packets")
     # A head joined in the middle: header lines and nothing else, to a server that answered only with an error.
-    dribble = (requests == 0) & (small == packets) & (packets >= 1) & (octets / np.maximum(packets, 1) <= 64)  # noqa: PLR2004
+    dribble = (requests == 0) & (small == packets) & (packets >= 1) & (octets / np.maximum(packets, 1) <= 64)
     refused = (errors > 0) & unanswered
     silent = flows.column("responder_payload_octets") == 0
     web = (flows.column("responder_payload_kind") == 2 * payload.HTTP + payload.REPLY) | (requests > 0)
     return [
-        ("http-slow-headers", open_head & trickle & half_old & unanswered & (packets >= 2), "send a request head line by line and never end it"),  # noqa: PLR2004
+        (
+            "http-slow-headers",
+            open_head & trickle & half_old & unanswered & (packets >= 2),
+            "send a request head line by line and never end it",
+        ),
         ("http-slow-headers", dribble & refused & web & trickle & half_old, "dribble header lines until the server gives up"),
-        ("http-slow-post", is_post & (stage & kinds.STAGE_HEAD_DONE > 0) & trickle & half_old & (packets >= 3) & unanswered, "send a body octet by octet"),  # noqa: PLR2004
-        ("http-slow-read", (requests > 0) & few_windows & half_old & (flows.column("small_window_packets") >= 3), "ask and then leave no room for the answer"),  # noqa: PLR2004
-        ("slow-connection", (requests == 0) & dribble & silent & trickle & old & (packets >= 2), "dribble a few octets and get no answer"),  # noqa: PLR2004
+        (
+            "http-slow-post",
+            is_post & (stage & kinds.STAGE_HEAD_DONE > 0) & trickle & half_old & (packets >= 3) & unanswered,
+            "send a body octet by octet",
+        ),
+        (
+            "http-slow-read",
+            (requests > 0) & few_windows & half_old & (flows.column("small_window_packets") >= 3),
+            "ask and then leave no room for the answer",
+        ),
+        ("slow-connection", (requests == 0) & dribble & silent & trickle & old & (packets >= 2), "dribble a few octets and get no answer"),
     ]
 
 
@@ -118,10 +140,24 @@ def request_floods(context: Context, settings: ApplicationSettings) -> list[Find
         _weigh_requests(evidence, asking, requests, per_client, settings)
         floor = settings.service_request_rate_pps
         if rate >= floor:
-            evidence.add("magnitude", CLEAR if rate >= 10 * floor else FAIR, "R_REQUEST_RATE", rate, floor, f"{rate:,.0f} requests a second reach one service")
+            evidence.add(
+                "magnitude",
+                CLEAR if rate >= 10 * floor else FAIR,
+                "R_REQUEST_RATE",
+                rate,
+                floor,
+                f"{rate:,.0f} requests a second reach one service",
+            )
         if fastest >= settings.request_rate_pps and asking.span_s >= 1.0:
             weight = CLEAR if fastest >= 10 * settings.request_rate_pps else FAIR
-            evidence.add("source", weight, "R_REQUESTS_PER_SOURCE", fastest, settings.request_rate_pps, f"one client sends {fastest:,.0f} requests a second")
+            evidence.add(
+                "source",
+                weight,
+                "R_REQUESTS_PER_SOURCE",
+                fastest,
+                settings.request_rate_pps,
+                f"one client sends {fastest:,.0f} requests a second",
+            )
         found.append(Finding(_request_vector(asking), [_service_host(flows)], asking, evidence, [int(flows.column("responder_port")[0])]))
     return found
 
@@ -137,36 +173,42 @@ def _busiest(times: np.ndarray, weights: np.ndarray, span_s: float) -> float:
 
 def _request_vector(flows: FlowSet) -> str:
     whole, path = flows.column("query_hash"), flows.column("path_hash")
-    if len(flows) >= 50 and modal_share(path) >= 0.9 and len(np.unique(whole)) >= 0.9 * len(flows):  # noqa: PLR2004
+    if len(flows) >= 50 and modal_share(path) >= 0.9 and len(np.unique(whole)) >= 0.9 * len(flows):
         return "http-cache-busting"
     method = flows.column("initiator_prefix") >> np.uint64(32)
-    if float((method == _POST).mean()) >= 0.9:  # noqa: PLR2004
+    if float((method == _POST).mean()) >= 0.9:
         return "http-post-flood"
-    return "http-get-flood" if float((method == int.from_bytes(b"GET ", "big")).mean()) >= 0.9 else "http-flood"  # noqa: PLR2004
+    return "http-get-flood" if float((method == int.from_bytes(b"GET ", "big")).mean()) >= 0.9 else "http-flood"
 
 
-def _weigh_requests(evidence: Evidence, flows: FlowSet, requests: np.ndarray, per_client: np.ndarray, settings: ApplicationSettings) -> None:
+def _weigh_requests(
+    evidence: Evidence, flows: FlowSet, requests: np.ndarray, per_client: np.ndarray, settings: ApplicationSettings
+) -> None:
     """Add what tells a machine's requests from people's: one target, one at a time, alike, without an answer."""
     paths = flows.column("path_hash")
     same = modal_share(paths)
-    if same >= 0.9 and len(flows) >= 50:  # noqa: PLR2004
-        evidence.add("content", CLEAR, "R_ONE_TARGET", same, 0.9, f"{same:.0%} of the connections ask for the same path, nothing that belongs to it")
+    if same >= 0.9 and len(flows) >= 50:
+        evidence.add(
+            "content", CLEAR, "R_ONE_TARGET", same, 0.9, f"{same:.0%} of the connections ask for the same path, nothing that belongs to it"
+        )
     clients = len(per_client)
-    if clients >= 10 and _variation(per_client) <= 0.5:  # noqa: PLR2004
+    if clients >= 10 and _variation(per_client) <= 0.5:
         evidence.add("clients", FAIR, "R_CLIENTS_ALIKE", _variation(per_client), 0.5, f"{clients:,} clients ask equally often")
-    elif clients < 10 or float(per_client.max()) >= 20 * float(np.median(per_client)):  # noqa: PLR2004
+    elif clients < 10 or float(per_client.max()) >= 20 * float(np.median(per_client)):
         share = float(per_client.max()) / float(per_client.sum())
-        if share >= 0.5:  # noqa: PLR2004
+        if share >= 0.5:
             evidence.add("clients", FAIR, "R_ONE_CLIENT", share, 0.5, f"one client sends {share:.0%} of the requests")
     answered = float(flows.column("responses").sum()) / float(requests.sum())
     errors = float(flows.column("error_responses").sum()) / max(float(flows.column("responses").sum()), 1.0)
-    if answered <= 0.5 and float(flows.column("responder_packets").sum()) > 0:  # noqa: PLR2004
+    if answered <= 0.5 and float(flows.column("responder_packets").sum()) > 0:
         evidence.add("distress", FAIR, "R_UNANSWERED", answered, 0.5, f"{answered:.0%} of the requests get an answer")
-    elif errors >= 0.5:  # noqa: PLR2004
+    elif errors >= 0.5:
         evidence.add("distress", SLIGHT, "R_ERRORS", errors, 0.5, f"{errors:.0%} of the answers are errors")
     once = float((requests == 1).mean())
-    if once >= 0.9 and len(flows) >= settings.flood_connections:  # noqa: PLR2004
-        evidence.add("reuse", FAIR, "R_ONE_REQUEST_EACH", once, 0.9, f"{once:.0%} of the connections carry one request; browsers reuse theirs")
+    if once >= 0.9 and len(flows) >= settings.flood_connections:
+        evidence.add(
+            "reuse", FAIR, "R_ONE_REQUEST_EACH", once, 0.9, f"{once:.0%} of the connections carry one request; browsers reuse theirs"
+        )
 
 
 def connection_floods(context: Context, settings: ApplicationSettings) -> list[Finding]:
@@ -175,7 +217,7 @@ def connection_floods(context: Context, settings: ApplicationSettings) -> list[F
     for flows in services(context, settings.flood_connections):
         began = flows.where(flows.column("stage") & kinds.STAGE_SYN > 0)
         said = began.column("initiator_payload_octets") + began.column("responder_payload_octets")
-        idle = began.where((said <= 256) & (began.column("requests") == 0))  # noqa: PLR2004 - less than any useful exchange
+        idle = began.where((said <= 256) & (began.column("requests") == 0))
         if len(idle) < settings.flood_connections or len(idle) < 0.8 * len(began):
             continue
         ones = np.ones(len(idle), np.int64)
@@ -184,19 +226,19 @@ def connection_floods(context: Context, settings: ApplicationSettings) -> list[F
             continue
         evidence = Evidence()
         evidence.add(
-            "magnitude", CLEAR if rate >= 10 * settings.connection_rate_pps else FAIR, "R_CONNECTION_RATE", rate, settings.connection_rate_pps,
-            f"{rate:,.0f} connections a second carry almost nothing",
+            "magnitude", CLEAR if rate >= 10 * settings.connection_rate_pps else FAIR,
+            "R_CONNECTION_RATE", rate, settings.connection_rate_pps, f"{rate:,.0f} connections a second carry almost nothing",
         )  # fmt: skip
         share = len(idle) / len(began)
         evidence.add("share", FAIR, "R_SHARE", share, 0.8, f"{share:.0%} of the service's connections are like this")
         held = float((idle.column("end_reason") == kinds.END_CAPTURE).mean())
-        if held >= 0.5:  # noqa: PLR2004
+        if held >= 0.5:
             evidence.add("held", FAIR, "R_HELD_OPEN", held, 0.5, f"{held:.0%} of them were never closed")
-        alike = _variation((said[said <= 256] + 1).astype(float))  # noqa: PLR2004
+        alike = _variation((said[said <= 256] + 1).astype(float))
         if alike <= settings.guessing_variation:
             evidence.add("uniformity", FAIR, "R_ALIKE", alike, settings.guessing_variation, "they say the same amount")
         per_source = len(idle) / idle.source_count / max(idle.span_s, 1.0)
-        if per_source >= 10:  # noqa: PLR2004
+        if per_source >= 10:
             evidence.add("source", FAIR, "R_CONNECTIONS_PER_SOURCE", per_source, 10, f"each client opens {per_source:,.0f} a second")
         found.append(Finding("connection-flood", [_service_host(flows)], idle, evidence, [int(flows.column("responder_port")[0])]))
     return found + _refused_floods(context, settings)
@@ -217,12 +259,26 @@ def _refused_floods(context: Context, settings: ApplicationSettings) -> list[Fin
             tries = flows.where(np.isin(np.arange(len(flows)), order[starts[group] : starts[group + 1]]))
             rate = len(tries) / max(tries.span_s, 1.0)
             refused = float((tries.column("responder_packets") > 0).mean())
-            if rate < 2 * settings.request_rate_pps or refused < 0.5:  # noqa: PLR2004
+            if rate < 2 * settings.request_rate_pps or refused < 0.5:
                 continue
             evidence = Evidence()
-            evidence.add("completion", CLEAR, "R_NO_COMPLETION", refused, 0.5, f"the host answers {refused:.0%} of {len(tries):,} attempts and none becomes a connection")
-            evidence.add("source", 2.0, "R_ATTEMPTS_PER_SOURCE", rate, 20, f"one client makes {rate:,.0f} attempts a second at one port; an ordinary one waits longer each time")
-            if tries.span_s >= 10:  # noqa: PLR2004
+            evidence.add(
+                "completion",
+                CLEAR,
+                "R_NO_COMPLETION",
+                refused,
+                0.5,
+                f"the host answers {refused:.0%} of {len(tries):,} attempts and none becomes a connection",
+            )
+            evidence.add(
+                "source",
+                2.0,
+                "R_ATTEMPTS_PER_SOURCE",
+                rate,
+                20,
+                f"one client makes {rate:,.0f} attempts a second at one port; an ordinary one waits longer each time",
+            )
+            if tries.span_s >= 10:
                 evidence.add("persistence", SLIGHT, "R_SUSTAINED", tries.span_s, 10, f"it goes on for {tries.span_s:,.0f} s")
             found.append(Finding("connection-flood", [context.host(host)], tries, evidence, [int(tries.column("responder_port")[0])]))
     return found
@@ -250,7 +306,7 @@ def _guessing(flows: FlowSet, settings: ApplicationSettings) -> Finding | None:
     service = LOGIN_PORTS[port]
     up, down = flows.column("initiator_payload_octets").astype(float), flows.column("responder_payload_octets").astype(float)
     closed = np.isin(flows.column("end_reason"), (kinds.END_FIN, kinds.END_RST, kinds.END_REUSE))
-    tries = flows.where((up > 0) & (down > 0) & (up <= 8192) & (down <= 16_384) & (_duration_s(flows) <= 30) & closed)  # noqa: PLR2004
+    tries = flows.where((up > 0) & (down > 0) & (up <= 8192) & (down <= 16_384) & (_duration_s(flows) <= 30) & closed)
     if len(tries) < settings.guessing_connections:
         return None
     rate = _busiest(tries.column("first_seen_ns"), np.ones(len(tries), np.int64), settings.guessing_window_s)
@@ -266,13 +322,20 @@ def _guessing(flows: FlowSet, settings: ApplicationSettings) -> Finding | None:
         "repetition", CLEAR if len(tries) >= 3 * settings.guessing_connections else FAIR, "R_REPEATED_LOGINS", in_window,
         settings.guessing_connections, f"{len(tries):,} connections to a log-in service, {in_window:,.0f} in the busiest minute",
     )  # fmt: skip
-    evidence.add("uniformity", FAIR, "R_ALIKE", variation, settings.guessing_variation, f"their sizes vary by {variation:.0%}: the same dialogue each time")
+    evidence.add(
+        "uniformity",
+        FAIR,
+        "R_ALIKE",
+        variation,
+        settings.guessing_variation,
+        f"their sizes vary by {variation:.0%}: the same dialogue each time",
+    )
     share = len(tries) / len(flows)
-    if share >= 0.9:  # noqa: PLR2004
+    if share >= 0.9:
         evidence.add("share", SLIGHT, "R_NEVER_STAYS", share, 0.9, f"{share:.0%} of the source's connections end like this; none stays")
     if service == "mqtt":
         refused = float(((tries.column("responder_prefix") >> np.uint64(32)) & np.uint64(0xFFFF00FF) > np.uint64(0x20020000)).mean())
-        if refused < 0.5:  # noqa: PLR2004 - CONNACK return code 0 is a log-in that worked (MQTT 3.1.1 section 3.2.2.3)
+        if refused < 0.5:
             return None
         evidence.add("refusal", CLEAR, "R_REFUSED", refused, 0.5, f"the broker refused {refused:.0%} of them")
     elif service != "database":

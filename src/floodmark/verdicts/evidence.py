@@ -76,14 +76,16 @@ def weigh_magnitude(evidence: Evidence, rate_pps: float, floor_pps: float, what:
     """Add the magnitude group: at the floor fair, at twenty times the floor clear."""
     if rate_pps >= floor_pps:
         weight = CLEAR if rate_pps >= 20 * floor_pps else FAIR
-        evidence.add("magnitude", weight, "R_RATE", rate_pps, floor_pps, f"{what} arrive at {rate_pps:,.0f} a second in the busiest stretch")
+        evidence.add(
+            "magnitude", weight, "R_RATE", rate_pps, floor_pps, f"{what} arrive at {rate_pps:,.0f} a second in the busiest stretch"
+        )
 
 
 def weigh_spoofing(evidence: Evidence, flows: FlowSet, sources_per_packet: float, ttl_concentration: float) -> float | None:
     """Add the spoofing group. Returns how likely the source addresses are forged, or None where that cannot be said."""
     sources = flows.source_count
     share = sources / flows.total_packets
-    if sources < 20:  # noqa: PLR2004 - too few for a spread of TTLs to mean anything
+    if sources < 20:
         return None
     ttls = flows.effective_ttls()
     if share >= sources_per_packet and ttls / sources <= ttl_concentration:
@@ -92,7 +94,7 @@ def weigh_spoofing(evidence: Evidence, flows: FlowSet, sources_per_packet: float
             f"{sources:,} sources share {ttls:.1f} effective TTL values: the work of few machines behind forged addresses",
         )  # fmt: skip
         return 0.95
-    if ttls / sources > 5 * ttl_concentration or ttls >= 8:  # noqa: PLR2004
+    if ttls / sources > 5 * ttl_concentration or ttls >= 8:
         return 0.1
     return None
 
@@ -101,7 +103,7 @@ def cap_for_view(evidence: Evidence, *, answers: bool, packets: int, span_s: flo
     """Apply the caps of a view that shows less than the whole."""
     if not answers:
         evidence.cap(0.85, "one-sided: the victim's own packets are not in the capture, so answers and completions cannot be assessed")
-    if packets < 100:  # noqa: PLR2004
+    if packets < 100:
         evidence.cap(0.8, "fewer than 100 packets")
     elif span_s < 1.0:
         evidence.cap(0.9, "shorter than a second: the rate is not extrapolated")

@@ -70,10 +70,10 @@ def _syn_flood(context: Context, host: int, flows: FlowSet, bare: float, setting
                 "completion", CLEAR, "R_NO_COMPLETION", share, settings.completion_share,
                 f"{share:.1%} of the handshakes that these SYNs began were completed",
             )  # fmt: skip
-        elif share >= 0.5:  # noqa: PLR2004
+        elif share >= 0.5:
             evidence.add("completion", AGAINST, "R_COMPLETION", share, 0.5, f"{share:.0%} of the handshakes were completed")
     spoofed = weigh_spoofing(evidence, flows, settings.spoofed_sources_per_packet, settings.ttl_concentration)
-    if flows.source_count < 20 and flows.total_packets / flows.source_count / flows.span_s >= 100:  # noqa: PLR2004
+    if flows.source_count < 20 and flows.total_packets / flows.source_count / flows.span_s >= 100:
         rate = flows.total_packets / flows.source_count / flows.span_s
         evidence.add("source", FAIR, "R_RATE_PER_SOURCE", rate, 100, f"each source sends {rate:,.0f} SYNs a second")
     weigh_magnitude(evidence, flows.busiest_rate_pps, settings.flood_rate_pps, "SYNs")
@@ -87,7 +87,7 @@ def _weigh_uniform_syns(evidence: Evidence, flows: FlowSet, settings: Volumetric
     if flows.total_packets < settings.flood_packets:
         return
     isn = modal_share(flows.sample.column("initiator_isn"))
-    if isn >= 0.5 and len(flows) >= _SYNS_TO_SAMPLE:  # noqa: PLR2004
+    if isn >= 0.5 and len(flows) >= _SYNS_TO_SAMPLE:
         evidence.add("uniformity", FAIR, "R_SAME_SEQUENCE", isn, 0.5, f"{isn:.0%} of the SYNs carry one sequence number")
     window, options = modal_share(flows.sample.column("initiator_window")), modal_share(flows.sample.column("tcp_options"))
     if min(window, options) >= settings.modal_share and len(flows) >= _SYNS_TO_SAMPLE:
@@ -117,14 +117,14 @@ def flag_floods(context: Context, settings: VolumetricSettings, explained: np.nd
                 continue
             evidence = Evidence()
             packets = flows.total_packets
-            brief = float((flows.packets <= 2).mean())  # noqa: PLR2004
+            brief = float((flows.packets <= 2).mean())
             wild = float(flows.sample.column("incoherent_packets").sum() / flows.sample.total_packets)
             if brief >= settings.modal_share and len(flows) >= settings.flood_packets:
                 evidence.add(
                     "stateless", CLEAR, "R_NO_CONNECTION", brief, settings.modal_share,
                     f"{brief:.0%} of {len(flows):,} five-tuples show one or two packets and no connection",
                 )  # fmt: skip
-            if wild >= 0.5:  # noqa: PLR2004
+            if wild >= 0.5:
                 evidence.add("stateless", CLEAR, "R_INCOHERENT_SEQUENCE", wild, 0.5, f"{wild:.0%} of the sequence numbers fit no window")
             if shape == shapes.ODD_FLAGS:
                 evidence.add("flags", CLEAR, "R_IMPOSSIBLE_FLAGS", packets, settings.flood_packets, "no TCP state sends these flags")
@@ -132,19 +132,25 @@ def flag_floods(context: Context, settings: VolumetricSettings, explained: np.nd
             window = modal_share(flows.sample.sent("window"))
             if window >= settings.modal_share and len(flows) >= settings.flood_packets:
                 evidence.add("uniformity", SLIGHT, "R_SAME_WINDOW", window, settings.modal_share, f"{window:.0%} of them offer one window")
-            if flows.source_count < 20 and packets / flows.source_count / flows.span_s >= 100:  # noqa: PLR2004
+            if flows.source_count < 20 and packets / flows.source_count / flows.span_s >= 100:
                 rate = packets / flows.source_count / flows.span_s
                 evidence.add("source", FAIR, "R_RATE_PER_SOURCE", rate, 100, f"each source sends {rate:,.0f} of them a second")
             weigh_magnitude(evidence, flows.busiest_rate_pps, settings.flood_rate_pps, what)
             cap_for_view(evidence, answers=context.answers(host), packets=packets, span_s=flows.span_s)
-            found.append(Finding(vector, [context.host(host)], flows, evidence, top_ports(flows.sample.received("port")), spoofed, ("tcp-rst-flood",)))
+            found.append(
+                Finding(
+                    vector, [context.host(host)], flows, evidence, top_ports(flows.sample.received("port")), spoofed, ("tcp-rst-flood",)
+                )
+            )
     return found
 
 
 def udp_floods(context: Context, settings: VolumetricSettings, explained: np.ndarray) -> list[Finding]:
     """Find direct UDP floods."""
     found = []
-    hosts = sorted({*context.hosts_with(shapes.UDP, settings.flood_packets), *context.hosts_with(shapes.UDP_ANSWER, settings.flood_packets)})
+    hosts = sorted(
+        {*context.hosts_with(shapes.UDP, settings.flood_packets), *context.hosts_with(shapes.UDP_ANSWER, settings.flood_packets)}
+    )
     for host in hosts:
         index = np.concatenate((context.shaped(host, shapes.UDP).index, context.shaped(host, shapes.UDP_ANSWER).index))
         flows = context.flow_set(np.sort(index[~explained[index]]))
@@ -161,7 +167,11 @@ def _udp_flood(context: Context, host: int, flows: FlowSet, settings: Volumetric
     octets, codes = seen.sent("payload_octets"), seen.sent("payload_kind")
     empty = float((seen.packets * (octets == 0)).sum() / seen.total_packets)
     same = max(modal_share(seen.sent("prefix")), float((codes == payload.UNIFORM).mean()))
-    uniform = empty >= settings.modal_share or (same >= settings.modal_share and len(flows) >= _SYNS_TO_SAMPLE) or (codes == payload.UNIFORM).all()
+    uniform = (
+        empty >= settings.modal_share
+        or (same >= settings.modal_share and len(flows) >= _SYNS_TO_SAMPLE)
+        or (codes == payload.UNIFORM).all()
+    )
     if empty >= settings.modal_share:
         evidence.add("payload", FAIR, "R_EMPTY_PAYLOAD", empty, settings.modal_share, f"{empty:.0%} of the datagrams are empty")
     elif uniform:
@@ -169,7 +179,9 @@ def _udp_flood(context: Context, host: int, flows: FlowSet, settings: Volumetric
     if answers:
         share = packets / (packets + context.dialogue_packets(host))
         if share >= settings.one_way_share:
-            evidence.add("unanswered", 2.0, "R_NO_ANSWER", share, settings.one_way_share, f"{share:.0%} of the UDP to the victim gets no answer")
+            evidence.add(
+                "unanswered", 2.0, "R_NO_ANSWER", share, settings.one_way_share, f"{share:.0%} of the UDP to the victim gets no answer"
+            )
     sweeps = len(flows) / flows.source_count
     if sweeps >= _MANY_PORTS / 2 or distinct(flows.sample.received("port")) >= _MANY_PORTS:
         evidence.add(
@@ -177,19 +189,34 @@ def _udp_flood(context: Context, host: int, flows: FlowSet, settings: Volumetric
             f"{len(flows):,} port pairs from {flows.source_count:,} sources; no application opens so many",
         )  # fmt: skip
     nowhere = float((seen.received("port") == 0).mean())
-    if nowhere >= 0.5:  # noqa: PLR2004
+    if nowhere >= 0.5:
         evidence.add("target", FAIR, "R_PORT_ZERO", nowhere, 0.5, f"{nowhere:.0%} go to port 0, where nothing can listen")
     spoofed = weigh_spoofing(evidence, flows, settings.spoofed_sources_per_packet, settings.ttl_concentration)
-    if flows.source_count >= 20:  # noqa: PLR2004
-        evidence.add("spread", FAIR, "R_MANY_SOURCES", flows.source_count, 20, f"{flows.source_count:,} sources send to one host and hear nothing back")
+    if flows.source_count >= 20:
+        evidence.add(
+            "spread",
+            FAIR,
+            "R_MANY_SOURCES",
+            flows.source_count,
+            20,
+            f"{flows.source_count:,} sources send to one host and hear nothing back",
+        )
     media = float((seen.packets * np.isin(codes // 2, MEDIA_PROTOCOLS) * (codes > payload.UNIFORM)).sum() / seen.total_packets)
-    if media >= 0.5:  # noqa: PLR2004
+    if media >= 0.5:
         evidence.add("media", -STRONG, "R_MEDIA", media, 0.5, f"{media:.0%} of the packets look like telephony, video, games or a tunnel")
-    if len(flows) <= 5 and not uniform:  # noqa: PLR2004
+    if len(flows) <= 5 and not uniform:
         evidence.add("bulk", -2.0, "R_FEW_LONG_FLOWS", len(flows), 5, "all of it is a handful of long streams")
     weigh_magnitude(evidence, flows.busiest_rate_pps, settings.flood_rate_pps, "datagrams")
     cap_for_view(evidence, answers=answers, packets=packets, span_s=flows.span_s)
-    return Finding("udp-flood", [context.host(host)], flows, evidence, top_ports(flows.sample.received("port")), spoofed, ("icmp-unreachable-flood", "ip-fragment-flood"))
+    return Finding(
+        "udp-flood",
+        [context.host(host)],
+        flows,
+        evidence,
+        top_ports(flows.sample.received("port")),
+        spoofed,
+        ("icmp-unreachable-flood", "ip-fragment-flood"),
+    )
 
 
 _ECHO_RATE_PPS = 100.0  # a hundred times what a monitor sends
@@ -224,15 +251,29 @@ def _icmp_flood(context: Context, host: int, flows: FlowSet, plan: tuple[str, st
     weigh_magnitude(evidence, rate, floor_pps, what)
     per_source = packets / sources / flows.span_s
     if per_source >= _ECHO_RATE_PPS:
-        evidence.add("source", 2.0, "R_RATE_PER_SOURCE", per_source, _ECHO_RATE_PPS, f"each source sends {per_source:,.0f} {what} a second; systems limit themselves to few")
+        evidence.add(
+            "source",
+            2.0,
+            "R_RATE_PER_SOURCE",
+            per_source,
+            _ECHO_RATE_PPS,
+            f"each source sends {per_source:,.0f} {what} a second; systems limit themselves to few",
+        )
     spoofed = weigh_spoofing(evidence, flows, settings.spoofed_sources_per_packet, settings.ttl_concentration)
-    if sources >= 20:  # noqa: PLR2004
+    if sources >= 20:
         evidence.add("source", 2.0, "R_MANY_SOURCES", sources, 20, f"{sources:,} sources send {what} to one host")
     back = int(flows.received("packets").sum())
     if vector != "icmp-echo-flood":
         sent = int(context.sent_packets[host]) - back
         if sent < packets / 10:
-            evidence.add("cause", FAIR, "R_NO_CAUSE", sent, packets / 10, f"the victim sent {sent:,} packets that could have caused {packets:,} {what}")
+            evidence.add(
+                "cause",
+                FAIR,
+                "R_NO_CAUSE",
+                sent,
+                packets / 10,
+                f"the victim sent {sent:,} packets that could have caused {packets:,} {what}",
+            )
     elif answers and back < packets / 10:
         evidence.add("unanswered", FAIR, "R_NO_ANSWER", 1 - back / packets, 0.9, f"{1 - back / packets:.0%} of them get no reply")
     size = _modal_size(flows)
@@ -264,15 +305,22 @@ def ip_floods(context: Context, settings: VolumetricSettings, explained: np.ndar
             answers = context.answers(host)
             weigh_magnitude(evidence, rate, settings.flood_rate_pps, what)
             spoofed = weigh_spoofing(evidence, flows, settings.spoofed_sources_per_packet, settings.ttl_concentration)
-            if sources >= 20:  # noqa: PLR2004
+            if sources >= 20:
                 evidence.add("spread", 2.0, "R_MANY_SOURCES", sources, 20, f"{sources:,} sources send {what} to one host")
             back = int(flows.received("packets").sum())
             if back < packets / 10 and answers:
                 evidence.add("unanswered", FAIR, "R_ONE_WAY", 1 - back / packets, 0.9, f"{1 - back / packets:.0%} of them go one way")
             if shape == shapes.FRAGMENT:
                 _weigh_fragments(context, evidence, host, flows, settings)
-            elif distinct(flows.sample.column("protocol")) >= 5:  # noqa: PLR2004
-                evidence.add("protocols", CLEAR, "R_MANY_PROTOCOLS", distinct(flows.sample.column("protocol")), 5, "many IP protocol numbers that nobody uses")
+            elif distinct(flows.sample.column("protocol")) >= 5:
+                evidence.add(
+                    "protocols",
+                    CLEAR,
+                    "R_MANY_PROTOCOLS",
+                    distinct(flows.sample.column("protocol")),
+                    5,
+                    "many IP protocol numbers that nobody uses",
+                )
             cap_for_view(evidence, answers=answers, packets=packets, span_s=flows.span_s)
             found.append(Finding(vector, [context.host(host)], flows, evidence, [], spoofed))
     return found
@@ -282,13 +330,15 @@ def _weigh_fragments(context: Context, evidence: Evidence, host: int, flows: Flo
     """Add what only fragments show: no first fragments, tiny ones, a large part of the victim's traffic."""
     packets = flows.total_packets
     orphans = 1 - context.known_source_share(host, flows)
-    if orphans >= 0.5:  # noqa: PLR2004
-        evidence.add("orphans", CLEAR, "R_NO_FIRST_FRAGMENT", orphans, 0.5, f"{orphans:.0%} come from sources that send nothing but fragments")
+    if orphans >= 0.5:
+        evidence.add(
+            "orphans", CLEAR, "R_NO_FIRST_FRAGMENT", orphans, 0.5, f"{orphans:.0%} come from sources that send nothing but fragments"
+        )
     octets = float(flows.sent("octets").sum()) / packets
-    if octets <= 100:  # noqa: PLR2004
+    if octets <= 100:
         evidence.add("size", FAIR, "R_TINY_FRAGMENTS", octets, 100, f"{octets:.0f} octets on average: nobody needs to cut packets so small")
     share = packets / int(context.received_packets[host])
-    if share >= 0.5:  # noqa: PLR2004
+    if share >= 0.5:
         evidence.add("share", SLIGHT, "R_SHARE", share, 0.5, f"{share:.0%} of what the victim receives are later fragments")
     same = _modal_size(flows)
     if same >= settings.modal_share and len(flows) >= settings.flood_packets:

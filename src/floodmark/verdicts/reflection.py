@@ -84,7 +84,9 @@ def _udp_reflection(context: Context, host: int, protocol: int, flows: FlowSet, 
     cap_for_view(evidence, answers=answers, packets=packets, span_s=flows.span_s)
     ports = top_ports(flows.sent("port"))
     flows = flows.joined(context.fragments_of(host, flows))
-    return Finding(REFLECTION_VECTORS[protocol], [context.host(host)], flows, evidence, ports, 0.05, ("icmp-unreachable-flood", "ip-fragment-flood"))
+    return Finding(
+        REFLECTION_VECTORS[protocol], [context.host(host)], flows, evidence, ports, 0.05, ("icmp-unreachable-flood", "ip-fragment-flood")
+    )
 
 
 def _unrecognised_reflection(context: Context, host: int, flows: FlowSet, settings: VolumetricSettings) -> Finding | None:
@@ -103,9 +105,16 @@ def _unrecognised_reflection(context: Context, host: int, flows: FlowSet, settin
         "unsolicited", CLEAR if answers else 2.0, "R_MANY_REFLECTORS", sources, settings.unrecognised_reflector_sources,
         f"{sources:,} hosts send from port {port} and none was asked",
     )  # fmt: skip
-    evidence.add("port", FAIR, "R_SAME_SOURCE_PORT", len(flows) / len(ports), 0.8, f"{len(flows) / len(ports):.0%} of the flows come from port {port}")
+    evidence.add(
+        "port",
+        FAIR,
+        "R_SAME_SOURCE_PORT",
+        len(flows) / len(ports),
+        0.8,
+        f"{len(flows) / len(ports):.0%} of the flows come from port {port}",
+    )
     same = modal_share(flows.sample.sent("prefix"))
-    if same >= 0.5:  # noqa: PLR2004
+    if same >= 0.5:
         evidence.add("uniformity", FAIR, "R_SAME_PAYLOAD", same, 0.5, f"{same:.0%} of the payloads begin with the same 8 octets")
     weigh_magnitude(evidence, flows.busiest_rate_pps, settings.flood_rate_pps, "packets")
     cap_for_view(evidence, answers=answers, packets=packets, span_s=flows.span_s)
@@ -137,7 +146,7 @@ def _synack_reflection(context: Context, host: int, flows: FlowSet, settings: Vo
             f"{sources:,} servers send SYN-ACKs, and no SYN from the victim to them is in the capture",
         )  # fmt: skip
         ttls = flows.effective_ttls()
-        if ttls >= 3:  # noqa: PLR2004
+        if ttls >= 3:
             evidence.add("diversity", SLIGHT, "R_TTL_DIVERSITY", ttls, 3, f"{ttls:.1f} effective TTL values: real servers, not one forger")
     repeats = int(flows.packets.max())
     if repeats >= _MOST_SYNACKS:
@@ -145,16 +154,26 @@ def _synack_reflection(context: Context, host: int, flows: FlowSet, settings: Vo
             "repetition", STRONG, "R_SYNACK_REPEATED", repeats, _MOST_SYNACKS,
             f"one server sends the same SYN-ACK {repeats:,} times; no stack retries so often unless it is asked again and again",
         )  # fmt: skip
-    from_service = float((flows.sent("port") < 1024).mean())  # noqa: PLR2004 - well-known ports
-    if from_service >= 0.8:  # noqa: PLR2004
+    from_service = float((flows.sent("port") < 1024).mean())
+    if from_service >= 0.8:
         evidence.add("port", FAIR, "R_SERVICE_PORTS", from_service, 0.8, f"{from_service:.0%} come from well-known service ports")
     connections = len(context.connections_of(host))
     followed = connections / (connections + len(flows))
     if followed <= settings.solicited_share:
-        evidence.add("completion", FAIR, "R_NO_CONNECTION", followed, settings.solicited_share, f"{followed:.0%} were followed by a connection")
+        evidence.add(
+            "completion", FAIR, "R_NO_CONNECTION", followed, settings.solicited_share, f"{followed:.0%} were followed by a connection"
+        )
     weigh_magnitude(evidence, flows.busiest_rate_pps, settings.flood_rate_pps, "SYN-ACKs")
     cap_for_view(evidence, answers=answers, packets=packets, span_s=flows.span_s)
     ports = top_ports(flows.sent("port"))
     spread = distinct(flows.received("port"))
     evidence.notes.append(f"SYN-ACKs go to {spread:,} ports of the victim")
-    return Finding("tcp-synack-reflection", [context.host(host)], flows, evidence, ports, 0.05, ("tcp-rst-flood", "icmp-unreachable-flood", "tcp-out-of-state-flood"))
+    return Finding(
+        "tcp-synack-reflection",
+        [context.host(host)],
+        flows,
+        evidence,
+        ports,
+        0.05,
+        ("tcp-rst-flood", "icmp-unreachable-flood", "tcp-out-of-state-flood"),
+    )

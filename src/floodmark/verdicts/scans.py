@@ -56,7 +56,9 @@ def _scans_of(context: Context, index: np.ndarray, settings: ApplicationSettings
         hosts, first = number(transport.column("responder_hi"), transport.column("responder_lo"), np.zeros(len(transport), np.uint64))
         starts, order = split(hosts, len(first))
         for group in np.nonzero(np.diff(starts) >= settings.scan_ports)[0]:
-            finding = _vertical(context, transport.where(np.isin(np.arange(len(transport)), order[starts[group] : starts[group + 1]])), settings)
+            finding = _vertical(
+                context, transport.where(np.isin(np.arange(len(transport)), order[starts[group] : starts[group + 1]])), settings
+            )
             if finding is not None:
                 found.append(finding)
                 used[finding.flows.index] = True
@@ -84,22 +86,25 @@ def _successes(context: Context, flows: FlowSet, *, one_port: bool) -> int:
     return _contacts(kept)[0] if len(kept) else 0
 
 
-def _weigh_common(evidence: Evidence, flows: FlowSet, contacts: int, successes: int, settings: ApplicationSettings, what: str) -> None:
+def _weigh_common(evidence: Evidence, flows: FlowSet, contacts: tuple[int, int], what: str, settings: ApplicationSettings) -> None:
     """Add what all scans share: contacts that fail, little said, probes that are alike, speed."""
-    failed = contacts / (contacts + successes)
+    failures, successes = contacts
+    failed = failures / (failures + successes)
     if failed >= settings.scan_failure_share:
-        evidence.add("failure", CLEAR, "R_CONTACTS_FAIL", failed, settings.scan_failure_share, f"{failed:.0%} of its contacts came to nothing")
+        evidence.add(
+            "failure", CLEAR, "R_CONTACTS_FAIL", failed, settings.scan_failure_share, f"{failed:.0%} of its contacts came to nothing"
+        )
     least = settings.scan_ports if what == "ports" else settings.scan_hosts
-    evidence.add("fan-out", CLEAR if contacts >= _MANY else FAIR, "R_FAN_OUT", contacts, least, f"one source tried {contacts:,} {what}")
+    evidence.add("fan-out", CLEAR if failures >= _MANY else FAIR, "R_FAN_OUT", failures, least, f"one source tried {failures:,} {what}")
     refused = float((flows.column("rst_packets") > 0).mean())
-    if refused >= 0.5:  # noqa: PLR2004
+    if refused >= 0.5:
         evidence.add("refusal", SLIGHT, "R_REFUSED", refused, 0.5, f"{refused:.0%} of the probes were refused")
     bare = (flows.column("protocol") == 6) & (flows.column("tcp_options") == 0)
     alike = max(float(bare.mean()), modal_share(flows.column("initiator_isn")) if (flows.column("protocol") == 6).all() else 0.0)
-    if alike >= 0.5:  # noqa: PLR2004
+    if alike >= 0.5:
         evidence.add("probe", FAIR, "R_CRAFTED_PROBE", alike, 0.5, f"{alike:.0%} of the probes are no ordinary system's SYNs")
     rate = len(flows) / flows.span_s
-    if rate >= 10 and len(flows) >= settings.scan_ports:  # noqa: PLR2004
+    if rate >= 10 and len(flows) >= settings.scan_ports:
         evidence.add("speed", SLIGHT, "R_CONTACT_RATE", rate, 10, f"{rate:,.0f} contacts a second")
 
 
@@ -116,16 +121,24 @@ def _vertical(context: Context, flows: FlowSet, settings: ApplicationSettings) -
     if tries > 2 * settings.scan_tries_per_port:
         return None
     evidence = Evidence()
-    _weigh_common(evidence, dense, contacts, _successes(context, dense, one_port=False), settings, "ports")
+    _weigh_common(evidence, dense, (contacts, _successes(context, dense, one_port=False)), "ports", settings)
     if tries <= settings.scan_tries_per_port:
         evidence.add("tries", SLIGHT, "R_FEW_TRIES", tries, settings.scan_tries_per_port, f"{tries:.1f} tries for each port")
     shape = context.shape[flows.index]
     udp, odd = float((shape == shapes.UDP).mean()), float(np.isin(shape, (shapes.ODD_FLAGS, shapes.FIN, shapes.ACK)).mean())
-    vector = "udp-scan" if udp > 0.5 else "stealth-scan" if odd > 0.5 else "vertical-scan"  # noqa: PLR2004
+    vector = "udp-scan" if udp > 0.5 else "stealth-scan" if odd > 0.5 else "vertical-scan"
     host = Host(int(flows.column("ip_version")[0]), int(flows.column("responder_hi")[0]), int(flows.column("responder_lo")[0]))
     if host.is_many or (vector == "udp-scan" and ports < 2 * settings.scan_ports):
         return None
-    return Finding(vector, [host], flows, evidence, top_ports(flows.column("responder_port")), None, ("tcp-rst-flood", "tcp-fin-flood", "tcp-flag-flood"))
+    return Finding(
+        vector,
+        [host],
+        flows,
+        evidence,
+        top_ports(flows.column("responder_port")),
+        None,
+        ("tcp-rst-flood", "tcp-fin-flood", "tcp-flag-flood"),
+    )
 
 
 def _horizontal(context: Context, flows: FlowSet, settings: ApplicationSettings) -> Finding | None:
@@ -140,9 +153,9 @@ def _horizontal(context: Context, flows: FlowSet, settings: ApplicationSettings)
     is_echo = context.shape[flows.index[0]] == shapes.ICMP_ECHO
     if is_echo:
         answered = int((dense.column("responder_packets") > 0).sum())
-        _weigh_common(evidence, dense, hosts - answered, answered, settings, "hosts")
+        _weigh_common(evidence, dense, (hosts - answered, answered), "hosts", settings)
     else:
-        _weigh_common(evidence, dense, hosts, _successes(context, dense, one_port=True), settings, "hosts")
+        _weigh_common(evidence, dense, (hosts, _successes(context, dense, one_port=True)), "hosts", settings)
     tries = len(dense) / hosts
     if tries <= settings.scan_tries_per_port:
         evidence.add("tries", SLIGHT, "R_FEW_TRIES", tries, settings.scan_tries_per_port, f"{tries:.1f} tries for each host")
@@ -151,7 +164,7 @@ def _horizontal(context: Context, flows: FlowSet, settings: ApplicationSettings)
     hi, lo = flows.column("responder_hi"), flows.column("responder_lo")
     victims = [Host(int(version[i]), int(hi[i]), int(lo[i])) for i in first]
     victims = [host for host in victims if not host.is_many]
-    vector = "host-sweep" if is_echo else "udp-scan" if flows.column("protocol")[0] == 17 else "horizontal-scan"  # noqa: PLR2004
+    vector = "host-sweep" if is_echo else "udp-scan" if flows.column("protocol")[0] == 17 else "horizontal-scan"
     if len(victims) < settings.scan_hosts:
         return None
     ports = [] if is_echo else [int(flows.column("responder_port")[0])]

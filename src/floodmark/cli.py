@@ -1,0 +1,215 @@
+"""The command line: arguments in, exit code out. Whatever needs the compiled core is imported only when a capture is to be read."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from floodmark.errors import CaptureError, FloodmarkError, SettingsError
+
+if TYPE_CHECKING:
+    from floodmark.pipeline import Options, Progress
+    from floodmark.result import Result
+    from floodmark.settings import Settings
+
+ANSWERED, ATTACK_FOUND, WRONG_USAGE, UNREADABLE = 0, 1, 2, 3
+_PIPE_WIDTH = 140  # columns of a report that does not go to a terminal
+_UNITS = {
+    "": 1,
+    "b": 1,
+    "k": 10**3,
+    "kb": 10**3,
+    "m": 10**6,
+    "mb": 10**6,
+    "g": 10**9,
+    "gb": 10**9,
+    "kib": 2**10,
+    "mib": 2**20,
+    "gib": 2**30,
+    "tib": 2**40,
+}
+
+
+class _Octets(click.ParamType[int]):
+    """A size such as 500MB or 2GiB."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ANN401 - click's signature
+        if isinstance(value, int):
+            return value
+        digits = value.strip().rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ ")
+        unit = value.strip()[len(digits) :].strip().lower()
+        try:
+            octets = int(float(digits) * _UNITS[unit])
+        except (ValueError, KeyError, OverflowError):
+            self.fail(f"{value!r} is not a size; write a number and a unit, such as 500MB or 2GiB", param, ctx)
+        if octets < 64 << 20:
+            self.fail(f"{value!r} is too little; at least 64MiB are needed", param, ctx)
+        return octets
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="floodmark")
+def main() -> None:
+    """Say which traffic in packet captures was an attack: volumetric, application-layer or benign."""
+
+
+@main.command()
+@click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
+@click.option("--each", is_flag=True, help="Answer each capture on its own, instead of all as one timeline.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the answer.")
+@click.option("--flows", "flows_path", type=click.Path(dir_okay=False), metavar="OUT.parquet", help="Also write every flow with its label.")
+@click.option("--memory", type=_Octets(), default="2GiB", show_default=True, help="Most memory for flows.")
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="Most threads to use; one is used at present.")
+@click.option("--settings", "settings_path", type=click.Path(dir_okay=False), metavar="FILE", help="Time-outs and thresholds, as TOML.")
+@click.option("--hash", "hash_captures", is_flag=True, help="Give the SHA-256 of each capture.")
+@click.option(
+    "--fail-on", type=click.Choice(["attack", "volumetric", "application-layer"]), help="Exit with 1 where such an event is found."
+)
+def classify(  # noqa: PLR0913 - one parameter for each option of the contract
+    captures: tuple[str, ...],
+    *,
+    each: bool,
+    form: str,
+    flows_path: str | None,
+    memory: int,
+    threads: int,
+    settings_path: str | None,
+    hash_captures: bool,
+    fail_on: str | None,
+) -> None:
+    """Classify the traffic in captures.
+
+    CAPTURE is a pcap or pcapng file, a folder of them, or - for standard input. Several are one timeline, in order of their first packets.
+
+    Exit code: 0 answered; 1 an attack was found and --fail-on asked for it; 2 wrong usage; 3 a capture could not be read.
+    """
+    if each and flows_path:
+        raise click.UsageError("--flows writes one file for all captures; leave out --each")
+    from floodmark.settings import Settings, load_settings  # noqa: PLC0415 - quick start for --help
+
+    try:
+        settings = load_settings(settings_path) if settings_path else Settings()
+    except SettingsError as error:
+        _complain(error)
+        sys.exit(WRONG_USAGE)
+    _announce_compilation()
+    from floodmark.pipeline import Options  # noqa: PLC0415 - as above
+
+    options = Options(memory_octets=memory, threads=threads, hash_captures=hash_captures)
+    if each:
+        sys.exit(_answer_each(captures, settings, options, form, fail_on))
+    try:
+        with _progress() as progress:
+            result = _classify(list(captures), settings, options, progress)
+        _show(result, form)
+        if flows_path:
+            from floodmark.report.parquet import write_flows  # noqa: PLC0415 - as above
+
+            write_flows(flows_path, result.flows.batches())
+    except FloodmarkError as error:
+        _complain(error)
+        sys.exit(UNREADABLE)
+    sys.exit(ATTACK_FOUND if _asked_for(result, fail_on) else ANSWERED)
+
+
+def _classify(captures: list[str], settings: "Settings", options: "Options", progress: "Progress | None") -> "Result":
+    from floodmark.pipeline import classify as run  # noqa: PLC0415 - as above
+
+    return run(captures, settings, options, progress)
+
+
+def _answer_each(captures: tuple[str, ...], settings: "Settings", options: "Options", form: str, fail_on: str | None) -> int:
+    """Answer captures one by one; one that cannot be read does not stop the rest. Returns the exit code."""
+    from floodmark.capture import expand  # noqa: PLC0415 - as above
+
+    code = ANSWERED
+    for path in captures:
+        try:
+            members = list(expand([path]))
+        except CaptureError as error:
+            members = []
+            code = UNREADABLE
+            _show_error(path, error, form)
+        for member in members:
+            try:
+                with _progress() as progress:
+                    result = _classify([member], settings, options, progress)
+                if form == "text" and (len(members) > 1 or len(captures) > 1):
+                    click.echo(f"== {member}")
+                _show(result, form)
+            except FloodmarkError as error:
+                code = UNREADABLE
+                _show_error(member, error, form)
+            else:
+                if _asked_for(result, fail_on) and code != UNREADABLE:
+                    code = ATTACK_FOUND
+    return code
+
+
+def _asked_for(result: "Result", fail_on: str | None) -> bool:
+    return fail_on is not None and any(fail_on in ("attack", event.verdict) for event in result.events)
+
+
+def _show(result: "Result", form: str) -> None:
+    if form == "json":
+        click.echo(result.to_json())
+        return
+    from rich.console import Console  # noqa: PLC0415 - as above
+
+    from floodmark.report.text import render  # noqa: PLC0415 - as above
+
+    render(result, Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False))
+
+
+def _show_error(path: str, error: FloodmarkError, form: str) -> None:
+    """Say why a capture has no answer: as a document of its own where documents are asked for, and on standard error."""
+    if form == "json":
+        from floodmark.result import SCHEMA_VERSION, tool  # noqa: PLC0415 - as above
+
+        offset = error.offset if isinstance(error, CaptureError) else None
+        click.echo(json.dumps({"schema_version": SCHEMA_VERSION, "tool": tool(), "path": path, "error": str(error), "offset": offset}))
+    _complain(error)
+
+
+def _complain(error: FloodmarkError) -> None:
+    click.echo(f"floodmark: {error}", err=True)
+
+
+def _announce_compilation() -> None:
+    """Say why the first run takes longer than those after it."""
+    from floodmark_core import compiled_before  # noqa: PLC0415 - as above
+
+    if not compiled_before():
+        click.echo("floodmark: first run on this machine: compiling the core, about 20 seconds, once", err=True)
+
+
+@contextmanager
+def _progress() -> "Iterator[Progress | None]":
+    """Show how far reading is, on standard error when it is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console  # noqa: PLC0415 - as above
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn  # noqa: PLC0415 - as above
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        tasks: dict[str, Any] = {}
+
+        def advance(path: str, octets: int) -> None:
+            if path not in tasks:
+                size = Path(path).stat().st_size if Path(path).is_file() else None
+                tasks[path] = bar.add_task(Path(path).name, total=size)
+            bar.update(tasks[path], completed=octets)
+
+        yield advance
+
+
+if __name__ == "__main__":
+    main()

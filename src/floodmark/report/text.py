@@ -1,0 +1,161 @@
+"""A result for a responder's eyes: what was read, the classes, the events and why, and what is wrong with the capture."""
+
+from datetime import UTC, datetime
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from floodmark.events import Event
+from floodmark.packets import Problem
+from floodmark.result import CaptureSummary, Result
+from floodmark.terms import Verdict
+
+_COLOURS = {Verdict.VOLUMETRIC: "red", Verdict.APPLICATION_LAYER: "yellow", Verdict.BENIGN: "green"}
+_MOST_EVENTS = 20
+_MOST_REASONS = 4
+_UNITS = ("", "k", "M", "G", "T")
+
+
+def render(result: Result, console: Console) -> None:
+    """Print a result to a console."""
+    console.print(Group(*_parts(result)))
+
+
+def _parts(result: Result) -> list[RenderableType]:
+    parts: list[RenderableType] = [_headline(result), _capture_lines(result), Text(), _classes(result)]
+    if result.events:
+        parts += [Text(), _events(result.events)]
+        parts += [Padding(_reasons(event), (1, 0, 0, 0)) for event in result.events[:_MOST_EVENTS]]
+    problems = [(capture, problem) for capture in result.captures for problem in capture.problems]
+    if problems:
+        parts += [Text(), _problems(problems, several=len(result.captures) > 1)]
+    notes = [*_profile_notes(result), *result.notes]
+    if notes:
+        parts += [Text(), *(Text(f"note: {note}", style="dim") for note in notes)]
+    return parts
+
+
+def _headline(result: Result) -> Text:
+    if not result.totals.packets_in_flows:
+        return Text("No flow to classify.", style="bold")
+    if not result.events:
+        return Text("No attack found.", style="bold green")
+    found = len(result.events)
+    worst = max(result.events, key=lambda event: event.packets)
+    more = f", and {found - 1} more" if found > 1 else ""
+    return Text(f"Attack found: {worst.vector} on {_victims(worst)}{more}.", style="bold red")
+
+
+def _capture_lines(result: Result) -> Text:
+    totals, captures = result.totals, result.captures
+    name = captures[0].path if len(captures) == 1 else f"{len(captures)} captures"
+    text = Text(f"{name}: {totals.packets:,} packets, {amount(totals.bytes)}B on the wire, {totals.flows:,} flows")
+    firsts = [capture.first_seen_ns for capture in captures if capture.first_seen_ns is not None]
+    if firsts:
+        text.append(f", {duration(result.profile.span_s)} from {moment(min(firsts))} UTC")
+    apart = [f"{sum(totals.packets_not_ip.values()):,} are not IP"] if totals.packets_not_ip else []
+    apart += [f"{sum(totals.packets_refused.values()):,} were refused"] if totals.packets_refused else []
+    if apart:
+        text.append(f"\nof the packets {' and '.join(apart)}: they belong to no flow")
+    return text
+
+
+def _classes(result: Result) -> Table:
+    table = Table("verdict", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in ("flows", "packets", "bytes", "share of packets"):
+        table.add_column(name, justify="right")
+    total = sum(count.packets for count in result.verdicts.values())
+    for verdict, count in result.verdicts.items():
+        share = f"{count.packets / total:.1%}" if total else "-"
+        style = _COLOURS[Verdict(verdict)] if count.flows else "dim"
+        table.add_row(Text(verdict, style=style), f"{count.flows:,}", f"{count.packets:,}", f"{amount(count.bytes)}B", share)
+    return table
+
+
+def _events(events: tuple[Event, ...]) -> Table:
+    table = Table("#", "vector", "victim", "start (UTC)", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in ("lasts", "packets", "peak", "sources", "confidence"):
+        table.add_column(name, justify="right")
+    for event in events[:_MOST_EVENTS]:
+        table.add_row(
+            str(event.id),
+            Text(event.vector, style=_COLOURS[event.verdict]),
+            _victims(event),
+            moment(event.start_ns),
+            duration((event.end_ns - event.start_ns) / 1e9),
+            f"{event.packets:,}",
+            f"{amount(event.peak_pps)}pps {amount(event.peak_bps)}b/s",
+            f"{event.sources:,}",
+            f"{event.confidence:.2f}",
+        )
+    if len(events) > _MOST_EVENTS:
+        table.caption = f"{len(events) - _MOST_EVENTS} more: see --format json"
+    return table
+
+
+def _reasons(event: Event) -> Text:
+    text = Text(f"why #{event.id}", style="bold")
+    for reason in event.reasons[:_MOST_REASONS]:
+        text.append(f"\n  - {reason.text}", style="not bold")
+    for note in event.notes[:2]:
+        text.append(f"\n  ({note})", style="not bold dim")
+    return text
+
+
+def _problems(problems: list[tuple[CaptureSummary, Problem]], *, several: bool) -> Table:
+    columns = ["problem in the capture", *(["capture"] if several else [])]
+    table = Table(*columns, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("count", justify="right")
+    table.add_column("first at byte", justify="right")
+    for capture, problem in problems[:_MOST_EVENTS]:
+        offset = "-" if problem.first_offset is None else f"{problem.first_offset:,}"
+        table.add_row(problem.kind, *([capture.path] if several else []), f"{problem.count:,}", offset)
+    if len(problems) > _MOST_EVENTS:
+        table.caption = f"{len(problems) - _MOST_EVENTS} more: see --format json"
+    return table
+
+
+def _profile_notes(result: Result) -> list[str]:
+    profile, notes = result.profile, []
+    if profile.one_sided:
+        notes.append("most TCP dialogues show one direction only")
+    if profile.snaplen_cut:
+        notes.append("packets were cut by the snap length; sizes are taken from the IP headers")
+    if profile.starts_mid_attack:
+        notes.append("the capture begins in the middle of an attack; its true start is earlier")
+    if profile.ends_mid_attack:
+        notes.append("the capture ends in the middle of an attack")
+    return notes
+
+
+def _victims(event: Event) -> str:
+    return event.victims[0] if event.victim_count == 1 else f"{event.victims[0]} +{event.victim_count - 1}"
+
+
+def amount(value: float) -> str:
+    """Return a quantity with a decimal prefix and three digits, to be followed by its unit."""
+    for prefix in _UNITS:
+        if value < 999.5 or prefix == _UNITS[-1]:
+            digits = 0 if value >= 99.5 or value == int(value) else 1
+            return f"{value:,.{digits}f} {prefix}"
+        value /= 1000
+    raise AssertionError  # the loop returns at its last prefix
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time in the unit that suits it."""
+    if seconds < 1:
+        return f"{seconds * 1000:.3g} ms"
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def moment(time_ns: int) -> str:
+    """Return a time to the millisecond, in UTC."""
+    return f"{datetime.fromtimestamp(time_ns // 10**9, UTC):%Y-%m-%d %H:%M:%S}.{time_ns // 10**6 % 1000:03d}"
