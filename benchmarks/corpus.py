@@ -40,7 +40,9 @@ def _ipv4(total: int, protocol: int) -> bytes:
 def syn_flood(packets: int, seed: int) -> Iterator[bytes]:
     """Yield SYNs without options from random addresses to one port of one victim, 500,000 a second."""
     random = np.random.default_rng(seed)
-    template = np.frombuffer(ETHERNET + _ipv4(40, 6) + bytes(4) + VICTIM + struct.pack(">HHIIBBHHH", 0, 80, 0, 0, 0x50, 2, 512, 0, 0), np.uint8)
+    template = np.frombuffer(
+        ETHERNET + _ipv4(40, 6) + bytes(4) + VICTIM + struct.pack(">HHIIBBHHH", 0, 80, 0, 0, 0x50, 2, 512, 0, 0), np.uint8
+    )
     for first in range(0, packets, CHUNK):
         count = min(CHUNK, packets - first)
         frames = np.tile(template, (count, 1))
@@ -55,7 +57,13 @@ def bulk(packets: int, seed: int) -> Iterator[bytes]:
     random = np.random.default_rng(seed)
     payload = random.integers(0, 256, 1_416, np.uint8).tobytes()
     template = np.frombuffer(
-        ETHERNET + _ipv4(1_456, 6) + bytes([192, 0, 2, 1]) + VICTIM + struct.pack(">HHIIBBHHH", 443, 0, 0, 1, 0x50, 0x10, 512, 0, 0) + payload, np.uint8
+        ETHERNET
+        + _ipv4(1_456, 6)
+        + bytes([192, 0, 2, 1])
+        + VICTIM
+        + struct.pack(">HHIIBBHHH", 443, 0, 0, 1, 0x50, 0x10, 512, 0, 0)
+        + payload,
+        np.uint8,
     )
     for first in range(0, packets, CHUNK):
         count = min(CHUNK, packets - first)

@@ -165,10 +165,9 @@ MORE = np.dtype(
         ("requests", "<u4"),  # HTTP request heads begun
         ("responses", "<u4"),  # HTTP status lines
         ("error_responses", "<u4"),  # ... of status 4xx and 5xx
+        ("same_path_requests", "<u4"),  # for the path that the first of them asked for
         ("path_hash", "<u4"),  # of the first request's path without query
         ("query_hash", "<u4"),  # of its whole target
-        ("initiator_window", "<u2"),  # of the first packet, as sent
-        ("responder_window", "<u2"),
         ("stage", "<u2"),  # kinds.py STAGE_ bits of the TCP dialogue
         ("end_reason", "u1"),  # kinds.py END_
         ("ttl_min", "u1"),

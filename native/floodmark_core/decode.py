@@ -146,6 +146,9 @@ def ipv6_header(block: U8, at: int, end: int, wire_end: int, i: int, headers: He
             size = (np.int64(block[at + 1]) + 1) * 8
         if at + size > stop:
             return IP_LENGTH_BAD, at, stop
+        if at + size > end:
+            headers.protocol[i] = protocol
+            return IN_FLOW_HEADER_CUT, at, stop
         at += size
         protocol = following
         if headers.fragment[i] == 2:

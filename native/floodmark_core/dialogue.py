@@ -83,9 +83,11 @@ def count_http(more: Row, block: U8, headers: Headers, i: int, from_initiator: b
     end = at + headers.payload_captured[i]
     if from_initiator:
         if is_http_request(block, at, end):
+            path, target = request_target(block, at, end)
             if more.requests == 0:
-                more.path_hash, more.query_hash = request_target(block, at, end)
+                more.path_hash, more.query_hash = path, target
             more.requests += np.uint32(1)
+            more.same_path_requests += np.uint32(more.path_hash == path)
             more.stage |= np.uint16(kinds.STAGE_HEAD_OPEN)
         if more.stage & kinds.STAGE_HEAD_OPEN and head_ends(block, at, end):
             more.stage = (more.stage & ~np.uint16(kinds.STAGE_HEAD_OPEN)) | np.uint16(kinds.STAGE_HEAD_DONE)
@@ -191,11 +193,8 @@ def count_tcp(more: Row, headers: Headers, i: int, from_initiator: bool) -> None
     """Update what only TCP has; the packet itself is not yet counted in the row."""
     if more.stage & kinds.STAGE_CLOSED:
         more.post_close_packets += np.uint32(1)
-    first = not more.stage & (kinds.STAGE_INITIATOR_SEQ if from_initiator else kinds.STAGE_RESPONDER_SEQ)
     coherent = follow_sequence(more, headers, i, from_initiator)
     if from_initiator:
-        if first:
-            more.initiator_window = headers.tcp_window[i]
         if headers.tcp_flags[i] & kinds.ACK and not headers.tcp_flags[i] & (kinds.SYN | kinds.RST):
             if not more.stage & kinds.STAGE_INITIATOR_ACKS:
                 more.initiator_first_ack = headers.tcp_ack[i]
@@ -204,8 +203,6 @@ def count_tcp(more: Row, headers: Headers, i: int, from_initiator: bool) -> None
         count_window(more, headers, i)
         more.tcp_flags_initiator |= headers.tcp_flags[i]
     else:
-        if first:
-            more.responder_window = headers.tcp_window[i]
         more.tcp_flags_responder |= headers.tcp_flags[i]
     follow_handshake(more, headers, i, from_initiator)
     if not more.stage & kinds.STAGE_CLOSED:
@@ -274,13 +271,13 @@ def begin_tcp(row: Row, more: Row, from_initiator: bool) -> None:
     stage = 0
     if from_initiator:
         stage |= kinds.STAGE_INITIATOR_SEQ
-        more.initiator_next_seq, more.initiator_window, more.tcp_flags_initiator = after, row.tcp_window, row.flags
+        more.initiator_next_seq, more.tcp_flags_initiator = after, row.flags
         if flags & kinds.ACK and not flags & (kinds.SYN | kinds.RST):
             more.initiator_first_ack, more.initiator_last_ack = row.tcp_options_or_ack, row.tcp_options_or_ack
             stage |= kinds.STAGE_INITIATOR_ACKS
     else:
         stage |= kinds.STAGE_RESPONDER_SEQ
-        more.responder_next_seq, more.responder_window, more.tcp_flags_responder = after, row.tcp_window, row.flags
+        more.responder_next_seq, more.tcp_flags_responder = after, row.flags
     if flags & kinds.SYN:
         if not flags & kinds.ACK:
             more.syn_packets = np.uint32(1)

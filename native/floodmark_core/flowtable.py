@@ -199,7 +199,8 @@ def more_of(row: Row, flows: FlowTable) -> int:
 def update_flows(block: U8, n: int, records: Records, headers: Headers, matcher: Matcher, flows: FlowTable) -> None:
     """Count the first ``n`` packets to their flows.
 
-    The table must have room for ``n`` new rows of each kind and an index at most half full.
+    The table must have room for ``n`` new flows, twice as many MORE rows (a packet that finds its flow over may need one for that and
+    one for the flow it begins) and an index at most half full.
     """
     rows, index, hashes = flows.rows, flows.slots, matcher.hashes
     mask = np.uint64(index.shape[0] - 1)

@@ -143,6 +143,12 @@ def ticks_to_ns(ticks: np.uint64, resolution: int, offset_s: int) -> int:
             rest = (high + (low >> np.uint64(32))) >> (shift - np.uint64(32))
         else:
             rest = np.uint64(0)
+    if offset_s < 0:  # taken off first: a time beyond int64 may come back into its range
+        back = np.uint64(0) - np.uint64(offset_s)
+        if back > seconds:
+            return -1
+        seconds -= back
+        offset_s = 0
     if seconds > np.uint64(LATEST_S):
         return -1
     whole = np.int64(seconds) + offset_s

@@ -33,7 +33,7 @@ def read_block(
     block: octets of the file from offset ``base`` on. Returns (position of the first record not read, status.py STOP_ code).
     """
     while True:
-        if flows.used[0] + BATCH > flows.rows.shape[0] or flows.used[1] + BATCH > flows.more.shape[0]:
+        if flows.used[0] + BATCH > flows.rows.shape[0] or flows.used[1] + 2 * BATCH > flows.more.shape[0]:
             return at, STOP_NEEDS_FLOWS
         if cells.used[0] + BATCH > cells.rows.shape[0]:
             return at, STOP_NEEDS_CELLS

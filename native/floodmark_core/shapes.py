@@ -52,12 +52,15 @@ def tcp_shape(row: Row, more: Row) -> tuple[int, int]:
         return NO_SHAPE, TO_RESPONDER
     one_way = more.initiator_packets == 0 or more.responder_packets == 0
     to = TO_INITIATOR if more.initiator_packets == 0 else TO_RESPONDER
+    core = first & 0x3F
+    odd = core == 0 or not core & (kinds.ACK | kinds.SYN | kinds.RST)  # RFC 9293: all but the first SYN and a RST acknowledge
+    odd = odd or (core & kinds.SYN and core not in (kinds.SYN, kinds.SYN | kinds.ACK, kinds.SYN | kinds.ACK | kinds.PSH))
+    if odd and core & kinds.SYN:
+        return ODD_FLAGS, to
     if stage & kinds.STAGE_SYN:
         return (SYN if more.tcp_options else SYN_BARE), TO_RESPONDER
     if stage & kinds.STAGE_SYNACK:
         return SYN_ACK, TO_INITIATOR
-    core = first & 0x3F
-    odd = core == 0 or (core & kinds.SYN and core & (kinds.FIN | kinds.RST)) or (not core & (kinds.ACK | kinds.SYN | kinds.RST))
     sent, answer = np.int64(more.tcp_flags_initiator), np.int64(more.tcp_flags_responder)
     if more.initiator_packets == 0:
         sent, answer = answer, np.int64(0)

@@ -72,9 +72,11 @@ def events_of(context: Context, decision: Decision, span_ns: tuple[int, int], se
 
     span_ns: first and last packet of the captures.
     """
-    gap_ns = int(min(max((span_ns[1] - span_ns[0]) * settings.gap_share, settings.least_gap_s * _NS), settings.most_gap_s * _NS))
     parts: list[tuple[Event, FlowSet]] = []
     for finding in decision.findings:
+        is_flood = VECTORS[finding.vector][0] is Verdict.VOLUMETRIC
+        least_s = settings.least_gap_s if is_flood else settings.least_application_gap_s
+        gap_ns = int(min(max((span_ns[1] - span_ns[0]) * settings.gap_share, least_s * _NS), settings.most_gap_s * _NS))
         parts.extend((_event(context, finding, flows, span_ns), flows) for flows in _split_at_gaps(finding.flows, gap_ns))
     parts.sort(key=lambda part: (part[0].start_ns, part[0].vector, part[0].victims))
     event_of: I32 = np.full(len(context.flows), -1, np.int32)

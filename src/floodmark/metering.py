@@ -201,7 +201,7 @@ class Meter:
             )
 
     def _grow_flows(self) -> None:
-        if self._flows_used[1] + BATCH > len(self._more.rows):
+        if self._flows_used[1] + 2 * BATCH > len(self._more.rows):
             self._more.grow(_GROWTH)
         if self._flows_used[0] + BATCH <= len(self._flows.rows):
             return

@@ -59,6 +59,7 @@ class ApplicationSettings:
     service_request_rate_pps: float = 50.0
     flood_requests: int = 100
     connection_rate_pps: float = 100.0  # connections per second to one service that carry nothing
+    handshake_rate_pps: float = 20.0  # TLS handshakes per second and service that lead to nothing
     flood_connections: int = 100
     scan_ports: int = 15  # Zeek's legacy scan policy
     scan_hosts: int = 25  # Zeek's legacy scan policy
@@ -76,6 +77,7 @@ class EventSettings:
     gap_share: float = 0.1
     least_gap_s: float = 5.0
     most_gap_s: float = 300.0  # corsaro's expiry of an attack
+    least_application_gap_s: float = 60.0  # guessing, scanning and slow dialogues wait between steps; the window of guessing
 
 
 @dataclass(frozen=True)

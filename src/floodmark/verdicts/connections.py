@@ -8,6 +8,8 @@ from floodmark.settings import ApplicationSettings
 from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, STRONG, Evidence, Finding
 from floodmark_core import kinds, payload, shapes
 
+_ONE_TARGET_SHARE = 0.9  # of the connections of a client, or of a service, that ask for one path
+_FEW_CONNECTIONS = 20  # a share of 0.9 means something from here on (Wilson lower bound 0.7)
 _POST = int.from_bytes(b"POST", "big")
 
 
@@ -94,29 +96,19 @@ def _slow_kinds(flows: FlowSet, settings: ApplicationSettings) -> list[tuple[str
     old = age >= settings.slow_age_s
     half_old = age >= settings.slow_age_s / 4
     few_windows = flows.column("small_window_packets") * 2 >= flows.column("initiator_packets")
-    # A head joined in the middle: header lines and nothing else, to a server that answered only with an error.
-    dribble = (requests == 0) & (small == packets) & (packets >= 1) & (octets / np.maximum(packets, 1) <= 64)
-    refused = (errors > 0) & unanswered
+    # A head joined in the middle: header lines and nothing else, to a server that is silent or answers with an error.
+    dribble = (requests == 0) & (small == packets) & (packets >= 1) & (octets / np.maximum(packets, 1) <= 64) & trickle & half_old
     silent = flows.column("responder_payload_octets") == 0
-    web = (flows.column("responder_payload_kind") == 2 * payload.HTTP + payload.REPLY) | (requests > 0)
+    given_up = dribble & (((errors > 0) & unanswered) | (silent & (packets >= 2)))
+    is_web = bool((responses > 0).any() or (requests > 0).any())
+    body = is_post & (stage & kinds.STAGE_HEAD_DONE > 0) & trickle & half_old & (packets >= 3) & unanswered
+    stalled = (requests > 0) & few_windows & half_old & (flows.column("small_window_packets") >= 3)
     return [
-        (
-            "http-slow-headers",
-            open_head & trickle & half_old & unanswered & (packets >= 2),
-            "send a request head line by line and never end it",
-        ),
-        ("http-slow-headers", dribble & refused & web & trickle & half_old, "dribble header lines until the server gives up"),
-        (
-            "http-slow-post",
-            is_post & (stage & kinds.STAGE_HEAD_DONE > 0) & trickle & half_old & (packets >= 3) & unanswered,
-            "send a body octet by octet",
-        ),
-        (
-            "http-slow-read",
-            (requests > 0) & few_windows & half_old & (flows.column("small_window_packets") >= 3),
-            "ask and then leave no room for the answer",
-        ),
-        ("slow-connection", (requests == 0) & dribble & silent & trickle & old & (packets >= 2), "dribble a few octets and get no answer"),
+        ("http-slow-headers", open_head & trickle & half_old & unanswered & (packets >= 2), "send a head line by line and never end it"),
+        ("http-slow-headers", given_up & is_web, "dribble header lines until the server gives up"),
+        ("http-slow-post", body, "send a body octet by octet"),
+        ("http-slow-read", stalled, "ask and then leave no room for the answer"),
+        ("slow-connection", dribble & silent & old & (packets >= 2), "dribble a few octets and get no answer"),
     ]
 
 
@@ -124,42 +116,48 @@ def request_floods(context: Context, settings: ApplicationSettings) -> list[Find
     """Find HTTP floods: many requests a second to one service, by clients that behave alike."""
     found = []
     for flows in services(context, 1):
-        requests = flows.column("requests").astype(np.int64)
-        total = int(requests.sum())
-        if total < settings.flood_requests:
+        asking = flows.where(flows.column("requests") > 0)
+        if len(asking) == 0 or int(asking.column("requests").sum()) < settings.flood_requests:
             continue
-        asking = flows.where(requests > 0)
-        requests = requests[requests > 0]
+        asking = _machines(asking)
+        requests = asking.column("requests").astype(np.int64)
         rate = _busiest(asking.column("first_seen_ns"), requests, asking.span_s)
         groups, clients = asking.sources
         per_client = np.bincount(groups, weights=requests, minlength=len(clients))
         fastest = float(per_client.max()) / asking.span_s
-        if rate < settings.service_request_rate_pps and fastest < settings.request_rate_pps:
+        if requests.sum() < settings.flood_requests or (rate < settings.service_request_rate_pps and fastest < settings.request_rate_pps):
             continue
         evidence = Evidence()
         _weigh_requests(evidence, asking, requests, per_client, settings)
         floor = settings.service_request_rate_pps
         if rate >= floor:
-            evidence.add(
-                "magnitude",
-                CLEAR if rate >= 10 * floor else FAIR,
-                "R_REQUEST_RATE",
-                rate,
-                floor,
-                f"{rate:,.0f} requests a second reach one service",
-            )
+            weight = CLEAR if rate >= 10 * floor else FAIR
+            evidence.add("magnitude", weight, "R_REQUEST_RATE", rate, floor, f"{rate:,.0f} requests a second reach one service")
         if fastest >= settings.request_rate_pps and asking.span_s >= 1.0:
             weight = CLEAR if fastest >= 10 * settings.request_rate_pps else FAIR
-            evidence.add(
-                "source",
-                weight,
-                "R_REQUESTS_PER_SOURCE",
-                fastest,
-                settings.request_rate_pps,
-                f"one client sends {fastest:,.0f} requests a second",
-            )
-        found.append(Finding(_request_vector(asking), [_service_host(flows)], asking, evidence, [int(flows.column("responder_port")[0])]))
+            floor = settings.request_rate_pps
+            evidence.add("source", weight, "R_REQUESTS_PER_SOURCE", fastest, floor, f"one client sends {fastest:,.0f} requests a second")
+        port = int(flows.column("responder_port")[0])
+        found.append(Finding(_request_vector(asking), [_service_host(flows)], asking, evidence, [port]))
     return found
+
+
+def _machines(flows: FlowSet) -> FlowSet:
+    """Return the connections of clients that ask for one thing again and again, or all where there are no such clients.
+
+    In a flood beside ordinary visitors only the clients that carry evidence themselves are part of it.
+    """
+    paths, requests = flows.column("path_hash"), flows.column("requests").astype(np.int64)
+    groups, clients = flows.sources
+    values, counts = np.unique(paths, return_counts=True)
+    same = paths == values[counts.argmax()]
+    asked = np.bincount(groups, weights=requests, minlength=len(clients))
+    repeated = flows.column("same_path_requests") * same
+    alike = np.bincount(groups, weights=repeated, minlength=len(clients)) >= _ONE_TARGET_SHARE * asked
+    if not alike.any():
+        return flows
+    alike &= asked >= max(2.0, 0.1 * float(np.median(asked[alike])))
+    return flows.where(alike[groups]) if asked[alike].sum() >= 0.5 * asked.sum() else flows
 
 
 def _busiest(times: np.ndarray, weights: np.ndarray, span_s: float) -> float:
@@ -173,7 +171,7 @@ def _busiest(times: np.ndarray, weights: np.ndarray, span_s: float) -> float:
 
 def _request_vector(flows: FlowSet) -> str:
     whole, path = flows.column("query_hash"), flows.column("path_hash")
-    if len(flows) >= 50 and modal_share(path) >= 0.9 and len(np.unique(whole)) >= 0.9 * len(flows):
+    if len(flows) >= _FEW_CONNECTIONS and modal_share(path) >= _ONE_TARGET_SHARE and len(np.unique(whole)) >= 0.9 * len(flows):
         return "http-cache-busting"
     method = flows.column("initiator_prefix") >> np.uint64(32)
     if float((method == _POST).mean()) >= 0.9:
@@ -186,11 +184,11 @@ def _weigh_requests(
 ) -> None:
     """Add what tells a machine's requests from people's: one target, one at a time, alike, without an answer."""
     paths = flows.column("path_hash")
-    same = modal_share(paths)
-    if same >= 0.9 and len(flows) >= 50:
-        evidence.add(
-            "content", CLEAR, "R_ONE_TARGET", same, 0.9, f"{same:.0%} of the connections ask for the same path, nothing that belongs to it"
-        )
+    values, counts = np.unique(paths, return_counts=True)
+    same = float(flows.column("same_path_requests")[paths == values[counts.argmax()]].sum() / requests.sum())
+    if same >= _ONE_TARGET_SHARE and requests.sum() >= settings.flood_requests:
+        text = f"{same:.0%} of the requests are for the same path, and nothing that belongs to it"
+        evidence.add("content", CLEAR, "R_ONE_TARGET", same, _ONE_TARGET_SHARE, text)
     clients = len(per_client)
     if clients >= 10 and _variation(per_client) <= 0.5:
         evidence.add("clients", FAIR, "R_CLIENTS_ALIKE", _variation(per_client), 0.5, f"{clients:,} clients ask equally often")
@@ -241,7 +239,35 @@ def connection_floods(context: Context, settings: ApplicationSettings) -> list[F
         if per_source >= 10:
             evidence.add("source", FAIR, "R_CONNECTIONS_PER_SOURCE", per_source, 10, f"each client opens {per_source:,.0f} a second")
         found.append(Finding("connection-flood", [_service_host(flows)], idle, evidence, [int(flows.column("responder_port")[0])]))
-    return found + _refused_floods(context, settings)
+    return found + _handshake_floods(context, settings) + _refused_floods(context, settings)
+
+
+def _handshake_floods(context: Context, settings: ApplicationSettings) -> list[Finding]:
+    """Judge TLS connections that end after the client's first words: the server has done its costly part for nothing."""
+    found = []
+    for flows in services(context, settings.flood_connections):
+        greeting = flows.where(flows.column("initiator_payload_kind") == 2 * payload.TLS + payload.REQUEST)
+        if len(greeting) < settings.flood_connections:
+            continue
+        over = np.isin(greeting.column("end_reason"), (kinds.END_FIN, kinds.END_RST, kinds.END_REUSE))
+        left = greeting.where((greeting.column("initiator_payload_packets") == 1) & over & (_duration_s(greeting) <= 30))
+        share = len(left) / len(greeting)
+        if len(left) < settings.flood_connections or share < 0.8:
+            continue
+        rate, floor = _busiest(left.column("first_seen_ns"), np.ones(len(left), np.int64), left.span_s), settings.handshake_rate_pps
+        if rate < floor:
+            continue
+        evidence = Evidence()
+        evidence.add(
+            "dialogue", STRONG, "R_HANDSHAKE_ABANDONED", share, 0.8, f"{share:.0%} of the TLS clients leave after their ClientHello"
+        )
+        weight = CLEAR if rate >= 10 * floor else FAIR
+        evidence.add("magnitude", weight, "R_HANDSHAKE_RATE", rate, floor, f"{rate:,.0f} handshakes a second are begun for nothing")
+        alike = _variation(left.column("initiator_payload_octets").astype(float))
+        if alike <= settings.guessing_variation:
+            evidence.add("uniformity", SLIGHT, "R_ALIKE", alike, settings.guessing_variation, "the ClientHellos are alike")
+        found.append(Finding("tls-handshake-flood", [_service_host(flows)], left, evidence, [int(flows.column("responder_port")[0])]))
+    return found
 
 
 def _refused_floods(context: Context, settings: ApplicationSettings) -> list[Finding]:

@@ -46,6 +46,7 @@ def decide(context: Context, settings: Settings) -> Decision:
 
     volumetric, application = settings.volumetric, settings.application
     settle(scans.scans(context, application))
+    settle(floods.flag_mixes(context, volumetric, finding_of >= 0))
     settle(reflection.udp_reflections(context, volumetric))
     settle(reflection.synack_reflections(context, volumetric))
     settle(connections.slow_connections(context, application))
@@ -78,12 +79,13 @@ def _unexplained(finding: Finding, finding_of: I32) -> Finding | None:
 
 
 def _main_finding(findings: list[Finding], finding: Finding) -> int | None:
-    """Return the number of a larger finding on the same victim that brings this one with it."""
+    """Return the number of a larger finding on the same victim that brings this one with it, or is the same from another source."""
     for number, main in enumerate(findings):
+        same = finding.vector == main.vector and len(finding.victims) == 1
         if (
-            finding.vector in main.by_products
+            (same or finding.vector in main.by_products)
             and finding.victims[0] in main.victims
-            and finding.flows.total_packets < main.flows.total_packets
+            and finding.flows.total_packets <= main.flows.total_packets
             and finding.flows.first_ns <= main.flows.last_ns
             and finding.flows.last_ns >= main.flows.first_ns
         ):
@@ -93,5 +95,10 @@ def _main_finding(findings: list[Finding], finding: Finding) -> int | None:
 
 def _joined(main: Finding, part: Finding) -> Finding:
     """Return a finding with the flows of what it brought with it."""
-    main.evidence.notes.append(f"{part.flows.total_packets:,} packets of {part.vector} come with it")
+    what = (
+        f"of {part.vector} come with it"
+        if part.vector != main.vector
+        else f"of the same kind come from {part.flows.source_count:,} more sources"
+    )
+    main.evidence.notes.append(f"{part.flows.total_packets:,} packets {what}")
     return replace(main, flows=main.flows.joined(part.flows))

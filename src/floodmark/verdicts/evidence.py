@@ -72,10 +72,10 @@ class Finding:
         return self.evidence.confidence >= REPORTED
 
 
-def weigh_magnitude(evidence: Evidence, rate_pps: float, floor_pps: float, what: str) -> None:
-    """Add the magnitude group: at the floor fair, at twenty times the floor clear."""
+def weigh_magnitude(evidence: Evidence, rate_pps: float, floor_pps: float, what: str, clear_at: float = 20) -> None:
+    """Add the magnitude group: at the floor fair, at ``clear_at`` times the floor clear."""
     if rate_pps >= floor_pps:
-        weight = CLEAR if rate_pps >= 20 * floor_pps else FAIR
+        weight = CLEAR if rate_pps >= clear_at * floor_pps else FAIR
         evidence.add(
             "magnitude", weight, "R_RATE", rate_pps, floor_pps, f"{what} arrive at {rate_pps:,.0f} a second in the busiest stretch"
         )

@@ -18,7 +18,7 @@ from floodmark.verdicts.evidence import (
     weigh_spoofing,
 )
 from floodmark.verdicts.reflection import top_ports
-from floodmark_core import payload, shapes
+from floodmark_core import kinds, payload, shapes
 
 _MANY_PORTS = 100
 _SYNS_TO_SAMPLE = 20
@@ -89,7 +89,7 @@ def _weigh_uniform_syns(evidence: Evidence, flows: FlowSet, settings: Volumetric
     isn = modal_share(flows.sample.column("initiator_isn"))
     if isn >= 0.5 and len(flows) >= _SYNS_TO_SAMPLE:
         evidence.add("uniformity", FAIR, "R_SAME_SEQUENCE", isn, 0.5, f"{isn:.0%} of the SYNs carry one sequence number")
-    window, options = modal_share(flows.sample.column("initiator_window")), modal_share(flows.sample.column("tcp_options"))
+    window, options = modal_share(flows.sample.column("tcp_window")), modal_share(flows.sample.column("tcp_options"))
     if min(window, options) >= settings.modal_share and len(flows) >= _SYNS_TO_SAMPLE:
         evidence.add(
             "uniformity", FAIR, "R_SAME_SYN", min(window, options), settings.modal_share,
@@ -106,6 +106,31 @@ _FLAG_SHAPES = {
 }
 
 
+# Shapes of segments that belong to no connection.
+_STATELESS = (shapes.SYN, shapes.SYN_BARE, shapes.SYN_ACK, shapes.RST, shapes.FIN, shapes.ACK, shapes.DATA, shapes.ODD_FLAGS)
+_MIXED_FLAGS = 5  # effective combinations; the segments of one flood, one scan or one server's answers show one or two
+
+
+def flag_mixes(context: Context, settings: VolumetricSettings, explained: np.ndarray) -> list[Finding]:
+    """Find floods whose segments carry all sorts of flags, before each sort is judged for itself."""
+    found = []
+    for host in context.hosts_with(shapes.ODD_FLAGS, settings.flood_packets):
+        index = np.concatenate([context.shaped(host, shape).index for shape in _STATELESS])
+        flows = context.flow_set(np.sort(index[~explained[index]]))
+        if len(flows) == 0 or not _floor_reached(flows, settings):
+            continue
+        counts = np.bincount(flows.sample.column("flags") & 0x3F, minlength=64)
+        shares = counts[counts > 0] / counts.sum()
+        mixed = float(np.exp(-(shares * np.log(shares)).sum()))
+        if mixed < _MIXED_FLAGS:
+            continue
+        evidence = Evidence()
+        text = f"{mixed:.0f} combinations of flags in effect, most of them impossible"
+        evidence.add("flags", STRONG, "R_MIXED_FLAGS", mixed, _MIXED_FLAGS, text)
+        found.append(_flag_flood(context, host, flows, evidence, ("tcp-flag-flood", "segments"), settings))
+    return found
+
+
 def flag_floods(context: Context, settings: VolumetricSettings, explained: np.ndarray) -> list[Finding]:
     """Find floods of TCP segments that belong to no connection."""
     found = []
@@ -115,34 +140,42 @@ def flag_floods(context: Context, settings: VolumetricSettings, explained: np.nd
             flows = flows.where(~explained[flows.index])
             if len(flows) == 0 or not _floor_reached(flows, settings):
                 continue
-            evidence = Evidence()
-            packets = flows.total_packets
-            brief = float((flows.packets <= 2).mean())
-            wild = float(flows.sample.column("incoherent_packets").sum() / flows.sample.total_packets)
-            if brief >= settings.modal_share and len(flows) >= settings.flood_packets:
-                evidence.add(
-                    "stateless", CLEAR, "R_NO_CONNECTION", brief, settings.modal_share,
-                    f"{brief:.0%} of {len(flows):,} five-tuples show one or two packets and no connection",
-                )  # fmt: skip
-            if wild >= 0.5:
-                evidence.add("stateless", CLEAR, "R_INCOHERENT_SEQUENCE", wild, 0.5, f"{wild:.0%} of the sequence numbers fit no window")
+            evidence, kind = Evidence(), (vector, what)
             if shape == shapes.ODD_FLAGS:
-                evidence.add("flags", CLEAR, "R_IMPOSSIBLE_FLAGS", packets, settings.flood_packets, "no TCP state sends these flags")
-            spoofed = weigh_spoofing(evidence, flows, settings.spoofed_sources_per_packet, settings.ttl_concentration)
-            window = modal_share(flows.sample.sent("window"))
-            if window >= settings.modal_share and len(flows) >= settings.flood_packets:
-                evidence.add("uniformity", SLIGHT, "R_SAME_WINDOW", window, settings.modal_share, f"{window:.0%} of them offer one window")
-            if flows.source_count < 20 and packets / flows.source_count / flows.span_s >= 100:
-                rate = packets / flows.source_count / flows.span_s
-                evidence.add("source", FAIR, "R_RATE_PER_SOURCE", rate, 100, f"each source sends {rate:,.0f} of them a second")
-            weigh_magnitude(evidence, flows.busiest_rate_pps, settings.flood_rate_pps, what)
-            cap_for_view(evidence, answers=context.answers(host), packets=packets, span_s=flows.span_s)
-            found.append(
-                Finding(
-                    vector, [context.host(host)], flows, evidence, top_ports(flows.sample.received("port")), spoofed, ("tcp-rst-flood",)
-                )
-            )
+                packets, text = flows.total_packets, "no TCP state sends these flags"
+                evidence.add("flags", CLEAR, "R_IMPOSSIBLE_FLAGS", packets, settings.flood_packets, text)
+                if float((flows.sample.column("flags") & 0x3F == kinds.FIN).mean()) >= settings.modal_share:
+                    kind = _FLAG_SHAPES[shapes.FIN]  # a FIN that acknowledges nothing
+            found.append(_flag_flood(context, host, flows, evidence, kind, settings))
     return found
+
+
+def _flag_flood(  # noqa: PLR0913, PLR0917 - evidence gathered so far goes in with the rest
+    context: Context, host: int, flows: FlowSet, evidence: Evidence, kind: tuple[str, str], settings: VolumetricSettings
+) -> Finding:
+    """Weigh segments without a connection. kind: (vector, what they are)."""
+    vector, what = kind
+    packets = flows.total_packets
+    brief = float((flows.packets <= 2).mean())
+    wild = float(flows.sample.column("incoherent_packets").sum() / flows.sample.total_packets)
+    if brief >= settings.modal_share and len(flows) >= settings.flood_packets:
+        evidence.add(
+            "stateless", CLEAR, "R_NO_CONNECTION", brief, settings.modal_share,
+            f"{brief:.0%} of {len(flows):,} five-tuples show one or two packets and no connection",
+        )  # fmt: skip
+    if wild >= 0.5:
+        evidence.add("stateless", CLEAR, "R_INCOHERENT_SEQUENCE", wild, 0.5, f"{wild:.0%} of the sequence numbers fit no window")
+    spoofed = weigh_spoofing(evidence, flows, settings.spoofed_sources_per_packet, settings.ttl_concentration)
+    window = modal_share(flows.sample.column("tcp_window"))
+    if window >= settings.modal_share and len(flows) >= settings.flood_packets:
+        evidence.add("uniformity", SLIGHT, "R_SAME_WINDOW", window, settings.modal_share, f"{window:.0%} of them offer one window")
+    if flows.source_count < 20 and packets / flows.source_count / flows.span_s >= 100:
+        rate = packets / flows.source_count / flows.span_s
+        evidence.add("source", FAIR, "R_RATE_PER_SOURCE", rate, 100, f"each source sends {rate:,.0f} of them a second")
+    weigh_magnitude(evidence, flows.busiest_rate_pps, settings.flood_rate_pps, what)
+    cap_for_view(evidence, answers=context.answers(host), packets=packets, span_s=flows.span_s)
+    ports = top_ports(flows.sample.received("port"))
+    return Finding(vector, [context.host(host)], flows, evidence, ports, spoofed, ("tcp-rst-flood",))
 
 
 def udp_floods(context: Context, settings: VolumetricSettings, explained: np.ndarray) -> list[Finding]:
@@ -248,7 +281,7 @@ def _icmp_flood(context: Context, host: int, flows: FlowSet, plan: tuple[str, st
     evidence = Evidence()
     packets, sources = flows.total_packets, flows.source_count
     answers = context.answers(host)
-    weigh_magnitude(evidence, rate, floor_pps, what)
+    weigh_magnitude(evidence, rate, floor_pps, what, clear_at=5)  # systems limit what they send by themselves
     per_source = packets / sources / flows.span_s
     if per_source >= _ECHO_RATE_PPS:
         evidence.add(

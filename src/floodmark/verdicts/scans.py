@@ -13,6 +13,9 @@ _MANY = 100
 # Beyond this, knocking at one host is harm by quantity whatever the ports: far above what scanners send to a single host.
 _FLOOD_RATE_PPS = 10_000.0
 _FLOOD_PACKETS = 5_000
+_FLOOD_SOURCES = 3
+_JOINT_RATE_PPS = 500.0  # the floor of a flood
+_PROBE_OCTETS = 256.0  # of a UDP probe's payload at most; those of scanners are below 100
 
 
 def scans(context: Context, settings: ApplicationSettings) -> list[Finding]:
@@ -26,7 +29,24 @@ def scans(context: Context, settings: ApplicationSettings) -> list[Finding]:
     found: list[Finding] = []
     for group in np.nonzero(np.diff(starts) >= settings.scan_ports)[0]:
         found.extend(_scans_of(context, rows[order[starts[group] : starts[group + 1]]], settings))
-    return found
+    return _without_floods(found)
+
+
+def _without_floods(found: list[Finding]) -> list[Finding]:
+    """Drop the parts of a flood: several sources that try ports of one host at the same time, at a rate that no scanner needs."""
+    parts: dict[Host, list[Finding]] = {}
+    for finding in found:
+        if len(finding.victims) == 1:
+            parts.setdefault(finding.victims[0], []).append(finding)
+    floods = set()
+    for host, together in parts.items():
+        first, last = min(part.flows.first_ns for part in together), max(part.flows.last_ns for part in together)
+        busy_ns = sum(part.flows.last_ns - part.flows.first_ns for part in together)
+        packets = sum(part.flows.total_packets for part in together)
+        at_once = busy_ns >= 0.5 * len(together) * (last - first)
+        if len(together) >= _FLOOD_SOURCES and at_once and packets >= _JOINT_RATE_PPS * max(last - first, 1) / 1e9:
+            floods.add(host)
+    return [finding for finding in found if finding.victims[0] not in floods or len(finding.victims) > 1]
 
 
 def _densest(flows: FlowSet) -> FlowSet:
@@ -128,7 +148,7 @@ def _vertical(context: Context, flows: FlowSet, settings: ApplicationSettings) -
     udp, odd = float((shape == shapes.UDP).mean()), float(np.isin(shape, (shapes.ODD_FLAGS, shapes.FIN, shapes.ACK)).mean())
     vector = "udp-scan" if udp > 0.5 else "stealth-scan" if odd > 0.5 else "vertical-scan"
     host = Host(int(flows.column("ip_version")[0]), int(flows.column("responder_hi")[0]), int(flows.column("responder_lo")[0]))
-    if host.is_many or (vector == "udp-scan" and ports < 2 * settings.scan_ports):
+    if host.is_many or (vector == "udp-scan" and (ports < 2 * settings.scan_ports or _payload_octets(dense) > _PROBE_OCTETS)):
         return None
     return Finding(
         vector,
@@ -139,6 +159,11 @@ def _vertical(context: Context, flows: FlowSet, settings: ApplicationSettings) -
         None,
         ("tcp-rst-flood", "tcp-fin-flood", "tcp-flag-flood"),
     )
+
+
+def _payload_octets(flows: FlowSet) -> float:
+    """Return the mean payload of what a source sent."""
+    return float(flows.column("initiator_payload_octets").sum()) / max(flows.total_packets, 1)
 
 
 def _horizontal(context: Context, flows: FlowSet, settings: ApplicationSettings) -> Finding | None:

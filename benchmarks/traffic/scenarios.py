@@ -1,0 +1,319 @@
+"""Make labelled captures from a seed: one for each vector amid ordinary traffic, several without any attack, and a demo.
+
+A name and a seed come in; a capture, the label of each flow and an entry of MANIFEST.toml go out. Magnitudes are drawn
+from the seed, so that other seeds give other captures of the same kinds.
+
+    python scenarios.py OUT_DIR [--seed N] [NAME...]
+"""
+
+import argparse
+import datetime as dt
+import hashlib
+import json
+import random
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+import calm
+import floods
+import reflections
+import sessions
+from attack import BENIGN, VERDICTS, Attack, Extent, Label, dotted
+from dialogue import SECOND, Host
+from hosts import API, BASTION, FILES, MAIL, SHOP, SLOW, WEB, local
+from people import ordinary
+from wire import ETHERNET, ICMP, LINUX_SLL, RAW_IP, Format, Packet, merge, one_sided, relink, snap, tagged, tuple_of, write_capture
+
+EPOCH_NS = 1_714_521_600 * SECOND  # 2024-05-01, any date would do
+ATTACK_OCTETS, ORDINARY_OCTETS = 190_000, 52_000  # so that a file stays below 300 kB
+KINDS_OF_LINK = (ETHERNET, ETHERNET, ETHERNET, LINUX_SLL, RAW_IP)
+
+Maker = Callable[[random.Random, int, Extent, Host], Attack]
+
+
+class Case(NamedTuple):
+    """Describe an attack scenario: how it is made, on whom, and between which bounds its extent is drawn."""
+
+    make: Maker
+    victim: Host
+    seconds: tuple[float, float]
+    amount: tuple[int, int]
+    why: str
+
+
+class Scenario(NamedTuple):
+    """Hold a finished scenario; facts has one dict per attack, or a single one for a benign capture."""
+
+    name: str
+    seed: int
+    packets: list[Packet]
+    rows: NDArray[np.int64]
+    facts: list[dict[str, str | int]]
+    form: Format
+    why: str
+
+
+FLOOD, SHORT = ((0.1, 4.0), (900, 2000)), (0.1, 5.0)
+CASES = {
+    "tcp-syn-flood": Case(floods.spoofed_syn_flood, WEB, *FLOOD, "random sources, few TTLs, one fixed header"),
+    "tcp-syn-flood-bots": Case(floods.bot_syn_flood, WEB, *FLOOD, "few sources, repeated ports, counting numbers"),
+    "tcp-synack-reflection": Case(floods.synack_reflection, API, *FLOOD, "answers of real servers to forged SYNs"),
+    "tcp-ack-flood": Case(floods.ack_flood, SHOP, *FLOOD, "segments of no connection"),
+    "tcp-rst-flood": Case(floods.rst_flood, SHOP, *FLOOD, "resets of no connection"),
+    "tcp-fin-flood": Case(floods.fin_flood, SHOP, *FLOOD, "FINs of no connection"),
+    "tcp-flag-flood": Case(floods.odd_flags_flood, WEB, *FLOOD, "combinations of flags no stack sends"),
+    "udp-flood": Case(floods.udp_flood, API, *FLOOD, "constant content from few sources"),
+    "icmp-echo-flood": Case(floods.echo_flood, MAIL, *FLOOD, "echo requests at flood rate"),
+    "icmp-unreachable-flood": Case(floods.unreachable_flood, MAIL, *FLOOD, "errors about packets never sent"),
+    "ip-fragment-flood": Case(floods.fragment_flood, API, *FLOOD, "later fragments without a first"),
+    "dns-amplification": Case(reflections.dns_amplification, API, SHORT, (90, 140), "large answers never asked for, partly fragmented"),
+    "ntp-amplification": Case(reflections.ntp_amplification, API, SHORT, (250, 420), "monlist answers"),
+    "memcached-amplification": Case(reflections.memcached_amplification, API, SHORT, (90, 180), "cached values over UDP"),
+    "cldap-amplification": Case(reflections.cldap_amplification, WEB, SHORT, (90, 160), "root entries of directories"),
+    "ssdp-amplification": Case(reflections.ssdp_amplification, WEB, SHORT, (300, 550), "answers of devices from port 1900"),
+    "snmp-amplification": Case(reflections.snmp_amplification, WEB, SHORT, (250, 800), "bulk answers, in some seeds tiny ones"),
+    "chargen-amplification": Case(reflections.chargen_amplification, SHOP, SHORT, (130, 230), "rotating characters"),
+    "isakmp-amplification": Case(reflections.isakmp_amplification, SHOP, SHORT, (400, 750), "IKE answers from port 500 or 4500"),
+    "bacnet-amplification": Case(reflections.bacnet_amplification, SHOP, SHORT, (600, 1200), "answers of building controllers"),
+    "dhip-amplification": Case(reflections.dhip_amplification, MAIL, SHORT, (200, 300), "answers of video recorders"),
+    "udp-reflection": Case(reflections.unknown_reflection, MAIL, SHORT, (200, 700), "one unknown source port on many servers"),
+    "http-get-flood": Case(sessions.get_flood, SHOP, (1.2, 7), (420, 600), "bots that ask for one path"),
+    "http-post-flood": Case(sessions.post_flood, SHOP, (1.2, 7), (350, 500), "bots that post to one path"),
+    "http-cache-busting": Case(sessions.cache_busting_flood, SHOP, (1.2, 7), (400, 600), "queries that never repeat"),
+    "http-slow-headers": Case(sessions.slow_headers, SLOW, (35, 60), (70, 150), "a header line now and then"),
+    "http-slow-post": Case(sessions.slow_post, SLOW, (35, 60), (60, 130), "a form of which little comes"),
+    "http-slow-read": Case(sessions.slow_read, SLOW, (30, 50), (24, 45), "windows that stay shut"),
+    "connection-flood": Case(sessions.connection_flood, SLOW, (1, 4), (400, 700), "handshakes and nothing after"),
+    "tls-handshake-flood": Case(sessions.tls_handshake_flood, SHOP, (0.8, 3), (140, 240), "handshakes that are never finished"),
+    "vertical-scan": Case(sessions.vertical_scan, FILES, (4, 40), (500, 1000), "many ports of one host"),
+    "horizontal-scan": Case(sessions.horizontal_scan, FILES, (3, 30), (150, 250), "one port of many hosts, mostly silent"),
+    "host-sweep": Case(sessions.host_sweep, FILES, (2, 25), (150, 250), "one ping to each host"),
+    "udp-scan": Case(sessions.udp_scan, FILES, (5, 40), (200, 600), "empty datagrams to many ports"),
+    "stealth-scan": Case(sessions.stealth_scan, FILES, (4, 40), (300, 900), "probes without a SYN"),
+    "ssh-bruteforce": Case(sessions.ssh_guessing, BASTION, (25, 50), (25, 42), "short connections, all alike"),
+    "ftp-bruteforce": Case(sessions.ftp_guessing, FILES, (30, 60), (50, 110), "530 after 530"),
+    "mqtt-bruteforce": Case(sessions.mqtt_guessing, API, (20, 60), (80, 200), "refused connections to a broker"),
+}
+# Variants of the cases above: what is done to the packets once they are merged.
+VARIANTS = {
+    "one-sided": (
+        "tcp-syn-flood",
+        "tcp-ack-flood",
+        "ntp-amplification",
+        "udp-flood",
+        "http-get-flood",
+        "http-slow-headers",
+        "vertical-scan",
+    ),
+    "snap": ("dns-amplification", "memcached-amplification", "bacnet-amplification", "http-get-flood", "ssh-bruteforce"),
+    "midway": ("tcp-syn-flood", "http-get-flood", "http-slow-headers", "ssh-bruteforce"),
+}
+LARGE, LONGER = 20, 4  # what "-large" multiplies an amount and a length by; made only when named
+NAMES = ("demo", *CASES, *(f"{base}-{kind}" for kind, bases in VARIANTS.items() for base in bases), *calm.SCENES)
+ACCEPTED = (*NAMES, *(f"{base}-large" for base in CASES))
+
+
+def draw(rng: random.Random, case: Case) -> tuple[Extent, Host]:
+    """Draw an attack's extent (the length evenly over its orders of magnitude) and its victim, in half of all draws a quiet server."""
+    low, high = case.seconds
+    victim = case.victim if rng.random() < 0.5 else local(rng.randrange(90, 150))
+    return Extent(low * (high / low) ** rng.random(), rng.randint(*case.amount)), victim
+
+
+def octets(packets: Sequence[Packet]) -> int:
+    """Return the size the packets have in a file."""
+    return sum(32 + len(packet.frame) for packet in packets)
+
+
+def attempt(rng: random.Random, at_ns: int, case: Case, kind: str) -> tuple[Attack, Extent]:
+    """Make the attack, and once more with less of it if it came out too large for its file."""
+    (extent, victim), number = draw(rng, case), rng.getrandbits(64)
+    if kind == "large":
+        extent = Extent(extent.seconds * LONGER, extent.amount * LARGE)
+    attack = case.make(random.Random(number), at_ns, extent, victim)
+    while kind != "large" and octets(attack.packets) > ATTACK_OCTETS:
+        extent = extent._replace(amount=int(extent.amount * 0.9 * ATTACK_OCTETS / octets(attack.packets)))
+        attack = case.make(random.Random(number), at_ns, extent, victim)
+    return attack, extent
+
+
+def flow_rows(ordinary_packets: Sequence[Packet], attacks: Sequence[Attack]) -> NDArray[np.int64]:
+    """Return a row for each IPv4 flow: src, dst, sport, dport, protocol, label; an attack's label goes before benign."""
+    rows: dict[tuple[tuple[int, int], tuple[int, int], int], tuple[int, ...]] = {}
+    groups = [(attack.packets, attack.label) for attack in attacks]
+    for packets, label in [*groups, (ordinary_packets, Label("ordinary", BENIGN, ""))]:
+        for packet in merge(packets):
+            ends = tuple_of(packet.frame)
+            if ends is None or (ends.protocol == ICMP and dotted(ends.src) == label.victim):
+                continue  # an error or echo that the victim returns is neither attack nor benign
+            one, two = sorted(((ends.src, ends.sport), (ends.dst, ends.dport)))
+            rows.setdefault((one, two, ends.protocol), (*ends, label.verdict))
+    return np.array(list(rows.values()), dtype=np.int64).reshape(-1, 6)
+
+
+def fact(name: str, seed: int, label: Label, packets: Sequence[Packet]) -> dict[str, str | int]:
+    """Return what is known about one attack, or about a benign capture."""
+    return {
+        "name": name,
+        "seed": seed,
+        "vector": label.vector,
+        "verdict": VERDICTS[label.verdict],
+        "victim": label.victim,
+        "start": moment(min((packet.time_ns for packet in packets), default=0)),
+        "end": moment(max((packet.time_ns for packet in packets), default=0)),
+        "packets": len(packets),
+    }
+
+
+def moment(time_ns: int) -> str:
+    """Return a time as RFC 3339 writes it, with nanoseconds."""
+    seconds, rest = divmod(time_ns, SECOND)
+    return f"{dt.datetime.fromtimestamp(seconds, dt.UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
+
+
+def draw_form(rng: random.Random) -> Format:
+    """Draw the kind of capture file."""
+    return Format(rng.choice(KINDS_OF_LINK), rng.random() < 0.3, rng.random() < 0.25, rng.random() < 0.4)
+
+
+def finish(scenario: Scenario, rng: random.Random) -> Scenario:
+    """Show the packets as the scenario's link type does, some of them on a VLAN."""
+    packets = relink(scenario.packets, scenario.form.link_type)
+    if scenario.form.link_type == ETHERNET and rng.random() < 0.2:
+        packets = tagged(packets, rng.randrange(2, 4000))
+    return scenario._replace(packets=packets)
+
+
+def seeded(name: str, seed: int) -> tuple[random.Random, int]:
+    """Return the generator of a scenario and the time at which it begins."""
+    rng = random.Random(f"{seed} {name}")
+    return rng, EPOCH_NS + rng.randrange(300 * 86400) * SECOND + rng.randrange(SECOND)
+
+
+def attack_scenario(name: str, seed: int) -> Scenario:
+    """Make one attack amid ordinary traffic, whole or as a variant."""
+    base, kind = variant_of(name)
+    case, (rng, at_ns) = CASES[base], seeded(name, seed)
+    quiet = rng.uniform(6, 20)
+    attack, extent = attempt(rng, at_ns + int(quiet * SECOND), case, kind)
+    calm_packets = ordinary(rng, at_ns, quiet + extent.seconds + rng.uniform(4, 15), ORDINARY_OCTETS)
+    change = changed(rng, kind, at_ns + int((quiet + extent.seconds / 3) * SECOND))
+    attack = attack._replace(packets=change(merge(attack.packets)))
+    calm_packets = change(merge(calm_packets))
+    rows = flow_rows(calm_packets, [attack])
+    facts = [fact(name, seed, attack.label, attack.packets)]
+    why = case.why + (f"; {kind}" if kind else "")
+    return finish(Scenario(name, seed, merge(calm_packets, attack.packets), rows, facts, draw_form(rng), why), rng)
+
+
+def variant_of(name: str) -> tuple[str, str]:
+    """Return the case that a name stands for and the variant, if it is one."""
+    for kind, bases in {**VARIANTS, "large": tuple(CASES)}.items():
+        if name.removesuffix(f"-{kind}") in bases and name.endswith(f"-{kind}"):
+            return name.removesuffix(f"-{kind}"), kind
+    return name, ""
+
+
+def changed(rng: random.Random, kind: str, midway_ns: int) -> Callable[[list[Packet]], list[Packet]]:
+    """Return what a variant does to packets."""
+    limit = rng.choice((64, 68, 96, 128))
+    changes: dict[str, Callable[[list[Packet]], list[Packet]]] = {
+        "one-sided": lambda packets: one_sided(packets, 0),
+        "snap": lambda packets: snap(packets, limit),
+        "midway": lambda packets: [packet for packet in packets if packet.time_ns >= midway_ns],
+    }
+    return changes.get(kind, lambda packets: packets)
+
+
+def calm_scenario(name: str, seed: int) -> Scenario:
+    """Make a capture without an attack."""
+    rng, at_ns = seeded(name, seed)
+    scene = calm.SCENES[name]
+    packets = merge(scene.play(rng, at_ns))
+    whole = finish(Scenario(name, seed, packets, flow_rows(packets, []), [], draw_form(rng), scene.why), rng)
+    return whole._replace(facts=[fact(name, seed, Label(scene.vector, BENIGN, ""), whole.packets)])
+
+
+def demo(name: str, seed: int) -> Scenario:
+    """Make two minutes of a site under four attacks amid its ordinary traffic."""
+    rng, at_ns = seeded(name, seed)
+    plan = (
+        (floods.spoofed_syn_flood, WEB, 15, Extent(rng.uniform(4, 9), rng.randint(2500, 3300))),
+        (reflections.dns_amplification, API, 35, Extent(rng.uniform(5, 10), rng.randint(210, 270))),
+        (sessions.get_flood, SHOP, 62, Extent(rng.uniform(5, 9), rng.randint(850, 1100))),
+        (sessions.slow_headers, SLOW, 50, Extent(rng.uniform(55, 64), rng.randint(90, 130))),
+    )
+    calm_packets = ordinary(rng, at_ns, 120, 380_000)
+    attacks = [make(rng, at_ns + int((after + rng.uniform(-3, 3)) * SECOND), extent, victim) for make, victim, after, extent in plan]
+    facts = [fact(name, seed, attack.label, attack.packets) for attack in attacks]
+    packets = merge(calm_packets, *(attack.packets for attack in attacks))
+    why = "four attacks on four servers in two minutes of ordinary traffic"
+    return Scenario(name, seed, packets, flow_rows(calm_packets, attacks), facts, Format(), why)
+
+
+def make(name: str, seed: int) -> Scenario:
+    """Make the scenario of that name."""
+    if name == "demo":
+        return demo(name, seed)
+    return calm_scenario(name, seed) if name in calm.SCENES else attack_scenario(name, seed)
+
+
+def save(folder: Path, scenario: Scenario) -> str:
+    """Write the capture and its labels, and return its entry of the manifest."""
+    name = f"{scenario.name}-{scenario.seed}.{'pcapng' if scenario.form.pcapng else 'pcap'}"
+    data = write_capture(folder / name, scenario.packets, scenario.form)
+    np.savez_compressed(folder / f"{name}.labels.npz", flows=scenario.rows, facts=np.array(json.dumps(scenario.facts)))
+    whole: dict[str, str | int] = {
+        "file": name,
+        "name": scenario.name,
+        "seed": scenario.seed,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "link_type": scenario.form.link_type,
+        "packets": len(scenario.packets),
+        "label": str(scenario.facts[0]["verdict"]),
+        "why": scenario.why,
+    }
+    text = "[[capture]]\n" + toml_lines(whole)
+    for each in scenario.facts:
+        kept = {key: value for key, value in each.items() if key not in {"name", "seed"}}
+        text += ("\n[[capture.attack]]\n" if each["verdict"] != "benign" else "\n[capture.benign]\n") + toml_lines(kept)
+    return text
+
+
+def toml_lines(values: dict[str, str | int]) -> str:
+    """Return keys and values as TOML; JSON strings are TOML strings."""
+    return "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
+
+
+def make_all(folder: Path, seed: int = 1, names: Sequence[str] = NAMES) -> list[str]:
+    """Write all scenarios, or those named, with their labels and MANIFEST.toml; return the file's entries."""
+    folder.mkdir(parents=True, exist_ok=True)
+    entries = [save(folder, make(name, seed)) for name in names]
+    (folder / "MANIFEST.toml").write_text("# Made by scenarios.py; do not edit.\n\n" + "\n".join(entries), encoding="utf-8")
+    return entries
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Read the command line and write the scenarios it names."""
+    parser = argparse.ArgumentParser(description="Write labelled captures and MANIFEST.toml.")
+    parser.add_argument("out_dir", type=Path)
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"one of: {', '.join(NAMES)} (default: all these), or an attack's name with -large"
+    )
+    parser.add_argument("--seed", type=int, default=1)
+    chosen = parser.parse_intermixed_args(arguments)
+    wrong = [name for name in chosen.names if name not in ACCEPTED]
+    if wrong:
+        parser.error(f"no scenario is named {', '.join(wrong)}")
+    entries = make_all(chosen.out_dir, chosen.seed, chosen.names or NAMES)
+    sys.stdout.write(f"{len(entries)} captures in {chosen.out_dir}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
