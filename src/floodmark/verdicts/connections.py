@@ -229,6 +229,9 @@ def connection_floods(context: Context, settings: ApplicationSettings) -> list[F
         )  # fmt: skip
         share = len(idle) / len(began)
         evidence.add("share", FAIR, "R_SHARE", share, 0.8, f"{share:.0%} of the service's connections are like this")
+        mute = float((said[said <= 256] == 0).mean())
+        if mute >= 0.9:
+            evidence.add("dialogue", CLEAR, "R_NOTHING_SAID", mute, 0.9, f"in {mute:.0%} of them not an octet is said")
         held = float((idle.column("end_reason") == kinds.END_CAPTURE).mean())
         if held >= 0.5:
             evidence.add("held", FAIR, "R_HELD_OPEN", held, 0.5, f"{held:.0%} of them were never closed")

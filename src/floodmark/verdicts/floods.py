@@ -253,6 +253,7 @@ def _udp_flood(context: Context, host: int, flows: FlowSet, settings: Volumetric
 
 
 _ECHO_RATE_PPS = 100.0  # a hundred times what a monitor sends
+_MONITOR_RATE_PPS = 10.0  # ten times what ping sends by itself
 _ERROR_RATE_PPS = 500.0  # BlackNurse
 
 
@@ -283,15 +284,10 @@ def _icmp_flood(context: Context, host: int, flows: FlowSet, plan: tuple[str, st
     answers = context.answers(host)
     weigh_magnitude(evidence, rate, floor_pps, what, clear_at=5)  # systems limit what they send by themselves
     per_source = packets / sources / flows.span_s
-    if per_source >= _ECHO_RATE_PPS:
-        evidence.add(
-            "source",
-            2.0,
-            "R_RATE_PER_SOURCE",
-            per_source,
-            _ECHO_RATE_PPS,
-            f"each source sends {per_source:,.0f} {what} a second; systems limit themselves to few",
-        )
+    if per_source >= _MONITOR_RATE_PPS:
+        text = f"each source sends {per_source:,.0f} {what} a second; systems and monitors limit themselves to few"
+        weight = 2.0 if per_source >= _ECHO_RATE_PPS else SLIGHT
+        evidence.add("source", weight, "R_RATE_PER_SOURCE", per_source, _MONITOR_RATE_PPS, text)
     spoofed = weigh_spoofing(evidence, flows, settings.spoofed_sources_per_packet, settings.ttl_concentration)
     if sources >= 20:
         evidence.add("source", 2.0, "R_MANY_SOURCES", sources, 20, f"{sources:,} sources send {what} to one host")
@@ -331,7 +327,7 @@ def ip_floods(context: Context, settings: VolumetricSettings, explained: np.ndar
         for host in context.hosts_with(shape, settings.structural_packets):
             flows = context.shaped(host, shape)
             flows = flows.where(~explained[flows.index])
-            if len(flows) == 0 or flows.busiest_rate_pps < settings.flood_rate_pps:
+            if len(flows) == 0 or not _floor_reached(flows, settings):
                 continue
             packets, sources, rate = flows.total_packets, flows.source_count, flows.busiest_rate_pps
             evidence = Evidence()
