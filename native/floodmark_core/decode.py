@@ -117,7 +117,9 @@ def ipv6_header(block: U8, at: int, end: int, wire_end: int, i: int, headers: He
     if block[at] >> 4 != 6:
         return IP_VERSION_BAD, at, at
     length = big16(block, at + 4)
-    stop = at + 40 + length if length else wire_end  # 0: jumbogram or segmentation offload
+    stop = at + 40 + length
+    if length == 0 and (block[at + 6] == HOP_BY_HOP or wire_end - at > 40 + 0xFFFF):  # jumbogram (RFC 2675), or segmentation offload
+        stop = wire_end
     headers.ip_version[i] = 6
     headers.ttl[i] = block[at + 7]
     headers.src_hi[i] = big64(block, at + 8)
@@ -320,6 +322,7 @@ def decode_packet(block: U8, i: int, base: int, records: Records, service_ports:
         return outcome, ethertype
     if stop > wire_end:
         remark(tally, REMARK_IP_LENGTH_BEYOND_FRAME, base + start)
+        headers.ip_octets[i] -= stop - wire_end  # a forged length must not inflate what is counted
         stop = wire_end
     if outcome == IN_FLOW_HEADER_CUT:
         headers.kind[i] = kinds.IPSEC if headers.protocol[i] == AH else kinds.OTHER_IP

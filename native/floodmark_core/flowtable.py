@@ -224,7 +224,7 @@ def update_flows(block: U8, n: int, records: Records, headers: Headers, matcher:
             row = rows[number]
             more = flows.more[more_of(row, flows)]
             from_initiator = direction == 1
-            pure_syn = headers.kind[i] == kinds.TCP_SYN and headers.protocol[i] == TCP
+            pure_syn = headers.kind[i] == kinds.TCP_SYN and headers.protocol[i] == TCP and headers.outcome[i] == IN_FLOW
             repeated = from_initiator and more.stage & kinds.STAGE_SYN and headers.tcp_seq[i] == more.initiator_isn
             reason = over_because(row, more, records.clock_ns[i], pure_syn and not repeated, matcher.timeouts)
             if reason < 0:

@@ -46,6 +46,10 @@ def is_http_request(block: U8, at: int, end: int) -> bool:
         return text_at(block, at, end, b"DELETE ")
     if first == 79:  # O
         return text_at(block, at, end, b"OPTIONS ")
+    if first == 67:  # C
+        return text_at(block, at, end, b"CONNECT ")
+    if first == 84:  # T
+        return text_at(block, at, end, b"TRACE ")
     return False
 
 

@@ -1,21 +1,27 @@
 """Times of a batch in, capture clock out: a clock that never steps back, so that a timeout means the same however a capture is cut.
 
-The clock advances with the packets' times. A packet out of order leaves it standing; a jump back beyond the reordering window
-starts a new reference without moving the clock, so one wild time stamp cannot stop all timeouts after it.
+The clock advances with the packets' times. A packet out of order leaves it standing. A time further away than the reordering window
+back, or a day ahead, is believed when the next packet agrees with it: a single wild time stamp neither ends flows nor stops timeouts.
 """
 
 import numpy as np
 
-from floodmark_core._jit import kernel
+from floodmark_core._jit import kernel, step
 from floodmark_core.columns import I64, Records, Tally
 from floodmark_core.framing import remark
 from floodmark_core.status import REMARK_TIME_BACKWARD, REMARK_TIME_JUMP_AHEAD, REMARK_TIME_JUMP_BACK
 
 # Places in the clock array, which carries over from block to block and from file to file.
-CLOCK_NS, REFERENCE_NS, STARTED, FILE_BEGINS, CLOCK_SIZE = 0, 1, 2, 3, 4
+CLOCK_NS, REFERENCE_NS, STARTED, FILE_BEGINS, JUMPED, ASIDE_NS, CLOCK_SIZE = 0, 1, 2, 3, 4, 5, 8
 
-DAY_NS = 86_400 * 1_000_000_000
-FURTHEST_NS = np.int64(4_000_000_000_000_000_000)  # the clock stands still beyond 126 years; keeps sums inside int64
+DAY_NS = 86_400 * 1_000_000_000  # longer than any timeout: a longer silence counts as a day
+FURTHEST_NS = np.int64(4_000_000_000_000_000_000)  # the clock stands still here, 46,000 such silences on; keeps sums inside int64
+
+
+@step
+def advance(clock: I64, span_ns: int) -> None:
+    """Move the clock on by a span, or by a day where it is longer."""
+    clock[CLOCK_NS] = min(clock[CLOCK_NS] + min(span_ns, DAY_NS), FURTHEST_NS)
 
 
 @kernel
@@ -26,18 +32,34 @@ def advance_clock(records: Records, n: int, base: int, reorder_window_ns: int, c
         if clock[STARTED] == 0:
             clock[STARTED] = 1
             clock[REFERENCE_NS] = time_ns
-        step = time_ns - clock[REFERENCE_NS]
-        within = clock[FILE_BEGINS] == 0  # between two files a jump is nothing to remark
+        ahead = time_ns - clock[REFERENCE_NS]
+        file_begins = clock[FILE_BEGINS] == 1  # between two files a jump is nothing to remark, nor to doubt
         clock[FILE_BEGINS] = 0
-        if step >= 0:
-            if step > DAY_NS and within:
-                remark(tally, REMARK_TIME_JUMP_AHEAD, base + records.frame_at[i])
-            clock[CLOCK_NS] = min(clock[CLOCK_NS] + min(step, FURTHEST_NS), FURTHEST_NS)
-            clock[REFERENCE_NS] = time_ns
-        elif step < -reorder_window_ns:
-            if within:
-                remark(tally, REMARK_TIME_JUMP_BACK, base + records.frame_at[i])
-            clock[REFERENCE_NS] = time_ns
-        elif within:
-            remark(tally, REMARK_TIME_BACKWARD, base + records.frame_at[i])
+        if file_begins:
+            clock[JUMPED] = 0
+            if ahead > 0:
+                advance(clock, ahead)
+            if ahead > 0 or ahead < -reorder_window_ns:
+                clock[REFERENCE_NS] = time_ns
+        elif -reorder_window_ns <= ahead <= DAY_NS:
+            if clock[JUMPED]:  # a second packet agrees with the jump
+                advance(clock, max(clock[REFERENCE_NS] - clock[ASIDE_NS], 0))
+                clock[JUMPED] = 0
+            if ahead >= 0:
+                advance(clock, ahead)
+                clock[REFERENCE_NS] = time_ns
+            else:
+                remark(tally, REMARK_TIME_BACKWARD, base + records.frame_at[i])
+        else:
+            remark(tally, REMARK_TIME_JUMP_AHEAD if ahead > 0 else REMARK_TIME_JUMP_BACK, base + records.frame_at[i])
+            returned = time_ns - clock[ASIDE_NS]
+            if clock[JUMPED] and -reorder_window_ns <= returned <= DAY_NS:  # the packet before was alone with its time
+                advance(clock, max(returned, 0))
+                clock[JUMPED] = 0
+                clock[REFERENCE_NS] = max(time_ns, clock[ASIDE_NS])
+            else:
+                if not clock[JUMPED]:
+                    clock[ASIDE_NS] = clock[REFERENCE_NS]
+                clock[JUMPED] = 1
+                clock[REFERENCE_NS] = time_ns
         records.clock_ns[i] = clock[CLOCK_NS]

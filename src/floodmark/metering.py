@@ -136,12 +136,13 @@ class Meter:
         self._records, self._headers, self._interfaces = new_records(), new_headers(), new_interfaces()
         self._matcher = new_matcher(secrets.randbits(64) if seed is None else seed, timeouts_ns(settings), service_ports())
         self._clock: I64 = np.zeros(CLOCK_SIZE, np.int64)
+        self._last_time_ns = 0  # for packets without a time of their own
         self._reorder_window_ns = _ns(settings.reorder_window_s)
 
     def read(self, reader: BlockReader, progress: Progress | None = None) -> ReadCapture:
         """Read one capture to its end; ``progress`` is told the octets read so far after each block."""
         layout = reader.container.layout
-        layout[LAST_TIME_NS] = 0
+        layout[LAST_TIME_NS] = self._last_time_ns
         self._clock[FILE_BEGINS] = 1
         link_type = int(layout[LINK_TYPE]) if reader.container.name != "pcapng" else -1
         tally = new_tally()
@@ -166,6 +167,7 @@ class Meter:
             end, truncated_at, damaged_at = reader.base + len(block), None, offset
         else:
             end, truncated_at, damaged_at = offset + left, offset if left else None, None
+        self._last_time_ns = int(layout[LAST_TIME_NS])
         return ReadCapture(reader.path, reader.container.name, link_type, end, tally, truncated_at, damaged_at, reader.sha256)
 
     def _run(self, block: np.ndarray, at: int, base: int, layout: I64, tally: Tally) -> tuple[int, int]:

@@ -57,6 +57,8 @@ class ApplicationSettings:
     slow_share: float = 0.5  # of the service's open connections
     request_rate_pps: float = 10.0  # requests per second and source, mean over the burst
     service_request_rate_pps: float = 50.0
+    insistent_request_rate_pps: float = 3.0  # requests per second of the median client; pages and pollers ask in bursts or rarely
+    insistent_service_rate_pps: float = 20.0  # floor of a service whose clients ask that often
     flood_requests: int = 100
     connection_rate_pps: float = 100.0  # connections per second to one service that carry nothing
     handshake_rate_pps: float = 20.0  # TLS handshakes per second and service that lead to nothing

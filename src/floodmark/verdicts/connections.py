@@ -125,11 +125,13 @@ def request_floods(context: Context, settings: ApplicationSettings) -> list[Find
         groups, clients = asking.sources
         per_client = np.bincount(groups, weights=requests, minlength=len(clients))
         fastest = float(per_client.max()) / asking.span_s
-        if requests.sum() < settings.flood_requests or (rate < settings.service_request_rate_pps and fastest < settings.request_rate_pps):
+        # Machines that hammer one thing are a flood at a lower rate than visitors are.
+        insistent = float(np.median(per_client)) / asking.span_s >= settings.insistent_request_rate_pps
+        floor = settings.insistent_service_rate_pps if insistent else settings.service_request_rate_pps
+        if requests.sum() < settings.flood_requests or (rate < floor and fastest < settings.request_rate_pps):
             continue
         evidence = Evidence()
         _weigh_requests(evidence, asking, requests, per_client, settings)
-        floor = settings.service_request_rate_pps
         if rate >= floor:
             weight = CLEAR if rate >= 10 * floor else FAIR
             evidence.add("magnitude", weight, "R_REQUEST_RATE", rate, floor, f"{rate:,.0f} requests a second reach one service")
@@ -190,7 +192,7 @@ def _weigh_requests(
         text = f"{same:.0%} of the requests are for the same path, and nothing that belongs to it"
         evidence.add("content", CLEAR, "R_ONE_TARGET", same, _ONE_TARGET_SHARE, text)
     clients = len(per_client)
-    if clients >= 10 and _variation(per_client) <= 0.5:
+    if (clients >= 10 and _variation(per_client) <= 0.5) or (clients >= 5 and _variation(per_client) <= 0.3):
         evidence.add("clients", FAIR, "R_CLIENTS_ALIKE", _variation(per_client), 0.5, f"{clients:,} clients ask equally often")
     elif clients < 10 or float(per_client.max()) >= 20 * float(np.median(per_client)):
         share = float(per_client.max()) / float(per_client.sum())

@@ -254,6 +254,7 @@ def _udp_flood(context: Context, host: int, flows: FlowSet, settings: Volumetric
 
 _ECHO_RATE_PPS = 100.0  # a hundred times what a monitor sends
 _MONITOR_RATE_PPS = 10.0  # ten times what ping sends by itself
+_STEADY_S, _MONITOR_PPS = 5.0, 2.0
 _ERROR_RATE_PPS = 500.0  # BlackNurse
 
 
@@ -269,12 +270,18 @@ def icmp_floods(context: Context, settings: VolumetricSettings, explained: np.nd
     for shape, vector, what, floor_pps in plan:
         for host in context.hosts_with(shape, settings.structural_packets):
             flows = context.shaped(host, shape)
-            flows = flows.where(~explained[flows.index])
+            flows = _without_monitors(flows.where(~explained[flows.index]))
             rate = max(flows.busiest_rate_pps, flows.mean_rate_pps) if len(flows) else 0.0
             if rate < floor_pps or flows.total_packets < settings.structural_packets:
                 continue
             found.append(_icmp_flood(context, host, flows, (vector, what, floor_pps, rate), settings))
     return found
+
+
+def _without_monitors(flows: FlowSet) -> FlowSet:
+    """Drop what is steady and slow: a ping a second is somebody's monitoring beside the flood."""
+    seconds = (flows.column("last_seen_ns") - flows.column("first_seen_ns")) / 1e9
+    return flows.where((seconds < _STEADY_S) | (flows.packets > _MONITOR_PPS * seconds))
 
 
 def _icmp_flood(context: Context, host: int, flows: FlowSet, plan: tuple[str, str, float, float], settings: VolumetricSettings) -> Finding:

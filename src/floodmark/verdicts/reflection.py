@@ -10,8 +10,11 @@ from floodmark_core import payload, shapes
 
 _LARGE_ANSWER_OCTETS = 512  # RFC 1035's limit of a UDP answer; beyond it an answer amplifies
 _WELL_SPREAD_SOURCES = 20
+_ONE_SIDED_SOURCES = 5
 # Protocols whose replies ordinary clients receive from many servers at once.
 _NOISY = (payload.STUN, payload.DTLS, payload.OPENVPN, payload.GAME, payload.MDNS, payload.NETBIOS, payload.NTP, payload.COAP)
+# Protocols that some hosts ask many servers for: a resolver, a VPN gateway.
+_ASKED_WIDELY = (*_NOISY, payload.DNS, payload.IKE)
 # Linux sends a SYN-ACK at most 1 + 5 times (tcp_synack_retries), Windows 1 + 2: more means someone keeps asking in the victim's name.
 _MOST_SYNACKS = 20
 
@@ -47,6 +50,13 @@ def _solicited_share(context: Context, host: int, code: int, unsolicited: int) -
     return asked / max(asked + unsolicited, 1)
 
 
+def _fewest_sources(protocol: int, settings: VolumetricSettings, *, answers: bool) -> int:
+    """Return how many servers must answer before that says something: more where hosts ask many of them and questions cannot be seen."""
+    if protocol in _NOISY or (not answers and protocol in _ASKED_WIDELY):
+        return _WELL_SPREAD_SOURCES
+    return settings.reflector_sources if answers else _ONE_SIDED_SOURCES
+
+
 def _udp_reflection(context: Context, host: int, protocol: int, flows: FlowSet, settings: VolumetricSettings) -> Finding | None:
     packets, sources, name = flows.total_packets, flows.source_count, PROTOCOL_NAMES[protocol]
     if packets < settings.reflector_packets or sources < settings.reflector_sources:
@@ -55,7 +65,7 @@ def _udp_reflection(context: Context, host: int, protocol: int, flows: FlowSet, 
         return None
     evidence = Evidence()
     answers = context.answers(host)
-    least = _WELL_SPREAD_SOURCES if protocol in _NOISY or not answers else settings.reflector_sources
+    least = _fewest_sources(protocol, settings, answers=answers)
     evidence.add(
         "payload", STRONG if protocol not in _NOISY else FAIR, "R_PAYLOAD_MAGIC", packets, settings.reflector_packets,
         f"{packets:,} packets carry {name} answers",

@@ -15,6 +15,7 @@ _FLOOD_RATE_PPS = 10_000.0
 _FLOOD_PACKETS = 5_000
 _FLOOD_SOURCES = 3
 _JOINT_RATE_PPS = 500.0  # the floor of a flood
+_LONG_AND_SAME_OCTETS = 16.0
 _PROBE_OCTETS = 256.0  # of a UDP probe's payload at most; those of scanners are below 100
 
 
@@ -148,7 +149,7 @@ def _vertical(context: Context, flows: FlowSet, settings: ApplicationSettings) -
     udp, odd = float((shape == shapes.UDP).mean()), float(np.isin(shape, (shapes.ODD_FLAGS, shapes.FIN, shapes.ACK)).mean())
     vector = "udp-scan" if udp > 0.5 else "stealth-scan" if odd > 0.5 else "vertical-scan"
     host = Host(int(flows.column("ip_version")[0]), int(flows.column("responder_hi")[0]), int(flows.column("responder_lo")[0]))
-    if host.is_many or (vector == "udp-scan" and (ports < 2 * settings.scan_ports or _payload_octets(dense) > _PROBE_OCTETS)):
+    if host.is_many or (vector == "udp-scan" and (ports < 2 * settings.scan_ports or _is_barrage(dense))):
         return None
     return Finding(
         vector,
@@ -161,9 +162,10 @@ def _vertical(context: Context, flows: FlowSet, settings: ApplicationSettings) -
     )
 
 
-def _payload_octets(flows: FlowSet) -> float:
-    """Return the mean payload of what a source sent."""
-    return float(flows.column("initiator_payload_octets").sum()) / max(flows.total_packets, 1)
+def _is_barrage(flows: FlowSet) -> bool:
+    """Tell whether datagrams to many ports are no probes: those are short, and empty or made for the service of each port."""
+    octets = float(flows.column("initiator_payload_octets").sum()) / max(flows.total_packets, 1)
+    return octets > _PROBE_OCTETS or (octets >= _LONG_AND_SAME_OCTETS and modal_share(flows.column("initiator_prefix")) >= 0.9)
 
 
 def _horizontal(context: Context, flows: FlowSet, settings: ApplicationSettings) -> Finding | None:
