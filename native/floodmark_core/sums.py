@@ -3,7 +3,7 @@
 import numpy as np
 
 from floodmark_core._jit import kernel
-from floodmark_core.columns import I32, I64, Rows
+from floodmark_core.columns import I32, I64, U8, Rows
 
 
 @kernel
@@ -23,3 +23,25 @@ def sum_flows(rows: Rows, more: Rows, group: I32, sums: I64) -> None:
         else:
             sums[g, 1] += 1
             sums[g, 2] += np.int64(rows[i].octets)
+
+
+@kernel
+def measure_flows(rows: Rows, more: Rows, index: I64, from_responder: U8, gap_ns: int) -> tuple[int, int, int, int]:
+    """Measure listed flows. Returns (first packet ns, last packet ns, IP octets that the senders sent, pauses longer than ``gap_ns``).
+
+    Pauses are seen in the order of the list: a flow that begins earlier than one before it may hide one, and never makes one up.
+    """
+    first, last, octets, pauses = np.int64(0x7FFFFFFFFFFFFFFF), np.int64(-0x7FFFFFFFFFFFFFFF), 0, 0
+    for k in range(index.shape[0]):
+        row = rows[index[k]]
+        begin, end = row.first_seen_ns, row.first_seen_ns
+        if row.more_row:
+            details = more[np.int64(row.more_row) - 1]
+            end = details.last_seen_ns
+            octets += np.int64(details.responder_octets if from_responder[k] else details.initiator_octets)
+        elif from_responder[k] == row.from_responder:
+            octets += np.int64(row.octets)
+        if k > 0 and begin - last > gap_ns:
+            pauses += 1
+        first, last = min(first, begin), max(last, end)
+    return first, last, octets, pauses

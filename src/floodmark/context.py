@@ -14,12 +14,14 @@ import numpy as np
 from floodmark.flows import Flows
 from floodmark.memory import zeroed
 from floodmark.payloads import ANSWER_KINDS
-from floodmark_core import MORE, kinds, shapes
+from floodmark_core import MORE, kinds, ranking, shapes
 from floodmark_core.columns import I64, U8, U32, U64, Rows
 from floodmark_core.grouping import keep_frequent, number_keys, order_by_group
+from floodmark_core.sums import measure_flows
 
 FEWEST_PACKETS = 20  # a host that received fewer of everything is no victim that this program can name
 _BUCKETS = 1 << 20
+MOST_SOURCES = 20  # kept by name
 SAMPLE = 1 << 18  # flows on which shares are measured where there are more: a share of 0.9 is then known to 0.1 %
 _SEED = np.uint64(secrets.randbits(64))  # the keys are an attacker's choice; no answer depends on it
 
@@ -43,6 +45,14 @@ class Host(NamedTuple):
         if self.version == 4:
             return self.lo >> 28 == 0xE or self.lo == 0xFFFFFFFF
         return self.hi >> 56 == 0xFF
+
+
+class RankedSource(NamedTuple):
+    """A sender among those that sent most."""
+
+    host: Host
+    packets: int
+    flows: int
 
 
 def number(first: U64, second: U64, third: U64) -> tuple[I64, I64]:
@@ -123,16 +133,47 @@ class FlowSet:
         """Number the senders' addresses: (number of each flow's sender, a flow of each sender)."""
         return number(self.sent("hi"), self.sent("lo"), np.zeros(len(self), np.uint64))
 
+    @cached_property
+    def ranked_sources(self) -> tuple[int, list[RankedSource]]:
+        """Distinct senders, and those that sent most, most first."""
+        rows = len(self)
+        dealt = ranking.Dealt(
+            np.empty(rows, np.uint64), np.zeros(ranking.PARTS + 1, np.int64), np.empty(rows, np.uint64), np.empty(rows, np.uint32)
+        )
+        ranking.deal_senders(_SEED, self.flows.rows, self.index, self.from_responder.view(np.uint8), dealt)
+        slots = 1 << (2 * max(int(np.diff(dealt.starts).max()), 1)).bit_length()
+        first, second, third = (np.full(MOST_SOURCES, -1, np.int64) for _ in range(3))
+        ranked = ranking.Ranked(first, second, third)
+        count = ranking.rank_senders(dealt, self.packets, np.empty(slots, np.uint64), np.empty((slots, 3), np.int64), ranked)
+        hosts = self._senders(ranked.first[ranked.first >= 0])
+        return count, [RankedSource(host, int(p), int(f)) for host, p, f in zip(hosts, ranked.packets, ranked.flows, strict=False)]
+
+    def _senders(self, places: I64) -> list[Host]:
+        """Return the senders of the flows at some places."""
+        flows = FlowSet(self.flows, self.index[places], self.from_responder[places], self.packets[places])
+        versions, his, los = flows.column("ip_version"), flows.sent("hi"), flows.sent("lo")
+        return [Host(int(v), int(h), int(lo)) for v, h, lo in zip(versions, his, los, strict=True)]
+
     @property
     def source_count(self) -> int:
         """Distinct senders."""
-        return len(self.sources[1])
+        return self.ranked_sources[0]
 
-    def source_hosts(self, which: I64) -> list[Host]:
-        """Return senders by their numbers."""
-        flows = self.sources[1][which]
-        versions, his, los = self.column("ip_version")[flows], self.sent("hi")[flows], self.sent("lo")[flows]
-        return [Host(int(v), int(h), int(lo)) for v, h, lo in zip(versions, his, los, strict=True)]
+    def measure(self, gap_ns: int) -> tuple[int, int, int, int]:
+        """Return (first packet ns, last packet ns, IP octets that the senders sent, pauses longer than a gap)."""
+        first, last, octets, pauses = measure_flows(
+            self.flows.rows, self.flows.more, self.index, self.from_responder.view(np.uint8), gap_ns
+        )
+        return int(first), int(last), int(octets), int(pauses)
+
+    @cached_property
+    def _bounds(self) -> tuple[int, int, int, int]:
+        return self.measure(0)
+
+    @property
+    def octets(self) -> int:
+        """IP octets that the senders sent."""
+        return self._bounds[2]
 
     def receivers(self) -> set[Host]:
         """Return the addresses of the ends that received the flows."""
@@ -140,15 +181,15 @@ class FlowSet:
         _, leaders = number(hi, lo, version.astype(np.uint64))
         return {Host(int(version[i]), int(hi[i]), int(lo[i])) for i in leaders}
 
-    @cached_property
+    @property
     def first_ns(self) -> int:
         """First packet of any of the flows."""
-        return int(self.column("first_seen_ns").min())
+        return self._bounds[0]
 
-    @cached_property
+    @property
     def last_ns(self) -> int:
         """Last packet of any of the flows."""
-        return int(self.column("last_seen_ns").max())
+        return self._bounds[1]
 
     @property
     def span_s(self) -> float:

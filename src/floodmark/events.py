@@ -17,8 +17,8 @@ from floodmark_core import kinds
 from floodmark_core.columns import I32, I64
 
 MOST_VICTIMS = 100  # named in an event; victim_count has them all
-MOST_SOURCES = 20
 _NS = 1_000_000_000
+_SAME = 1.05
 _FEWEST_PACKETS = 20  # of a part of its own; less stays with the part before
 
 
@@ -87,12 +87,12 @@ def events_of(context: Context, decision: Decision, span_ns: tuple[int, int], se
 
 def _split_at_gaps(flows: FlowSet, gap_ns: int) -> list[FlowSet]:
     """Cut flows where nothing happens for longer than the gap."""
+    if flows.measure(gap_ns)[3] == 0:
+        return [flows]
     begins, ends = flows.column("first_seen_ns"), flows.column("last_seen_ns")
     order = np.argsort(begins, kind="stable")
     begins, reached = begins[order], np.maximum.accumulate(ends[order])
     cuts = np.nonzero(begins[1:] - reached[:-1] > gap_ns)[0] + 1
-    if not len(cuts):
-        return [flows]
     sums = np.concatenate(([0], np.cumsum(flows.packets[order])))
     kept: list[int] = []
     for cut in cuts.tolist():
@@ -110,8 +110,7 @@ def _event(context: Context, finding: Finding, flows: FlowSet, span_ns: tuple[in
     if len(victims) > 1:
         reached = flows.receivers()
         victims = [host for host in victims if host in reached]
-    octets = int(flows.sent("octets").sum())
-    peaks, window_s = _peaks(context, finding.vector, victims, flows, octets)
+    peaks, window_s = _peaks(context, finding.vector, victims, flows)
     first_rate = _rate_at(context, finding.vector, victims, span_ns[0])
     last_rate = _rate_at(context, finding.vector, victims, span_ns[1])
     return Event(
@@ -126,7 +125,7 @@ def _event(context: Context, finding: Finding, flows: FlowSet, span_ns: tuple[in
         peak_bps=round(peaks[1], 3),
         peak_window_s=window_s,
         packets=flows.total_packets,
-        bytes=octets,
+        bytes=flows.octets,
         flows=len(flows),
         sources=flows.source_count,
         confidence=round(finding.evidence.confidence, 4),
@@ -134,25 +133,10 @@ def _event(context: Context, finding: Finding, flows: FlowSet, span_ns: tuple[in
         start_censored=start_ns - span_ns[0] <= _NS and first_rate >= peaks[0] / 2,
         end_censored=span_ns[1] - end_ns <= _NS and last_rate >= peaks[0] / 2,
         reasons=tuple(finding.evidence.reasons),
-        top_sources=tuple(_top_sources(flows)),
+        top_sources=tuple(Source(str(source.host), source.packets, source.flows) for source in flows.ranked_sources[1]),
         ports=tuple(finding.ports),
         notes=tuple(finding.evidence.notes),
     )
-
-
-def _top_sources(flows: FlowSet) -> list[Source]:
-    """Return the sources that sent most, most first, earlier first among equals."""
-    groups, leaders = flows.sources
-    packets = np.bincount(groups, weights=flows.packets, minlength=len(leaders)).astype(np.int64)
-    counts = np.bincount(groups, minlength=len(leaders))
-    if len(packets) > MOST_SOURCES:
-        least = np.partition(packets, -MOST_SOURCES)[-MOST_SOURCES]
-        chosen = np.nonzero(packets >= least)[0]
-    else:
-        chosen = np.arange(len(packets))
-    chosen = chosen[np.argsort(-packets[chosen], kind="stable")][:MOST_SOURCES]
-    hosts = flows.source_hosts(chosen)
-    return [Source(str(host), int(packets[i]), int(counts[i])) for host, i in zip(hosts, chosen, strict=True)]
 
 
 # Traffic kinds of the cells that a vector's packets are counted in.
@@ -183,18 +167,19 @@ def _rate_at(context: Context, vector: str, victims: list[Host], time_ns: int) -
     return float(cells["packets"][cells["second"] == time_ns // _NS].sum())
 
 
-def _peaks(context: Context, vector: str, victims: list[Host], flows: FlowSet, octets: int) -> tuple[tuple[float, float], float]:
+def _peaks(context: Context, vector: str, victims: list[Host], flows: FlowSet) -> tuple[tuple[float, float], float]:
     """Return (most packets, most bits) a second and the window in seconds over which they were measured."""
     span_ns = flows.last_ns - flows.first_ns
     if span_ns < _NS // 10:
         window_s = max(span_ns, 1_000_000) / _NS  # a millisecond at least: fewer packets than that carry no rate
-        return (flows.total_packets / window_s, octets * 8 / window_s), window_s
+        return (flows.total_packets / window_s, flows.octets * 8 / window_s), window_s
     window_ns = _NS if span_ns >= _NS else _NS // 10
     cells = _cells_of(context, vector, victims)
     cells = cells[(cells["last_ns"] >= flows.first_ns) & (cells["first_ns"] <= flows.last_ns)]
-    if len(cells) and flows.total_packets > 2 * len(flows):
+    alone = int(cells["packets"].sum()) <= _SAME * flows.total_packets  # the cells hold this attack and little else
+    if len(cells) and (alone or flows.total_packets > 2 * len(flows)):
         packets, bits = _most_in_cells(cells, window_ns)
-        packets, bits = min(packets, flows.total_packets), min(bits, octets * 8)
+        packets, bits = min(packets, flows.total_packets), min(bits, flows.octets * 8)
     else:
         window = (flows.column("first_seen_ns") - flows.first_ns) // window_ns
         packets = float(np.bincount(window, weights=flows.packets).max())

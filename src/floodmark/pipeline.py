@@ -54,6 +54,7 @@ def classify(
         with reader_of(source, hashing=options.hash_captures) as reader:
             reads.append(_read(meter, reader, progress))
     flows, cells = meter.finish()
+    del meter  # and with it the indexes of its tables
     span_ns = _span_ns(reads)
     context = Context(flows, cells)
     judged = events_of(context, decide(context, settings), span_ns, settings.event)
