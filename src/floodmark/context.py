@@ -358,8 +358,8 @@ class Context:
         return float(np.isin(flows.sent("lo") ^ flows.sent("hi"), others.sent("lo") ^ others.sent("hi")).mean())
 
     def answers(self, host: int) -> bool:
-        """Tell whether the capture holds the host's own packets in any number: at least one for a hundred received."""
-        return int(self.sent_packets[host]) * 100 >= int(self.received_packets[host])
+        """Tell whether the host's answers would be in the capture: it sends some, one for a hundred received, or other dialogues are whole."""
+        return int(self.sent_packets[host]) * 100 >= int(self.received_packets[host]) or self.one_sided is False
 
     def host_cells(self, host: int) -> Rows:
         """Return the cells of a listed host."""

@@ -35,6 +35,9 @@ def service_ports() -> U8:
     return ranks
 
 
+# UDP services that only listen: syslog, SNMP traps, NetFlow, IPFIX, sFlow, StatsD, GELF. A stream to one gets no answer by design.
+ONE_WAY_PORTS = (162, 514, 2055, 4739, 6343, 8125, 9555, 9995, 9996, 12201)
+
 # Service by TCP port for guessing at log-ins: the vector it names.
 LOGIN_PORTS = {
     21: "ftp", 22: "ssh", 2222: "ssh", 23: "telnet", 2323: "telnet", 25: "smtp", 465: "smtp", 587: "smtp", 110: "pop3", 995: "pop3",

@@ -89,7 +89,7 @@ def _events(events: tuple[Event, ...]) -> Table:
             f"{event.packets:,}",
             f"{amount(event.peak_pps)}pps {amount(event.peak_bps)}b/s",
             f"{event.sources:,}",
-            f"{event.confidence:.2f}",
+            f"{min(event.confidence, 0.99):.2f}",  # nothing is certain
         )
     if len(events) > _MOST_EVENTS:
         table.caption = f"{len(events) - _MOST_EVENTS} more: see --format json"

@@ -4,6 +4,7 @@ import numpy as np
 
 from floodmark.context import Context, FlowSet, distinct, modal_share
 from floodmark.payloads import MEDIA_PROTOCOLS
+from floodmark.services import ONE_WAY_PORTS
 from floodmark.settings import VolumetricSettings
 from floodmark.verdicts.evidence import (
     AGAINST,
@@ -237,6 +238,11 @@ def _udp_flood(context: Context, host: int, flows: FlowSet, settings: Volumetric
     media = float((seen.packets * np.isin(codes // 2, MEDIA_PROTOCOLS) * (codes > payload.UNIFORM)).sum() / seen.total_packets)
     if media >= 0.5:
         evidence.add("media", -STRONG, "R_MEDIA", media, 0.5, f"{media:.0%} of the packets look like telephony, video, games or a tunnel")
+    collected = float(np.isin(seen.received("port"), ONE_WAY_PORTS).mean())
+    if collected >= 0.5:
+        evidence.add(
+            "media", AGAINST, "R_COLLECTOR", collected, 0.5, f"{collected:.0%} go to a port that only listens, such as syslog or NetFlow"
+        )
     if len(flows) <= 5 and not uniform:
         evidence.add("bulk", -2.0, "R_FEW_LONG_FLOWS", len(flows), 5, "all of it is a handful of long streams")
     weigh_magnitude(evidence, flows.busiest_rate_pps, settings.flood_rate_pps, "datagrams")
