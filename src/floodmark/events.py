@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from floodmark.context import Context, FlowSet, Host
+from floodmark.context import Context
+from floodmark.flowset import FlowSet, Host
 from floodmark.settings import EventSettings
 from floodmark.terms import VECTORS, Verdict
 from floodmark.verdicts.decide import Decision

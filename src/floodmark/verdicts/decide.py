@@ -11,7 +11,7 @@ import numpy as np
 
 from floodmark.context import Context
 from floodmark.settings import Settings
-from floodmark.verdicts import connections, floods, reflection, scans
+from floodmark.verdicts import connections, guessing, ip_floods, reflection, requests, scans, slow, tcp_floods, udp_floods
 from floodmark.verdicts.evidence import Finding
 from floodmark_core.columns import I32
 
@@ -46,19 +46,19 @@ def decide(context: Context, settings: Settings) -> Decision:
 
     volumetric, application = settings.volumetric, settings.application
     settle(scans.scans(context, application))
-    settle(floods.flag_mixes(context, volumetric, finding_of >= 0))
+    settle(tcp_floods.flag_mixes(context, volumetric, finding_of >= 0))
     settle(reflection.udp_reflections(context, volumetric))
     settle(reflection.synack_reflections(context, volumetric))
-    settle(connections.slow_connections(context, application))
-    settle(connections.guessing(context, application))
-    settle(connections.request_floods(context, application))
+    settle(slow.slow_connections(context, application))
+    settle(guessing.guessing(context, application))
+    settle(requests.request_floods(context, application))
     settle(connections.connection_floods(context, application))
     explained = finding_of >= 0
-    settle(floods.syn_floods(context, volumetric, explained))
-    settle(floods.flag_floods(context, volumetric, explained))
-    settle(floods.udp_floods(context, volumetric, explained))
-    settle(floods.icmp_floods(context, volumetric, explained))
-    settle(floods.ip_floods(context, volumetric, explained))
+    settle(tcp_floods.syn_floods(context, volumetric, explained))
+    settle(tcp_floods.flag_floods(context, volumetric, explained))
+    settle(udp_floods.udp_floods(context, volumetric, explained))
+    settle(ip_floods.icmp_floods(context, volumetric, explained))
+    settle(ip_floods.ip_floods(context, volumetric, explained))
     return Decision(findings, finding_of)
 
 

@@ -8,7 +8,8 @@ choice, see DESIGN.md (table of weights); two strong structural groups and a mag
 import math
 from dataclasses import dataclass, field
 
-from floodmark.context import FlowSet, Host
+from floodmark.flowset import FlowSet, Host
+from floodmark.settings import VolumetricSettings
 
 BASE = -4.5
 REPORTED = 0.6  # least confidence of a finding that is reported
@@ -70,6 +71,14 @@ class Finding:
     def is_reported(self) -> bool:
         """Tell whether the confidence reaches the level of a report."""
         return self.evidence.confidence >= REPORTED
+
+
+def floor_reached(flows: FlowSet, settings: VolumetricSettings) -> bool:
+    """Tell whether there is enough to be called a flood: a rate, or a number that structure can carry."""
+    packets = flows.total_packets
+    if packets >= settings.flood_packets and flows.busiest_rate_pps >= settings.flood_rate_pps:
+        return True
+    return packets >= settings.structural_packets and flows.busiest_rate_pps >= settings.sustained_rate_pps
 
 
 def weigh_magnitude(evidence: Evidence, rate_pps: float, floor_pps: float, what: str, clear_at: float = 20) -> None:

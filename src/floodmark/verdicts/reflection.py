@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from floodmark.context import Context, FlowSet, distinct, modal_share
+from floodmark.context import Context
+from floodmark.flowset import FlowSet, distinct, modal_share, top_ports
 from floodmark.payloads import PROTOCOL_NAMES, REFLECTION_VECTORS, reply_code
 from floodmark.settings import VolumetricSettings
 from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, STRONG, Evidence, Finding, cap_for_view, weigh_magnitude
@@ -17,13 +18,6 @@ _NOISY = (payload.STUN, payload.DTLS, payload.OPENVPN, payload.GAME, payload.MDN
 _ASKED_WIDELY = (*_NOISY, payload.DNS, payload.IKE)
 # Linux sends a SYN-ACK at most 1 + 5 times (tcp_synack_retries), Windows 1 + 2: more means someone keeps asking in the victim's name.
 _MOST_SYNACKS = 20
-
-
-def top_ports(ports: np.ndarray, most: int = 5) -> list[int]:
-    """Return the most frequent ports, most frequent first."""
-    counts = np.bincount(ports, minlength=1)
-    ordered = np.argsort(-counts, kind="stable")[:most]
-    return [int(port) for port in ordered if counts[port] > 0]
 
 
 def udp_reflections(context: Context, settings: VolumetricSettings) -> list[Finding]:

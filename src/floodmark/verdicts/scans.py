@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from floodmark.context import Context, FlowSet, Host, modal_share, number, split
+from floodmark.context import Context
+from floodmark.flowset import FlowSet, Host, modal_share, number, split, top_ports
 from floodmark.settings import ApplicationSettings
 from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, Evidence, Finding
-from floodmark.verdicts.reflection import top_ports
 from floodmark_core import shapes
 
 _WINDOW_NS = 300_000_000_000  # five minutes: Zeek's legacy scan policy and CLASSIFICATION of Snort's

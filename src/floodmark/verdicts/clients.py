@@ -1,0 +1,51 @@
+"""TCP connections by the service they go to, and the measures that several rules take of them."""
+
+import numpy as np
+
+from floodmark.context import Context
+from floodmark.flowset import FlowSet, Host, number, split
+
+
+def services(context: Context, least: int) -> list[FlowSet]:
+    """Return the TCP connections of each service (host and port) that had at least ``least``, in order of first appearance."""
+    rows, flows = context.established, context.flows.rows
+    if not len(rows):
+        return []
+    third = flows["responder_port"][rows].astype(np.uint64) | flows["ip_version"][rows].astype(np.uint64) << np.uint64(16)
+    groups, leaders = number(flows["responder_hi"][rows], flows["responder_lo"][rows], third)
+    starts, order = split(groups, len(leaders))
+    busy = np.nonzero(np.diff(starts) >= least)[0]
+    return [context.clients(rows[order[starts[group] : starts[group + 1]]]) for group in busy]
+
+
+def service_host(flows: FlowSet) -> Host:
+    """Return the host of the service that the connections go to."""
+    return Host(int(flows.column("ip_version")[0]), int(flows.column("responder_hi")[0]), int(flows.column("responder_lo")[0]))
+
+
+def duration_s(flows: FlowSet) -> np.ndarray:
+    """Return how long each connection was seen, in seconds."""
+    seconds: np.ndarray = (flows.column("last_seen_ns") - flows.column("first_seen_ns")) / 1e9
+    return seconds
+
+
+def most_at_once(flows: FlowSet) -> int:
+    """Return how many of the flows were open at the same time."""
+    begins, ends = np.sort(flows.column("first_seen_ns")), np.sort(flows.column("last_seen_ns"))
+    ended = np.searchsorted(ends, begins, side="left")
+    return int((np.arange(1, len(begins) + 1) - ended).max())
+
+
+def variation(values: np.ndarray) -> float:
+    """Return the coefficient of variation."""
+    mean = float(values.mean())
+    return float(values.std()) / mean if mean > 0 else 0.0
+
+
+def busiest(times: np.ndarray, weights: np.ndarray, span_s: float) -> float:
+    """Return the most requests a second over any ten seconds, or over the whole where that is shorter."""
+    order = np.argsort(times, kind="stable")
+    ordered, sums = times[order], np.concatenate(([0], np.cumsum(weights[order])))
+    window = int(min(max(span_s, 1.0), 10.0) * 1e9)
+    until = np.searchsorted(ordered, ordered + window, side="right")
+    return float((sums[until] - sums[np.arange(len(ordered))]).max() / (window / 1e9))

@@ -1,0 +1,103 @@
+"""HTTP request floods: many requests a second to one service, by clients that behave like machines."""
+
+import numpy as np
+
+from floodmark.context import Context
+from floodmark.flowset import FlowSet, modal_share
+from floodmark.settings import ApplicationSettings
+from floodmark.verdicts.clients import busiest, service_host, services, variation
+from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, Evidence, Finding
+
+_ONE_TARGET_SHARE = 0.9  # of the connections of a client, or of a service, that ask for one path
+_FEW_CONNECTIONS = 20  # a share of 0.9 means something from here on (Wilson lower bound 0.7)
+_POST = int.from_bytes(b"POST", "big")
+
+
+def request_floods(context: Context, settings: ApplicationSettings) -> list[Finding]:
+    """Find HTTP floods: many requests a second to one service, by clients that behave alike."""
+    found = []
+    for flows in services(context, 1):
+        asking = flows.where(flows.column("requests") > 0)
+        if len(asking) == 0 or int(asking.column("requests").sum()) < settings.flood_requests:
+            continue
+        asking = _machines(asking)
+        requests = asking.column("requests").astype(np.int64)
+        rate = busiest(asking.column("first_seen_ns"), requests, asking.span_s)
+        groups, clients = asking.sources
+        per_client = np.bincount(groups, weights=requests, minlength=len(clients))
+        fastest = float(per_client.max()) / asking.span_s
+        # Machines that hammer one thing are a flood at a lower rate than visitors are.
+        insistent = float(np.median(per_client)) / asking.span_s >= settings.insistent_request_rate_pps
+        floor = settings.insistent_service_rate_pps if insistent else settings.service_request_rate_pps
+        if requests.sum() < settings.flood_requests or (rate < floor and fastest < settings.request_rate_pps):
+            continue
+        evidence = Evidence()
+        _weigh_requests(evidence, asking, requests, per_client, settings)
+        if rate >= floor:
+            weight = CLEAR if rate >= 10 * floor else FAIR
+            evidence.add("magnitude", weight, "R_REQUEST_RATE", rate, floor, f"{rate:,.0f} requests a second reach one service")
+        if fastest >= settings.request_rate_pps and asking.span_s >= 1.0:
+            weight = CLEAR if fastest >= 10 * settings.request_rate_pps else FAIR
+            floor = settings.request_rate_pps
+            evidence.add("source", weight, "R_REQUESTS_PER_SOURCE", fastest, floor, f"one client sends {fastest:,.0f} requests a second")
+        port = int(flows.column("responder_port")[0])
+        found.append(Finding(_request_vector(asking), [service_host(flows)], asking, evidence, [port]))
+    return found
+
+
+def _machines(flows: FlowSet) -> FlowSet:
+    """Return the connections of clients that ask for one thing again and again, or all where there are no such clients.
+
+    In a flood beside ordinary visitors only the clients that carry evidence themselves are part of it.
+    """
+    paths, requests = flows.column("path_hash"), flows.column("requests").astype(np.int64)
+    groups, clients = flows.sources
+    values, counts = np.unique(paths, return_counts=True)
+    same = paths == values[counts.argmax()]
+    asked = np.bincount(groups, weights=requests, minlength=len(clients))
+    repeated = flows.column("same_path_requests") * same
+    alike = np.bincount(groups, weights=repeated, minlength=len(clients)) >= _ONE_TARGET_SHARE * asked
+    if not alike.any():
+        return flows
+    alike &= asked >= max(2.0, 0.1 * float(np.median(asked[alike])))
+    return flows.where(alike[groups]) if asked[alike].sum() >= 0.5 * asked.sum() else flows
+
+
+def _request_vector(flows: FlowSet) -> str:
+    whole, path = flows.column("query_hash"), flows.column("path_hash")
+    if len(flows) >= _FEW_CONNECTIONS and modal_share(path) >= _ONE_TARGET_SHARE and len(np.unique(whole)) >= 0.9 * len(flows):
+        return "http-cache-busting"
+    method = flows.column("initiator_prefix") >> np.uint64(32)
+    if float((method == _POST).mean()) >= 0.9:
+        return "http-post-flood"
+    return "http-get-flood" if float((method == int.from_bytes(b"GET ", "big")).mean()) >= 0.9 else "http-flood"
+
+
+def _weigh_requests(
+    evidence: Evidence, flows: FlowSet, requests: np.ndarray, per_client: np.ndarray, settings: ApplicationSettings
+) -> None:
+    """Add what tells a machine's requests from people's: one target, one at a time, alike, without an answer."""
+    paths = flows.column("path_hash")
+    values, counts = np.unique(paths, return_counts=True)
+    same = float(flows.column("same_path_requests")[paths == values[counts.argmax()]].sum() / requests.sum())
+    if same >= _ONE_TARGET_SHARE and requests.sum() >= settings.flood_requests:
+        text = f"{same:.0%} of the requests are for the same path, and nothing that belongs to it"
+        evidence.add("content", CLEAR, "R_ONE_TARGET", same, _ONE_TARGET_SHARE, text)
+    clients = len(per_client)
+    if (clients >= 10 and variation(per_client) <= 0.5) or (clients >= 5 and variation(per_client) <= 0.3):
+        evidence.add("clients", FAIR, "R_CLIENTS_ALIKE", variation(per_client), 0.5, f"{clients:,} clients ask equally often")
+    elif clients < 10 or float(per_client.max()) >= 20 * float(np.median(per_client)):
+        share = float(per_client.max()) / float(per_client.sum())
+        if share >= 0.5:
+            evidence.add("clients", FAIR, "R_ONE_CLIENT", share, 0.5, f"one client sends {share:.0%} of the requests")
+    answered = float(flows.column("responses").sum()) / float(requests.sum())
+    errors = float(flows.column("error_responses").sum()) / max(float(flows.column("responses").sum()), 1.0)
+    if answered <= 0.5 and float(flows.column("responder_packets").sum()) > 0:
+        evidence.add("distress", FAIR, "R_UNANSWERED", answered, 0.5, f"{answered:.0%} of the requests get an answer")
+    elif errors >= 0.5:
+        evidence.add("distress", SLIGHT, "R_ERRORS", errors, 0.5, f"{errors:.0%} of the answers are errors")
+    once = float((requests == 1).mean())
+    if once >= 0.9 and len(flows) >= settings.flood_connections:
+        evidence.add(
+            "reuse", FAIR, "R_ONE_REQUEST_EACH", once, 0.9, f"{once:.0%} of the connections carry one request; browsers reuse theirs"
+        )

@@ -1,0 +1,109 @@
+"""Direct UDP floods: datagrams to one victim that are no protocol's answers and get none."""
+
+import numpy as np
+
+from floodmark.context import Context
+from floodmark.flowset import FlowSet, distinct, modal_share, top_ports
+from floodmark.payloads import MEDIA_PROTOCOLS
+from floodmark.services import ONE_WAY_PORTS
+from floodmark.settings import VolumetricSettings
+from floodmark.verdicts.evidence import (
+    AGAINST,
+    FAIR,
+    STRONG,
+    Evidence,
+    Finding,
+    cap_for_view,
+    floor_reached,
+    weigh_magnitude,
+    weigh_spoofing,
+)
+from floodmark_core import payload, shapes
+
+_MANY_PORTS = 100
+_SYNS_TO_SAMPLE = 20
+
+
+def udp_floods(context: Context, settings: VolumetricSettings, explained: np.ndarray) -> list[Finding]:
+    """Find direct UDP floods."""
+    found = []
+    hosts = sorted(
+        {*context.hosts_with(shapes.UDP, settings.flood_packets), *context.hosts_with(shapes.UDP_ANSWER, settings.flood_packets)}
+    )
+    for host in hosts:
+        index = np.concatenate((context.shaped(host, shapes.UDP).index, context.shaped(host, shapes.UDP_ANSWER).index))
+        flows = context.flow_set(np.sort(index[~explained[index]]))
+        if len(flows) and floor_reached(flows, settings):
+            found.append(_udp_flood(context, host, flows, settings))
+    return found
+
+
+def _udp_flood(context: Context, host: int, flows: FlowSet, settings: VolumetricSettings) -> Finding:
+    evidence = Evidence()
+    packets = flows.total_packets
+    answers = context.answers(host)
+    seen = flows.sample
+    octets, codes = seen.sent("payload_octets"), seen.sent("payload_kind")
+    empty = float((seen.packets * (octets == 0)).sum() / seen.total_packets)
+    same = max(modal_share(seen.sent("prefix")), float((codes == payload.UNIFORM).mean()))
+    uniform = (
+        empty >= settings.modal_share
+        or (same >= settings.modal_share and len(flows) >= _SYNS_TO_SAMPLE)
+        or (codes == payload.UNIFORM).all()
+    )
+    if empty >= settings.modal_share:
+        evidence.add("payload", FAIR, "R_EMPTY_PAYLOAD", empty, settings.modal_share, f"{empty:.0%} of the datagrams are empty")
+    elif uniform:
+        evidence.add("payload", FAIR, "R_SAME_PAYLOAD", same, settings.modal_share, f"{same:.0%} of the datagrams begin alike")
+    if answers:
+        share = packets / (packets + context.dialogue_packets(host))
+        if share >= settings.one_way_share:
+            evidence.add(
+                "unanswered", 2.0, "R_NO_ANSWER", share, settings.one_way_share, f"{share:.0%} of the UDP to the victim gets no answer"
+            )
+    sweeps = len(flows) / flows.source_count
+    if sweeps >= _MANY_PORTS / 2 or distinct(flows.sample.received("port")) >= _MANY_PORTS:
+        evidence.add(
+            "ports", FAIR, "R_PORT_SWEEP", max(sweeps, distinct(flows.sample.received("port"))), _MANY_PORTS,
+            f"{len(flows):,} port pairs from {flows.source_count:,} sources; no application opens so many",
+        )  # fmt: skip
+    nowhere = float((seen.received("port") == 0).mean())
+    if nowhere >= 0.5:
+        evidence.add("target", FAIR, "R_PORT_ZERO", nowhere, 0.5, f"{nowhere:.0%} go to port 0, where nothing can listen")
+    spoofed = weigh_spoofing(evidence, flows, settings.spoofed_sources_per_packet, settings.ttl_concentration)
+    if flows.source_count >= 20:
+        evidence.add(
+            "spread",
+            FAIR,
+            "R_MANY_SOURCES",
+            flows.source_count,
+            20,
+            f"{flows.source_count:,} sources send to one host and hear nothing back",
+        )
+    _weigh_ordinary(evidence, flows, uniform=bool(uniform))
+    weigh_magnitude(evidence, flows.busiest_rate_pps, settings.flood_rate_pps, "datagrams")
+    cap_for_view(evidence, answers=answers, packets=packets, span_s=flows.span_s)
+    return Finding(
+        "udp-flood",
+        [context.host(host)],
+        flows,
+        evidence,
+        top_ports(flows.sample.received("port")),
+        spoofed,
+        ("icmp-unreachable-flood", "ip-fragment-flood"),
+    )
+
+
+def _weigh_ordinary(evidence: Evidence, flows: FlowSet, *, uniform: bool) -> None:
+    """Add what speaks for ordinary one-way traffic: media, collectors of logs and flows, a few long streams."""
+    seen = flows.sample
+    codes = seen.sent("payload_kind")
+    media = float((seen.packets * np.isin(codes // 2, MEDIA_PROTOCOLS) * (codes > payload.UNIFORM)).sum() / seen.total_packets)
+    if media >= 0.5:
+        evidence.add("media", -STRONG, "R_MEDIA", media, 0.5, f"{media:.0%} of the packets look like telephony, video, games or a tunnel")
+    collected = float(np.isin(seen.received("port"), ONE_WAY_PORTS).mean())
+    if collected >= 0.5:
+        text = f"{collected:.0%} go to a port that only listens, such as syslog or NetFlow"
+        evidence.add("collector", AGAINST, "R_COLLECTOR", collected, 0.5, text)
+    if len(flows) <= 5 and not uniform:
+        evidence.add("bulk", -2.0, "R_FEW_LONG_FLOWS", len(flows), 5, "all of it is a handful of long streams")
