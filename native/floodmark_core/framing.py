@@ -82,6 +82,7 @@ def frame_pcap(block: U8, at: int, base: int, layout: I64, records: Records, tal
         records.captured_length[n] = captured
         records.wire_length[n] = wire
         records.link_type[n] = link_type
+        layout[LAST_TIME_NS] = records.time_ns[n]
         n += 1
         at += 16 + captured
     return n, at, STOP_BATCH_FULL

@@ -33,25 +33,20 @@ def advance_clock(records: Records, n: int, base: int, reorder_window_ns: int, c
             clock[STARTED] = 1
             clock[REFERENCE_NS] = time_ns
         ahead = time_ns - clock[REFERENCE_NS]
-        file_begins = clock[FILE_BEGINS] == 1  # between two files a jump is nothing to remark, nor to doubt
+        file_begins = clock[FILE_BEGINS] == 1  # between two files a jump is nothing to remark; the clock itself knows no files
         clock[FILE_BEGINS] = 0
-        if file_begins:
-            clock[JUMPED] = 0
-            if ahead > 0:
-                advance(clock, ahead)
-            if ahead > 0 or ahead < -reorder_window_ns:
-                clock[REFERENCE_NS] = time_ns
-        elif -reorder_window_ns <= ahead <= DAY_NS:
+        if -reorder_window_ns <= ahead <= DAY_NS:
             if clock[JUMPED]:  # a second packet agrees with the jump
                 advance(clock, max(clock[REFERENCE_NS] - clock[ASIDE_NS], 0))
                 clock[JUMPED] = 0
             if ahead >= 0:
                 advance(clock, ahead)
                 clock[REFERENCE_NS] = time_ns
-            else:
+            elif not file_begins:
                 remark(tally, REMARK_TIME_BACKWARD, base + records.frame_at[i])
         else:
-            remark(tally, REMARK_TIME_JUMP_AHEAD if ahead > 0 else REMARK_TIME_JUMP_BACK, base + records.frame_at[i])
+            if not file_begins:
+                remark(tally, REMARK_TIME_JUMP_AHEAD if ahead > 0 else REMARK_TIME_JUMP_BACK, base + records.frame_at[i])
             returned = time_ns - clock[ASIDE_NS]
             if clock[JUMPED] and -reorder_window_ns <= returned <= DAY_NS:  # the packet before was alone with its time
                 advance(clock, max(returned, 0))

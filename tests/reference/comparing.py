@@ -1,0 +1,402 @@
+"""Captures in, differences out: the same octets through `floodmark.metering` and through the oracles, both turned into plain values.
+
+The one place here that knows the core's arrays and column names.
+"""
+
+import io
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from floodmark import metering
+from floodmark.capture import reader_of
+from floodmark.errors import CaptureError
+from floodmark.services import service_ports
+from floodmark.settings import FlowSettings
+from floodmark_core import kinds, new_headers, new_interfaces, new_records, new_tally, status
+from floodmark_core.decode import decode_batch
+from floodmark_core.framing import CONTAINER, LAST_TIME_NS, PCAP, frame_pcap, frame_pcapng
+from floodmark_core.timeline import CLOCK_SIZE, advance_clock
+from reference.cells import Cell, cells
+from reference.cells import Key as CellKey
+from reference.decode import Outcome, Packet, decode
+from reference.dialogue import Flow, Side, Stage
+from reference.flows import meter
+from reference.framing import NotACaptureError, Remarks, frames
+from reference.timeline import CaptureClock
+
+Row: TypeAlias = dict[str, Any]
+Columns: TypeAlias = dict[str, np.ndarray[Any, Any]]
+
+WORD = 2**64 - 1
+STAGES = sum(Stage)
+RANKS: Sequence[int] = service_ports().tolist()
+REMARKS = {name.removeprefix("REMARK_"): code for name, code in vars(status).items() if name.startswith("REMARK_")}
+# Recognised payloads and hashes have no oracle; more_row is where the core keeps the rest of a flow.
+NOT_COMPARED = {
+    "initiator_payload_kind",
+    "responder_payload_kind",
+    "payload_kind",
+    "path_hash",
+    "query_hash",
+    "tcp_options",
+    "tcp_options_or_ack",
+    "more_row",
+}
+
+DEFAULTS = FlowSettings()
+CELL_KEY = ("dst_hi", "dst_lo", "ip_version", "second", "kind")
+
+
+@dataclass
+class Answer:
+    """What became of some captures read one after the other."""
+
+    captures: list[Row] = field(default_factory=list)
+    flows: list[Row] = field(default_factory=list)
+    cells: list[Row] = field(default_factory=list)
+
+
+def side_columns(name: str, side: Side) -> Row:
+    """Lay out what one end sent under the core's column names."""
+    return {
+        f"{name}_hi": side.address >> 64,
+        f"{name}_lo": side.address & WORD,
+        f"{name}_port": side.port,
+        f"{name}_packets": side.packets,
+        f"{name}_octets": side.octets,
+        f"{name}_payload_packets": side.payload_packets,
+        f"{name}_payload_octets": side.payload_octets,
+        f"{name}_prefix": prefix_word(side.prefix),
+        f"{name}_next_seq": side.next_seq or 0,
+        f"tcp_flags_{name}": side.tcp_flags,
+        f"window_shift_{name}": 0 if side.window_shift is None else side.window_shift + 1,
+    }
+
+
+def prefix_word(octets: bytes) -> int:
+    """Pack the first eight octets, big endian, padded with zeros."""
+    return int.from_bytes(octets[:8].ljust(8, b"\0"), "big")
+
+
+def first_columns(flow: Flow) -> Row:
+    """Lay out what the oracle's flow keeps of its first packet under the core's column names."""
+    packet, tcp = flow.first, flow.first.transport.tcp
+    shift = tcp.window_shift if tcp else None
+    return {
+        "vlan": packet.vlan,
+        "protocol": packet.protocol,
+        "ip_version": packet.ip_version,
+        "is_fragment": int(flow.is_fragment),
+        "initiator_basis": getattr(kinds, f"BASIS_{flow.basis.name}"),
+        "from_responder": int(flow.from_responder),
+        "header_whole": int(packet.outcome == Outcome.IN_FLOW),
+        "start_clock_ns": packet.clock_ns,
+        "octets": packet.ip_octets,
+        "payload_octets": 0 if flow.is_fragment else packet.transport.payload_octets,
+        "prefix": 0 if flow.is_fragment else prefix_word(packet.transport.payload),
+        "ttl": packet.ttl,
+        "flags": tcp.flags if tcp else packet.transport.icmp_type,
+        "tcp_seq": tcp.seq if tcp else 0,
+        "tcp_window": tcp.window if tcp else 0,
+        "window_shift": 0 if shift is None else shift + 1,
+    }
+
+
+def flow_columns(flow: Flow) -> Row:
+    """Lay out one of the oracle's flows under the core's column names."""
+    own = {
+        "end_reason": getattr(kinds, f"END_{flow.end.name}"),
+        "ttl_min": min(flow.ttls),
+        "ttl_max": max(flow.ttls),
+        "stage": sum(getattr(kinds, f"STAGE_{stage.name}") for stage in Stage if stage in flow.stage),
+        "first_seen_ns": flow.first_seen_ns,
+        "last_seen_ns": flow.last_seen_ns,
+        "last_clock_ns": flow.last_clock_ns,
+        "max_gap_ns": flow.max_gap_ns,
+        "parent": flow.parent,
+        "initiator_isn": flow.isn,
+        "initiator_first_ack": flow.first_ack,
+        "initiator_last_ack": flow.last_ack,
+        "syn_packets": flow.syn_packets,
+        "rst_packets": flow.rst_packets,
+        "post_close_packets": flow.post_close_packets,
+        "incoherent_packets": flow.incoherent_packets,
+        "initiator_small_packets": flow.initiator.small_packets,
+        "small_window_packets": flow.small_window_packets,
+        "requests": flow.requests,
+        "same_path_requests": flow.same_path_requests,
+        "responses": flow.responses,
+        "error_responses": flow.error_responses,
+    }
+    return own | first_columns(flow) | side_columns("initiator", flow.initiator) | side_columns("responder", flow.responder)
+
+
+def cell_columns(key: CellKey, cell: Cell) -> Row:
+    """Lay out one of the oracle's cells under the core's column names."""
+    dst, version, second, kind = key
+    named = {"dst_hi": dst >> 64, "dst_lo": dst & WORD, "second": second, "ip_version": version, "kind": getattr(kinds, kind.name)}
+    return named | vars(cell)
+
+
+def oracle_answer(captures: Iterable[bytes], settings: FlowSettings = DEFAULTS) -> Answer:
+    """Send captures through the oracles as one timeline."""
+    answer = Answer()
+    clock = CaptureClock(round(settings.reorder_window_s * 10**9))
+    packets: list[Packet] = []
+    last_ns = 0
+    for data in captures:
+        try:
+            framing = frames(data, last_ns)
+        except NotACaptureError:
+            answer.captures.append({"refused": True})
+            continue
+        clock.between_files = True
+        last_ns = framing.records[-1].time_ns if framing.records else last_ns
+        outcomes: Counter[str] = Counter()
+        outcome_octets: Counter[str] = Counter()
+        ethertypes: Counter[int] = Counter()
+        links: Counter[int] = Counter()
+        first = Remarks()
+        times = [record.time_ns for record in framing.records if record.time_ns >= 0]
+        for record in framing.records:
+            packet = decode(record, RANKS, clock.advance(record, framing.remarks))
+            for name in packet.remarks:
+                framing.remarks.add(name, record.frame_offset)
+            outcomes[packet.outcome.name] += 1
+            outcome_octets[packet.outcome.name] += record.wire_length
+            first.add(packet.outcome.name, record.frame_offset)
+            if packet.outcome == Outcome.NOT_IP:
+                ethertypes[packet.ethertype] += 1
+            if record.link_type >= 0:
+                links[record.link_type] += 1
+            packets.append(packet)
+        answer.captures.append(
+            {
+                "format": framing.format,
+                "link_type": framing.link_type,
+                "octets": framing.octets,
+                "truncated_at": framing.truncated_at,
+                "damaged_at": framing.damaged_at,
+                "packets": len(framing.records),
+                "wire_octets": sum(record.wire_length for record in framing.records),
+                "span": (min(times), max(times)) if times else None,
+                "outcomes": dict(outcomes),
+                "outcome_octets": {name: octets for name, octets in outcome_octets.items() if octets},
+                "outcome_first": first.first,
+                "remarks": framing.remarks.counts,
+                "remark_first": framing.remarks.first,
+                "ethertypes": dict(ethertypes),
+                "link_types": dict(links),
+            }
+        )
+    answer.flows = [flow_columns(flow) for flow in meter(packets, settings, RANKS)]
+    answer.cells = [cell_columns(key, cell) for key, cell in cells(packets).items()]
+    return answer
+
+
+def counted(values: np.ndarray[Any, Any]) -> dict[int, int]:
+    """Return the counters that are not zero."""
+    return {int(i): int(values[i]) for i in np.flatnonzero(values)}
+
+
+@dataclass
+class CoreRun:
+    """What the core made of some captures, as it says it."""
+
+    captures: list[metering.ReadCapture | None]  # None where refused
+    flows: Columns  # all columns, those of one-packet flows made up
+    cells: Columns
+
+
+def run_core(captures: Iterable[bytes], settings: FlowSettings = DEFAULTS, block_octets: int = 1 << 20, seed: int = 1) -> CoreRun:
+    """Send captures through the core as one timeline."""
+    core = metering.Meter(settings, seed)
+    read: list[metering.ReadCapture | None] = []
+    for data in captures:
+        try:
+            reader = reader_of(io.BytesIO(data), block_octets)
+        except CaptureError:
+            read.append(None)
+        else:
+            read.append(core.read(reader))
+    flows, found = core.finish()
+    more = flows.complete(np.arange(len(flows)))
+    flow_columns = {name: flows.rows[name].copy() for name in flows.rows.dtype.names or ()}
+    flow_columns |= {name: more[name] for name in more.dtype.names or ()}
+    return CoreRun(read, flow_columns, {name: found[name].copy() for name in found.dtype.names or ()})
+
+
+def plain_rows(columns: Columns) -> list[Row]:
+    """Turn columns into rows of plain values."""
+    return [dict(zip(columns, values, strict=True)) for values in zip(*(column.tolist() for column in columns.values()), strict=True)]
+
+
+def capture_columns(read: metering.ReadCapture | None) -> Row:
+    """Turn what the core says of one capture into plain values."""
+    if read is None:
+        return {"refused": True}
+    tally = read.tally
+    outcomes, remarks = counted(tally.outcome_count), counted(tally.remark_count)
+    by_outcome = {code.value: code.name for code in Outcome}
+    by_remark = {code: name for name, code in REMARKS.items()}
+    first, last = int(tally.totals[2]), int(tally.totals[3])
+    return {
+        "format": read.format,
+        "link_type": read.link_type,
+        "octets": read.octets,
+        "truncated_at": read.truncated_at,
+        "damaged_at": read.damaged_at,
+        "packets": int(tally.totals[0]),
+        "wire_octets": int(tally.totals[1]),
+        "span": (first, last) if last >= 0 else None,
+        "outcomes": {by_outcome[code]: count for code, count in outcomes.items()},
+        "outcome_octets": {by_outcome[code]: octets for code, octets in counted(tally.outcome_octets).items()},
+        "outcome_first": {by_outcome[code]: int(tally.outcome_first[code]) for code in outcomes},
+        "remarks": {by_remark[code]: count for code, count in remarks.items()},
+        "remark_first": {by_remark[code]: int(tally.remark_first[code]) for code in remarks},
+        "ethertypes": counted(tally.ethertype_count),
+        "link_types": counted(tally.link_type_count),
+    }
+
+
+def core_answer(captures: Iterable[bytes], settings: FlowSettings = DEFAULTS, block_octets: int = 1 << 20) -> Answer:
+    """Send captures through the core as one timeline and turn its answer into plain values."""
+    run = run_core(captures, settings, block_octets)
+    run.flows["stage"] &= STAGES  # the core keeps bits of its own beside these
+    rows = plain_rows({name: column for name, column in run.flows.items() if name not in NOT_COMPARED})
+    return Answer([capture_columns(one) for one in run.captures], rows, plain_rows(run.cells))
+
+
+def row_differences(what: str, core: Sequence[Row], oracle: Sequence[Row], describe: Callable[[Row], str]) -> list[str]:
+    """Say in which columns two lists of rows differ."""
+    found = [f"{what}: core has {len(core)}, oracle {len(oracle)}"] if len(core) != len(oracle) else []
+    for number, (ours, theirs) in enumerate(zip(core, oracle, strict=False)):
+        wrong = [
+            f"{name} core {ours.get(name)} oracle {theirs.get(name)}"
+            for name in sorted(ours.keys() | theirs.keys())
+            if ours.get(name) != theirs.get(name)
+        ]
+        if wrong:
+            found.append(f"{what} {number} ({describe(theirs)}): " + "; ".join(wrong))
+    return found
+
+
+def describe_flow(row: Row) -> str:
+    """Name a flow in one line."""
+    ends = (f"{row[f'{end}_hi'] << 64 | row[f'{end}_lo']:x}:{row[f'{end}_port']}" for end in ("initiator", "responder"))
+    return f"v{row.get('ip_version')} protocol {row.get('protocol')} " + " > ".join(ends)
+
+
+def describe_cell(row: Row) -> str:
+    """Name a cell in one line."""
+    return f"dst {row['dst_hi'] << 64 | row['dst_lo']:x} second {row['second']} kind {row['kind']}"
+
+
+def cell_differences(core: Sequence[Row], oracle: Sequence[Row]) -> list[str]:
+    """Say in which columns two lists of cells differ, cell by cell of the same key, and whether their order does."""
+    ours, theirs = ({tuple(row[name] for name in CELL_KEY): row for row in rows} for rows in (core, oracle))
+    found = [f"cell only in the core: {describe_cell(ours[key])}" for key in ours.keys() - theirs.keys()]
+    found += [f"cell only in the oracle: {describe_cell(theirs[key])}" for key in theirs.keys() - ours.keys()]
+    both = [key for key in theirs if key in ours]
+    if not found and list(ours) != list(theirs):
+        found.append("cells: the order differs")
+    return found + row_differences("cell", [ours[key] for key in both], [theirs[key] for key in both], describe_cell)
+
+
+def differences(core: Answer, oracle: Answer) -> list[str]:
+    """Say everything in which two answers differ, one line each; none where they agree."""
+    return [
+        *row_differences("capture", core.captures, oracle.captures, lambda row: str(row.get("format", "refused"))),
+        *row_differences("flow", core.flows, oracle.flows, describe_flow),
+        *cell_differences(core.cells, oracle.cells),
+    ]
+
+
+def compare(captures: Sequence[bytes], settings: FlowSettings = DEFAULTS, block_octets: int = 1 << 20) -> list[str]:
+    """Send captures both ways and say everything in which the answers differ."""
+    return differences(core_answer(captures, settings, block_octets), oracle_answer(captures, settings))
+
+
+def packet_columns(packet: Packet) -> Row:
+    """Lay out one decoded packet under the core's column names; a refused one has only its outcome."""
+    if not packet.in_flow:
+        return {"outcome": int(packet.outcome)}
+    transport, tcp = packet.transport, packet.transport.tcp
+    shift = tcp.window_shift if tcp else None
+    return {
+        "outcome": int(packet.outcome),
+        "kind": getattr(kinds, transport.kind.name),
+        "ip_version": packet.ip_version,
+        "protocol": packet.protocol,
+        "fragment": packet.fragment,
+        "ttl": packet.ttl,
+        "tcp_flags": tcp.flags if tcp else transport.icmp_type,
+        "window_shift": 0 if shift is None else shift + 1,
+        "src_hi": packet.src >> 64,
+        "src_lo": packet.src & WORD,
+        "dst_hi": packet.dst >> 64,
+        "dst_lo": packet.dst & WORD,
+        "src_port": transport.src_port,
+        "dst_port": transport.dst_port,
+        "vlan": packet.vlan,
+        "ip_octets": packet.ip_octets,
+        "payload_octets": transport.payload_octets,
+        "payload_captured": len(transport.payload),
+        "tcp_seq": tcp.seq if tcp else 0,
+        "tcp_ack": tcp.ack if tcp else 0,
+        "tcp_window": tcp.window if tcp else 0,
+        "payload": transport.payload,
+    }
+
+
+def oracle_packets(data: bytes) -> list[Row]:
+    """Frame and decode a capture with the oracles, one row a packet."""
+    framing = frames(data)
+    clock = CaptureClock(10**9)
+    rows = []
+    for record in framing.records:
+        clock_ns = clock.advance(record, framing.remarks)
+        own = {
+            "frame_at": record.frame_offset,
+            "time_ns": record.time_ns,
+            "clock_ns": clock_ns,
+            "captured_length": record.captured_length,
+            "wire_length": record.wire_length,
+            "link_type": record.link_type,
+        }
+        rows.append(own | packet_columns(decode(record, RANKS, clock_ns)))
+    return rows
+
+
+def core_packets(data: bytes) -> list[Row]:
+    """Frame and decode a capture with the core's kernels, called one after the other; one row a packet."""
+    reader = reader_of(io.BytesIO(data), len(data) + 1)
+    layout, block, at = reader.container.layout, reader.block, reader.container.header_octets
+    layout[LAST_TIME_NS] = 0
+    records, headers, interfaces, tally = new_records(), new_headers(), new_interfaces(), new_tally()
+    clock = np.zeros(CLOCK_SIZE, np.int64)
+    rows: list[Row] = []
+    stop = status.STOP_BATCH_FULL
+    while stop == status.STOP_BATCH_FULL:
+        if layout[CONTAINER] == PCAP:
+            n, at, stop = frame_pcap(block, at, 0, layout, records, tally)
+        else:
+            n, at, stop = frame_pcapng(block, at, 0, layout, interfaces, records, tally)
+        advance_clock(records, n, 0, 10**9, clock, tally)
+        decode_batch(block, n, 0, records, service_ports(), headers, tally)
+        for i in range(n):
+            row: Row = {name: int(column[i]) for name, column in (records._asdict() | headers._asdict()).items()}
+            payload_at = row.pop("payload_at")
+            row["payload"] = block[payload_at : payload_at + row["payload_captured"]].tobytes() if row["payload_captured"] else b""
+            wanted = (*records._fields, "outcome") if row["outcome"] > Outcome.IN_FLOW_HEADER_CUT else row.keys() - {"tcp_options"}
+            rows.append({name: row[name] for name in wanted})
+    return rows
+
+
+def compare_packets(data: bytes) -> list[str]:
+    """Frame and decode a capture both ways and say everything in which the rows differ."""
+    return row_differences("packet", core_packets(data), oracle_packets(data), lambda row: f"outcome {row['outcome']}")

@@ -1,0 +1,315 @@
+"""One record in, one decoded packet out: link layer, IP and transport header as far as they were captured.
+
+Each packet ends in exactly one outcome. Every header is cut out of the frame as octets and unpacked whole or not at all.
+"""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from reference.framing import Record
+
+Outcome = IntEnum(
+    "Outcome",
+    {
+        "IN_FLOW": 0,
+        "IN_FLOW_HEADER_CUT": 1,
+        "NOT_IP": 2,
+        "LINK_TYPE_UNKNOWN": 8,
+        "LINK_HEADER_CUT": 9,
+        "IP_HEADER_CUT": 10,
+        "IP_VERSION_BAD": 11,
+        "IP_HEADER_LENGTH_BAD": 12,
+        "IP_LENGTH_BAD": 13,
+        "INTERFACE_UNKNOWN": 14,
+    },
+)
+Kind = IntEnum(
+    "Kind",
+    "TCP_SYN TCP_SYNACK TCP_RST TCP_FIN TCP_ACK TCP_DATA TCP_ODD UDP UDP_FROM_SERVICE ICMP_ECHO ICMP_ECHO_REPLY ICMP_ERROR ICMP_OTHER "
+    "FRAGMENT GRE IPSEC OTHER_IP",
+    start=0,
+)
+
+FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
+REFLECTOR = 2  # rank in the table of service ports
+WHOLE, FIRST_FRAGMENT, LATER_FRAGMENT = 0, 1, 2
+
+ICMP, TCP, UDP, GRE, ESP, AH, ICMPV6, UDP_LITE = 1, 6, 17, 47, 50, 51, 58, 136
+TRANSPORT_OCTETS = {TCP: 20, UDP: 8, UDP_LITE: 8, ICMP: 8, ICMPV6: 8, 132: 4, 33: 4}  # 132 SCTP, 33 DCCP: the ports
+HOP_BY_HOP, V6_FRAGMENT = 0, 44
+V6_EXTENSIONS = {HOP_BY_HOP, 43, V6_FRAGMENT, 60, 135, 139, 140, AH}  # hop-by-hop, routing, destination, mobility, HIP, SHIM6
+VLAN_TAGS = {0x8100, 0x88A8, 0x9100, 0x9200}
+IPV4, IPV6 = 0x0800, 0x86DD
+# LINKTYPE_ value -> (octets of the link header, where in it the EtherType stands).
+ETHERTYPE_LINKS = {1: (14, 12), 113: (16, 14), 276: (20, 0)}
+FAMILY_LINKS = {0, 108}  # four octets of protocol family
+FAMILIES = {2: IPV4, 24: IPV6, 28: IPV6, 30: IPV6, 10: IPV6}
+BARE_LINKS = {12, 14, 101, 228, 229}  # no link header at all
+
+
+class RefusedError(Exception):
+    """The packet cannot be decoded; the outcome says why."""
+
+    def __init__(self, outcome: Outcome, ethertype: int = 0) -> None:
+        super().__init__(outcome)
+        self.outcome = outcome
+        self.ethertype = ethertype
+
+
+@dataclass(frozen=True)
+class TcpHeader:
+    """The fixed TCP header and what a SYN's options say."""
+
+    seq: int
+    ack: int
+    flags: int
+    window: int
+    window_shift: int | None  # None without the option
+
+
+@dataclass(frozen=True)
+class Transport:
+    """What stands behind the IP header."""
+
+    outcome: Outcome
+    kind: Kind
+    src_port: int = 0
+    dst_port: int = 0
+    payload: bytes = b""  # as far as captured
+    payload_octets: int = 0  # as the IP length says
+    tcp: TcpHeader | None = None  # also where its data offset is impossible
+    icmp_type: int = 0
+    bad: bool = False
+
+
+@dataclass(frozen=True)
+class Packet:
+    """One decoded packet; all but the outcome is meaningless where it was refused."""
+
+    outcome: Outcome
+    ethertype: int
+    time_ns: int
+    clock_ns: int
+    wire_length: int
+    remarks: tuple[str, ...] = ()
+    ip_version: int = 0
+    protocol: int = 0
+    fragment: int = WHOLE
+    ttl: int = 0
+    src: int = 0
+    dst: int = 0
+    vlan: int = 0
+    ip_octets: int = 0
+    transport: Transport = Transport(Outcome.NOT_IP, Kind.OTHER_IP)
+
+    @property
+    def in_flow(self) -> bool:
+        """Whether the packet belongs to a flow and a cell."""
+        return self.outcome in (Outcome.IN_FLOW, Outcome.IN_FLOW_HEADER_CUT)
+
+
+@dataclass(frozen=True)
+class IpHeader:
+    """An IP header with its extension headers read."""
+
+    version: int
+    protocol: int
+    fragment: int
+    ttl: int
+    src: int
+    dst: int
+    header_octets: int
+    total_octets: int  # as the header claims
+    whole: bool = True  # False where an extension header was not captured to its end
+
+
+def link_layer(frame: bytes, link_type: int) -> tuple[int, list[int], bytes]:
+    """Take the link header off. Returns (EtherType, VLAN ids from the outside in, what follows). Raises RefusedError."""
+    if link_type in ETHERTYPE_LINKS:
+        octets, type_at = ETHERTYPE_LINKS[link_type]
+        if len(frame) < octets:
+            raise RefusedError(Outcome.LINK_HEADER_CUT)
+        (ethertype,) = struct.unpack_from("!H", frame, type_at)
+        rest, ids = frame[octets:], []
+        while ethertype in VLAN_TAGS:
+            if len(rest) < 4:
+                raise RefusedError(Outcome.LINK_HEADER_CUT)
+            control, ethertype = struct.unpack("!HH", rest[:4])
+            ids.append(control & 0x0FFF)
+            rest = rest[4:]
+        return ethertype, ids, rest
+    if link_type in FAMILY_LINKS:
+        if len(frame) < 4:
+            raise RefusedError(Outcome.LINK_HEADER_CUT)
+        # The order is the capturing machine's. Families are small numbers: the side with two zero octets is the high one.
+        family = int.from_bytes(frame[:4], "big" if frame[:2] == b"\0\0" else "little")
+        return FAMILIES.get(family, 0), [], frame[4:]
+    if link_type in BARE_LINKS:
+        if not frame:
+            raise RefusedError(Outcome.LINK_HEADER_CUT)
+        return IPV6 if frame[0] >> 4 == 6 else IPV4, [], frame
+    raise RefusedError(Outcome.LINK_TYPE_UNKNOWN)
+
+
+def ipv4_header(ip: bytes, wire_octets: int) -> IpHeader:
+    """Read an IPv4 header (RFC 791); ``wire_octets`` were on the wire from its first octet on. Raises RefusedError."""
+    if len(ip) < 20:
+        raise RefusedError(Outcome.IP_HEADER_CUT, IPV4)
+    first, _tos, total, _identification, fragment, ttl, protocol, _checksum, src, dst = struct.unpack("!BBHHHBBH4s4s", ip[:20])
+    if first >> 4 != 4:
+        raise RefusedError(Outcome.IP_VERSION_BAD, IPV4)
+    header = 4 * (first & 15)
+    total = total or wire_octets  # 0 where the network card was to fill it in
+    if not 20 <= header <= total:
+        raise RefusedError(Outcome.IP_HEADER_LENGTH_BAD, IPV4)
+    place = LATER_FRAGMENT if fragment & 0x1FFF else FIRST_FRAGMENT if fragment & 0x2000 else WHOLE
+    return IpHeader(4, protocol, place, ttl, int.from_bytes(src, "big"), int.from_bytes(dst, "big"), header, total)
+
+
+def ipv6_header(ip: bytes, wire_octets: int) -> IpHeader:
+    """Read an IPv6 header and the chain of its extension headers (RFC 8200 section 4). Raises RefusedError."""
+    if len(ip) < 40:
+        raise RefusedError(Outcome.IP_HEADER_CUT, IPV6)
+    first, length, protocol, ttl, src, dst = struct.unpack("!IHBB16s16s", ip[:40])
+    if first >> 28 != 6:
+        raise RefusedError(Outcome.IP_VERSION_BAD, IPV6)
+    jumbo = length == 0 and (protocol == HOP_BY_HOP or wire_octets > 40 + 0xFFFF)  # RFC 2675, or an offloading network card
+    total = wire_octets if jumbo else 40 + length
+    at, place, whole = 40, WHOLE, True
+    while protocol in V6_EXTENSIONS and place != LATER_FRAGMENT:
+        if at + 8 > total:
+            raise RefusedError(Outcome.IP_LENGTH_BAD, IPV6)
+        if at + 8 > len(ip):
+            whole = False
+            break
+        following, count, field = struct.unpack("!BBH", ip[at : at + 4])
+        octets = 8 if protocol == V6_FRAGMENT else 4 * (count + 2) if protocol == AH else 8 * (count + 1)
+        if at + octets > total:
+            raise RefusedError(Outcome.IP_LENGTH_BAD, IPV6)
+        if at + octets > len(ip):
+            whole = False
+            break
+        if protocol == V6_FRAGMENT:  # 13 bits of offset, 2 reserved, 1 "more"; offset 0 and no more is a whole packet
+            place = LATER_FRAGMENT if field >> 3 else FIRST_FRAGMENT if field & 1 else place
+        at += octets
+        protocol = following
+    return IpHeader(6, protocol, place, ttl, int.from_bytes(src, "big"), int.from_bytes(dst, "big"), at, total, whole)
+
+
+def window_shift(options: bytes) -> int | None:
+    """Find the window scale among TCP options (RFC 7323 section 2): the last one, 14 at most; None without."""
+    shift = None
+    while options and options[0] != 0:
+        if options[0] == 1:
+            options = options[1:]
+            continue
+        if len(options) < 2 or not 2 <= options[1] <= len(options):
+            break
+        if options[0] == 3 and options[1] == 3:
+            shift = min(options[2], 14)
+        options = options[options[1] :]
+    return shift
+
+
+def tcp_kind(flags: int, payload_octets: int) -> Kind:
+    """Sort a TCP packet by its flags, ECN bits apart (RFC 9293): what no state sends is odd."""
+    flags &= 0x3F
+    if flags & SYN:
+        return Kind.TCP_SYN if flags == SYN else Kind.TCP_SYNACK if flags & ~PSH == SYN | ACK else Kind.TCP_ODD
+    if flags & RST:
+        return Kind.TCP_ODD if flags & FIN else Kind.TCP_RST
+    if not flags & ACK:
+        return Kind.TCP_ODD
+    if flags & FIN:
+        christmas = flags & URG and flags & PSH and not payload_octets
+        return Kind.TCP_ODD if christmas else Kind.TCP_FIN
+    return Kind.TCP_DATA if payload_octets else Kind.TCP_ACK
+
+
+def icmp_kind(version: int, icmp_type: int) -> Kind:
+    """Sort an ICMP message (RFC 792, RFC 4443)."""
+    echo, reply, errors = (8, 0, (3, 4, 11, 12)) if version == 4 else (128, 129, (1, 2, 3, 4))
+    known = {echo: Kind.ICMP_ECHO, reply: Kind.ICMP_ECHO_REPLY} | dict.fromkeys(errors, Kind.ICMP_ERROR)
+    return known.get(icmp_type, Kind.ICMP_OTHER)
+
+
+def transport_header(ip: IpHeader, octets: bytes, wire_octets: int, service_ports: Sequence[int]) -> Transport:
+    """Read the transport header. ``octets`` were captured of the ``wire_octets`` behind the IP header."""
+    if ip.fragment == LATER_FRAGMENT:
+        return Transport(Outcome.IN_FLOW, Kind.FRAGMENT, payload=octets, payload_octets=max(wire_octets, 0))
+    by_protocol = {
+        UDP: Kind.UDP,
+        UDP_LITE: Kind.UDP,
+        ICMP: Kind.ICMP_OTHER,
+        ICMPV6: Kind.ICMP_OTHER,
+        GRE: Kind.GRE,
+        ESP: Kind.IPSEC,
+        AH: Kind.IPSEC,
+    }
+    kind = by_protocol.get(ip.protocol, Kind.OTHER_IP)
+    if not ip.whole:
+        return Transport(Outcome.IN_FLOW_HEADER_CUT, kind)
+    need = TRANSPORT_OCTETS.get(ip.protocol, 0)
+    if need and wire_octets < need:
+        return Transport(Outcome.IN_FLOW_HEADER_CUT, kind, bad=True)
+    has_ports = need > 0 and ip.protocol not in (ICMP, ICMPV6)
+    src_port, dst_port = struct.unpack("!HH", octets[:4]) if has_ports and len(octets) >= 4 else (0, 0)
+    if len(octets) < need:
+        return Transport(Outcome.IN_FLOW_HEADER_CUT, kind, src_port, dst_port)
+    tcp, icmp_type = None, 0
+    if ip.protocol == TCP:
+        seq, ack, offset, flags, window = struct.unpack("!IIBBH", octets[4:16])
+        need = 4 * (offset >> 4)
+        tcp = TcpHeader(seq, ack, flags, window, window_shift(octets[20:need]) if flags & SYN else None)
+        if not 20 <= need <= wire_octets:
+            return Transport(Outcome.IN_FLOW_HEADER_CUT, tcp_kind(flags, 0), src_port, dst_port, tcp=tcp, bad=True)
+        kind = tcp_kind(flags, wire_octets - need)
+    elif kind == Kind.UDP and service_ports[src_port] == REFLECTOR:
+        kind = Kind.UDP_FROM_SERVICE
+    elif ip.protocol in (ICMP, ICMPV6):
+        icmp_type, code, _checksum, identifier = struct.unpack("!BBHH", octets[:6])
+        kind = icmp_kind(ip.version, icmp_type)
+        request = (8 if ip.version == 4 else 128) << 8  # the "port" of the end that is asked
+        ports = {Kind.ICMP_ECHO: (identifier, request), Kind.ICMP_ECHO_REPLY: (request, identifier)}
+        src_port, dst_port = ports.get(kind, (0, icmp_type << 8 | code))
+    return Transport(Outcome.IN_FLOW, kind, src_port, dst_port, octets[need:], max(wire_octets - need, 0), tcp, icmp_type)
+
+
+def decode(record: Record, service_ports: Sequence[int], clock_ns: int = 0) -> Packet:
+    """Decode one record. service_ports: rank of each of the 65,536 ports."""
+    try:
+        if record.link_type < 0:
+            raise RefusedError(Outcome.INTERFACE_UNKNOWN)
+        ethertype, ids, rest = link_layer(record.frame, record.link_type)
+        if ethertype not in (IPV4, IPV6):
+            raise RefusedError(Outcome.NOT_IP, ethertype if ethertype >= 0x0600 else 0)  # below: an IEEE 802.3 length
+        # The wire never held less than the capture does, whatever the record says.
+        wire_octets = max(record.wire_length, record.captured_length) - (record.captured_length - len(rest))
+        ip = ipv4_header(rest, wire_octets) if ethertype == IPV4 else ipv6_header(rest, wire_octets)
+    except RefusedError as refusal:
+        return Packet(refusal.outcome, refusal.ethertype, record.time_ns, clock_ns, record.wire_length)
+    stop = min(ip.total_octets, wire_octets)
+    transport = transport_header(ip, rest[ip.header_octets : stop], stop - ip.header_octets, service_ports)
+    remarks = ["IP_LENGTH_BEYOND_FRAME"] * (ip.total_octets > wire_octets) + ["TRANSPORT_HEADER_BAD"] * transport.bad
+    vlan = 0
+    for identifier in ids[:2]:  # the two outermost
+        vlan = vlan << 12 | identifier
+    return Packet(
+        outcome=transport.outcome,
+        ethertype=ethertype,
+        time_ns=record.time_ns,
+        clock_ns=clock_ns,
+        wire_length=record.wire_length,
+        remarks=tuple(remarks),
+        ip_version=ip.version,
+        protocol=ip.protocol,
+        fragment=ip.fragment,
+        ttl=ip.ttl,
+        src=ip.src,
+        dst=ip.dst,
+        vlan=vlan,
+        ip_octets=stop,  # a forged length must not inflate what is counted
+        transport=transport,
+    )

@@ -1,0 +1,240 @@
+"""Octets of a capture in, records out, one at a time: pcap (draft-ietf-opsawg-pcap) and pcapng (draft-ietf-opsawg-pcapng).
+
+Slow and obvious on purpose: the whole file is in memory, every field is read with struct, times are exact integers of any size.
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+LARGEST_RECORD = 262_144  # libpcap's MAXIMUM_SNAPLEN
+LARGEST_BLOCK = 16 * 1024 * 1024  # Wireshark's MAX_BLOCK_SIZE
+INTERFACES = 1 << 16  # as many as 16 bits can number
+LATEST_S = 9_223_372_035  # the last second whose nanoseconds all fit 64 bits with a sign
+UNUSABLE = -1  # a time before 1970 or after LATEST_S
+UNKNOWN = -1  # link type of a packet that names no described interface
+
+# First four octets of a pcap file -> (byte order for struct, ns per tick).
+PCAP_MAGIC = {
+    b"\xd4\xc3\xb2\xa1": ("<", 1000),
+    b"\xa1\xb2\xc3\xd4": (">", 1000),
+    b"\x4d\x3c\xb2\xa1": ("<", 1),
+    b"\xa1\xb2\x3c\x4d": (">", 1),
+}
+SECTION_HEADER = b"\x0a\x0d\x0d\x0a"  # reads the same in both byte orders
+SECTION_ORDER = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
+INTERFACE, PACKET, SIMPLE_PACKET, ENHANCED_PACKET = 1, 2, 3, 6
+SMALLEST_BODY = {INTERFACE: 8, PACKET: 20, SIMPLE_PACKET: 4, ENHANCED_PACKET: 20}  # octets of the fixed fields
+
+
+class NotACaptureError(Exception):
+    """The first octets are not those of a capture that is read here."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One packet as the capture holds it."""
+
+    offset: int  # of the record or block in the file
+    frame_offset: int  # of the frame's first octet in the file
+    frame: bytes
+    time_ns: int
+    wire_length: int
+    link_type: int
+
+    @property
+    def captured_length(self) -> int:
+        """Octets of the frame that the capture holds."""
+        return len(self.frame)
+
+
+@dataclass
+class Remarks:
+    """Counts by name, each with the offset in the file of its first case."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    first: dict[str, int] = field(default_factory=dict)
+
+    def add(self, name: str, offset: int) -> None:
+        """Count one case."""
+        self.counts[name] = self.counts.get(name, 0) + 1
+        self.first.setdefault(name, offset)
+
+
+@dataclass
+class Framing:
+    """One capture: its records and how it ended."""
+
+    format: str  # "pcap", "pcap-ns" or "pcapng"
+    link_type: int  # of the pcap header, -1 for pcapng
+    octets: int
+    records: list[Record] = field(default_factory=list)
+    remarks: Remarks = field(default_factory=Remarks)
+    truncated_at: int | None = None  # offset of the record that the end of the file cuts
+    damaged_at: int | None = None  # offset of the record that cannot be one
+
+
+@dataclass(frozen=True)
+class Interface:
+    """A described interface of a pcapng section."""
+
+    link_type: int
+    snaplen: int
+    ticks_per_second: int
+    offset_s: int
+
+
+def frames(data: bytes, last_ns: int = 0) -> Framing:
+    """Read a capture; ``last_ns`` is the time of the packet before its first. Raises NotACaptureError."""
+    if data[:4] == SECTION_HEADER:
+        if len(data) < 12 or data[8:12] not in SECTION_ORDER:
+            raise NotACaptureError(data[:12].hex())
+        capture = Framing("pcapng", -1, len(data))
+        read_pcapng(data, last_ns, capture)
+        return capture
+    if data[:4] not in PCAP_MAGIC or len(data) < 24:
+        raise NotACaptureError(data[:24].hex())
+    order, tick_ns = PCAP_MAGIC[data[:4]]
+    major, _minor, _zone, _accuracy, snaplen, network = struct.unpack(order + "HHiIII", data[4:24])
+    if major != 2:
+        raise NotACaptureError(f"pcap version {major}")
+    capture = Framing("pcap-ns" if tick_ns == 1 else "pcap", network & 0xFFFF, len(data))
+    read_pcap(data, order, tick_ns, snaplen or LARGEST_RECORD, capture)
+    return capture
+
+
+def remark_lengths(record: Record, snaplen: int, remarks: Remarks) -> None:
+    """Note what the lengths of a record say; a snap length of 0 is no limit."""
+    if record.captured_length < record.wire_length:
+        remarks.add("SNAPLEN_CUT", record.offset)
+    if record.captured_length > record.wire_length:
+        remarks.add("CAPTURED_BEYOND_WIRE", record.offset)
+    if snaplen and record.captured_length > snaplen:
+        remarks.add("BEYOND_SNAPLEN", record.offset)
+
+
+def read_pcap(data: bytes, order: str, tick_ns: int, snaplen: int, capture: Framing) -> None:
+    """Read pcap records: four words of 32 bits (seconds, fraction, captured length, length on the wire), then the frame."""
+    at = 24
+    while at < len(data):
+        header = data[at : at + 16]
+        if len(header) < 16:
+            capture.truncated_at = at
+            return
+        seconds, fraction, captured, wire = struct.unpack(order + "IIII", header)
+        if captured > LARGEST_RECORD:
+            capture.damaged_at = at
+            return
+        frame = data[at + 16 : at + 16 + captured]
+        if len(frame) < captured:
+            capture.truncated_at = at
+            return
+        if fraction * tick_ns >= 10**9:
+            capture.remarks.add("FRACTION_BAD", at)
+        record = Record(at, at + 16, frame, seconds * 10**9 + fraction * tick_ns, wire, capture.link_type)
+        remark_lengths(record, snaplen, capture.remarks)
+        capture.records.append(record)
+        at += 16 + captured
+
+
+def options(body: bytes, order: str) -> Iterator[tuple[int, bytes]]:
+    """Yield the options (code, value) at a block's end; one that does not fit ends them, as code 0 does."""
+    while len(body) >= 4:
+        code, length = struct.unpack(order + "HH", body[:4])
+        if code == 0 or 4 + length > len(body):
+            return
+        yield code, body[4 : 4 + length]
+        body = body[4 + length + -length % 4 :]
+
+
+def interface_of(body: bytes, order: str) -> Interface:
+    """Read the body of an interface description block; without options its times count 10^-6 s from the epoch."""
+    link_type, _reserved, snaplen = struct.unpack(order + "HHI", body[:8])
+    ticks_per_second, offset_s = 10**6, 0
+    for code, value in options(body[8:], order):
+        if code == 9 and value:  # if_tsresol: highest bit says powers of two
+            ticks_per_second = 2 ** (value[0] & 0x7F) if value[0] & 0x80 else 10 ** value[0]
+        if code == 14 and len(value) >= 8:  # if_tsoffset
+            (offset_s,) = struct.unpack(order + "q", value[:8])
+    return Interface(link_type, snaplen, ticks_per_second, offset_s)
+
+
+def time_ns(ticks: int, interface: Interface) -> int:
+    """Turn a time stamp into nanoseconds since the epoch, rounded down, or UNUSABLE."""
+    seconds, rest = divmod(ticks, interface.ticks_per_second)
+    seconds += interface.offset_s
+    if not 0 <= seconds <= LATEST_S:
+        return UNUSABLE
+    return seconds * 10**9 + rest * 10**9 // interface.ticks_per_second
+
+
+def read_pcapng(data: bytes, last_ns: int, capture: Framing) -> None:
+    """Read pcapng blocks: type, total length (rounded up to 32 bits), body, total length again.
+
+    A packet without a usable time of its own has that of the packet before it.
+    """
+    at = 0
+    order = "<"
+    interfaces: list[Interface] = []
+    while at < len(data):
+        if at + 12 > len(data):
+            capture.truncated_at = at
+            return
+        if data[at : at + 4] == SECTION_HEADER:
+            if data[at + 8 : at + 12] not in SECTION_ORDER:
+                capture.damaged_at = at
+                return
+            # Taken over only once the block is known to be whole; a section that is cut has no packets anyway.
+            order = SECTION_ORDER[data[at + 8 : at + 12]]
+        kind, length = struct.unpack(order + "II", data[at : at + 8])
+        length += -length % 4
+        if not 12 <= length <= LARGEST_BLOCK:
+            capture.damaged_at = at
+            return
+        if at + length > len(data):
+            capture.truncated_at = at
+            return
+        body = data[at + 8 : at + length - 4]
+        if data[at : at + 4] == SECTION_HEADER:
+            interfaces = []
+        elif kind in SMALLEST_BODY and len(body) < SMALLEST_BODY[kind]:
+            capture.damaged_at = at
+            return
+        elif kind == INTERFACE:
+            interfaces.append(interface_of(body, order))
+        elif kind in SMALLEST_BODY:
+            record, snaplen = packet_of(body, kind, order, interfaces, last_ns, at)
+            if record is None:
+                capture.damaged_at = at
+                return
+            if record.time_ns == UNUSABLE:
+                capture.remarks.add("TIME_UNUSABLE", at)
+                record = replace(record, time_ns=last_ns)
+            last_ns = record.time_ns
+            remark_lengths(record, snaplen, capture.remarks)
+            capture.records.append(record)
+        at += length
+
+
+def packet_of(body: bytes, kind: int, order: str, interfaces: list[Interface], last_ns: int, at: int) -> tuple[Record | None, int]:
+    """Read the body of one of the three packet blocks. Returns (record, or None where it claims more than the block holds; snap length)."""
+    if kind == SIMPLE_PACKET:
+        (wire,) = struct.unpack(order + "I", body[:4])
+        number, rest = 0, body[4:]
+    else:
+        layout = "IIIII" if kind == ENHANCED_PACKET else "HHIIII"
+        values = struct.unpack(order + layout, body[:20])
+        number, high, low, captured, wire = values[0], *values[-4:]
+        rest = body[20:]
+    interface = interfaces[number] if number < min(len(interfaces), INTERFACES) else None
+    snaplen = interface.snaplen if interface else 0
+    if kind == SIMPLE_PACKET:
+        captured = min(wire, len(rest), snaplen or wire)
+        when = last_ns
+    elif captured > len(rest):
+        return None, 0
+    else:
+        when = time_ns(high << 32 | low, interface) if interface else last_ns
+    frame_offset = at + 8 + len(body) - len(rest)
+    link_type = interface.link_type if interface else UNKNOWN
+    return Record(at, frame_offset, rest[:captured], when, wire, link_type), snaplen
