@@ -120,16 +120,19 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the answer as the JSON document of the contract (schema/result.schema.json), without the flows."""
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "tool": tool(),
-            "captures": [_capture_document(capture) for capture in self.captures],
-            "profile": asdict(self.profile),
-            "totals": asdict(self.totals),
-            "verdicts": {verdict: asdict(count) for verdict, count in self.verdicts.items()},
-            "events": [_event_document(event) for event in self.events],
-            "notes": list(self.notes),
-        }
+        document: dict[str, Any] = _plain(
+            {
+                "schema_version": SCHEMA_VERSION,
+                "tool": tool(),
+                "captures": [_capture_document(capture) for capture in self.captures],
+                "profile": asdict(self.profile),
+                "totals": asdict(self.totals),
+                "verdicts": {verdict: asdict(count) for verdict, count in self.verdicts.items()},
+                "events": [_event_document(event) for event in self.events],
+                "notes": self.notes,
+            }
+        )
+        return document
 
     def to_json(self, *, indent: int | None = None) -> str:
         """Return the answer as JSON text, on one line unless ``indent`` says otherwise."""
@@ -144,6 +147,13 @@ def tool() -> dict[str, str]:
         return {"name": "floodmark", "version": version("floodmark")}
     except PackageNotFoundError:  # run from a source tree
         return {"name": "floodmark", "version": "0+source"}
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
+    """Return a value with lists in place of tuples, as JSON gives it back."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _capture_document(capture: CaptureSummary) -> dict[str, Any]:

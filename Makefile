@@ -1,0 +1,56 @@
+# `make demo` and `make test` do all the set-up: they need nothing but Python 3.11 or later.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+TRACES ?= ../shared/traces/dev
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint bounds evaluate bench golden format clean
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "floodmark needs Python 3.11 or later; try make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/installed  ## classify the demonstration capture
+	$(BIN)/floodmark classify traces/demo.pcap
+
+test: $(VENV)/installed-dev  ## run all tests
+	$(BIN)/python -m pytest
+
+check: lint  ## lint, types, layers and the tests that take no time
+	$(BIN)/python -m pytest -m 'not slow'
+
+lint: $(VENV)/installed-dev  ## lint, types and layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bounds: $(VENV)/installed-dev  ## the tests of the core, with every array access checked
+	NUMBA_BOUNDSCHECK=1 FLOODMARK_CACHE_DIR=$(VENV)/bounds-cache $(BIN)/python -m pytest tests/property
+
+evaluate: $(VENV)/installed-dev  ## how often the answers are right: generated captures, and real ones in TRACES
+	$(BIN)/python benchmarks/evaluate.py --list --traces $(TRACES)
+
+bench: $(VENV)/installed-dev  ## speed beside the peers that are installed
+	$(BIN)/python benchmarks/bench.py
+
+golden: $(VENV)/installed-dev  ## rewrite the expected answers and show what changed
+	$(BIN)/python tests/test_golden.py
+	git --no-pager diff --stat -- tests/golden
+
+format: $(VENV)/installed-dev  ## format the sources
+	$(BIN)/ruff check --fix-only --quiet
+	$(BIN)/ruff format
+
+clean:  ## remove what the other targets made
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
