@@ -1,4 +1,4 @@
-"""Speed from file to events, beside the programs that are installed and do less: captures are generated, every program runs in the same round.
+"""Speed from file to events, beside installed programs that do less: captures are generated, all programs run in the same round.
 
     python benchmarks/bench.py [--packets N] [--rounds N] [--folder DIR] [--record FILE.csv]
 
@@ -20,7 +20,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import corpus
-
 import floodmark
 
 # Peers: name -> command; {} is the capture. capinfos only counts; softflowd and nfpcapd make flows; cat only reads.

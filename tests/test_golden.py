@@ -1,4 +1,4 @@
-"""Answers to captures of traces/ as they were last agreed on. ``make golden`` rewrites them; a changed answer needs a line in CHANGELOG.md."""
+"""Answers to captures of traces/ as last agreed on; ``make golden`` rewrites them, and a change needs a line in CHANGELOG.md."""
 
 import json
 import tomllib

@@ -16,16 +16,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 import calm
 import floods
+import numpy as np
 import reflections
 import sessions
 from attack import BENIGN, VERDICTS, Attack, Extent, Label, dotted
 from dialogue import SECOND, Host
 from hosts import API, BASTION, FILES, MAIL, SHOP, SLOW, WEB, local
+from numpy.typing import NDArray
 from people import ordinary
 from wire import ETHERNET, ICMP, LINUX_SLL, RAW_IP, Format, Packet, merge, one_sided, relink, snap, tagged, tuple_of, write_capture
 

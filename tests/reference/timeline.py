@@ -1,7 +1,8 @@
 """Times of packets in, capture clock out: a clock that never steps back, for all timeouts.
 
-A packet later than the reference moves the clock on by the difference, one slightly earlier (reordering) changes nothing. A time far off
-is on trial until the next packet: if that agrees with it, the clock goes on from there; if it goes back to where time was, nothing happened.
+A packet later than the reference moves the clock on by the difference, one slightly earlier (reordering) changes nothing. A time
+far off is on trial until the next packet: if that agrees with it, the clock goes on from there; if it goes back to where time was,
+nothing happened.
 """
 
 from dataclasses import dataclass

@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 
 from rich import box
 from rich.console import Console, Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -28,7 +27,8 @@ def _parts(result: Result) -> list[RenderableType]:
     parts: list[RenderableType] = [_headline(result), _capture_lines(result), Text(), _classes(result)]
     if result.events:
         parts += [Text(), _events(result.events)]
-        parts += [Padding(_reasons(event), (1, 0, 0, 0)) for event in result.events[:_MOST_EVENTS]]
+        for event in result.events[:_MOST_EVENTS]:
+            parts += [Text(), _reasons(event)]
     problems = [(capture, problem) for capture in result.captures for problem in capture.problems]
     if problems:
         parts += [Text(), _problems(problems, several=len(result.captures) > 1)]
