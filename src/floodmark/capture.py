@@ -173,6 +173,8 @@ def reader_of(source: "str | BinaryIO", block_octets: int = BLOCK_OCTETS, *, has
 def expand(paths: Iterable[str]) -> Iterator[str]:
     """Replace each folder by the captures under it, in order of name. Raises CaptureError for a folder that holds none."""
     for path in paths:
+        if not path:
+            raise CaptureError('""', "an empty name is no capture")
         if path == "-" or not Path(path).is_dir():
             yield path
             continue

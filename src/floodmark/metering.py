@@ -198,8 +198,8 @@ class Meter:
         needed = rows + self._flow_index.nbytes + self._cell_index.nbytes
         if needed > self._memory_octets:
             raise MemoryLimitError(
-                f"{reader.path}: {flows:,} flows need {needed / 2**30:.1f} GiB of memory, "
-                f"{self._memory_octets / 2**30:.1f} GiB are allowed; allow more with --memory, or give fewer captures at a time"
+                f"{reader.path}: {flows:,} flows need {needed / 2**20:,.0f} MiB of memory, "
+                f"{self._memory_octets / 2**20:,.0f} MiB are allowed; allow more with --memory, or give fewer captures at a time"
             )
 
     def _grow_flows(self) -> None:
