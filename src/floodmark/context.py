@@ -131,6 +131,17 @@ class Context:
         mine = np.isin(fragments.sent("lo"), flows.sent("lo")) & np.isin(fragments.sent("hi"), flows.sent("hi"))
         return fragments.where(mine)
 
+    def errors_from(self, host: int, flows: FlowSet) -> int:
+        """Return the ICMP errors that a host sent to those senders of some flows that sent most."""
+        errors = 0
+        for source in flows.ranked_sources[1]:
+            number = self.host_numbers.get(source.host)
+            if number is not None:
+                received = self.shaped(number, shapes.ICMP_ERROR)
+                mine = (received.sent("lo") == self.host_lo[host]) & (received.sent("hi") == self.host_hi[host])
+                errors += received.where(mine).total_packets if mine.any() else 0
+        return errors
+
     def known_source_share(self, host: int, flows: FlowSet) -> float:
         """Return the share of fragment flows whose sender also sends the host something else."""
         others = self.everything_to(host)

@@ -16,7 +16,8 @@ def connection_floods(context: Context, settings: ApplicationSettings) -> list[F
     for flows in services(context, settings.flood_connections):
         began = flows.where(flows.column("stage") & kinds.STAGE_SYN > 0)
         said = began.column("initiator_payload_octets") + began.column("responder_payload_octets")
-        idle = began.where((said <= 256) & (began.column("requests") == 0))
+        is_tls = began.column("initiator_payload_kind") == 2 * payload.TLS + payload.REQUEST  # judged as handshakes
+        idle = began.where((said <= 256) & (began.column("requests") == 0) & ~is_tls)  # less than any useful exchange
         if len(idle) < settings.flood_connections or len(idle) < 0.8 * len(began):
             continue
         ones = np.ones(len(idle), np.int64)

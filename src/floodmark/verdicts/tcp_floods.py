@@ -143,7 +143,7 @@ def _flag_flood(  # noqa: PLR0913, PLR0917 - evidence gathered so far goes in wi
     wild = float(flows.sample.column("incoherent_packets").sum() / flows.sample.total_packets)
     if brief >= settings.modal_share and len(flows) >= settings.flood_packets:
         evidence.add(
-            "stateless", CLEAR, "R_NO_CONNECTION", brief, settings.modal_share,
+            "stateless", STRONG if len(flows) >= 20 * settings.flood_packets else CLEAR, "R_NO_CONNECTION", brief, settings.modal_share,
             f"{brief:.0%} of {len(flows):,} five-tuples show one or two packets and no connection",
         )  # fmt: skip
     if wild >= 0.5:

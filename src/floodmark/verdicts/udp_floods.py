@@ -21,6 +21,7 @@ from floodmark.verdicts.evidence import (
 from floodmark_core import payload, shapes
 
 _MANY_PORTS = 100
+_REFUSALS = 20  # ICMP errors; systems send few a second, so their share says nothing
 _SYNS_TO_SAMPLE = 20
 
 
@@ -80,7 +81,11 @@ def _udp_flood(context: Context, host: int, flows: FlowSet, settings: Volumetric
             20,
             f"{flows.source_count:,} sources send to one host and hear nothing back",
         )
-    _weigh_ordinary(evidence, flows, uniform=bool(uniform))
+    errors = context.errors_from(host, flows)
+    if errors >= _REFUSALS:
+        text = f"the victim refuses: it answers with {errors:,} ICMP errors"
+        evidence.add("refusal", CLEAR, "R_UNREACHABLE", errors, _REFUSALS, text)
+    _weigh_ordinary(evidence, flows, streaming=not uniform and errors < _REFUSALS)
     weigh_magnitude(evidence, flows.busiest_rate_pps, settings.flood_rate_pps, "datagrams")
     cap_for_view(evidence, answers=answers, packets=packets, span_s=flows.span_s)
     return Finding(
@@ -94,7 +99,7 @@ def _udp_flood(context: Context, host: int, flows: FlowSet, settings: Volumetric
     )
 
 
-def _weigh_ordinary(evidence: Evidence, flows: FlowSet, *, uniform: bool) -> None:
+def _weigh_ordinary(evidence: Evidence, flows: FlowSet, *, streaming: bool) -> None:
     """Add what speaks for ordinary one-way traffic: media, collectors of logs and flows, a few long streams."""
     seen = flows.sample
     codes = seen.sent("payload_kind")
@@ -105,5 +110,5 @@ def _weigh_ordinary(evidence: Evidence, flows: FlowSet, *, uniform: bool) -> Non
     if collected >= 0.5:
         text = f"{collected:.0%} go to a port that only listens, such as syslog or NetFlow"
         evidence.add("collector", AGAINST, "R_COLLECTOR", collected, 0.5, text)
-    if len(flows) <= 5 and not uniform:
+    if len(flows) <= 5 and streaming:
         evidence.add("bulk", -2.0, "R_FEW_LONG_FLOWS", len(flows), 5, "all of it is a handful of long streams")
