@@ -71,7 +71,8 @@ def _handshake_floods(context: Context, settings: ApplicationSettings) -> list[F
         alike = variation(left.column("initiator_payload_octets").astype(float))
         if alike <= settings.guessing_variation:
             evidence.add("uniformity", SLIGHT, "R_ALIKE", alike, settings.guessing_variation, "the ClientHellos are alike")
-        found.append(Finding("tls-handshake-flood", [service_host(flows)], left, evidence, [int(flows.column("responder_port")[0])]))
+        brief = greeting.where(greeting.column("initiator_payload_packets") == 1)  # with those that the capture's end cut
+        found.append(Finding("tls-handshake-flood", [service_host(flows)], brief, evidence, [int(flows.column("responder_port")[0])]))
     return found
 
 

@@ -9,6 +9,7 @@ from floodmark.services import ONE_WAY_PORTS
 from floodmark.settings import VolumetricSettings
 from floodmark.verdicts.evidence import (
     AGAINST,
+    CLEAR,
     FAIR,
     STRONG,
     Evidence,
