@@ -13,6 +13,7 @@ from floodmark_core.grouping import keep_frequent
 
 FEWEST_PACKETS = 20  # a host that received fewer of everything is no victim that this program can name
 _BUCKETS = 1 << 20
+_SETTLED_NS = 1_000_000_000  # the first repetition of an unanswered SYN or segment comes after a second (RFC 6298)
 
 
 class Context:
@@ -118,6 +119,20 @@ class Context:
     def dialogue_packets(self, host: int) -> int:
         """Return the UDP packets that a host received in two-way flows."""
         return self.shaped(host, shapes.UDP_DIALOGUE).total_packets + self.dialogues_of(host).total_packets
+
+    @cached_property
+    def end_ns(self) -> int:
+        """Time of the last packet to any host."""
+        return int(self.cells["last_ns"].max()) if len(self.cells) else 0
+
+    def settled(self, flows: FlowSet) -> FlowSet:
+        """Return flows, of a sample, of which it is known what became: they were answered, or had a second in which to go on.
+
+        In an excerpt of 20 ms every flow is brief and nothing is complete, whatever it was going to be.
+        """
+        seen = flows.sample
+        known = (seen.received("packets") > 0) | (seen.column("first_seen_ns") <= self.end_ns - _SETTLED_NS)
+        return seen.where(known)
 
     def completions_like(self, host: int, options: U32) -> int:
         """Return how many connections to a host were completed after a SYN with one of these option signatures."""

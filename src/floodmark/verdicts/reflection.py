@@ -60,10 +60,8 @@ def _udp_reflection(context: Context, host: int, protocol: int, flows: FlowSet, 
     evidence = Evidence()
     answers = context.answers(host)
     least = _fewest_sources(protocol, settings, answers=answers)
-    evidence.add(
-        "payload", STRONG if protocol not in _NOISY else FAIR, "R_PAYLOAD_MAGIC", packets, settings.reflector_packets,
-        f"{packets:,} packets carry {name} answers",
-    )  # fmt: skip
+    weight = FAIR if protocol in _NOISY else CLEAR if not answers and protocol in _ASKED_WIDELY else STRONG
+    evidence.add("payload", weight, "R_PAYLOAD_MAGIC", packets, settings.reflector_packets, f"{packets:,} packets carry {name} answers")
     if answers:
         solicited = _solicited_share(context, host, reply_code(protocol), packets)
         if solicited > settings.solicited_share:

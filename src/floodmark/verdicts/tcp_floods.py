@@ -47,7 +47,7 @@ def _syn_flood(context: Context, host: int, flows: FlowSet, bare: float, setting
             f"{bare:.0%} of the SYNs carry no TCP options; every common system sends some",
         )  # fmt: skip
     _weigh_uniform_syns(evidence, flows, settings)
-    if answers:
+    if answers and len(context.settled(flows)) >= settings.flood_packets:
         completed = context.completions_like(host, flows.sample.column("tcp_options"))
         share = completed / (completed + len(flows))
         if share <= settings.completion_share:
@@ -139,9 +139,10 @@ def _flag_flood(  # noqa: PLR0913, PLR0917 - evidence gathered so far goes in wi
     """Weigh segments without a connection. kind: (vector, what they are)."""
     vector, what = kind
     packets = flows.total_packets
-    brief = float((flows.packets <= 2).mean())
+    settled = context.settled(flows)
     wild = float(flows.sample.column("incoherent_packets").sum() / flows.sample.total_packets)
-    if brief >= settings.modal_share and len(flows) >= settings.flood_packets:
+    brief = float((settled.packets <= 2).mean()) if len(settled) else 0.0
+    if brief >= settings.modal_share and len(settled) >= settings.flood_packets:
         evidence.add(
             "stateless", STRONG if len(flows) >= 20 * settings.flood_packets else CLEAR, "R_NO_CONNECTION", brief, settings.modal_share,
             f"{brief:.0%} of {len(flows):,} five-tuples show one or two packets and no connection",

@@ -57,7 +57,7 @@ def _udp_flood(context: Context, host: int, flows: FlowSet, settings: Volumetric
         evidence.add("payload", FAIR, "R_EMPTY_PAYLOAD", empty, settings.modal_share, f"{empty:.0%} of the datagrams are empty")
     elif uniform:
         evidence.add("payload", FAIR, "R_SAME_PAYLOAD", same, settings.modal_share, f"{same:.0%} of the datagrams begin alike")
-    if answers:
+    if answers and len(context.settled(flows)) >= 0.5 * len(flows.sample):
         share = packets / (packets + context.dialogue_packets(host))
         if share >= settings.one_way_share:
             evidence.add(
