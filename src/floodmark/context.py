@@ -5,7 +5,7 @@ from functools import cached_property
 import numpy as np
 
 from floodmark.flows import Flows
-from floodmark.flowset import SAMPLE, SEED, FlowSet, Host, number, split
+from floodmark.flowset import SAMPLE, SEED, ByInitiator, FlowSet, Host, number, split
 from floodmark.payloads import ANSWER_KINDS
 from floodmark_core import MORE, kinds, shapes
 from floodmark_core.columns import I64, U8, U32, U64, Rows
@@ -90,26 +90,15 @@ class Context:
         first = host * shapes.SHAPES
         return self.flow_set(self._order[self._starts[first] : self._starts[first + shapes.SHAPES]])
 
-    def _from_host(self, rows: I64, host: int) -> FlowSet:
-        """Return those of some rows whose initiator is a host, seen from that host."""
-        flows = self.flows.rows
-        mine = (flows["initiator_lo"][rows] == self.host_lo[host]) & (flows["initiator_hi"][rows] == self.host_hi[host])
-        index = rows[mine & (flows["ip_version"][rows] == self.host_version[host])]
+    def dialogues_of(self, host: int) -> FlowSet:
+        """Return the two-way UDP flows that a listed host began, seen from it."""
+        index = self._dialogues.of(self.host(host))
         packets = self.flows.column("responder_packets", index).astype(np.int64)
         return FlowSet(self.flows, index, np.ones(len(index), bool), packets)
 
-    def dialogues_of(self, host: int) -> FlowSet:
-        """Return the two-way UDP flows that a host began, seen from it."""
-        return self._from_host(self._dialogues, host)
-
-    def connections_of(self, host: int) -> FlowSet:
-        """Return the TCP connections that a host began, seen from it."""
-        return self._from_host(self.established, host)
-
-    def connections_from(self, hi: int, lo: int) -> FlowSet:
-        """Return the TCP connections that an address began, seen from the servers."""
-        rows, flows = self.established, self.flows.rows
-        return self.clients(rows[(flows["initiator_lo"][rows] == lo) & (flows["initiator_hi"][rows] == hi)])
+    def connections_of(self, host: Host) -> FlowSet:
+        """Return the TCP connections that a host began, seen from the servers."""
+        return self.clients(self._connections.of(host))
 
     def clients(self, index: I64) -> FlowSet:
         """Wrap rows in which the initiator is the one to judge."""
@@ -177,8 +166,12 @@ class Context:
         return {self.host(number): number for number in range(len(self.host_lo))}
 
     @cached_property
-    def _dialogues(self) -> I64:
-        return np.nonzero(self.shape == shapes.UDP_DIALOGUE)[0]
+    def _dialogues(self) -> ByInitiator:
+        return ByInitiator(self.flows, np.nonzero(self.shape == shapes.UDP_DIALOGUE)[0])
+
+    @cached_property
+    def _connections(self) -> ByInitiator:
+        return ByInitiator(self.flows, self.established)
 
     @cached_property
     def established(self) -> I64:

@@ -88,6 +88,10 @@ class FlowSet:
             return self
         return FlowSet(self.flows, self.index[mask], self.from_responder[mask], self.packets[mask])
 
+    def take(self, places: I64) -> "FlowSet":
+        """Return the flows at some places, in that order."""
+        return FlowSet(self.flows, self.index[places], self.from_responder[places], self.packets[places])
+
     def joined(self, other: "FlowSet") -> "FlowSet":
         """Return these flows and others, in order of their rows."""
         index = np.concatenate((self.index, other.index))
@@ -142,12 +146,12 @@ class FlowSet:
         first, second, third = (np.full(MOST_SOURCES, -1, np.int64) for _ in range(3))
         ranked = ranking.Ranked(first, second, third)
         count = ranking.rank_senders(dealt, self.packets, np.empty(slots, np.uint64), np.empty((slots, 3), np.int64), ranked)
-        hosts = self._senders(ranked.first[ranked.first >= 0])
+        hosts = self.senders(ranked.first[ranked.first >= 0])
         return count, [RankedSource(host, int(p), int(f)) for host, p, f in zip(hosts, ranked.packets, ranked.flows, strict=False)]
 
-    def _senders(self, places: I64) -> list[Host]:
+    def senders(self, places: I64) -> list[Host]:
         """Return the senders of the flows at some places."""
-        flows = FlowSet(self.flows, self.index[places], self.from_responder[places], self.packets[places])
+        flows = self.take(places)
         versions, his, los = flows.column("ip_version"), flows.sent("hi"), flows.sent("lo")
         return [Host(int(v), int(h), int(lo)) for v, h, lo in zip(versions, his, los, strict=True)]
 
@@ -242,3 +246,28 @@ def top_ports(ports: np.ndarray, most: int = 5) -> list[int]:
     counts = np.bincount(ports, minlength=1)
     ordered = np.argsort(-counts, kind="stable")[:most]
     return [int(port) for port in ordered if counts[port] > 0]
+
+
+class ByInitiator:
+    """Some flows in order of their initiators, so that those of one are found without looking at all."""
+
+    def __init__(self, flows: Flows, rows: I64) -> None:
+        self._flows = flows.rows
+        keys = _mixed(self._flows["initiator_hi"][rows], self._flows["initiator_lo"][rows])
+        order = np.argsort(keys, kind="stable")
+        self._keys, self._rows = keys[order], rows[order]
+
+    def of(self, host: Host) -> I64:
+        """Return the rows of the flows that a host began, in their own order."""
+        key = _mixed(np.array([host.hi], np.uint64), np.array([host.lo], np.uint64))[0]
+        first, last = np.searchsorted(self._keys, key, "left"), np.searchsorted(self._keys, key, "right")
+        rows = self._rows[first:last]
+        same = (self._flows["initiator_lo"][rows] == host.lo) & (self._flows["initiator_hi"][rows] == host.hi)
+        found: I64 = rows[same & (self._flows["ip_version"][rows] == host.version)]
+        return found
+
+
+def _mixed(hi: U64, lo: U64) -> U64:
+    """Fold the halves of addresses into one word each."""
+    mixed: U64 = hi * (SEED | np.uint64(1)) ^ lo
+    return mixed

@@ -1,26 +1,47 @@
 """TCP connections by the service they go to, and the measures that several rules take of them."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from floodmark.context import Context
-from floodmark.flowset import FlowSet, Host, number, split
+from floodmark.flowset import SAMPLE, FlowSet, Host, number, split
+from floodmark_core.columns import I64
 
 
-def services(context: Context, least: int) -> list[FlowSet]:
-    """Return the TCP connections of each service (host and port) that had at least ``least``, in order of first appearance."""
-    rows, flows = context.established, context.flows.rows
-    if not len(rows):
+def services(context: Context, least: int, rows: I64 | None = None) -> list[FlowSet]:
+    """Return the TCP connections of each service (host and port) that had at least ``least``, in order of first appearance.
+
+    rows: some of ``context.established``; all by default.
+    """
+    flows = context.flows.rows
+    if rows is None:
+        rows = context.established
+    if len(rows) < least:
         return []
     third = flows["responder_port"][rows].astype(np.uint64) | flows["ip_version"][rows].astype(np.uint64) << np.uint64(16)
     groups, leaders = number(flows["responder_hi"][rows], flows["responder_lo"][rows], third)
     starts, order = split(groups, len(leaders))
-    busy = np.nonzero(np.diff(starts) >= least)[0]
+    busy = np.nonzero(np.diff(starts) >= max(least, 1))[0]
     return [context.clients(rows[order[starts[group] : starts[group + 1]]]) for group in busy]
+
+
+def connections_where(context: Context, chosen: Callable[[FlowSet], np.ndarray]) -> I64:
+    """Return the connections that a test chooses, looked at some at a time."""
+    rows = context.established
+    parts = [rows[start : start + SAMPLE] for start in range(0, len(rows), SAMPLE)]
+    kept = [part[chosen(context.clients(part))] for part in parts]
+    return np.concatenate(kept) if kept else rows
 
 
 def service_host(flows: FlowSet) -> Host:
     """Return the host of the service that the connections go to."""
     return Host(int(flows.column("ip_version")[0]), int(flows.column("responder_hi")[0]), int(flows.column("responder_lo")[0]))
+
+
+def service_of(flows: FlowSet) -> tuple[Host, int]:
+    """Return the service that the connections go to: host and port."""
+    return service_host(flows), int(flows.column("responder_port")[0])
 
 
 def duration_s(flows: FlowSet) -> np.ndarray:

@@ -88,7 +88,7 @@ def _refused_floods(context: Context, settings: ApplicationSettings) -> list[Fin
         groups, leaders = number(flows.column("initiator_hi"), flows.column("initiator_lo"), ports)
         starts, order = split(groups, len(leaders))
         for group in np.nonzero(np.diff(starts) >= settings.flood_connections)[0]:
-            tries = flows.where(np.isin(np.arange(len(flows)), order[starts[group] : starts[group + 1]]))
+            tries = flows.take(order[starts[group] : starts[group + 1]])
             rate = len(tries) / max(tries.span_s, 1.0)
             refused = float((tries.column("responder_packets") > 0).mean())
             if rate < 2 * settings.request_rate_pps or refused < 0.5:

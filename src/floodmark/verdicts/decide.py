@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from floodmark.context import Context
+from floodmark.flowset import Host
 from floodmark.settings import Settings
 from floodmark.verdicts import connections, guessing, ip_floods, reflection, requests, scans, slow, tcp_floods, udp_floods
 from floodmark.verdicts.evidence import Finding
@@ -30,19 +31,22 @@ def decide(context: Context, settings: Settings) -> Decision:
     """Run every family of rules and settle which findings stand."""
     finding_of: I32 = np.full(len(context.flows), -1, np.int32)
     findings: list[Finding] = []
+    on_victim: dict[Host, list[int]] = {}
 
     def settle(candidates: list[Finding]) -> None:
         for candidate in sorted((c for c in candidates if c.is_reported), key=_precedence):
             finding = _unexplained(candidate, finding_of)
             if finding is None:
                 continue
-            host = _main_finding(findings, finding)
-            if host is None:
+            others = on_victim.setdefault(finding.victims[0], [])
+            main = _main_finding(findings, others, finding)
+            if main is None:
                 finding_of[finding.flows.index] = len(findings)
+                others.append(len(findings))
                 findings.append(finding)
             else:
-                finding_of[finding.flows.index] = host
-                findings[host] = _joined(findings[host], finding)
+                finding_of[finding.flows.index] = main
+                findings[main] = _joined(findings[main], finding)
 
     volumetric, application = settings.volumetric, settings.application
     settle(scans.scans(context, application))
@@ -78,13 +82,14 @@ def _unexplained(finding: Finding, finding_of: I32) -> Finding | None:
     return replace(finding, flows=rest)
 
 
-def _main_finding(findings: list[Finding], finding: Finding) -> int | None:
+def _main_finding(findings: list[Finding], others: list[int], finding: Finding) -> int | None:
     """Return the number of a larger finding on the same victim that brings this one with it, or is the same from another source."""
-    for number, main in enumerate(findings):
+    for number in others:
+        main = findings[number]
         same = finding.vector == main.vector and len(finding.victims) == 1
         if (
             (same or finding.vector in main.by_products)
-            and finding.victims[0] in main.victims
+            and len(main.victims) == 1
             and finding.flows.total_packets <= main.flows.total_packets
             and finding.flows.first_ns <= main.flows.last_ns
             and finding.flows.last_ns >= main.flows.first_ns

@@ -159,7 +159,7 @@ def _synack_reflection(context: Context, host: int, flows: FlowSet, settings: Vo
     from_service = float((flows.sent("port") < 1024).mean())
     if from_service >= 0.8:
         evidence.add("port", FAIR, "R_SERVICE_PORTS", from_service, 0.8, f"{from_service:.0%} come from well-known service ports")
-    connections = len(context.connections_of(host))
+    connections = len(context.connections_of(context.host(host)))
     followed = connections / (connections + len(flows))
     if followed <= settings.solicited_share:
         evidence.add(

@@ -3,10 +3,11 @@
 import numpy as np
 
 from floodmark.context import Context
-from floodmark.flowset import FlowSet, modal_share
+from floodmark.flowset import FlowSet, modal_share, number
 from floodmark.settings import ApplicationSettings
-from floodmark.verdicts.clients import busiest, service_host, services, variation
+from floodmark.verdicts.clients import busiest, connections_where, service_host, services, variation
 from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, Evidence, Finding
+from floodmark_core.columns import I64
 
 _ONE_TARGET_SHARE = 0.9  # of the connections of a client, or of a service, that ask for one path
 _FEW_CONNECTIONS = 20  # a share of 0.9 means something from here on (Wilson lower bound 0.7)
@@ -16,11 +17,10 @@ _POST = int.from_bytes(b"POST", "big")
 def request_floods(context: Context, settings: ApplicationSettings) -> list[Finding]:
     """Find HTTP floods: many requests a second to one service, by clients that behave alike."""
     found = []
-    for flows in services(context, 1):
-        asking = flows.where(flows.column("requests") > 0)
-        if len(asking) == 0 or int(asking.column("requests").sum()) < settings.flood_requests:
-            continue
-        asking = _machines(asking)
+    rows = connections_where(context, lambda flows: flows.column("requests") > 0)
+    totals = context.flows.column("requests", rows)
+    for flows in services(context, 1, _busy(context, rows, totals, settings.flood_requests)):
+        asking = _machines(flows)
         requests = asking.column("requests").astype(np.int64)
         rate = busiest(asking.column("first_seen_ns"), requests, asking.span_s)
         groups, clients = asking.sources
@@ -43,6 +43,16 @@ def request_floods(context: Context, settings: ApplicationSettings) -> list[Find
         port = int(flows.column("responder_port")[0])
         found.append(Finding(_request_vector(asking), [service_host(flows)], asking, evidence, [port]))
     return found
+
+
+def _busy(context: Context, rows: I64, requests: np.ndarray, least: int) -> I64:
+    """Return those of some connections whose service got at least so many requests."""
+    flows = context.flows.rows
+    port = flows["responder_port"][rows].astype(np.uint64)
+    groups, leaders = number(flows["responder_hi"][rows], flows["responder_lo"][rows], port)
+    totals = np.bincount(groups, weights=requests, minlength=len(leaders))
+    busy: I64 = rows[totals[groups] >= least] if len(rows) else rows
+    return busy
 
 
 def _machines(flows: FlowSet) -> FlowSet:

@@ -69,41 +69,37 @@ def _contacts(flows: FlowSet) -> tuple[int, int, int]:
 def _scans_of(context: Context, index: np.ndarray, settings: ApplicationSettings) -> list[Finding]:
     """Judge one source: each host it tried at many ports, then each port it tried at many hosts, then pings."""
     everything = context.clients(index)
-    found = []
+    held = context.connections_of(everything.senders(np.zeros(1, np.int64))[0])
+    spoke = held.where(held.column("responder_payload_octets") + held.column("initiator_payload_octets") > 0)
     echo = context.shape[index] == shapes.ICMP_ECHO
     transport = everything.where(~echo)
-    used = np.zeros(len(context.flows), bool)
+    found, free = [], np.ones(len(transport), bool)
     if len(transport):
         hosts, first = number(transport.column("responder_hi"), transport.column("responder_lo"), np.zeros(len(transport), np.uint64))
         starts, order = split(hosts, len(first))
         for group in np.nonzero(np.diff(starts) >= settings.scan_ports)[0]:
-            finding = _vertical(
-                context, transport.where(np.isin(np.arange(len(transport)), order[starts[group] : starts[group + 1]])), settings
-            )
+            places = order[starts[group] : starts[group + 1]]
+            finding = _vertical(context, transport.take(places), spoke, settings)
             if finding is not None:
                 found.append(finding)
-                used[finding.flows.index] = True
-        rest = transport.where(~used[transport.index])
+                free[places] = False
+        rest = transport.where(free)
         for port in top_ports(rest.column("responder_port"), 10) if len(rest) else []:
             for protocol in (6, 17):
                 flows = rest.where((rest.column("responder_port") == port) & (rest.column("protocol") == protocol))
-                finding = _horizontal(context, flows, settings)
+                finding = _horizontal(context, flows, spoke, settings)
                 if finding is not None:
                     found.append(finding)
-    finding = _horizontal(context, everything.where(echo), settings)
+    finding = _horizontal(context, everything.where(echo), spoke, settings)
     return [*found, finding] if finding is not None else found
 
 
-def _successes(context: Context, flows: FlowSet, *, one_port: bool) -> int:
-    """Return how many of the same source's connections to the same hosts (and port) carried something."""
-    held = context.connections_from(int(flows.column("initiator_hi")[0]), int(flows.column("initiator_lo")[0]))
-    if not len(held):
+def _successes(spoke: FlowSet, *, host: int | None = None, port: int | None = None) -> int:
+    """Return how many contacts of a source, to one host or one port, became connections that carried something."""
+    if not len(spoke):
         return 0
-    same = np.isin(held.column("responder_lo"), np.unique(flows.column("responder_lo"))) if not one_port else np.ones(len(held), bool)
-    if one_port:
-        same &= held.column("responder_port") == flows.column("responder_port")[0]
-    spoke = held.column("responder_payload_octets") + held.column("initiator_payload_octets") > 0
-    kept = held.where(same & spoke)
+    same = spoke.column("responder_lo") == host if host is not None else spoke.column("responder_port") == port
+    kept = spoke.where(same)
     return _contacts(kept)[0] if len(kept) else 0
 
 
@@ -129,8 +125,8 @@ def _weigh_common(evidence: Evidence, flows: FlowSet, contacts: tuple[int, int],
         evidence.add("speed", SLIGHT, "R_CONTACT_RATE", rate, 10, f"{rate:,.0f} contacts a second")
 
 
-def _vertical(context: Context, flows: FlowSet, settings: ApplicationSettings) -> Finding | None:
-    """Judge one source against one host."""
+def _vertical(context: Context, flows: FlowSet, spoke: FlowSet, settings: ApplicationSettings) -> Finding | None:
+    """Judge one source against one host. spoke: its connections that carried something."""
     dense = _densest(flows)
     contacts, _, ports = _contacts(dense)
     sent = int(dense.packets.sum())
@@ -142,7 +138,8 @@ def _vertical(context: Context, flows: FlowSet, settings: ApplicationSettings) -
     if tries > 2 * settings.scan_tries_per_port:
         return None
     evidence = Evidence()
-    _weigh_common(evidence, dense, (contacts, _successes(context, dense, one_port=False)), "ports", settings)
+    successes = _successes(spoke, host=int(flows.column("responder_lo")[0]))
+    _weigh_common(evidence, dense, (contacts, successes), "ports", settings)
     if tries <= settings.scan_tries_per_port:
         evidence.add("tries", SLIGHT, "R_FEW_TRIES", tries, settings.scan_tries_per_port, f"{tries:.1f} tries for each port")
     shape = context.shape[flows.index]
@@ -168,7 +165,7 @@ def _is_barrage(flows: FlowSet) -> bool:
     return octets > _PROBE_OCTETS or (octets >= _LONG_AND_SAME_OCTETS and modal_share(flows.column("initiator_prefix")) >= 0.9)
 
 
-def _horizontal(context: Context, flows: FlowSet, settings: ApplicationSettings) -> Finding | None:
+def _horizontal(context: Context, flows: FlowSet, spoke: FlowSet, settings: ApplicationSettings) -> Finding | None:
     """Judge one source against many hosts at one port, or by echo requests."""
     if len(flows) < settings.scan_hosts:
         return None
@@ -182,7 +179,8 @@ def _horizontal(context: Context, flows: FlowSet, settings: ApplicationSettings)
         answered = int((dense.column("responder_packets") > 0).sum())
         _weigh_common(evidence, dense, (hosts - answered, answered), "hosts", settings)
     else:
-        _weigh_common(evidence, dense, (hosts, _successes(context, dense, one_port=True)), "hosts", settings)
+        successes = _successes(spoke, port=int(flows.column("responder_port")[0]))
+        _weigh_common(evidence, dense, (hosts, successes), "hosts", settings)
     tries = len(dense) / hosts
     if tries <= settings.scan_tries_per_port:
         evidence.add("tries", SLIGHT, "R_FEW_TRIES", tries, settings.scan_tries_per_port, f"{tries:.1f} tries for each host")

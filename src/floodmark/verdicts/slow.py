@@ -5,50 +5,62 @@ import numpy as np
 from floodmark.context import Context
 from floodmark.flowset import FlowSet
 from floodmark.settings import ApplicationSettings
-from floodmark.verdicts.clients import duration_s, most_at_once, service_host, services, variation
+from floodmark.verdicts.clients import connections_where, duration_s, most_at_once, service_host, service_of, services, variation
 from floodmark.verdicts.evidence import FAIR, SLIGHT, STRONG, Evidence, Finding
 from floodmark_core import kinds
 
 _POST = int.from_bytes(b"POST", "big")
 
 
+# Ways to be slow, the most exact first: the vector, and what such a connection does.
+_KINDS = (
+    ("http-slow-headers", "send a head line by line and never end it"),
+    ("http-slow-headers", "dribble header lines until the server gives up"),
+    ("http-slow-post", "send a body octet by octet"),
+    ("http-slow-read", "ask and then leave no room for the answer"),
+    ("slow-connection", "dribble a few octets and get no answer"),
+)
+_WEB_PORTS = (80, 81, 8000, 8008, 8080, 8081, 8888)
+
+
 def slow_connections(context: Context, settings: ApplicationSettings) -> list[Finding]:
     """Find connections kept open by saying almost nothing, by service."""
+    rows = connections_where(context, lambda flows: np.any(_slow_kinds(flows, settings), axis=0))
+    totals = {service_of(flows): len(flows) for flows in services(context, settings.slow_connections)} if len(rows) else {}
     found = []
-    for flows in services(context, settings.slow_connections):
-        for vector, mask, text in _slow_kinds(flows, settings):
-            slow = flows.where(mask)
-            least = settings.slow_connections if vector != "slow-connection" else 4 * settings.slow_connections
-            if len(slow) < least:
-                continue
-            at_once = most_at_once(slow)
-            if at_once < least:
-                continue
-            evidence = Evidence()
-            evidence.add("dialogue", STRONG, f"R_{vector.upper().replace('-', '_')}", len(slow), least, f"{len(slow):,} connections {text}")
-            evidence.add(
-                "concurrency",
-                FAIR if at_once < 4 * least else 2.0,
-                "R_OPEN_AT_ONCE",
-                at_once,
-                least,
-                f"{at_once:,} of them were open at the same time",
-            )
-            share = len(slow) / len(flows)
-            if share >= settings.slow_share:
-                evidence.add(
-                    "share", FAIR, "R_SHARE", share, settings.slow_share, f"{share:.0%} of the service's connections are like this"
-                )
-            alike = variation(slow.column("initiator_payload_octets").astype(float))
-            if alike <= settings.guessing_variation:
-                evidence.add("uniformity", SLIGHT, "R_ALIKE", alike, settings.guessing_variation, "they say the same amount")
-            found.append(Finding(vector, [service_host(flows)], slow, evidence, [int(flows.column("responder_port")[0])]))
-            break
+    for flows in services(context, settings.slow_connections, rows):
+        for (vector, text), mask in zip(_KINDS, _slow_kinds(flows, settings), strict=True):
+            finding = _slow(flows.where(mask), (vector, text), totals[service_of(flows)], settings)
+            if finding is not None:
+                found.append(finding)
+                break
     return found
 
 
-def _slow_kinds(flows: FlowSet, settings: ApplicationSettings) -> list[tuple[str, np.ndarray, str]]:
-    """Return (vector, mask, what such a connection does) for each way to be slow, the most exact first."""
+def _slow(slow: FlowSet, kind: tuple[str, str], all_connections: int, settings: ApplicationSettings) -> Finding | None:
+    """Weigh the connections to one service that are slow in one way."""
+    vector, text = kind
+    least = settings.slow_connections if vector != "slow-connection" else 4 * settings.slow_connections
+    if len(slow) < least:
+        return None
+    at_once = most_at_once(slow)
+    if at_once < least:
+        return None
+    evidence = Evidence()
+    evidence.add("dialogue", STRONG, f"R_{vector.upper().replace('-', '_')}", len(slow), least, f"{len(slow):,} connections {text}")
+    weight = FAIR if at_once < 4 * least else 2.0
+    evidence.add("concurrency", weight, "R_OPEN_AT_ONCE", at_once, least, f"{at_once:,} of them were open at the same time")
+    share = len(slow) / all_connections
+    if share >= settings.slow_share:
+        evidence.add("share", FAIR, "R_SHARE", share, settings.slow_share, f"{share:.0%} of the service's connections are like this")
+    alike = variation(slow.column("initiator_payload_octets").astype(float))
+    if alike <= settings.guessing_variation:
+        evidence.add("uniformity", SLIGHT, "R_ALIKE", alike, settings.guessing_variation, "they say the same amount")
+    return Finding(vector, [service_host(slow)], slow, evidence, [int(slow.column("responder_port")[0])])
+
+
+def _slow_kinds(flows: FlowSet, settings: ApplicationSettings) -> list[np.ndarray]:
+    """Tell of each connection whether it is slow, for each of _KINDS."""
     stage, packets = flows.column("stage"), flows.column("initiator_payload_packets")
     octets, age = flows.column("initiator_payload_octets"), duration_s(flows)
     gap_s = flows.column("max_gap_ns") / 1e9
@@ -56,7 +68,6 @@ def _slow_kinds(flows: FlowSet, settings: ApplicationSettings) -> list[tuple[str
     responses, errors = flows.column("responses"), flows.column("error_responses")
     unanswered = responses == errors
     trickle = (octets * 8 < settings.slow_rate_bps * np.maximum(age, 1.0)) & (gap_s >= 1.0)
-    open_head = (requests > 0) & (stage & kinds.STAGE_HEAD_OPEN > 0)
     is_post = flows.column("initiator_prefix") >> np.uint64(32) == np.uint64(_POST)
     old = age >= settings.slow_age_s
     half_old = age >= settings.slow_age_s / 4
@@ -65,13 +76,8 @@ def _slow_kinds(flows: FlowSet, settings: ApplicationSettings) -> list[tuple[str
     dribble = (requests == 0) & (small == packets) & (packets >= 1) & (octets / np.maximum(packets, 1) <= 64) & trickle & half_old
     silent = flows.column("responder_payload_octets") == 0
     given_up = dribble & (((errors > 0) & unanswered) | (silent & (packets >= 2)))
-    is_web = bool((responses > 0).any() or (requests > 0).any())
+    is_web = (responses > 0) | np.isin(flows.column("responder_port"), _WEB_PORTS)
+    open_head = (requests > 0) & (stage & kinds.STAGE_HEAD_OPEN > 0) & trickle & half_old & unanswered & (packets >= 2)
     body = is_post & (stage & kinds.STAGE_HEAD_DONE > 0) & trickle & half_old & (packets >= 3) & unanswered
     stalled = (requests > 0) & few_windows & half_old & (flows.column("small_window_packets") >= 3)
-    return [
-        ("http-slow-headers", open_head & trickle & half_old & unanswered & (packets >= 2), "send a head line by line and never end it"),
-        ("http-slow-headers", given_up & is_web, "dribble header lines until the server gives up"),
-        ("http-slow-post", body, "send a body octet by octet"),
-        ("http-slow-read", stalled, "ask and then leave no room for the answer"),
-        ("slow-connection", dribble & silent & old & (packets >= 2), "dribble a few octets and get no answer"),
-    ]
+    return [open_head, given_up & is_web, body, stalled, dribble & silent & old & (packets >= 2)]
