@@ -168,6 +168,7 @@ MORE = np.dtype(
         ("same_path_requests", "<u4"),  # for the path that the first of them asked for
         ("path_hash", "<u4"),  # of the first request's path without query
         ("query_hash", "<u4"),  # of its whole target
+        ("varied_requests", "<u2"),  # for the first one's path with another query; stops at 65,535
         ("stage", "<u2"),  # kinds.py STAGE_ bits of the TCP dialogue
         ("end_reason", "u1"),  # kinds.py END_
         ("ttl_min", "u1"),

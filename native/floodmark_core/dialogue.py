@@ -57,7 +57,7 @@ def count_payload(more: Row, block: U8, headers: Headers, i: int, from_initiator
     code = 0
     if first and end > at:
         if headers.protocol[i] == UDP:
-            code = udp_code(block, at, end, headers.payload_octets[i], headers.src_port[i], headers.dst_port[i])
+            code = udp_code(block, at, end, headers.payload_octets[i], np.int64(headers.src_port[i]), np.int64(headers.dst_port[i]))
         elif headers.protocol[i] == TCP:
             code = tcp_code(block, at, end, 1 if from_initiator else 0)
     if from_initiator:
@@ -88,6 +88,8 @@ def count_http(more: Row, block: U8, headers: Headers, i: int, from_initiator: b
                 more.path_hash, more.query_hash = path, target
             more.requests += np.uint32(1)
             more.same_path_requests += np.uint32(more.path_hash == path)
+            if more.path_hash == path and more.query_hash != target and more.varied_requests < 0xFFFF:
+                more.varied_requests += np.uint16(1)
             more.stage |= np.uint16(kinds.STAGE_HEAD_OPEN)
         if more.stage & kinds.STAGE_HEAD_OPEN and head_ends(block, at, end):
             more.stage = (more.stage & ~np.uint16(kinds.STAGE_HEAD_OPEN)) | np.uint16(kinds.STAGE_HEAD_DONE)

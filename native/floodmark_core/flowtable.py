@@ -179,7 +179,9 @@ def open_row(row: Row, block: U8, headers: Headers, records: Records, i: int, se
         end = at + headers.payload_captured[i]
         row.prefix = prefix_word(block, at, end)
         if headers.protocol[i] == UDP:
-            row.payload_kind = udp_code(block, at, end, headers.payload_octets[i], headers.src_port[i], headers.dst_port[i])
+            row.payload_kind = udp_code(
+                block, at, end, headers.payload_octets[i], np.int64(headers.src_port[i]), np.int64(headers.dst_port[i])
+            )
         elif headers.protocol[i] == TCP:
             row.payload_kind = tcp_code(block, at, end, 1 if sender_began else 0)
 

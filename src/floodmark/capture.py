@@ -147,6 +147,8 @@ class BlockReader:
 def open_capture(path: str) -> BinaryIO:
     """Open a capture for unbuffered reading; ``-`` is standard input. Raises CaptureError."""
     if path == "-":
+        if sys.stdin is None:
+            raise CaptureError(path, "standard input is closed")
         return sys.stdin.buffer
     try:
         return open(path, "rb", buffering=0)  # noqa: PTH123 - the caller closes it

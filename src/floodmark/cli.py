@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from floodmark.errors import CaptureError, FloodmarkError, SettingsError
+from floodmark.errors import CaptureError, FloodmarkError, OutputError, SettingsError
 
 if TYPE_CHECKING:
     from floodmark.pipeline import Options, Progress
@@ -87,7 +87,8 @@ def classify(  # noqa: PLR0913 - one parameter for each option of the contract
 
     CAPTURE is a pcap or pcapng file, a folder of them, or - for standard input. Several are one timeline, in order of their first packets.
 
-    Exit code: 0 answered; 1 an attack was found and --fail-on asked for it; 2 wrong usage; 3 a capture could not be read.
+    Exit code: 0 answered; 1 an attack was found and --fail-on asked for it; 2 wrong usage; 3 a capture could not be
+    read, or the answer could not be written.
     """
     if each and flows_path:
         raise click.UsageError("--flows writes one file for all captures; leave out --each")
@@ -157,6 +158,17 @@ def _asked_for(result: "Result", fail_on: str | None) -> bool:
 
 
 def _show(result: "Result", form: str) -> None:
+    """Print an answer. Raises OutputError where it cannot be written."""
+    try:
+        _print(result, form)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise  # the reader has had enough; click ends the program without a word
+    except OSError as error:
+        raise OutputError(f"the answer cannot be written: {error.strerror or error}") from error
+
+
+def _print(result: "Result", form: str) -> None:
     if form == "json":
         click.echo(result.to_json())
         return
@@ -170,10 +182,17 @@ def _show(result: "Result", form: str) -> None:
 def _show_error(path: str, error: FloodmarkError, form: str) -> None:
     """Say why a capture has no answer: as a document of its own where documents are asked for, and on standard error."""
     if form == "json":
-        from floodmark.result import SCHEMA_VERSION, tool  # noqa: PLC0415 - as above
+        from floodmark.result import SCHEMA_VERSION, tool, valid_text  # noqa: PLC0415 - as above
 
         offset = error.offset if isinstance(error, CaptureError) else None
-        click.echo(json.dumps({"schema_version": SCHEMA_VERSION, "tool": tool(), "path": path, "error": str(error), "offset": offset}))
+        document = {
+            "schema_version": SCHEMA_VERSION,
+            "tool": tool(),
+            "path": valid_text(path),
+            "error": valid_text(str(error)),
+            "offset": offset,
+        }
+        click.echo(json.dumps(document))
     _complain(error)
 
 
@@ -198,7 +217,7 @@ def _progress() -> "Iterator[Progress | None]":
     from rich.console import Console  # noqa: PLC0415 - as above
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn  # noqa: PLC0415 - as above
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         tasks: dict[str, Any] = {}
 

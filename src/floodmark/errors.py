@@ -20,6 +20,11 @@ class CaptureError(FloodmarkError):
         self.offset = offset
         where = path if offset is None else f"{path}, byte {offset}"
         super().__init__(f"{where}: {message}")
+        self._message = message
+
+    def __reduce__(self) -> tuple[type["CaptureError"], tuple[str, str, int | None]]:
+        """Let the error cross to another process."""
+        return type(self), (self.path, self._message, self.offset)
 
 
 class UnknownFormatError(CaptureError):

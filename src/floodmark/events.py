@@ -78,7 +78,7 @@ def events_of(context: Context, decision: Decision, span_ns: tuple[int, int], se
         is_flood = VECTORS[finding.vector][0] is Verdict.VOLUMETRIC
         least_s = settings.least_gap_s if is_flood else settings.least_application_gap_s
         gap_ns = int(min(max((span_ns[1] - span_ns[0]) * settings.gap_share, least_s * _NS), settings.most_gap_s * _NS))
-        parts.extend((_event(context, finding, flows, span_ns), flows) for flows in _split_at_gaps(finding.flows, gap_ns))
+        parts.extend((_event(context, finding, part, span_ns), part.flows) for part in _split_at_gaps(finding.flows, gap_ns))
     parts.sort(key=lambda part: (part[0].start_ns, part[0].vector, part[0].victims))
     event_of: I32 = np.full(len(context.flows), -1, np.int32)
     for place, (_, flows) in enumerate(parts):
@@ -86,32 +86,46 @@ def events_of(context: Context, decision: Decision, span_ns: tuple[int, int], se
     return Judged([replace(event, id=place + 1) for place, (event, _) in enumerate(parts)], event_of)
 
 
-def _split_at_gaps(flows: FlowSet, gap_ns: int) -> list[FlowSet]:
-    """Cut flows where nothing happens for longer than the gap."""
+@dataclass(frozen=True)
+class _Part:
+    """What happened of a finding without a pause."""
+
+    flows: FlowSet
+    start_ns: int
+    end_ns: int
+
+
+def _split_at_gaps(flows: FlowSet, gap_ns: int) -> list[_Part]:
+    """Cut flows where nothing happens for longer than the gap.
+
+    Few packets apart from the rest, such as those with a wild time stamp, stay with the part before; they move neither start nor end.
+    """
     if flows.measure(gap_ns)[3] == 0:
-        return [flows]
+        return [_Part(flows, flows.first_ns, flows.last_ns)]
     begins, ends = flows.column("first_seen_ns"), flows.column("last_seen_ns")
     order = np.argsort(begins, kind="stable")
     begins, reached = begins[order], np.maximum.accumulate(ends[order])
     cuts = np.nonzero(begins[1:] - reached[:-1] > gap_ns)[0] + 1
-    sums = np.concatenate(([0], np.cumsum(flows.packets[order])))
-    kept: list[int] = []
-    for cut in cuts.tolist():
-        before, after = sums[cut] - sums[kept[-1] if kept else 0], sums[-1] - sums[cut]
-        if min(before, after) >= _FEWEST_PACKETS:
-            kept.append(cut)
+    starts, stops = np.concatenate(([0], cuts)), np.concatenate((cuts, [len(flows)]))
+    packets = np.add.reduceat(flows.packets[order], starts)
+    large = np.nonzero(packets >= _FEWEST_PACKETS)[0]
+    if not len(large):
+        large = np.array([int(packets.argmax())])
     part = np.empty(len(flows), np.int64)
-    part[order] = np.searchsorted(np.array(kept, np.int64), np.arange(len(flows)), side="right")
-    return [flows.where(part == number) for number in range(len(kept) + 1)]
+    part[order] = np.maximum(np.searchsorted(starts[large], np.arange(len(flows)), side="right") - 1, 0)
+    return [
+        _Part(flows.where(part == number), int(begins[starts[which]]), int(ends[order][starts[which] : stops[which]].max()))
+        for number, which in enumerate(large)
+    ]
 
 
-def _event(context: Context, finding: Finding, flows: FlowSet, span_ns: tuple[int, int]) -> Event:
-    start_ns, end_ns = flows.first_ns, flows.last_ns
+def _event(context: Context, finding: Finding, part: _Part, span_ns: tuple[int, int]) -> Event:
+    flows, start_ns, end_ns = part.flows, part.start_ns, part.end_ns
     victims = finding.victims
     if len(victims) > 1:
         reached = flows.receivers()
         victims = [host for host in victims if host in reached]
-    peaks, window_s = _peaks(context, finding.vector, victims, flows)
+    peaks, window_s = _peaks(context, finding.vector, victims, part)
     first_rate = _rate_at(context, finding.vector, victims, span_ns[0])
     last_rate = _rate_at(context, finding.vector, victims, span_ns[1])
     return Event(
@@ -168,21 +182,22 @@ def _rate_at(context: Context, vector: str, victims: list[Host], time_ns: int) -
     return float(cells["packets"][cells["second"] == time_ns // _NS].sum())
 
 
-def _peaks(context: Context, vector: str, victims: list[Host], flows: FlowSet) -> tuple[tuple[float, float], float]:
+def _peaks(context: Context, vector: str, victims: list[Host], part: _Part) -> tuple[tuple[float, float], float]:
     """Return (most packets, most bits) a second and the window in seconds over which they were measured."""
-    span_ns = flows.last_ns - flows.first_ns
+    flows, span_ns = part.flows, part.end_ns - part.start_ns
     if span_ns < _NS // 10:
         window_s = max(span_ns, 1_000_000) / _NS  # a millisecond at least: fewer packets than that carry no rate
         return (flows.total_packets / window_s, flows.octets * 8 / window_s), window_s
     window_ns = _NS if span_ns >= _NS else _NS // 10
     cells = _cells_of(context, vector, victims)
-    cells = cells[(cells["last_ns"] >= flows.first_ns) & (cells["first_ns"] <= flows.last_ns)]
+    cells = cells[(cells["last_ns"] >= part.start_ns) & (cells["first_ns"] <= part.end_ns)]
     alone = int(cells["packets"].sum()) <= _SAME * flows.total_packets  # the cells hold this attack and little else
     if len(cells) and (alone or flows.total_packets > 2 * len(flows)):
         packets, bits = _most_in_cells(cells, window_ns)
         packets, bits = min(packets, flows.total_packets), min(bits, flows.octets * 8)
     else:
-        window = (flows.column("first_seen_ns") - flows.first_ns) // window_ns
+        windows = (flows.column("first_seen_ns") - flows.first_ns) // window_ns
+        _, window = np.unique(windows, return_inverse=True)  # a wild time stamp makes the range of windows enormous
         packets = float(np.bincount(window, weights=flows.packets).max())
         bits = float(np.bincount(window, weights=flows.sent("octets").astype(np.int64)).max()) * 8
     return (packets * _NS / window_ns, bits * _NS / window_ns), window_ns / _NS

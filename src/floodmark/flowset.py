@@ -17,10 +17,18 @@ from floodmark_core import ranking
 from floodmark_core.columns import I64, U64
 from floodmark_core.grouping import number_keys, order_by_group
 from floodmark_core.sums import measure_flows
+from floodmark_core.text import LONGEST, write_addresses
 
 MOST_SOURCES = 20  # kept by name
 SAMPLE = 1 << 18  # flows on which shares are measured where there are more: a share of 0.9 is then known to 0.1 %
 SEED = np.uint64(secrets.randbits(64))  # the keys are an attacker's choice; no answer depends on it
+
+
+def address_text(hi: int, lo: int) -> str:
+    """Return an IPv6 address as the tables write it."""
+    octets, offsets = np.empty(LONGEST, np.uint8), np.empty(2, np.int32)
+    used = write_addresses(np.array([hi], np.uint64), np.array([lo], np.uint64), np.array([6], np.uint8), offsets, octets)
+    return octets[:used].tobytes().decode("ascii")
 
 
 class Host(NamedTuple):
@@ -34,7 +42,7 @@ class Host(NamedTuple):
         """Return the address as text (RFC 5952 for IPv6)."""
         if self.version == 4:
             return str(ipaddress.IPv4Address(self.lo))
-        return str(ipaddress.IPv6Address(self.hi << 64 | self.lo))
+        return address_text(self.hi, self.lo)
 
     @property
     def is_many(self) -> bool:

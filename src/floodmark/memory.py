@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from floodmark_core.columns import Rows
 
 _HUGE_PAGES = getattr(mmap, "MADV_HUGEPAGE", None)
+_LARGE = 8 << 20
 
 
 def _anonymous(octets: int) -> mmap.mmap:
@@ -18,7 +19,7 @@ def _anonymous(octets: int) -> mmap.mmap:
 
 
 def _advise(memory: mmap.mmap) -> None:
-    if _HUGE_PAGES is not None:
+    if _HUGE_PAGES is not None and len(memory) >= _LARGE:  # a small table would take a whole huge page
         try:
             memory.madvise(_HUGE_PAGES)
         except OSError:  # a kernel without huge pages; slower, not wrong

@@ -36,9 +36,9 @@ from floodmark_core.framing import CONTAINER, LAST_TIME_NS, LINK_TYPE, PCAP, fra
 from floodmark_core.status import STOP_DAMAGED, STOP_NEEDS_CELLS, STOP_NEEDS_DATA, STOP_NEEDS_FLOWS
 from floodmark_core.timeline import CLOCK_NS, CLOCK_SIZE, FILE_BEGINS
 
-_FIRST_FLOWS = 1 << 18
-_FIRST_MORE = 1 << 16
-_FIRST_CELLS = 1 << 14
+_FIRST_FLOWS = 1 << 13
+_FIRST_MORE = 1 << 12
+_FIRST_CELLS = 1 << 11
 _JUDGING_OCTETS = 64  # per flow, for shapes, groups and labels while events are found; measured on one-packet flows
 _GROWTH = 4  # each step re-enters all keys; four times as many makes that a third of the rows in all
 
@@ -161,6 +161,8 @@ class Meter:
             if progress is not None:
                 progress(reader.base + at)
         offset, left = reader.base + at, len(block) - at
+        if progress is not None:
+            progress(offset + left)
         if stop == STOP_DAMAGED:
             while not reader.at_end:  # the length of what is left unread belongs in the answer
                 block = reader.next_block(len(block))

@@ -1,6 +1,6 @@
 """Captures in, answer out: the whole program on one screen."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from os import PathLike, fspath
@@ -39,7 +39,7 @@ class Options:
 
 
 def classify(
-    captures: Source | Sequence[Source], settings: Settings | None = None, options: Options | None = None, progress: Progress | None = None
+    captures: Source | Iterable[Source], settings: Settings | None = None, options: Options | None = None, progress: Progress | None = None
 ) -> Result:
     """Classify one or more captures, or folders of them, as one timeline in order of their first packets.
 
@@ -62,7 +62,7 @@ def classify(
 
 
 def stream(
-    captures: Source | Sequence[Source], settings: Settings | None = None, options: Options | None = None
+    captures: Source | Iterable[Source], settings: Settings | None = None, options: Options | None = None
 ) -> Iterator[pa.RecordBatch]:
     """Yield the labelled flows of captures as Arrow batches; arguments and errors as for :func:`classify`.
 
@@ -71,9 +71,14 @@ def stream(
     yield from classify(captures, settings, options).flows.batches()
 
 
-def _listed(captures: Source | Sequence[Source]) -> list[str | BinaryIO]:
+def _is_source(captures: object) -> bool:
+    """Tell one capture from several."""
+    return isinstance(captures, str | PathLike) or hasattr(captures, "read")
+
+
+def _listed(captures: Source | Iterable[Source]) -> list[str | BinaryIO]:
     """Return captures one by one, folders replaced by what they hold."""
-    given: Sequence[Source] = captures if isinstance(captures, list | tuple) else [captures]  # type: ignore[list-item] # not a sequence
+    given: list[Source] = [captures] if _is_source(captures) else list(captures)  # type: ignore[list-item, arg-type] # told apart above
     sources: list[str | BinaryIO] = []
     for capture in given:
         if isinstance(capture, str | PathLike):

@@ -149,10 +149,17 @@ def tool() -> dict[str, str]:
         return {"name": "floodmark", "version": "0+source"}
 
 
+def valid_text(text: str) -> str:
+    """Return a text that every JSON reader takes: octets of a file name that are no text are written as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
     """Return a value with lists in place of tuples, as JSON gives it back."""
     if isinstance(value, dict):
         return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, str):
+        return valid_text(value)
     return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from floodmark.errors import SettingsError
 
+_LARGEST = 1_000_000_000  # of any setting: thirty years of seconds still fit int64 nanoseconds
+
 
 @dataclass(frozen=True)
 class FlowSettings:
@@ -115,8 +117,8 @@ def settings_from(document: dict[str, Any], path: str) -> Settings:
         for key, value in values.items():
             if key not in known:
                 raise SettingsError(f"{path}: unknown setting {name}.{key}; there are {', '.join(known)}")
-            if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-                raise SettingsError(f"{path}: {name}.{key} must be a number of at least 0, found {value!r}")
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LARGEST:
+                raise SettingsError(f"{path}: {name}.{key} must be a number from 0 to {_LARGEST:,}, found {value!r}")
             if known[key] is int and not isinstance(value, int):
                 raise SettingsError(f"{path}: {name}.{key} must be a whole number, found {value!r}")
         settings = replace(settings, **{name: replace(table, **{key: known[key](value) for key, value in values.items()})})

@@ -112,7 +112,8 @@ def _problems(problems: list[tuple[CaptureSummary, Problem]], *, several: bool) 
     table.add_column("first at byte", justify="right")
     for capture, problem in problems[:_MOST_EVENTS]:
         offset = "-" if problem.first_offset is None else f"{problem.first_offset:,}"
-        table.add_row(problem.kind, *([capture.path] if several else []), f"{problem.count:,}", offset)
+        path = [Text(capture.path)] if several else []  # as Text: a name may look like markup
+        table.add_row(problem.kind, *path, f"{problem.count:,}", offset)
     if len(problems) > _MOST_EVENTS:
         table.caption = f"{len(problems) - _MOST_EVENTS} more: see --format json"
     return table
@@ -147,7 +148,7 @@ def amount(value: float) -> str:
 
 def duration(seconds: float) -> str:
     """Return a length of time in the unit that suits it."""
-    if seconds < 1:
+    if seconds < 0.9995:  # rounds to a second
         return f"{seconds * 1000:.3g} ms"
     if seconds < 120:
         return f"{seconds:.1f} s"

@@ -39,8 +39,8 @@ class Evidence:
 
     def add(self, group: str, weight: float, rule: str, measured: float, threshold: float, text: str) -> None:  # noqa: PLR0913, PLR0917
         """Record a rule that fired; ``weight`` < 0 speaks against the finding."""
-        kept = self.weights.get(group, 0.0)
-        self.weights[group] = max(kept, weight) if weight >= 0 else min(kept, weight)
+        side = group if weight >= 0 else f"{group}, against"
+        self.weights[side] = max(self.weights.get(side, weight), weight, key=abs)
         self.reasons.append(Reason(rule, round(float(measured), 6), float(threshold), text))
 
     def cap(self, confidence: float, why: str) -> None:

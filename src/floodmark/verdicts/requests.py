@@ -10,7 +10,7 @@ from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, Evidence, Finding
 from floodmark_core.columns import I64
 
 _ONE_TARGET_SHARE = 0.9  # of the connections of a client, or of a service, that ask for one path
-_FEW_CONNECTIONS = 20  # a share of 0.9 means something from here on (Wilson lower bound 0.7)
+_FEW_REQUESTS = 50  # fewer different queries are a search
 _POST = int.from_bytes(b"POST", "big")
 
 
@@ -74,8 +74,11 @@ def _machines(flows: FlowSet) -> FlowSet:
 
 
 def _request_vector(flows: FlowSet) -> str:
-    whole, path = flows.column("query_hash"), flows.column("path_hash")
-    if len(flows) >= _FEW_CONNECTIONS and modal_share(path) >= _ONE_TARGET_SHARE and len(np.unique(whole)) >= 0.9 * len(flows):
+    """Name a flood by its methods, or by queries that are never the same twice."""
+    requests = flows.column("requests").astype(np.int64)
+    different = int(flows.column("varied_requests").sum()) + len(np.unique(flows.column("query_hash")))
+    one_path = modal_share(flows.column("path_hash")) >= _ONE_TARGET_SHARE
+    if one_path and requests.sum() >= _FEW_REQUESTS and different >= _ONE_TARGET_SHARE * requests.sum():
         return "http-cache-busting"
     method = flows.column("initiator_prefix") >> np.uint64(32)
     if float((method == _POST).mean()) >= 0.9:

@@ -21,6 +21,7 @@ from floodmark.verdicts.evidence import (
 from floodmark_core import kinds, shapes
 
 _SYNS_TO_SAMPLE = 20
+_MOST_REPEATS = 10  # Linux sends a SYN 1 + 6 times (tcp_syn_retries)
 
 
 def syn_floods(context: Context, settings: VolumetricSettings, explained: np.ndarray) -> list[Finding]:
@@ -47,9 +48,13 @@ def _syn_flood(context: Context, host: int, flows: FlowSet, bare: float, setting
             f"{bare:.0%} of the SYNs carry no TCP options; every common system sends some",
         )  # fmt: skip
     _weigh_uniform_syns(evidence, flows, settings)
-    if answers and len(context.settled(flows)) >= settings.flood_packets:
+    repeats = flows.total_packets / len(flows)
+    if repeats >= _MOST_REPEATS:
+        text = f"each five-tuple sends its SYN {repeats:,.0f} times; no system repeats one so often"
+        evidence.add("repetition", CLEAR, "R_SYN_REPEATED", repeats, _MOST_REPEATS, text)
+    if answers and context.settled(flows).total_packets >= settings.flood_packets:
         completed = context.completions_like(host, flows.sample.column("tcp_options"))
-        share = completed / (completed + len(flows))
+        share = completed / (completed + flows.total_packets)
         if share <= settings.completion_share:
             evidence.add(
                 "completion", CLEAR, "R_NO_COMPLETION", share, settings.completion_share,
@@ -147,6 +152,11 @@ def _flag_flood(  # noqa: PLR0913, PLR0917 - evidence gathered so far goes in wi
             "stateless", STRONG if len(flows) >= 20 * settings.flood_packets else CLEAR, "R_NO_CONNECTION", brief, settings.modal_share,
             f"{brief:.0%} of {len(flows):,} five-tuples show one or two packets and no connection",
         )  # fmt: skip
+        tuples = len(flows) / flows.source_count
+        if tuples >= 3:
+            evidence.add(
+                "spread", FAIR, "R_TUPLES_PER_SOURCE", tuples, 3, f"each source spends {tuples:,.0f} five-tuples on a packet or two"
+            )
     if wild >= 0.5:
         evidence.add("stateless", CLEAR, "R_INCOHERENT_SEQUENCE", wild, 0.5, f"{wild:.0%} of the sequence numbers fit no window")
     spoofed = weigh_spoofing(evidence, flows, settings.spoofed_sources_per_packet, settings.ttl_concentration)

@@ -1,0 +1,100 @@
+"""What is installed: metadata, types, schema, public names, and kernels compiled once."""
+
+import importlib
+import json
+import pkgutil
+import tomllib
+from importlib.metadata import metadata, version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+import floodmark
+import floodmark_core
+from builders import answer, connection, pcapng
+
+ROOT = Path(floodmark.__file__).parent.parent.parent
+MOST_NAMES = 12
+
+
+def test_the_version_is_that_of_the_metadata_and_the_document() -> None:
+    assert answer(connection(0)).to_dict()["tool"] == {"name": "floodmark", "version": version("floodmark")}
+
+
+@pytest.mark.skipif(not (ROOT / "pyproject.toml").is_file(), reason="installed without its source tree")
+def test_the_version_is_that_of_the_project_file() -> None:
+    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == version("floodmark")
+
+
+def test_the_licence_is_in_the_metadata() -> None:
+    assert metadata("floodmark")["License-Expression"] == "Apache-2.0"
+
+
+def test_python_and_requirements_are_in_the_metadata() -> None:
+    found = metadata("floodmark")
+    assert found["Requires-Python"] == ">=3.11"
+    required = {text.split(">")[0] for text in found.get_all("Requires-Dist") or [] if "extra ==" not in text}
+    assert required == {"click", "numba", "numpy", "pyarrow", "rich"}
+
+
+@pytest.mark.parametrize("package", ["floodmark", "floodmark_core"])
+def test_the_packages_say_that_they_are_typed(package: str) -> None:
+    assert (files(package) / "py.typed").is_file()
+
+
+def test_the_schema_is_in_the_package() -> None:
+    schema = json.loads((files("floodmark") / "schema" / "result.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+
+
+def test_there_are_at_most_a_dozen_public_names() -> None:
+    assert len(floodmark.__all__) == len(set(floodmark.__all__)) <= MOST_NAMES
+
+
+@pytest.mark.parametrize("name", floodmark.__all__)
+def test_every_public_name_can_be_had(name: str) -> None:
+    assert getattr(floodmark, name) is not None
+
+
+def test_the_public_names_are_in_order_and_are_what_dir_lists() -> None:
+    assert floodmark.__all__ == sorted(floodmark.__all__) == dir(floodmark)
+
+
+def test_a_name_that_is_not_public_is_no_attribute() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = floodmark.nothing
+
+
+def test_every_module_can_be_imported() -> None:
+    for package in (floodmark, floodmark_core):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
+
+
+def kernels() -> dict[str, Any]:
+    """Return the compiled functions of the core that Python calls; the steps inside their loops are left out."""
+    found = {}
+    for module in pkgutil.walk_packages(floodmark_core.__path__, "floodmark_core."):
+        for name, value in vars(importlib.import_module(module.name)).items():
+            if hasattr(value, "py_func") and not value.targetoptions.get("forceinline") and value.__module__ == module.name:
+                found[f"{module.name}.{name}"] = value
+    return found
+
+
+def test_there_are_kernels_to_look_at() -> None:
+    assert "floodmark_core.reader.read_block" in kernels()
+
+
+@pytest.mark.parametrize("name", kernels())
+def test_a_kernel_was_compiled_for_one_signature_at_most(name: str) -> None:
+    """Only a second signature fails: run last, after everything that calls kernels, this shows that all calls agree on their types."""
+    assert len(kernels()[name].signatures) <= 1
+
+
+def test_reading_and_judging_compiles_each_kernel_for_one_signature() -> None:
+    answer(connection(0))
+    answer(pcapng(connection(0)))
+    assert [name for name, kernel in kernels().items() if len(kernel.signatures) > 1] == []

@@ -1,0 +1,250 @@
+"""Captures that nobody on this project made: counts beside capinfos, conversations beside tshark, and how often the answer is right.
+
+They are other people's data and no part of the repository: FLOODMARK_TRACES names their folder, or it lies at ../shared/traces/dev.
+Without it, or without Wireshark's tools, these tests are skipped and say so.
+"""
+
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections import Counter
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+import jsonschema
+import pytest
+
+import floodmark
+from evaluate import judge
+from floodmark.result import Totals
+
+TRACES = Path(os.environ.get("FLOODMARK_TRACES") or Path(__file__).parents[2] / "shared" / "traces" / "dev")
+WITH_CAPINFOS = pytest.mark.skipif(shutil.which("capinfos") is None, reason="capinfos is not installed")
+WITH_TSHARK = pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
+pytestmark = pytest.mark.skipif(not (TRACES / "MANIFEST.tsv").is_file(), reason=f"no real captures: {TRACES}/MANIFEST.tsv is not there")
+
+VALIDATOR = jsonschema.Draft202012Validator(json.loads((files("floodmark") / "schema" / "result.schema.json").read_text()))
+ATTACKS = ("volumetric", "application-layer", "attack")
+NDPI, ZEEK, PCPP = "benign/ntop__tests__cfgs__default__pcap__", "benign/zeek__testing__btest__Traces__", "benign/seladb__Tests__"
+# Captures whose conversations mean the same to both: no tunnels (floodmark keeps to the outermost IP header), no five-tuple that
+# pauses for longer than a time-out or is used twice, no later fragments (which tshark joins).
+ALIKE = [
+    "volumetric/StopDDoS__pkt.TCP.DOMINATE.syn.ecn.cwr.pcapng",
+    "volumetric/StopDDoS__amp.TCP.reflection.SYNACK.pcap",
+    "volumetric/StopDDoS__amp.UDP.isakmp.pcap",
+    "volumetric/evgenii-moriakhin__syn_flood.pcap",
+    "attack/joamontesgi__hoic.pcap",
+    "attack/tomoos17__captures__attack.pcap",
+    "application-layer/doup123__test.pcap",
+    "application-layer/chrissanders__synscan.pcapng",
+    "application-layer/GrigorDimitrov__syn_scan.pcapng",
+    "application-layer/imane-bouhoute__data__scan.pcapng",
+    "application-layer/l-laura__bruteforce__bruteforce-train.pcapng",
+    "application-layer/l-laura__slowite__slowite-train.pcap",
+    "application-layer/joamontesgi__slowloris_go.pcap",
+    "application-layer/l-laura__malariados__malariados-train.pcap",
+    "benign/joamontesgi__ggizi.pcap",
+    "benign/joamontesgi__ggizipizi.pcap",
+    "benign/evgenii-moriakhin__no_flood.pcap",
+    "benign/chrissanders__http_espn.pcapng",
+    "benign/chrissanders__activeosfingerprinting.pcapng",
+    "benign/ITI__pcaps__openics__EIP-ControlProtocolChangeAttempt.pcap",
+    f"{PCPP}Pcap-Test__PcapExamples__650HttpResponses.pcap",
+    f"{PCPP}Pcap-Test__PcapExamples__4KHttpRequests.pcap",
+    f"{NDPI}reddit.pcap",
+    f"{NDPI}android.pcap",
+    f"{NDPI}webex.pcap",
+    f"{NDPI}weibo.pcap",
+    f"{NDPI}quic_interop_V.pcapng",
+    f"{NDPI}lru_ipv6_caches.pcapng",
+    f"{NDPI}kerberos-login.pcap",
+    f"{NDPI}bittorrent.pcap",
+    f"{NDPI}dnp3.pcap",
+    f"{NDPI}nfsv2.pcap",
+]
+
+End: TypeAlias = tuple[str, int]
+Conversation: TypeAlias = tuple[int, End, End]
+
+
+@cache
+def manifest() -> list[dict[str, str]]:
+    """Return the rows of the manifest whose files are there."""
+    with (TRACES / "MANIFEST.tsv").open(encoding="utf-8", newline="") as file:
+        return [row for row in csv.DictReader(file, delimiter="\t") if (TRACES / row["file"]).is_file()]
+
+
+class Seen(NamedTuple):
+    """Hold what the tests ask of one answer; whole results of hundreds of captures would fill the memory."""
+
+    totals: Totals
+    events: tuple[floodmark.Event, ...]
+    packets_in_table: int
+    rows: int
+
+
+@cache
+def answered(name: str) -> Seen | floodmark.FloodmarkError:
+    """Classify a capture once; the error is the answer where it is refused."""
+    try:
+        result = floodmark.classify(TRACES / name)
+    except floodmark.FloodmarkError as error:
+        return error
+    table = result.flows.to_table()
+    packets = sum(sum(table[column].to_pylist()) for column in ("initiator_packets", "responder_packets"))
+    return Seen(result.totals, result.events, packets, table.num_rows)
+
+
+def results(*classes: str) -> list[tuple[dict[str, str], Seen]]:
+    """Return the rows of some classes with their answers; refused captures are left out."""
+    found = [(row, answered(row["file"])) for row in manifest() if row["class"] in classes]
+    return [(row, result) for row, result in found if isinstance(result, Seen)]
+
+
+@cache
+def by_capinfos() -> tuple[dict[str, tuple[int, int]], str]:
+    """Return packets and octets of each capture as capinfos counts them, and what it complained about."""
+    names = [row["file"] for row in manifest()]
+    done = subprocess.run(["capinfos", "-c", "-d", "-M", "-T", *names], cwd=TRACES, capture_output=True, text=True, check=False)
+    counts = {}
+    for line in done.stdout.splitlines()[1:]:
+        name, packets, octets = line.split("\t")
+        counts[name] = (int(packets), int(octets))
+    return counts, done.stderr
+
+
+@WITH_CAPINFOS
+def test_capinfos_reads_most_captures() -> None:
+    assert len(by_capinfos()[0]) > 0.95 * len(manifest())
+
+
+@WITH_CAPINFOS
+def test_what_capinfos_refuses_it_refuses_for_a_link_type_it_does_not_know() -> None:
+    counts, complaints = by_capinfos()
+    for name in {row["file"] for row in manifest()} - set(counts):
+        said = complaints.split(f'"{name}"')[1].split("capinfos: ")[0]
+        assert re.search(r"network type \d+ unknown or unsupported", said), said
+
+
+@WITH_CAPINFOS
+def test_packets_and_octets_are_those_of_capinfos() -> None:
+    counts, _ = by_capinfos()
+    wrong = {}
+    for row in manifest():
+        result = answered(row["file"])
+        if row["file"] in counts and isinstance(result, Seen):
+            ours = (result.totals.packets, result.totals.bytes)
+            if ours != counts[row["file"]]:
+                wrong[row["file"]] = (ours, counts[row["file"]])
+    assert wrong == {}
+
+
+@WITH_CAPINFOS
+def test_what_capinfos_reads_is_read_here() -> None:
+    counts, _ = by_capinfos()
+    assert [name for name in counts if not isinstance(answered(name), Seen)] == []
+
+
+def test_every_packet_is_in_a_flow_or_not_ip_or_refused() -> None:
+    wrong = []
+    for row, result in results(*ATTACKS, "benign", "malformed"):
+        totals = result.totals
+        if totals.packets != totals.packets_in_flows + sum(totals.packets_not_ip.values()) + sum(totals.packets_refused.values()):
+            wrong.append(row["file"])
+    assert wrong == []
+
+
+def test_flows_hold_the_packets_that_are_in_flows() -> None:
+    wrong = []
+    for row, result in results(*ATTACKS, "benign", "malformed"):
+        if (result.packets_in_table, result.rows) != (result.totals.packets_in_flows, result.totals.flows):
+            wrong.append(row["file"])
+    assert wrong == []
+
+
+@cache
+def by_tshark(name: str) -> tuple[Counter[Conversation], int]:
+    """Return the packets of each pair of end points as tshark counts them, and how many conversations it lists."""
+    command = ["tshark", "-n", "-r", name, "-q", "-z", "conv,tcp", "-z", "conv,udp"]
+    done = subprocess.run(command, cwd=TRACES, capture_output=True, text=True, check=True)
+    protocol, listed = 0, 0
+    packets: Counter[Conversation] = Counter()
+    for line in done.stdout.splitlines():
+        protocol = {"TCP Conversations": 6, "UDP Conversations": 17}.get(line, protocol)
+        found = re.match(r"(\S+):(\d+) +<-> (\S+):(\d+) +(\d+) +\S+ \S+ +(\d+) ", line.replace("bytes", "B"))
+        if found:
+            one, other = (found[1], int(found[2])), (found[3], int(found[4]))
+            packets[protocol, min(one, other), max(one, other)] += int(found[5]) + int(found[6])
+            listed += 1
+    return packets, listed
+
+
+def by_floodmark(name: str) -> tuple[Counter[Conversation], int]:
+    """Return the same from the flow table."""
+    packets: Counter[Conversation] = Counter()
+    listed = 0
+    for flow in floodmark.classify(TRACES / name).flows.to_table().to_pylist():
+        if flow["protocol"] in (6, 17) and not flow["is_fragment"]:
+            one, other = (flow["initiator"], flow["initiator_port"]), (flow["responder"], flow["responder_port"])
+            packets[flow["protocol"], min(one, other), max(one, other)] += flow["initiator_packets"] + flow["responder_packets"]
+            listed += 1
+    return packets, listed
+
+
+@WITH_TSHARK
+@pytest.mark.parametrize("name", ALIKE)
+def test_conversations_and_their_packets_are_those_of_tshark(name: str) -> None:
+    if not (TRACES / name).is_file():
+        pytest.skip(f"{name} is not in this set")
+    assert by_floodmark(name)[0] == by_tshark(name)[0]
+
+
+@WITH_TSHARK
+@pytest.mark.parametrize("name", ALIKE)
+def test_there_are_as_many_flows_as_tshark_lists_conversations(name: str) -> None:
+    if not (TRACES / name).is_file():
+        pytest.skip(f"{name} is not in this set")
+    assert by_floodmark(name)[1] == by_tshark(name)[1]
+
+
+def test_most_attacks_get_an_event_of_their_class_on_the_named_host() -> None:
+    judged = {row["file"]: judge(row, result) for row, result in results(*ATTACKS)}  # type: ignore[arg-type] # it asks for events alone
+    missed = {name: outcome for name, outcome in judged.items() if outcome not in ("right", "class")}
+    assert len(judged) - len(missed) >= 0.8 * len(judged), missed
+
+
+def test_every_attack_capture_is_read() -> None:
+    assert [row["file"] for row in manifest() if row["class"] in ATTACKS and not isinstance(answered(row["file"]), Seen)] == []
+
+
+def test_benign_captures_stay_without_an_event() -> None:
+    alarms = {row["file"]: [event.vector for event in result.events] for row, result in results("benign") if result.events}
+    assert len(alarms) <= 0.05 * len(results("benign")), alarms
+
+
+def test_every_event_has_a_reason_a_victim_and_a_confidence_worth_reporting() -> None:
+    wrong = []
+    for row, result in results(*ATTACKS, "benign", "malformed"):
+        wrong += [row["file"] for event in result.events if not (event.reasons and event.victims and 0.6 <= event.confidence <= 1)]
+    assert wrong == []
+
+
+def test_malformed_captures_are_answered_or_refused_with_path_and_offset() -> None:
+    for row in manifest():
+        result = answered(row["file"])
+        if row["class"] == "malformed" and isinstance(result, floodmark.FloodmarkError):
+            assert isinstance(result, floodmark.CaptureError)
+            assert result.path == str(TRACES / row["file"])
+
+
+@pytest.mark.parametrize("kind", ["volumetric", "application-layer", "malformed"])
+def test_documents_and_flow_tables_keep_their_rules(kind: str) -> None:
+    for row, _ in results(kind):
+        result = floodmark.classify(TRACES / row["file"])
+        VALIDATOR.validate(json.loads(result.to_json()))
+        result.flows.to_table().validate(full=True)

@@ -1,0 +1,285 @@
+"""Labelled captures made from a seed: every attack is named on its victim, calm traffic stays without an event, flows get their class.
+
+The captures come from benchmarks/traffic and carry the label of every flow; none of them is kept as a file.
+"""
+
+import io
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+import scenarios
+import wire
+from scenarios import Scenario
+from wire import Format, Packet
+
+import floodmark
+from evaluate import Confusion, flow_confusion
+from floodmark.terms import VECTORS
+
+SEED = 1
+ATTACKS = [
+    "tcp-syn-flood",
+    "tcp-syn-flood-bots",
+    "tcp-synack-reflection",
+    "dns-amplification",
+    "ntp-amplification",
+    "memcached-amplification",
+    "cldap-amplification",
+    "ssdp-amplification",
+    "snmp-amplification",
+    "chargen-amplification",
+    "isakmp-amplification",
+    "bacnet-amplification",
+    "dhip-amplification",
+    "udp-reflection",
+    "udp-flood",
+    "icmp-echo-flood",
+    "icmp-unreachable-flood",
+    "ip-fragment-flood",
+    "tcp-ack-flood",
+    "tcp-rst-flood",
+    "tcp-fin-flood",
+    "tcp-flag-flood",
+    "http-get-flood",
+    "http-post-flood",
+    "http-cache-busting",
+    "http-slow-headers",
+    "http-slow-post",
+    "http-slow-read",
+    "connection-flood",
+    "tls-handshake-flood",
+    "vertical-scan",
+    "horizontal-scan",
+    "host-sweep",
+    "udp-scan",
+    "stealth-scan",
+    "ssh-bruteforce",
+    "ftp-bruteforce",
+    "mqtt-bruteforce",
+]
+CALM = [
+    "office",
+    "server-farm",
+    "flash-crowd",
+    "nightly-backup",
+    "busy-resolver",
+    "voip",
+    "one-sided-ordinary",
+    "midstream-ordinary",
+    "bulk-download",
+    "measurement",
+    "nat-gateway",
+    "dual-stack",
+    "backscatter",
+]
+ONE_SIDED = [f"{name}-one-sided" for name in scenarios.VARIANTS["one-sided"]]
+
+
+@cache
+def scenario(name: str) -> Scenario:
+    """Make a scenario once."""
+    return scenarios.make(name, SEED)
+
+
+def octets(packets: list[Packet], form: Format) -> bytes:
+    return (wire.pcapng_bytes if form.pcapng else wire.pcap_bytes)(packets, form)
+
+
+def classified(packets: list[Packet], form: Format) -> floodmark.Result:
+    return floodmark.classify(io.BytesIO(octets(packets, form)))
+
+
+@cache
+def answered(name: str) -> floodmark.Result:
+    """Classify a scenario once, in the form that its seed chose."""
+    return classified(scenario(name).packets, scenario(name).form)
+
+
+def fits(vector: str, wanted: str) -> bool:
+    """Tell whether a vector is the wanted one or has the same parent."""
+    return VECTORS[vector][1] == VECTORS[wanted][1]
+
+
+def hit(name: str) -> floodmark.Event:
+    """Return the event that names the attack of a scenario on its victim."""
+    [fact] = scenario(name).facts
+    victim = str(fact["victim"])
+    wanted = str(fact["vector"])
+    events = [event for event in answered(name).events if fits(event.vector, wanted)]
+    named = [event for event in events if victim in event.victims or "/" in victim]
+    assert named, [(event.vector, event.victims[:3]) for event in answered(name).events]
+    return named[0]
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_attack_is_named_by_its_vector(name: str) -> None:
+    [fact] = scenario(name).facts
+    assert fact["vector"] in [event.vector for event in answered(name).events]
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_attack_is_named_on_its_victim_with_a_reason(name: str) -> None:
+    assert hit(name).reasons
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_attack_has_the_class_of_its_vector(name: str) -> None:
+    [fact] = scenario(name).facts
+    assert str(hit(name).verdict) == fact["verdict"]
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_nothing_else_is_found_beside_an_attack(name: str) -> None:
+    [fact] = scenario(name).facts
+    assert [event.vector for event in answered(name).events if not fits(event.vector, str(fact["vector"]))] == []
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_event_lies_within_the_capture_and_has_an_order(name: str) -> None:
+    [capture] = answered(name).captures
+    assert capture.first_seen_ns is not None
+    assert capture.last_seen_ns is not None
+    for event in answered(name).events:
+        assert capture.first_seen_ns <= event.start_ns <= event.end_ns <= capture.last_seen_ns
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_the_flows_of_an_event_are_those_that_carry_its_number(name: str) -> None:
+    table = answered(name).flows.to_table().to_pydict()
+    for event in answered(name).events:
+        assert table["event_id"].count(event.id) == event.flows
+        assert {vector for vector, number in zip(table["vector"], table["event_id"], strict=True) if number == event.id} == {event.vector}
+
+
+@pytest.mark.parametrize("name", CALM)
+def test_ordinary_traffic_has_no_event(name: str) -> None:
+    assert [(event.vector, event.victims[:3]) for event in answered(name).events] == []
+
+
+def test_every_scenario_is_tested() -> None:
+    assert {"demo", *ATTACKS, *CALM} == set(scenarios.NAMES) - {
+        f"{base}-{kind}" for kind, bases in scenarios.VARIANTS.items() for base in bases
+    }
+
+
+def confusion(name: str) -> Any:
+    """Compare the classes of a scenario's flows with their labels."""
+    labels = io.BytesIO()
+    np.savez(labels, flows=scenario(name).rows)
+    labels.seek(0)
+    return flow_confusion(answered(name), labels)  # type: ignore[arg-type] # numpy reads files and paths alike
+
+
+def test_flows_get_their_class() -> None:
+    total = sum(confusion(name) for name in scenarios.NAMES)
+    assert Confusion(total).macro_f1() >= 0.99
+
+
+@pytest.mark.parametrize("number", range(3), ids=["benign", "volumetric", "application-layer"])
+def test_flows_of_each_class_get_it(number: int) -> None:
+    assert Confusion(sum(confusion(name) for name in scenarios.NAMES)).f1(number) >= 0.99
+
+
+@pytest.mark.parametrize("name", ONE_SIDED)
+def test_an_attack_seen_from_one_side_keeps_its_vector(name: str) -> None:
+    [fact] = scenario(name).facts
+    assert hit(name).vector == fact["vector"]
+
+
+@pytest.mark.parametrize("name", [f"{base}-{kind}" for kind in ("snap", "midway") for base in scenarios.VARIANTS[kind]])
+def test_a_capture_cut_short_or_joined_late_shows_nothing_but_its_attack(name: str) -> None:
+    [fact] = scenario(name).facts
+    assert [event.vector for event in answered(name).events if not fits(event.vector, str(fact["vector"]))] == []
+
+
+# ---- the same answer, whatever the file looks like
+
+
+@cache
+def demo() -> list[Packet]:
+    """Return the packets of the demonstration at whole microseconds, which every format can hold."""
+    return [packet._replace(time_ns=packet.time_ns // 1000 * 1000) for packet in scenario("demo").packets]
+
+
+@cache
+def expected() -> floodmark.Result:
+    return classified(demo(), Format())
+
+
+def plain(result: floodmark.Result) -> dict[str, Any]:
+    """Return the document without what names the file."""
+    document = result.to_dict()
+    for capture in document["captures"]:
+        del capture["path"], capture["format"]
+    return document
+
+
+FORMS = {
+    "pcap big endian": Format(big_endian=True),
+    "pcap ns": Format(nanoseconds=True),
+    "pcap ns big endian": Format(nanoseconds=True, big_endian=True),
+    "pcapng": Format(pcapng=True),
+    "pcapng big endian": Format(pcapng=True, big_endian=True),
+    "pcapng ns": Format(pcapng=True, nanoseconds=True),
+}
+
+
+def test_the_demonstration_has_its_four_attacks() -> None:
+    assert sorted(event.vector for event in expected().events) == sorted(str(fact["vector"]) for fact in scenario("demo").facts)
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
+def test_the_format_of_the_file_changes_nothing_in_the_document(form: Format) -> None:
+    assert plain(classified(demo(), form)) == plain(expected())
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
+def test_the_format_of_the_file_changes_nothing_in_the_flows(form: Format) -> None:
+    assert classified(demo(), form).flows.to_table() == expected().flows.to_table()
+
+
+@cache
+def split_in_three() -> floodmark.Result:
+    packets, form = demo(), Format()
+    third = len(packets) // 3
+    parts = [packets[:third], packets[third : 2 * third], packets[2 * third :]]
+    return floodmark.classify([io.BytesIO(octets(part, form)) for part in parts])
+
+
+def test_a_capture_split_in_three_files_has_the_same_document() -> None:
+    one, other = plain(split_in_three()), plain(expected())
+    assert [one.pop("captures"), other.pop("captures")] != [[], []]
+    assert one == other
+
+
+def test_a_capture_split_in_three_files_has_the_same_flows() -> None:
+    assert split_in_three().flows.to_table() == expected().flows.to_table()
+
+
+@pytest.mark.parametrize("link_type", [wire.LINUX_SLL, wire.RAW_IP])
+def test_the_link_type_changes_no_event(link_type: int) -> None:
+    packets = wire.relink(demo(), link_type)
+    assert classified(packets, Format(link_type=link_type)).events == expected().events
+
+
+def test_a_vlan_changes_no_event() -> None:
+    assert classified(wire.tagged(demo(), 77), Format()).events == expected().events
+
+
+def test_the_time_of_day_changes_nothing_but_the_times() -> None:
+    day_ns = 86_400_000_000_000
+    later = [packet._replace(time_ns=packet.time_ns + 30 * day_ns) for packet in demo()]
+    shifted = classified(later, Format()).to_dict()["events"]
+    original = expected().to_dict()["events"]
+    for event in (*shifted, *original):
+        del event["start"], event["end"]
+    assert shifted == original
+
+
+@pytest.mark.parametrize("block_octets", [1 << 12, 1 << 16])
+def test_the_size_of_the_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch, block_octets: int) -> None:
+    original = floodmark.capture.reader_of  # type: ignore[attr-defined]
+    monkeypatch.setattr("floodmark.pipeline.reader_of", lambda source, *, hashing=False: original(source, block_octets, hashing=hashing))
+    assert plain(classified(demo(), Format())) == plain(expected())

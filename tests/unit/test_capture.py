@@ -1,0 +1,250 @@
+"""Containers are recognised or refused by their first octets; blocks give the octets of the file, whatever the stream does."""
+
+import hashlib
+import io
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from builders import header, pcap, udp
+from floodmark.capture import BlockReader, Container, expand, open_capture, reader_of, recognise
+from floodmark.errors import CaptureError, TruncatedCaptureError, UnknownFormatError
+from floodmark_core.framing import CONTAINER, LARGEST_RECORD, LINK_TYPE, PCAP, PCAPNG, SNAPLEN, SWAPPED, TICK_NS
+from property.strategies import PROFILE
+
+DATA = pcap([udp(0), udp(1000)])
+SECTION = struct.pack("<IIIHHqI", 0x0A0D0D0A, 28, 0x1A2B3C4D, 1, 0, -1, 28)
+
+
+@pytest.mark.parametrize(
+    ("order", "magic", "name", "tick_ns"),
+    [("<", 0xA1B2C3D4, "pcap", 1000), (">", 0xA1B2C3D4, "pcap", 1000), ("<", 0xA1B23C4D, "pcap-ns", 1), (">", 0xA1B23C4D, "pcap-ns", 1)],
+)
+def test_a_pcap_header_gives_byte_order_resolution_link_type_and_snaplen(order: str, magic: int, name: str, tick_ns: int) -> None:
+    container = recognise(struct.pack(order + "IHHiIII", magic, 2, 4, 0, 0, 96, 113), "x")
+    layout = container.layout
+    assert (container.name, container.header_octets) == (name, 24)
+    assert [layout[place] for place in (CONTAINER, SWAPPED, TICK_NS, LINK_TYPE, SNAPLEN)] == [PCAP, order == ">", tick_ns, 113, 96]
+
+
+def test_a_pcapng_section_header_is_the_first_block_to_read() -> None:
+    container = recognise(SECTION, "x")
+    assert (container.name, container.header_octets, container.layout[CONTAINER]) == ("pcapng", 0, PCAPNG)
+
+
+def test_the_bits_above_the_link_type_are_no_part_of_it() -> None:
+    assert recognise(header(link_type=0x3400_0001), "x").layout[LINK_TYPE] == 1
+
+
+def test_a_snaplen_of_zero_means_no_limit() -> None:
+    assert recognise(header(snaplen=0), "x").layout[SNAPLEN] == LARGEST_RECORD
+
+
+def test_an_empty_file_is_a_truncated_capture() -> None:
+    with pytest.raises(TruncatedCaptureError, match="empty") as caught:
+        recognise(b"", "x.pcap")
+    assert (caught.value.path, caught.value.offset) == ("x.pcap", 0)
+
+
+@pytest.mark.parametrize("length", range(4, 24))
+def test_a_pcap_header_cut_anywhere_is_named_with_its_end(length: int) -> None:
+    with pytest.raises(TruncatedCaptureError) as caught:
+        recognise(header()[:length], "x")
+    assert caught.value.offset == length
+
+
+@pytest.mark.parametrize("length", [4, 8, 11])
+def test_a_section_header_cut_before_its_magic_is_named_with_its_end(length: int) -> None:
+    with pytest.raises(TruncatedCaptureError) as caught:
+        recognise(SECTION[:length], "x")
+    assert caught.value.offset == length
+
+
+def test_a_wrong_byte_order_magic_is_refused_at_its_offset() -> None:
+    with pytest.raises(UnknownFormatError, match="01020304") as caught:
+        recognise(SECTION[:8] + b"\1\2\3\4" + SECTION[12:], "x")
+    assert caught.value.offset == 8
+
+
+def test_another_major_version_is_refused_at_its_offset() -> None:
+    with pytest.raises(UnknownFormatError, match="version 543") as caught:
+        recognise(header(version=(543, 0)), "x")
+    assert caught.value.offset == 4
+
+
+@pytest.mark.parametrize(
+    ("head", "what"),
+    [
+        (b"\x1f\x8b\x08\x00", "gzip"),
+        (b"\x28\xb5\x2f\xfd", "zstd"),
+        (b"\xfd7zXZ\x00", "xz"),
+        (b"BZh9", "bzip2"),
+        (b"\x04\x22\x4d\x18", "lz4"),
+        (b"PK\x03\x04", "zip"),
+        (b"snoop\0\0\0", "snoop"),
+        (b"\xa1\xb2\xcd\x34", "Kuznetzov"),
+        (b"\x34\xcd\xb2\xa1", "Kuznetzov"),
+    ],
+)
+def test_what_is_recognised_but_not_read_is_called_by_its_name(head: bytes, what: str) -> None:
+    with pytest.raises(UnknownFormatError, match=what) as caught:
+        recognise(head.ljust(64, b"\0"), "x")
+    assert caught.value.offset == 0
+
+
+def outcome(head: bytes) -> Container | CaptureError:
+    """Recognise first octets; the error is the outcome where they are refused."""
+    try:
+        return recognise(head, "x")
+    except CaptureError as error:
+        return error
+
+
+@settings(PROFILE, max_examples=200)
+@given(head=st.binary(max_size=64))
+def test_any_first_octets_are_recognised_or_refused_at_an_offset(head: bytes) -> None:
+    found = outcome(head)
+    assert isinstance(found, Container) or str(found).startswith(f"x, byte {found.offset}: ")
+
+
+class Dribble(io.RawIOBase):
+    """A stream that gives a few octets at a time, as a pipe does."""
+
+    def __init__(self, data: bytes, octets: int) -> None:
+        super().__init__()
+        self._left, self._octets = data, octets
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        part, self._left = self._left[: min(self._octets, len(buffer))], self._left[min(self._octets, len(buffer)) :]
+        buffer[: len(part)] = part
+        return len(part)
+
+
+class Failing(io.RawIOBase):
+    """A stream that breaks after its first octets."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__()
+        self._data = data
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._data:
+            raise OSError(5, "Input/output error")
+        part, self._data = self._data, b""
+        buffer[: len(part)] = part
+        return len(part)
+
+
+def whole(reader: BlockReader, consumed: int) -> bytes:
+    """Return what a reader gives when so many octets of each block are taken."""
+    out, block = b"", reader.block
+    while len(block):
+        taken = min(consumed, len(block))
+        out += block[:taken].tobytes()
+        block = reader.next_block(taken)
+    return out
+
+
+@pytest.mark.parametrize("octets", [1, 7, 24, 1000])
+def test_a_stream_in_small_pieces_gives_the_octets_of_the_file(octets: int) -> None:
+    assert whole(BlockReader(Dribble(DATA, octets), "x", 32), 24) == DATA  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("consumed", [1, 5, 31, 32])
+def test_blocks_joined_are_the_file_however_much_is_consumed(consumed: int) -> None:
+    assert whole(reader_of(io.BytesIO(DATA), 32), consumed) == DATA
+
+
+def test_the_base_is_the_offset_of_the_blocks_first_octet() -> None:
+    reader = reader_of(io.BytesIO(DATA), 32)
+    block = reader.next_block(10)
+    assert reader.base == 10
+    assert block.tobytes() == DATA[10:42]
+
+
+def test_consuming_nothing_makes_the_buffer_grow() -> None:
+    reader = reader_of(io.BytesIO(DATA), 32)
+    assert reader.next_block(0).tobytes() == DATA[:64]
+
+
+def test_the_hash_is_that_of_the_whole_file_once_it_is_read() -> None:
+    reader = reader_of(io.BytesIO(DATA), 32, hashing=True)
+    whole(reader, 32)
+    assert reader.sha256 == hashlib.sha256(DATA).hexdigest()
+
+
+def test_no_hash_is_made_unless_asked_for() -> None:
+    assert reader_of(io.BytesIO(DATA)).sha256 is None
+
+
+def test_a_file_object_stays_open() -> None:
+    stream = io.BytesIO(DATA)
+    with reader_of(stream):
+        pass
+    assert not stream.closed
+
+
+def test_a_file_opened_here_is_closed_here(tmp_path: Path) -> None:
+    (tmp_path / "a.pcap").write_bytes(DATA)
+    with reader_of(str(tmp_path / "a.pcap"), 32) as reader:
+        pass
+    with pytest.raises(ValueError, match="closed"):
+        reader.next_block(1)
+
+
+def test_a_file_object_is_called_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "a.pcap").write_bytes(DATA)
+    with (tmp_path / "a.pcap").open("rb") as stream:
+        assert reader_of(stream).path == str(tmp_path / "a.pcap")
+
+
+def test_a_file_object_without_a_name_is_called_so() -> None:
+    assert reader_of(io.BytesIO(DATA)).path == "<file object>"
+
+
+def test_an_object_that_can_only_read_is_enough() -> None:
+    class Minimal:
+        def read(self) -> bytes:
+            return DATA
+
+    assert whole(reader_of(Minimal()), 10) == DATA  # type: ignore[arg-type]
+
+
+def test_a_read_error_in_the_middle_names_the_offset() -> None:
+    with pytest.raises(CaptureError, match="Input/output error") as caught:
+        BlockReader(Failing(DATA[:30]), "x", 64)  # type: ignore[arg-type]
+    assert caught.value.offset == 30
+
+
+def test_a_missing_file_is_named_with_the_systems_reason() -> None:
+    with pytest.raises(CaptureError, match=r"nowhere/a\.pcap: cannot be opened: No such file") as caught:
+        open_capture("nowhere/a.pcap")
+    assert caught.value.offset is None
+
+
+def test_a_folder_gives_its_captures_in_order_of_name_and_nothing_else(tmp_path: Path) -> None:
+    for name, data in {"b.pcap": DATA, "a.pcapng": SECTION, "sub/c": DATA, "notes.txt": b"not a capture"}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    assert list(expand([str(tmp_path)])) == [str(tmp_path / name) for name in ("a.pcapng", "b.pcap", "sub/c")]
+
+
+def test_a_folder_without_captures_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("not a capture")
+    with pytest.raises(CaptureError, match="no capture in this folder") as caught:
+        list(expand([str(tmp_path)]))
+    assert caught.value.path == str(tmp_path)
+
+
+def test_files_and_standard_input_are_passed_on_unseen() -> None:
+    assert list(expand(["-", "missing.pcap"])) == ["-", "missing.pcap"]

@@ -1,0 +1,81 @@
+"""A settings file overrides defaults by name; every name and type is checked."""
+
+from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
+
+import pytest
+
+from floodmark.errors import FloodmarkError, SettingsError
+from floodmark.settings import Settings, load_settings, settings_from
+
+
+def written(folder: Path, text: str) -> str:
+    path = folder / "settings.toml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_an_empty_file_gives_the_defaults(tmp_path: Path) -> None:
+    assert load_settings(written(tmp_path, "")) == Settings()
+
+
+def test_a_value_overrides_its_default_and_no_other(tmp_path: Path) -> None:
+    settings = load_settings(written(tmp_path, "[flow]\nudp_timeout_s = 5\n[volumetric]\nflood_packets = 7\n"))
+    assert (settings.flow.udp_timeout_s, settings.volumetric.flood_packets) == (5.0, 7)
+    assert (settings.flow.icmp_timeout_s, settings.application, settings.event) == (30.0, Settings().application, Settings().event)
+
+
+def test_a_whole_number_for_seconds_becomes_a_float(tmp_path: Path) -> None:
+    assert type(load_settings(written(tmp_path, "[flow]\nudp_timeout_s = 5\n")).flow.udp_timeout_s) is float
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[flows]\nudp_timeout_s = 5\n", r"unknown table \[flows\]"),
+        ("flow = 5\n", r"unknown table \[flow\]"),
+        ("[flow]\nudp_timeout = 5\n", r"unknown setting flow\.udp_timeout"),
+        ("[flow]\nudp_timeout_s = -1\n", r"flow\.udp_timeout_s must be a number from 0 to 1,000,000,000, found -1"),
+        ("[flow]\nudp_timeout_s = true\n", r"must be a number"),
+        ("[flow]\nudp_timeout_s = '5'\n", r"must be a number"),
+        ("[volumetric]\nflood_packets = 1.5\n", r"volumetric\.flood_packets must be a whole number, found 1\.5"),
+        ("[flow\n", r"not valid TOML"),
+    ],
+)
+def test_what_is_wrong_is_named_with_the_file(tmp_path: Path, text: str, complaint: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(SettingsError, match=complaint) as caught:
+        load_settings(path)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-nan", "-inf", "1e300"])
+def test_a_number_that_is_none_or_too_large_is_refused(tmp_path: Path, value: str) -> None:
+    with pytest.raises(SettingsError, match="udp_timeout_s"):
+        load_settings(written(tmp_path, f"[flow]\nudp_timeout_s = {value}\n"))
+
+
+def test_octets_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(SettingsError, match="not valid TOML"):
+        load_settings(str(tmp_path / "s.toml"))
+
+
+def test_a_missing_file_is_named_with_the_systems_reason(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"none\.toml: cannot be read: No such file"):
+        load_settings(str(tmp_path / "none.toml"))
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(FrozenInstanceError):
+        Settings().flow.udp_timeout_s = 1.0  # type: ignore[misc]
+
+
+def test_every_setting_can_be_set_by_its_name() -> None:
+    document = {table.name: {field.name: 1 for field in fields(getattr(Settings(), table.name))} for table in fields(Settings)}
+    settings = settings_from(document, "x")
+    assert {value for table in fields(Settings) for value in vars(getattr(settings, table.name)).values()} == {1}
+
+
+def test_a_settings_error_is_an_error_of_floodmark() -> None:
+    assert issubclass(SettingsError, FloodmarkError)
