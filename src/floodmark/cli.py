@@ -31,10 +31,12 @@ _UNITS = {
     "mib": 2**20,
     "gib": 2**30,
     "tib": 2**40,
+    "t": 10**12,
+    "tb": 10**12,
 }
 
 
-class _Octets(click.ParamType[int]):
+class _Octets(click.ParamType):  # type: ignore[type-arg] # not generic before click 8.2
     """A size such as 500MB or 2GiB."""
 
     name = "size"

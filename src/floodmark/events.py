@@ -124,7 +124,7 @@ def _event(context: Context, finding: Finding, part: _Part, span_ns: tuple[int, 
     victims = finding.victims
     if len(victims) > 1:
         reached = flows.receivers()
-        victims = [host for host in victims if host in reached]
+        victims = [host for host in victims if host in reached] or victims  # a part may have reached none but multicast
     peaks, window_s = _peaks(context, finding.vector, victims, part)
     first_rate = _rate_at(context, finding.vector, victims, span_ns[0])
     last_rate = _rate_at(context, finding.vector, victims, span_ns[1])

@@ -6,7 +6,7 @@ from floodmark.context import Context
 from floodmark.flowset import FlowSet, number, split
 from floodmark.services import LOGIN_PORTS
 from floodmark.settings import ApplicationSettings
-from floodmark.verdicts.clients import busiest, duration_s, service_host, variation
+from floodmark.verdicts.clients import duration_s, service_host, variation
 from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, Evidence, Finding
 from floodmark_core import kinds
 
@@ -36,8 +36,9 @@ def _guessing(flows: FlowSet, settings: ApplicationSettings) -> Finding | None:
     tries = flows.where((up > 0) & (down > 0) & (up <= 8192) & (down <= 16_384) & (duration_s(flows) <= 30) & closed)
     if len(tries) < settings.guessing_connections:
         return None
-    rate = busiest(tries.column("first_seen_ns"), np.ones(len(tries), np.int64), settings.guessing_window_s)
-    in_window = rate * min(settings.guessing_window_s, 10.0) * settings.guessing_window_s / 10.0
+    begins = np.sort(tries.column("first_seen_ns"))
+    until = np.searchsorted(begins, begins + int(settings.guessing_window_s * 1e9), side="right")
+    in_window = int((until - np.arange(len(begins))).max())
     if in_window < settings.guessing_connections:
         return None
     up, down = tries.column("initiator_payload_octets").astype(float), tries.column("responder_payload_octets").astype(float)
