@@ -42,6 +42,7 @@ NOT_COMPARED = {
     "payload_kind",
     "path_hash",
     "query_hash",
+    "varied_requests",
     "tcp_options",
     "tcp_options_or_ack",
     "more_row",
