@@ -77,13 +77,18 @@ def enter(ranked: Ranked, packets: int, flows: int, first: int) -> None:
 def rank_senders(dealt: Dealt, packets: I64, keys: U64, counts: I64, ranked: Ranked) -> int:
     """Count the distinct senders and rank them. Returns how many there are.
 
-    packets: int64[n] of each flow. keys: uint64[power of two, at least twice the largest part]. counts: int64[len(keys), 3].
+    packets: int64[n] of each flow. keys: uint64[power of two, more than twice the largest part]. counts: int64[len(keys), 3].
     ranked: all -1.
     """
-    mask = np.uint64(keys.shape[0] - 1)
     senders = 0
     for part in range(PARTS):
-        keys[:] = ZERO
+        size = 1
+        while size <= 2 * (dealt.starts[part + 1] - dealt.starts[part]):
+            size *= 2
+        if size == 1:
+            continue
+        mask = np.uint64(size - 1)
+        keys[:size] = ZERO
         for at in range(dealt.starts[part], dealt.starts[part + 1]):
             mixed, flow = dealt.hash[at], np.int64(dealt.flow[at])
             slot = np.int64((mixed >> np.uint64(8)) & mask)
@@ -95,7 +100,7 @@ def rank_senders(dealt: Dealt, packets: I64, keys: U64, counts: I64, ranked: Ran
                 senders += 1
             counts[slot, 0] += packets[flow]
             counts[slot, 1] += 1
-        for slot in range(keys.shape[0]):
+        for slot in range(size):
             if keys[slot] != ZERO:
                 enter(ranked, counts[slot, 0], counts[slot, 1], counts[slot, 2])
     return senders

@@ -33,13 +33,15 @@ class Context:
         packets = np.bincount(groups, weights=cells["packets"], minlength=len(leaders)) if len(groups) else np.zeros(0)
         kept = packets >= FEWEST_PACKETS
         renumber = np.where(kept, np.cumsum(kept) - 1, -1)
-        self._cell_host: I64 = renumber[groups] if len(groups) else groups
         chosen = leaders[kept]
         self.host_hi: U64 = cells["dst_hi"][chosen]
         self.host_lo: U64 = cells["dst_lo"][chosen]
         self.host_version: U8 = cells["ip_version"][chosen]
         self.received_packets: I64 = packets[kept].astype(np.int64)
-        self._cell_starts, self._cell_order = split(self._cell_host, len(chosen))
+        by_second = np.argsort(cells["second"], kind="stable")
+        self._cell_starts, order = split(renumber[groups[by_second]], len(chosen))
+        self._cell_order: I64 = by_second[order]
+        self._cell_second: I64 = cells["second"][self._cell_order]
 
     def _shape(self) -> None:
         """Give every flow its shape and receiver."""
@@ -156,9 +158,11 @@ class Context:
         """Tell whether a host's answers would be in the capture: it sends one packet for a hundred, or other dialogues are whole."""
         return int(self.sent_packets[host]) * 100 >= int(self.received_packets[host]) or self.one_sided is False
 
-    def host_cells(self, host: int) -> Rows:
-        """Return the cells of a listed host."""
-        return self.cells[self._cell_order[self._cell_starts[host] : self._cell_starts[host + 1]]]
+    def host_cells(self, host: int, first_second: int, last_second: int) -> Rows:
+        """Return the cells of a listed host from one second to another, in order of seconds."""
+        start, stop = self._cell_starts[host], self._cell_starts[host + 1]
+        first, last = start + np.searchsorted(self._cell_second[start:stop], (first_second, last_second + 1))
+        return self.cells[self._cell_order[first:last]]
 
     @cached_property
     def host_numbers(self) -> dict[Host, int]:

@@ -100,12 +100,13 @@ class FlowSet:
         """Return the flows at some places, in that order."""
         return FlowSet(self.flows, self.index[places], self.from_responder[places], self.packets[places])
 
-    def joined(self, other: "FlowSet") -> "FlowSet":
+    def joined(self, *others: "FlowSet") -> "FlowSet":
         """Return these flows and others, in order of their rows."""
-        index = np.concatenate((self.index, other.index))
+        sets = (self, *others)
+        index = np.concatenate([each.index for each in sets])
         order = np.argsort(index, kind="stable")
-        from_responder = np.concatenate((self.from_responder, other.from_responder))[order]
-        return FlowSet(self.flows, index[order], from_responder, np.concatenate((self.packets, other.packets))[order])
+        from_responder = np.concatenate([each.from_responder for each in sets])[order]
+        return FlowSet(self.flows, index[order], from_responder, np.concatenate([each.packets for each in sets])[order])
 
     @cached_property
     def sample(self) -> "FlowSet":

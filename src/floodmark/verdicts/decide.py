@@ -5,6 +5,7 @@ not also a SYN flood, a request flood not also a connection flood. What an attac
 joins it instead of standing beside it.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,26 +28,54 @@ class Decision:
     finding_of: I32  # per flow row; -1: benign
 
 
+class _Attack:
+    """A finding that stands, and what joined it."""
+
+    def __init__(self, number: int, finding: Finding) -> None:
+        self.number = number
+        self.packets = finding.flows.total_packets
+        self.first_ns, self.last_ns = finding.flows.first_ns, finding.flows.last_ns
+        self._parts = [finding]
+
+    def take_in(self, part: Finding) -> None:
+        """Add what the attack brings with it, or what is the same from another source."""
+        self.packets += part.flows.total_packets
+        self.first_ns, self.last_ns = min(self.first_ns, part.flows.first_ns), max(self.last_ns, part.flows.last_ns)
+        self._parts.append(part)
+
+    def whole(self) -> Finding:
+        """Return the finding with the flows of all that joined it, and a note for each vector among them."""
+        main, *joined = self._parts
+        if not joined:
+            return main
+        for vector in sorted({part.vector for part in joined}):
+            parts = [part for part in joined if part.vector == vector]
+            packets, sources = sum(part.flows.total_packets for part in parts), sum(part.flows.source_count for part in parts)
+            what = f"of {vector} come with it" if vector != main.vector else f"of the same kind come from {sources:,} more sources"
+            main.evidence.notes.append(f"{packets:,} packets {what}")
+        return replace(main, flows=main.flows.joined(*(part.flows for part in joined)))
+
+
 def decide(context: Context, settings: Settings) -> Decision:
     """Run every family of rules and settle which findings stand."""
     finding_of: I32 = np.full(len(context.flows), -1, np.int32)
-    findings: list[Finding] = []
-    on_victim: dict[Host, list[int]] = {}
+    attacks: list[_Attack] = []
+    on_victim: dict[tuple[Host, str], list[_Attack]] = {}
 
     def settle(candidates: list[Finding]) -> None:
         for candidate in sorted((c for c in candidates if c.is_reported), key=_precedence):
             finding = _unexplained(candidate, finding_of)
             if finding is None:
                 continue
-            others = on_victim.setdefault(finding.victims[0], [])
-            main = _main_finding(findings, others, finding)
+            main = _main_attack(on_victim.get((finding.victims[0], finding.vector), ()), finding)
             if main is None:
-                finding_of[finding.flows.index] = len(findings)
-                others.append(len(findings))
-                findings.append(finding)
+                main = _Attack(len(attacks), finding)
+                attacks.append(main)
+                for vector in {finding.vector, *finding.by_products} if len(finding.victims) == 1 else ():
+                    on_victim.setdefault((finding.victims[0], vector), []).append(main)
             else:
-                finding_of[finding.flows.index] = main
-                findings[main] = _joined(findings[main], finding)
+                main.take_in(finding)
+            finding_of[finding.flows.index] = main.number
 
     volumetric, application = settings.volumetric, settings.application
     settle(scans.scans(context, application))
@@ -63,7 +92,7 @@ def decide(context: Context, settings: Settings) -> Decision:
     settle(udp_floods.udp_floods(context, volumetric, explained))
     settle(ip_floods.icmp_floods(context, volumetric, explained))
     settle(ip_floods.ip_floods(context, volumetric, explained))
-    return Decision(findings, finding_of)
+    return Decision([attack.whole() for attack in attacks], finding_of)
 
 
 def _precedence(finding: Finding) -> tuple[float, int]:
@@ -82,28 +111,12 @@ def _unexplained(finding: Finding, finding_of: I32) -> Finding | None:
     return replace(finding, flows=rest)
 
 
-def _main_finding(findings: list[Finding], others: list[int], finding: Finding) -> int | None:
-    """Return the number of a larger finding on the same victim that brings this one with it, or is the same from another source."""
-    for number in others:
-        main = findings[number]
-        same = finding.vector == main.vector and len(finding.victims) == 1
-        if (
-            (same or finding.vector in main.by_products)
-            and len(main.victims) == 1
-            and finding.flows.total_packets <= main.flows.total_packets
-            and finding.flows.first_ns <= main.flows.last_ns
-            and finding.flows.last_ns >= main.flows.first_ns
-        ):
-            return number
+def _main_attack(attacks: Iterable[_Attack], finding: Finding) -> _Attack | None:
+    """Return a larger attack on the same victim at the same time that brings this one with it, or is the same from another source."""
+    if len(finding.victims) > 1:
+        return None
+    packets, first_ns, last_ns = finding.flows.total_packets, finding.flows.first_ns, finding.flows.last_ns
+    for attack in attacks:
+        if first_ns <= attack.last_ns and last_ns >= attack.first_ns and packets <= attack.packets:
+            return attack
     return None
-
-
-def _joined(main: Finding, part: Finding) -> Finding:
-    """Return a finding with the flows of what it brought with it."""
-    what = (
-        f"of {part.vector} come with it"
-        if part.vector != main.vector
-        else f"of the same kind come from {part.flows.source_count:,} more sources"
-    )
-    main.evidence.notes.append(f"{part.flows.total_packets:,} packets {what}")
-    return replace(main, flows=main.flows.joined(part.flows))

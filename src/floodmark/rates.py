@@ -1,0 +1,140 @@
+"""One attack's packets and bits over time: how many in the busiest stretch, how many in a given second.
+
+The cells hold every packet's tenth of a second, but of all that a victim received of some kinds. Where they hold other traffic too, the
+rate comes from the flows themselves, each of them spread evenly over the time it lasted.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from floodmark.context import Context
+from floodmark.flowset import FlowSet, Host
+from floodmark.terms import VECTORS
+from floodmark_core import kinds
+from floodmark_core.columns import I64, Rows
+
+NS = 1_000_000_000
+_SAME = 1.05  # the cells hold this attack and little else
+_LEAST_WINDOW_NS = 1_000_000  # fewer packets than a millisecond's carry no rate
+
+# Traffic kinds of the cells that a vector's packets are counted in.
+_TCP = (kinds.TCP_SYN, kinds.TCP_SYNACK, kinds.TCP_RST, kinds.TCP_FIN, kinds.TCP_ACK, kinds.TCP_DATA, kinds.TCP_ODD)
+_ICMP = (kinds.ICMP_ECHO, kinds.ICMP_ECHO_REPLY, kinds.ICMP_ERROR, kinds.ICMP_OTHER)
+_VECTOR_KINDS: dict[str, tuple[int, ...]] = {
+    "udp-reflection": (kinds.UDP, kinds.UDP_FROM_SERVICE, kinds.FRAGMENT),
+    "udp-flood": (kinds.UDP, kinds.UDP_FROM_SERVICE, kinds.FRAGMENT),
+    "icmp-flood": _ICMP,
+    "ip-flood": (kinds.FRAGMENT, kinds.GRE, kinds.IPSEC, kinds.OTHER_IP),
+    "tcp-syn-flood": (kinds.TCP_SYN,),
+}
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """The busiest stretch of an attack."""
+
+    pps: float
+    bps: float
+    window_s: float  # over which both were measured
+
+
+class Rates:
+    """Packets and bits of one event over time.
+
+    flows: the event's. start_ns, end_ns: its bounds, which a few flows with a wild time stamp may overstep.
+    """
+
+    def __init__(self, context: Context, vector: str, victims: list[Host], flows: FlowSet, bounds_ns: tuple[int, int]) -> None:
+        self._flows = flows
+        self._start_ns, self._end_ns = bounds_ns
+        cells = _cells_of(context, vector, victims, (self._start_ns // NS, self._end_ns // NS))
+        alone = int(cells["packets"].sum()) <= _SAME * flows.total_packets
+        self._cells: Rows | None = cells if len(cells) and alone else None
+
+    def peaks(self) -> Peaks:
+        """Return the most packets and bits a second, over seconds of the clock or shorter windows where the event is shorter."""
+        flows, span_ns = self._flows, self._end_ns - self._start_ns
+        if span_ns < NS // 10:
+            window_s = max(span_ns, _LEAST_WINDOW_NS) / NS
+            return Peaks(flows.total_packets / window_s, flows.octets * 8 / window_s, window_s)
+        window_ns = NS if span_ns >= NS else NS // 10
+        if self._cells is not None:
+            packets, octets = _most_in_cells(self._cells, window_ns)
+            packets, octets = min(packets, flows.total_packets), min(octets, flows.octets)
+        else:
+            packets, octets = _most_in_flows(flows, self._start_ns, window_ns)
+        return Peaks(packets * NS / window_ns, octets * 8 * NS / window_ns, window_ns / NS)
+
+    def packets_in_second(self, time_ns: int) -> float:
+        """Return the packets of the clock second that a time falls in."""
+        if self._cells is not None:
+            return float(self._cells["packets"][self._cells["second"] == time_ns // NS].sum())
+        this_window = np.zeros(1, np.int64)
+        return float(_in_windows(self._flows, time_ns // NS * NS, NS, this_window, self._flows.packets)[0])
+
+
+def _cells_of(context: Context, vector: str, victims: list[Host], seconds: tuple[int, int]) -> Rows:
+    """Return the cells in which a vector's packets to a single victim are counted, from one second to another; none for several victims."""
+    number = context.host_numbers.get(victims[0]) if len(victims) == 1 else None
+    if number is None:
+        return context.cells[:0]
+    wanted = np.zeros(256, bool)
+    wanted[list(_VECTOR_KINDS.get(vector) or _VECTOR_KINDS.get(VECTORS[vector][1], _TCP))] = True
+    cells = context.host_cells(number, *seconds)
+    of_vector: Rows = cells[wanted[cells["kind"]]]
+    return of_vector
+
+
+def _most_in_cells(cells: Rows, window_ns: int) -> tuple[float, float]:
+    """Return the most packets and octets of any second, or tenth of a second, of the clock."""
+    seconds, place = np.unique(cells["second"], return_inverse=True)
+    if window_ns == NS:
+        packets = np.bincount(place, weights=cells["packets"], minlength=len(seconds))
+        return float(packets.max()), float(np.bincount(place, weights=cells["octets"], minlength=len(seconds)).max())
+    tenths, tenth_octets = np.zeros((len(seconds), 10)), np.zeros((len(seconds), 10))
+    np.add.at(tenths, place, cells["tenth_packets"])
+    np.add.at(tenth_octets, place, cells["tenth_octets"])
+    return float(tenths.max()), float(tenth_octets.max())
+
+
+def _most_in_flows(flows: FlowSet, start_ns: int, window_ns: int) -> tuple[float, float]:
+    """Return the most packets and octets of any window, the windows counted from the start."""
+    begun = np.unique((flows.column("first_seen_ns") - start_ns) // window_ns)
+    # Between two beginnings the rate only falls, so the busiest window is one in which a flow begins or the one after it.
+    windows = np.union1d(begun, begun + 1)
+    octets = flows.sent("octets").astype(np.int64)
+    packets = _in_windows(flows, start_ns, window_ns, windows, flows.packets)
+    return float(packets.max()), float(_in_windows(flows, start_ns, window_ns, windows, octets).max())
+
+
+def _in_windows(flows: FlowSet, start_ns: int, window_ns: int, windows: I64, amounts: I64) -> np.ndarray:
+    """Return how much of each flow's amount falls into some windows. windows: numbers from the start, sorted."""
+    begins = flows.column("first_seen_ns") - start_ns
+    ends = flows.column("last_seen_ns") - start_ns
+    lasting = ends - begins > window_ns // 10
+    number = begins[~lasting] // window_ns
+    place = np.searchsorted(windows, number)
+    listed = windows[np.minimum(place, len(windows) - 1)] == number
+    total = np.bincount(place[listed], weights=amounts[~lasting][listed], minlength=len(windows)).astype(np.float64)
+    if lasting.any():
+        edges = np.concatenate((windows, windows + 1)) * window_ns
+        grown = _grown(begins[lasting], ends[lasting], amounts[lasting], edges)
+        total += grown[len(windows) :] - grown[: len(windows)]
+    return total
+
+
+def _grown(begins: I64, ends: I64, amounts: I64, times: I64) -> np.ndarray:
+    """Return how much has come by each time when every amount comes evenly between its beginning and its end."""
+    slopes = amounts / (ends - begins)
+
+    def since(turns: I64) -> np.ndarray:
+        order = np.argsort(turns, kind="stable")
+        sums = np.concatenate(([0.0], np.cumsum(slopes[order])))
+        offsets = np.concatenate(([0.0], np.cumsum(slopes[order] * turns[order])))
+        passed = np.searchsorted(turns[order], times, side="right")
+        grown: np.ndarray = sums[passed] * times - offsets[passed]
+        return grown
+
+    between: np.ndarray = since(begins) - since(ends)
+    return between
