@@ -4,6 +4,7 @@ import gzip
 import io
 import os
 import struct
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -402,3 +403,40 @@ def test_a_file_object_that_is_not_at_its_beginning_is_read_from_where_it_is() -
     stream = io.BytesIO(b"prefix" + pcap([udp(0)]))
     stream.seek(6)
     assert floodmark.classify(stream).totals.packets == 1
+
+
+def test_a_pipe_among_several_captures_is_read_once_and_last(tmp_path: Path) -> None:
+    pipe, file = tmp_path / "pipe", tmp_path / "a.pcap"
+    os.mkfifo(pipe)
+    file.write_bytes(pcap(connection(10 * SECOND)))
+    early = pcap(connection(0))
+    writer = threading.Thread(target=pipe.write_bytes, args=(early,))
+    writer.start()
+    result = floodmark.classify([pipe, file])
+    writer.join()
+    assert [Path(capture.path).name for capture in result.captures] == ["a.pcap", "pipe"]
+    assert result.totals.packets == 20
+
+
+def test_file_objects_are_put_in_order_of_time_and_read_from_where_they_stand() -> None:
+    late, early = (io.BytesIO(b"before" + pcap(connection(at * SECOND))) for at in (10, 0))
+    for stream in (late, early):
+        stream.seek(6)
+    result = floodmark.classify([late, early])
+    firsts = [capture.first_seen_ns for capture in result.captures]
+    assert firsts == [START_NS, START_NS + 10 * SECOND]
+
+
+@pytest.mark.parametrize("source", [None, 3, b"octets", [None], [b"octets"]])
+def test_what_is_no_source_is_a_type_error(source: object) -> None:
+    with pytest.raises(TypeError, match="a path or a binary file object"):
+        floodmark.classify(source)  # type: ignore[arg-type]
+
+
+def test_a_folder_answers_with_what_it_can_read_and_notes_the_rest(tmp_path: Path) -> None:
+    (tmp_path / "a.pcap").write_bytes(pcap(connection(0)))
+    (tmp_path / "b.pcap").write_bytes(b"")
+    result = floodmark.classify(tmp_path)
+    assert result.totals.packets == 10
+    assert any("b.pcap" in note and "empty" in note for note in result.notes)
+    assert [Path(error.path).name for error in result.left_out] == ["b.pcap"]

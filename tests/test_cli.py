@@ -56,6 +56,13 @@ def lines(result: Result) -> list[str]:
 # ---- exit codes
 
 
+def test_a_folder_answered_in_part_gives_three_and_says_what_is_left_out(folder: Path) -> None:
+    result = run(folder, "--format", "json")
+    assert result.exit_code == 3
+    assert "bad.pcap" in lines(result)[0]
+    assert {Path(capture["path"]).name for capture in documents(result)[0]["captures"]} == {"calm.pcap", "attacked.pcapng"}
+
+
 def test_an_answer_gives_zero(folder: Path) -> None:
     assert run(folder / "calm.pcap").exit_code == 0
 
@@ -140,14 +147,15 @@ def test_each_gives_a_line_with_the_error_of_a_capture_and_goes_on(folder: Path)
 
 def test_each_document_keeps_to_the_schema(folder: Path) -> None:
     found = documents(run("--each", "--format", "json", folder / "bad.pcap", folder, folder / "none.pcap"))
-    assert len(found) == 4
+    assert len(found) == 5
     for document in found:
         jsonschema.validate(document, SCHEMA)
 
 
 def test_each_answers_every_capture_of_a_folder_in_order_of_name(folder: Path) -> None:
     found = documents(run("--each", "--format", "json", folder))
-    assert [document["captures"][0]["path"] for document in found] == [f"{folder}/attacked.pcapng", f"{folder}/calm.pcap"]
+    paths = [document["path"] if "error" in document else document["captures"][0]["path"] for document in found]
+    assert paths == [f"{folder}/attacked.pcapng", f"{folder}/bad.pcap", f"{folder}/calm.pcap"]
 
 
 def test_each_answers_as_a_run_of_its_own_does(folder: Path) -> None:
@@ -436,3 +444,12 @@ def test_times_span_the_captures(folder: Path) -> None:
     (folder / "later.pcap").write_bytes(pcap(connection(10 * SECOND, 50000)))
     [document] = documents(run(folder / "later.pcap", folder / "calm.pcap", "--format", "json"))
     assert document["profile"]["span_s"] == pytest.approx(10.009)
+
+
+def test_flows_leave_other_files_alone_and_write_into_a_device_as_it_is(folder: Path) -> None:
+    (folder / "out.parquet.part").write_text("somebody's")
+    assert run(folder / "calm.pcap", "--flows", folder / "out.parquet").exit_code == 0
+    assert (folder / "out.parquet.part").read_text() == "somebody's"
+    assert sorted(path.name for path in folder.glob("out*")) == ["out.parquet", "out.parquet.part"]
+    assert run(folder / "calm.pcap", "--flows", "/dev/null").exit_code == 0
+    assert Path("/dev/null").is_char_device()

@@ -6,6 +6,8 @@ process, pipes need no second way, and a block is in the cache when the kernels 
 
 import hashlib
 import io
+import os
+import re
 import stat
 import struct
 import sys
@@ -37,6 +39,8 @@ _REFUSED_MAGIC = {
     b"snoop\0\0\0": "a snoop file",
 }
 _SNIFF_OCTETS = 24
+# Names that tools give to captures, rotated or compressed ones too: a.pcap, a.pcapng.gz, a.cap.0042.
+_CAPTURE_NAME = re.compile(r"\.(pcap|pcapng|ntar|cap|dmp|snoop|erf)(\d+)?(\.\d+)?(\.(gz|zst|xz|bz2|lz4|zip))?$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -101,10 +105,14 @@ class BlockReader:
     def _fill(self) -> None:
         view = memoryview(self._buffer)  # type: ignore[arg-type]
         while self._filled < len(view) and not self.at_end:
+            offset = self.base + self._filled
             try:
-                count = self._stream.readinto(view[self._filled :])  # type: ignore[attr-defined]
-            except OSError as error:
-                raise CaptureError(self.path, f"cannot be read: {error.strerror or error}", self.base + self._filled) from error
+                count = _read_into(self._stream, view[self._filled :])
+            except (OSError, ValueError, TypeError, EOFError) as error:  # a closed file object raises ValueError, a cut gzip EOFError
+                reason = getattr(error, "strerror", None) or error
+                raise CaptureError(self.path, f"cannot be read: {reason}", offset) from error
+            if count is None:
+                raise CaptureError(self.path, "has nothing to read yet: it does not wait for data (O_NONBLOCK)", offset)
             if not count:
                 self.at_end = True
                 continue
@@ -144,6 +152,20 @@ class BlockReader:
         return self.block
 
 
+def _read_into(stream: BinaryIO, room: memoryview) -> int | None:
+    """Fill some room from a stream. Returns the octets read, 0 at the end, None where a stream that does not wait has none yet."""
+    if hasattr(stream, "readinto"):
+        count: int | None = stream.readinto(room)
+        return count
+    data = stream.read(len(room))
+    if data is None:
+        return None
+    if not isinstance(data, bytes | bytearray):
+        raise TypeError(f"read() gives {type(data).__name__}, not bytes")
+    room[: len(data)] = data
+    return len(data)
+
+
 def open_capture(path: str) -> BinaryIO:
     """Open a capture for unbuffered reading; ``-`` is standard input. Raises CaptureError."""
     if path == "-":
@@ -154,6 +176,8 @@ def open_capture(path: str) -> BinaryIO:
         return open(path, "rb", buffering=0)  # noqa: PTH123 - the caller closes it
     except OSError as error:
         raise CaptureError(path, f"cannot be opened: {error.strerror or error}") from error
+    except ValueError as error:  # a NUL
+        raise CaptureError(repr(path), f"no name of a file: {error}") from error
 
 
 def reader_of(source: "str | BinaryIO", block_octets: int = BLOCK_OCTETS, *, hashing: bool = False) -> BlockReader:
@@ -167,32 +191,72 @@ def reader_of(source: "str | BinaryIO", block_octets: int = BLOCK_OCTETS, *, has
             raise
     name = getattr(source, "name", None)
     path = name if isinstance(name, str) else "<file object>"
-    if not hasattr(source, "readinto"):
-        source = io.BytesIO(source.read())
+    if isinstance(source, io.TextIOBase):
+        raise CaptureError(path, "opened as text; a capture is read from a file opened with mode 'rb'")
     return BlockReader(source, path, block_octets, hashing=hashing)
 
 
-def expand(paths: Iterable[str]) -> Iterator[str]:
-    """Replace each folder by the captures under it, in order of name. Raises CaptureError for a folder that holds none."""
+def can_reread(source: "str | BinaryIO") -> bool:
+    """Tell whether a capture can be looked at and then be read from where it stands: a regular file, or a file object that seeks."""
+    if isinstance(source, str):
+        return source != "-" and not Path(source).is_fifo() and not Path(source).is_char_device()
+    return bool(getattr(source, "seekable", bool)())
+
+
+def expand(paths: Iterable[str]) -> list["str | CaptureError"]:
+    """Replace each folder by the captures under it, in order of name.
+
+    A member that should be a capture by its name, or cannot be looked at, is given as the error that says why it is left out.
+    Raises CaptureError for a folder that holds none.
+    """
+    captures: list[str | CaptureError] = []
     for path in paths:
         if not path:
             raise CaptureError('""', "an empty name is no capture")
         if path == "-" or not Path(path).is_dir():
-            yield path
+            captures.append(path)
             continue
-        found = [str(file) for file in sorted(Path(path).rglob("*")) if _looks_like_capture(file)]
-        if not found:
+        members = list(_captures_under(path))
+        if not members:
             raise CaptureError(path, "no capture in this folder; expected files that begin like pcap or pcapng")
-        yield from found
+        captures.extend(members)
+    return captures
 
 
-def _looks_like_capture(file: Path) -> bool:
+def _captures_under(folder: str) -> Iterator["str | CaptureError"]:
+    unlisted: list[CaptureError] = []
+
+    def refused(error: OSError) -> None:
+        unlisted.append(CaptureError(str(error.filename), f"cannot be opened: {error.strerror or error}"))
+
+    files = [Path(where) / name for where, _, names in os.walk(folder, onerror=refused) for name in names]
+    yield from unlisted
+    for file in sorted(files):
+        try:
+            if _begins_like_capture(file):
+                yield str(file)
+        except CaptureError as error:
+            yield error
+
+
+def _begins_like_capture(file: Path) -> bool:
+    """Tell whether a member of a folder is a capture. Raises CaptureError where its name says so and its octets do not."""
+    named_so = bool(_CAPTURE_NAME.search(file.name))
     try:
-        if not stat.S_ISREG(file.stat().st_mode):
+        kind = file.stat().st_mode
+        if not stat.S_ISREG(kind):
             return False
         with file.open("rb") as stream:
             head = stream.read(_SNIFF_OCTETS)
-    except OSError:
-        return True  # named in an error later rather than passed over in silence
+    except FileNotFoundError as error:  # a link to nothing
+        if not named_so:
+            return False
+        raise CaptureError(str(file), f"cannot be opened: {error.strerror}") from error
+    except OSError as error:
+        raise CaptureError(str(file), f"cannot be opened: {error.strerror or error}") from error
     magic = int.from_bytes(head[:4], "big")
-    return magic in _PCAP_MAGIC or magic == _PCAPNG_MAGIC
+    if magic in _PCAP_MAGIC or magic == _PCAPNG_MAGIC:
+        return True
+    if named_so:
+        recognise(head, str(file))  # says what it is instead
+    return False

@@ -118,7 +118,9 @@ def classify(  # noqa: PLR0913 - one parameter for each option of the contract
     except FloodmarkError as error:
         _complain(error)
         sys.exit(UNREADABLE)
-    sys.exit(ATTACK_FOUND if _asked_for(result, fail_on) else ANSWERED)
+    for skipped in result.left_out if form == "json" else ():  # the text says so among its notes
+        _complain(skipped)
+    sys.exit(UNREADABLE if result.left_out else ATTACK_FOUND if _asked_for(result, fail_on) else ANSWERED)
 
 
 def _classify(captures: list[str], settings: "Settings", options: "Options", progress: "Progress | None") -> "Result":
@@ -132,23 +134,24 @@ def _answer_each(captures: tuple[str, ...], settings: "Settings", options: "Opti
     from floodmark.capture import expand  # noqa: PLC0415 - as above
 
     code = ANSWERED
+    several = len(captures) > 1
     for path in captures:
         try:
-            members = list(expand([path]))
+            members = expand([path])
         except CaptureError as error:
-            members = []
-            code = UNREADABLE
-            _show_error(path, error, form)
+            members = [error]
         for member in members:
             try:
+                if isinstance(member, CaptureError):
+                    raise member
                 with _progress() as progress:
                     result = _classify([member], settings, options, progress)
-                if form == "text" and (len(members) > 1 or len(captures) > 1):
+                if form == "text" and (several or len(members) > 1):
                     click.echo(f"== {member}")
                 _show(result, form)
             except FloodmarkError as error:
                 code = UNREADABLE
-                _show_error(member, error, form)
+                _show_error(str(member) if not isinstance(member, CaptureError) else member.path, error, form)
             else:
                 if _asked_for(result, fail_on) and code != UNREADABLE:
                     code = ATTACK_FOUND

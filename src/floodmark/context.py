@@ -7,11 +7,11 @@ import numpy as np
 from floodmark.flows import Flows
 from floodmark.flowset import SAMPLE, SEED, ByInitiator, FlowSet, Host, number, split
 from floodmark.payloads import ANSWER_KINDS
+from floodmark.settings import VICTIM_PACKETS
 from floodmark_core import MORE, kinds, shapes
 from floodmark_core.columns import I64, U8, U32, U64, Rows
 from floodmark_core.grouping import keep_frequent
 
-FEWEST_PACKETS = 20  # a host that received fewer of everything is no victim that this program can name
 _BUCKETS = 1 << 20
 _SETTLED_NS = 1_000_000_000  # the first repetition of an unanswered SYN or segment comes after a second (RFC 6298)
 
@@ -31,7 +31,7 @@ class Context:
         version = cells["ip_version"].astype(np.uint64)
         groups, leaders = number(cells["dst_hi"].copy(), cells["dst_lo"].copy(), version)
         packets = np.bincount(groups, weights=cells["packets"], minlength=len(leaders)) if len(groups) else np.zeros(0)
-        kept = packets >= FEWEST_PACKETS
+        kept = packets >= VICTIM_PACKETS
         renumber = np.where(kept, np.cumsum(kept) - 1, -1)
         chosen = leaders[kept]
         self.host_hi: U64 = cells["dst_hi"][chosen]

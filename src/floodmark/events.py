@@ -11,16 +11,14 @@ import numpy as np
 from floodmark.context import Context
 from floodmark.flowset import FlowSet
 from floodmark.rates import NS, Rates
-from floodmark.settings import EventSettings
+from floodmark.settings import VICTIM_PACKETS, EventSettings
 from floodmark.terms import VECTORS, Verdict
 from floodmark.verdicts.decide import Decision
 from floodmark.verdicts.evidence import Finding, Reason
 from floodmark_core.columns import I32
 
 MOST_VICTIMS = 100  # named in an event; victim_count has them all
-# A part of its own has so many packets, and such a share of the largest part's; less stays with the part before.
-_FEWEST_PACKETS = 20
-_LEAST_SHARE = 0.01
+_LEAST_SHARE = 0.01  # of the largest part's packets in a part of its own; less, or a handful, stays with the part before
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,7 @@ def _split_at_gaps(flows: FlowSet, gap_ns: int) -> list[_Part]:
     cuts = np.nonzero(begins[1:] - reached[:-1] > gap_ns)[0] + 1
     starts, stops = np.concatenate(([0], cuts)), np.concatenate((cuts, [len(flows)]))
     packets = np.add.reduceat(flows.packets[order], starts)
-    large = np.nonzero(packets >= max(_FEWEST_PACKETS, _LEAST_SHARE * int(packets.max())))[0]
+    large = np.nonzero(packets >= max(VICTIM_PACKETS, _LEAST_SHARE * int(packets.max())))[0]
     if not len(large):
         large = np.array([int(packets.argmax())])
     part = np.empty(len(flows), np.int64)

@@ -14,7 +14,7 @@ from floodmark.errors import MemoryLimitError
 from floodmark.flows import Flows
 from floodmark.memory import GrowingRows, zeroed
 from floodmark.services import service_ports
-from floodmark.settings import FlowSettings
+from floodmark.settings import VICTIM_PACKETS, FlowSettings
 from floodmark_core import (
     BATCH,
     CELL,
@@ -40,6 +40,7 @@ _FIRST_FLOWS = 1 << 13
 _FIRST_MORE = 1 << 12
 _FIRST_CELLS = 1 << 11
 _JUDGING_OCTETS = 64  # per flow, for shapes, groups and labels while events are found; measured on one-packet flows
+_HOST_OCTETS = 480  # per host that may be a victim, for the lists of its flows by shape
 _GROWTH = 4  # each step re-enters all keys; four times as many makes that a third of the rows in all
 
 Progress = Callable[[int], None]
@@ -136,6 +137,7 @@ class Meter:
         self._records, self._headers, self._interfaces = new_records(), new_headers(), new_interfaces()
         self._matcher = new_matcher(secrets.randbits(64) if seed is None else seed, timeouts_ns(settings), service_ports())
         self._clock: I64 = np.zeros(CLOCK_SIZE, np.int64)
+        self._packets = 0  # of the captures read to their end
         self._last_time_ns = 0  # for packets without a time of their own
         self._reorder_window_ns = _ns(settings.reorder_window_s)
 
@@ -157,7 +159,7 @@ class Meter:
                 break
             else:
                 block, at = reader.next_block(at), 0
-            self._keep_within_memory(reader)
+            self._keep_within_memory(reader.path, self._packets + int(tally.totals[0]))
             if progress is not None:
                 progress(reader.base + at)
         offset, left = reader.base + at, len(block) - at
@@ -170,6 +172,7 @@ class Meter:
         else:
             end, truncated_at, damaged_at = offset + left, offset if left else None, None
         self._last_time_ns = int(layout[LAST_TIME_NS])
+        self._packets += int(tally.totals[0])
         return ReadCapture(reader.path, reader.container.name, link_type, end, tally, truncated_at, damaged_at, reader.sha256)
 
     def _run(self, block: np.ndarray, at: int, base: int, layout: I64, tally: Tally) -> tuple[int, int]:
@@ -191,16 +194,17 @@ class Meter:
             tally,
         )
 
-    def _keep_within_memory(self, reader: BlockReader) -> None:
+    def _keep_within_memory(self, path: str, packets: int) -> None:
         """Stop with an error before the tables, and what judging them takes, need more than was allowed."""
         if self._memory_octets is None:
             return
-        flows, more = (int(used) for used in self._flows_used)
-        rows = flows * (FLOW.itemsize + _JUDGING_OCTETS) + more * MORE.itemsize + int(self._cells_used[0]) * CELL.itemsize
-        needed = rows + self._flow_index.nbytes + self._cell_index.nbytes
+        flows, more, cells = (int(used) for used in (*self._flows_used, *self._cells_used))
+        rows = flows * (FLOW.itemsize + _JUDGING_OCTETS) + more * MORE.itemsize + cells * CELL.itemsize
+        hosts = min(cells, packets // VICTIM_PACKETS)
+        needed = rows + hosts * _HOST_OCTETS + self._flow_index.nbytes + self._cell_index.nbytes
         if needed > self._memory_octets:
             raise MemoryLimitError(
-                f"{reader.path}: {flows:,} flows need {needed / 2**20:,.0f} MiB of memory, "
+                f"{path}: {flows:,} flows need {needed / 2**20:,.0f} MiB of memory, "
                 f"{self._memory_octets / 2**20:,.0f} MiB are allowed; allow more with --memory, or give fewer captures at a time"
             )
 

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from os import PathLike, fspath
+from os import PathLike, fsdecode
 from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
 
-from floodmark.capture import BlockReader, expand, reader_of
+from floodmark.capture import BlockReader, can_reread, expand, reader_of
 from floodmark.context import Context
 from floodmark.errors import CaptureError
 from floodmark.events import Judged, events_of
@@ -44,10 +44,12 @@ def classify(
     """Classify one or more captures, or folders of them, as one timeline in order of their first packets.
 
     captures: a path, a binary file object, or several of them. Raises CaptureError for what cannot be read at all; damage inside a
-    capture is counted in its problems. Raises MemoryLimitError where the flows would need more than ``options.memory_octets``.
+    capture is counted in its problems, and what in a folder looks like a capture by its name alone is left out and noted. Captures that
+    can be read only once, such as pipes, come after the others. Raises MemoryLimitError where the flows would need more than
+    ``options.memory_octets``.
     """
     settings, options = settings or Settings(), options or Options()
-    sources = _listed(captures)
+    sources, left_out = _listed(captures)
     meter = Meter(settings.flow, memory_octets=options.memory_octets)
     reads = []
     for source in _in_order(sources):
@@ -58,7 +60,7 @@ def classify(
     span_ns = _span_ns(reads)
     context = Context(flows, cells)
     judged = events_of(context, decide(context, settings), span_ns, settings.event)
-    return _answer(reads, context, judged, span_ns)
+    return _answer(reads, left_out, context, judged, span_ns)
 
 
 def stream(
@@ -76,34 +78,45 @@ def _is_source(captures: object) -> bool:
     return isinstance(captures, str | PathLike) or hasattr(captures, "read")
 
 
-def _listed(captures: Source | Iterable[Source]) -> list[str | BinaryIO]:
-    """Return captures one by one, folders replaced by what they hold."""
+def _listed(captures: Source | Iterable[Source]) -> tuple[list[str | BinaryIO], list[CaptureError]]:
+    """Return captures one by one, folders replaced by what they hold, and what of it cannot be one."""
+    if not _is_source(captures) and (isinstance(captures, bytes | bytearray) or not isinstance(captures, Iterable)):
+        raise TypeError(f"a capture is a path or a binary file object, not {type(captures).__name__}; wrap octets in io.BytesIO")
     given: list[Source] = [captures] if _is_source(captures) else list(captures)  # type: ignore[list-item, arg-type] # told apart above
     sources: list[str | BinaryIO] = []
+    left_out: list[CaptureError] = []
     for capture in given:
+        if not _is_source(capture):
+            raise TypeError(f"a capture is a path or a binary file object, not {type(capture).__name__}")
         if isinstance(capture, str | PathLike):
-            sources.extend(expand([fspath(capture)]))
+            for member in expand([fsdecode(capture)]):
+                (left_out if isinstance(member, CaptureError) else sources).append(member)  # type: ignore[arg-type] # told apart here
         else:
             sources.append(capture)
     if not sources:
-        raise CaptureError("", "no capture given")
-    return sources
+        raise left_out[0] if left_out else CaptureError("", "no capture given")
+    return sources, left_out
 
 
 def _in_order(sources: list[str | BinaryIO]) -> list[str | BinaryIO]:
-    """Put captures in order of their first packets; one without packets, or read from a pipe, keeps its place at the end."""
+    """Put captures in order of their first packets; one without packets, or that can be read only once, keeps its place at the end."""
     if len(sources) == 1:
         return sources
-    firsts = []
-    for source in sources:
-        if isinstance(source, str) and source != "-":
-            with reader_of(source) as reader:
-                first = first_packet_ns(reader)
-            firsts.append(first)
-        else:
-            firsts.append(None)
+    firsts = [_first_packet_ns(source) if can_reread(source) else None for source in sources]
     order = sorted(range(len(sources)), key=lambda i: (firsts[i] is None, firsts[i] or 0, i))
     return [sources[i] for i in order]
+
+
+def _first_packet_ns(source: str | BinaryIO) -> int | None:
+    """Look at a capture's first packet; a file object stays where it stood."""
+    if isinstance(source, str):
+        with reader_of(source) as reader:
+            return first_packet_ns(reader)
+    position = source.tell()
+    try:
+        return first_packet_ns(reader_of(source))
+    finally:
+        source.seek(position)
 
 
 def _read(meter: Meter, reader: BlockReader, progress: Progress | None) -> ReadCapture:
@@ -116,7 +129,7 @@ def _span_ns(reads: list[ReadCapture]) -> tuple[int, int]:
     return (min(firsts), max(read.last_ns for read in reads if read.packets)) if firsts else (0, 0)
 
 
-def _answer(reads: list[ReadCapture], context: Context, judged: Judged, span_ns: tuple[int, int]) -> Result:
+def _answer(reads: list[ReadCapture], left_out: list[CaptureError], context: Context, judged: Judged, span_ns: tuple[int, int]) -> Result:
     counts = packet_counts(reads)
     packets = sum(read.packets for read in reads)
     totals = Totals(
@@ -144,8 +157,9 @@ def _answer(reads: list[ReadCapture], context: Context, judged: Judged, span_ns:
         totals=totals,
         verdicts=_verdict_counts(context.flows, judged),
         events=tuple(events),
-        notes=tuple(_notes(reads, totals)),
+        notes=(*_notes(reads, totals), *(f"left out: {error}" for error in left_out)),
         flows=FlowRecords(context.flows, judged),
+        left_out=tuple(left_out),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from floodmark import table
+from floodmark.errors import CaptureError
 from floodmark.events import Event, Judged
 from floodmark.flows import Flows
 from floodmark.packets import Problem
@@ -117,6 +118,7 @@ class Result:
     events: tuple[Event, ...]
     notes: tuple[str, ...]
     flows: FlowRecords = field(repr=False, compare=False)
+    left_out: tuple[CaptureError, ...] = field(default=(), repr=False, compare=False)  # members of folders that cannot be read; noted too
 
     def to_dict(self) -> dict[str, Any]:
         """Return the answer as the JSON document of the contract (schema/result.schema.json), without the flows."""

@@ -7,11 +7,27 @@ from typing import Any
 
 from floodmark.errors import SettingsError
 
+VICTIM_PACKETS = 20  # a host that received fewer of everything is no victim that can be named
 _LARGEST = 1_000_000_000  # of any setting: thirty years of seconds still fit int64 nanoseconds
 
 
+class _Checked:
+    """Settings that hold only what can be used: numbers from 0, counts from 1. Raises SettingsError."""
+
+    def __post_init__(self) -> None:
+        for setting in fields(self):  # type: ignore[arg-type] # every heir is a dataclass
+            value, kind = getattr(self, setting.name), int if isinstance(setting.default, int) else float
+            name = f"{type(self).__name__.removesuffix('Settings').lower()}.{setting.name}"
+            least = 1 if kind is int else 0
+            if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= _LARGEST:
+                raise SettingsError(f"{name} must be a number from {least} to {_LARGEST:,}, found {value!r}")
+            if kind is int and not isinstance(value, int):
+                raise SettingsError(f"{name} must be a whole number, found {value!r}")
+            object.__setattr__(self, setting.name, kind(value))  # 5 for 5.0
+
+
 @dataclass(frozen=True)
-class FlowSettings:
+class FlowSettings(_Checked):
     """When a flow ends, on the capture clock. Defaults follow Zeek and Suricata where they agree (DESIGN.md D6)."""
 
     tcp_established_timeout_s: float = 300.0  # Zeek tcp_inactivity_timeout
@@ -27,7 +43,7 @@ class FlowSettings:
 
 
 @dataclass(frozen=True)
-class VolumetricSettings:
+class VolumetricSettings(_Checked):
     """Floors and shares of the volumetric rules. Sources: DESIGN.md, table of thresholds."""
 
     flood_packets: int = 50  # fewest packets of a kind that can be called a flood
@@ -39,7 +55,6 @@ class VolumetricSettings:
     no_options_share: float = 0.9  # of 1,751 ordinary SYNs, none came without options
     modal_share: float = 0.9  # one option signature or one window on at least this share
     completion_share: float = 0.05  # handshakes completed per SYN, at most
-    syn_revisits: float = 1.5  # SYNs per port, at least, to tell a flood from a scan
     reflector_packets: int = 10  # with the protocol recognised in the payload
     reflector_sources: int = 3
     unrecognised_reflector_packets: int = 20
@@ -50,7 +65,7 @@ class VolumetricSettings:
 
 
 @dataclass(frozen=True)
-class ApplicationSettings:
+class ApplicationSettings(_Checked):
     """Floors of the application-layer rules. Sources: DESIGN.md, table of thresholds."""
 
     slow_connections: int = 5  # concurrently open, to one service
@@ -75,7 +90,7 @@ class ApplicationSettings:
 
 
 @dataclass(frozen=True)
-class EventSettings:
+class EventSettings(_Checked):
     """Where one event ends and the next begins: a silence of a share of the capture's span, within limits."""
 
     gap_share: float = 0.1
@@ -113,13 +128,13 @@ def settings_from(document: dict[str, Any], path: str) -> Settings:
         if name not in tables or not isinstance(values, dict):
             raise SettingsError(f"{path}: unknown table [{name}]; there are {', '.join(sorted(tables))}")
         table = getattr(settings, name)
-        known = {field.name: type(getattr(table, field.name)) for field in fields(table)}
-        for key, value in values.items():
+        known = [field.name for field in fields(table)]
+        for key in values:
             if key not in known:
                 raise SettingsError(f"{path}: unknown setting {name}.{key}; there are {', '.join(known)}")
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LARGEST:
-                raise SettingsError(f"{path}: {name}.{key} must be a number from 0 to {_LARGEST:,}, found {value!r}")
-            if known[key] is int and not isinstance(value, int):
-                raise SettingsError(f"{path}: {name}.{key} must be a whole number, found {value!r}")
-        settings = replace(settings, **{name: replace(table, **{key: known[key](value) for key, value in values.items()})})
+        try:
+            table = replace(table, **values)
+        except SettingsError as error:
+            raise SettingsError(f"{path}: {error}") from error
+        settings = replace(settings, **{name: table})
     return settings

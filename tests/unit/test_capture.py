@@ -127,6 +127,19 @@ class Dribble(io.RawIOBase):
         return len(part)
 
 
+class OnlyRead:
+    """A stream that has nothing but read(), which gives what it was told to."""
+
+    def __init__(self, *answers: object) -> None:
+        self._answers = list(answers)
+
+    def read(self, _: int) -> object:
+        answer = self._answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
 class Failing(io.RawIOBase):
     """A stream that breaks after its first octets."""
 
@@ -198,7 +211,7 @@ def test_a_file_opened_here_is_closed_here(tmp_path: Path) -> None:
     (tmp_path / "a.pcap").write_bytes(DATA)
     with reader_of(str(tmp_path / "a.pcap"), 32) as reader:
         pass
-    with pytest.raises(ValueError, match="closed"):
+    with pytest.raises(CaptureError, match="closed"):
         reader.next_block(1)
 
 
@@ -213,11 +226,7 @@ def test_a_file_object_without_a_name_is_called_so() -> None:
 
 
 def test_an_object_that_can_only_read_is_enough() -> None:
-    class Minimal:
-        def read(self) -> bytes:
-            return DATA
-
-    assert whole(reader_of(Minimal()), 10) == DATA  # type: ignore[arg-type]
+    assert whole(reader_of(OnlyRead(*(DATA[at : at + 7] for at in range(0, len(DATA), 7)), b"")), 10) == DATA  # type: ignore[arg-type]
 
 
 def test_a_read_error_in_the_middle_names_the_offset() -> None:
@@ -236,15 +245,54 @@ def test_a_folder_gives_its_captures_in_order_of_name_and_nothing_else(tmp_path:
     for name, data in {"b.pcap": DATA, "a.pcapng": SECTION, "sub/c": DATA, "notes.txt": b"not a capture"}.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(data)
-    assert list(expand([str(tmp_path)])) == [str(tmp_path / name) for name in ("a.pcapng", "b.pcap", "sub/c")]
+    assert expand([str(tmp_path)]) == [str(tmp_path / name) for name in ("a.pcapng", "b.pcap", "sub/c")]
 
 
 def test_a_folder_without_captures_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not a capture")
     with pytest.raises(CaptureError, match="no capture in this folder") as caught:
-        list(expand([str(tmp_path)]))
+        expand([str(tmp_path)])
     assert caught.value.path == str(tmp_path)
 
 
 def test_files_and_standard_input_are_passed_on_unseen() -> None:
-    assert list(expand(["-", "missing.pcap"])) == ["-", "missing.pcap"]
+    assert expand(["-", "missing.pcap"]) == ["-", "missing.pcap"]
+
+
+def test_a_member_that_is_a_capture_by_name_alone_is_left_out_with_its_reason(tmp_path: Path) -> None:
+    (tmp_path / "a.pcap").write_bytes(DATA)
+    (tmp_path / "b.pcap.gz").write_bytes(b"\x1f\x8b" + bytes(30))
+    (tmp_path / "c.cap").write_bytes(b"")
+    (tmp_path / "d.pcapng").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "e.txt").symlink_to(tmp_path / "nowhere")
+    first, *rest = expand([str(tmp_path)])
+    assert first == str(tmp_path / "a.pcap")
+    assert [Path(error.path).name for error in rest if isinstance(error, CaptureError)] == ["b.pcap.gz", "c.cap", "d.pcapng"]
+    assert "gzip" in str(rest[0])
+
+
+def test_a_name_that_no_file_can_have_is_refused() -> None:
+    with pytest.raises(CaptureError, match="no name of a file"):
+        open_capture("a\0b")
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        (io.StringIO("text"), "mode 'rb'"),
+        (OnlyRead(None), "nothing to read yet"),
+        (OnlyRead("text"), "gives str, not bytes"),
+        (OnlyRead(EOFError("cut")), "cannot be read: cut"),
+    ],
+    ids=["text", "not-ready", "str", "cut-short"],
+)
+def test_a_file_object_that_gives_no_octets_is_refused(source: Any, why: str) -> None:
+    with pytest.raises(CaptureError, match=why):
+        reader_of(source)
+
+
+def test_a_closed_file_object_is_refused() -> None:
+    stream = io.BytesIO(DATA)
+    stream.close()
+    with pytest.raises(CaptureError, match="closed"):
+        reader_of(stream)

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from wire import Packet
 
 from builders import CLIENT, MILLISECOND, SECOND, SERVER, START_NS, metered, syn_flood, udp
 from floodmark.context import Context
 from floodmark.flowset import Host
 from floodmark.rates import Rates
-from wire import Packet
 
 
 def rates_of(packets: list[Packet], port: int, bounds_ns: tuple[int, int]) -> Rates:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from floodmark.errors import FloodmarkError, SettingsError
-from floodmark.settings import Settings, load_settings, settings_from
+from floodmark.settings import Settings, VolumetricSettings, load_settings, settings_from
 
 
 def written(folder: Path, text: str) -> str:
@@ -47,6 +47,13 @@ def test_what_is_wrong_is_named_with_the_file(tmp_path: Path, text: str, complai
     with pytest.raises(SettingsError, match=complaint) as caught:
         load_settings(path)
     assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_a_count_of_zero_is_refused_wherever_it_comes_from() -> None:
+    with pytest.raises(SettingsError, match=r"x: application\.scan_ports must be a number from 1"):
+        settings_from({"application": {"scan_ports": 0}}, "x")
+    with pytest.raises(SettingsError, match=r"volumetric\.reflector_sources must be a number from 1"):
+        VolumetricSettings(reflector_sources=0)
 
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-nan", "-inf", "1e300"])

@@ -21,14 +21,15 @@ _PROBE_OCTETS = 256.0  # of a UDP probe's payload at most; those of scanners are
 
 def scans(context: Context, settings: ApplicationSettings) -> list[Finding]:
     """Find vertical, horizontal, stealth and UDP scans and host sweeps, by source."""
-    rows, flows = context.probes(settings.scan_ports), context.flows.rows
+    least = min(settings.scan_ports, settings.scan_hosts)
+    rows, flows = context.probes(least), context.flows.rows
     if not len(rows):
         return []
     version = flows["ip_version"][rows].astype(np.uint64)
     groups, leaders = number(flows["initiator_hi"][rows], flows["initiator_lo"][rows], version)
     starts, order = split(groups, len(leaders))
     found: list[Finding] = []
-    for group in np.nonzero(np.diff(starts) >= settings.scan_ports)[0]:
+    for group in np.nonzero(np.diff(starts) >= least)[0]:
         found.extend(_scans_of(context, rows[order[starts[group] : starts[group + 1]]], settings))
     return _without_floods(found)
 
@@ -121,7 +122,7 @@ def _weigh_common(evidence: Evidence, flows: FlowSet, contacts: tuple[int, int],
     if alike >= 0.5:
         evidence.add("probe", FAIR, "R_CRAFTED_PROBE", alike, 0.5, f"{alike:.0%} of the probes are no ordinary system's SYNs")
     rate = len(flows) / flows.span_s
-    if rate >= 10 and len(flows) >= settings.scan_ports:
+    if rate >= 10 and len(flows) >= least:
         evidence.add("speed", SLIGHT, "R_CONTACT_RATE", rate, 10, f"{rate:,.0f} contacts a second")
 
 
