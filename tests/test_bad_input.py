@@ -238,6 +238,26 @@ def test_a_pcapng_time_beyond_all_times_is_counted() -> None:
     assert problems(pcapng([udp(0)], nanoseconds=True) + block)["time_unusable"][0] == 1
 
 
+def simple_packet(frame: bytes) -> bytes:
+    """Build a pcapng block that holds a packet without a time."""
+    padded = frame + bytes(-len(frame) % 4)
+    length = struct.pack("<I", 16 + len(padded))
+    return struct.pack("<I", 3) + length + struct.pack("<I", len(frame)) + padded + length
+
+
+def test_packets_without_a_time_are_counted_and_leave_the_span_to_the_others() -> None:
+    empty = len(pcapng([]))
+    whole = pcapng([udp(SECOND), udp(2 * SECOND)])
+    assert problems(whole + simple_packet(HELLO))["time_unusable"] == (1, len(whole))
+    [capture] = answer(whole[:empty] + simple_packet(HELLO) + whole[empty:]).captures
+    assert (capture.packets, capture.first_seen_ns, capture.last_seen_ns) == (3, START_NS + SECOND, START_NS + 2 * SECOND)
+
+
+def test_a_capture_without_any_time_has_no_span() -> None:
+    [capture] = answer(pcapng([]) + simple_packet(HELLO)).captures
+    assert (capture.packets, capture.first_seen_ns, capture.last_seen_ns) == (1, None, None)
+
+
 def test_time_zero_is_a_time() -> None:
     [capture] = answer([Packet(0, HELLO)]).to_dict()["captures"]
     assert capture["first_seen"] == "1970-01-01T00:00:00.000000000Z"

@@ -74,14 +74,13 @@ class Interfaces(NamedTuple):
 class Tally(NamedTuple):
     """What became of the packets of one capture. Merges by addition, first offsets by the smaller."""
 
-    totals: I64  # [packets, wire octets, first time ns, last time ns]
+    totals: I64  # [packets, wire octets, first time ns, last time ns (-1: no packet has one)]
     outcome_count: I64  # by status.py outcome
     outcome_first: I64  # octet offset in the file; -1 none
     remark_count: I64  # by status.py remark
     remark_first: I64
     ethertype_count: I64  # of frames that are not IP, by EtherType; 0 for IEEE 802.3 frames
     link_type_count: I64  # packets by link type
-    outcome_octets: I64  # wire octets by outcome
 
 
 class FlowTable(NamedTuple):
@@ -222,5 +221,5 @@ def new_interfaces() -> Interfaces:
 def new_tally() -> Tally:
     """Return the counters of one capture at zero."""
     totals = np.array([0, 0, np.iinfo(np.int64).max, -1], np.int64)
-    counts = [np.zeros(size, np.int64) for size in (OUTCOMES, OUTCOMES, REMARKS, REMARKS, 1 << 16, 1 << 16, OUTCOMES)]
-    return Tally(totals, counts[0], counts[1] - 1, counts[2], counts[3] - 1, counts[4], counts[5], counts[6])
+    counts = [np.zeros(size, np.int64) for size in (OUTCOMES, OUTCOMES, REMARKS, REMARKS, 1 << 16, 1 << 16)]
+    return Tally(totals, counts[0], counts[1] - 1, counts[2], counts[3] - 1, counts[4], counts[5])

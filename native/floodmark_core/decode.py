@@ -351,14 +351,9 @@ def decode_batch(block: U8, n: int, base: int, records: Records, service_ports: 
         if tally.outcome_count[outcome] == 0:
             tally.outcome_first[outcome] = base + records.frame_at[i]
         tally.outcome_count[outcome] += 1
-        tally.outcome_octets[outcome] += records.wire_length[i]
         if outcome == NOT_IP:
             tally.ethertype_count[ethertype] += 1
         if records.link_type[i] >= 0:
             tally.link_type_count[records.link_type[i] & 0xFFFF] += 1
-        time_ns = records.time_ns[i]
         tally.totals[0] += 1
         tally.totals[1] += records.wire_length[i]
-        if time_ns >= 0:  # an unusable time says nothing of the capture's span
-            tally.totals[2] = min(tally.totals[2], time_ns)
-            tally.totals[3] = max(tally.totals[3], time_ns)

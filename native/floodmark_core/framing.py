@@ -47,6 +47,13 @@ def remark(tally: Tally, code: int, offset: int) -> None:
 
 
 @step
+def enter_time(tally: Tally, time_ns: int) -> None:
+    """Enter a packet's own time into the span of the capture."""
+    tally.totals[2] = min(tally.totals[2], time_ns)
+    tally.totals[3] = max(tally.totals[3], time_ns)
+
+
+@step
 def remark_lengths(tally: Tally, captured: int, wire: int, snaplen: int, offset: int) -> None:
     """Count what the lengths of a record say about the capture."""
     if captured < wire:
@@ -77,12 +84,14 @@ def frame_pcap(block: U8, at: int, base: int, layout: I64, records: Records, tal
             remark(tally, REMARK_FRACTION_BAD, base + at)
         if captured != wire or captured > snaplen:
             remark_lengths(tally, captured, wire, snaplen, base + at)
-        records.time_ns[n] = host32(block, at, swapped) * NS + fraction * tick_ns
+        time_ns = host32(block, at, swapped) * NS + fraction * tick_ns
+        enter_time(tally, time_ns)
+        records.time_ns[n] = time_ns
         records.frame_at[n] = at + 16
         records.captured_length[n] = captured
         records.wire_length[n] = wire
         records.link_type[n] = link_type
-        layout[LAST_TIME_NS] = records.time_ns[n]
+        layout[LAST_TIME_NS] = time_ns
         n += 1
         at += 16 + captured
     return n, at, STOP_BATCH_FULL
@@ -199,7 +208,7 @@ def frame_pcapng(
         if header:
             known = interface < min(layout[INTERFACE_COUNT], interfaces.link_type.shape[0])
             snaplen = interfaces.snaplen[interface] if known else 0
-            time_ns = layout[LAST_TIME_NS]  # a simple packet block has no time of its own
+            time_ns = -1  # a simple packet block has no time of its own
             if header == 28:
                 captured, wire = host32(block, at + 20, swapped), host32(block, at + 24, swapped)
                 ticks = (np.uint64(host32(block, at + 12, swapped)) << np.uint64(32)) | np.uint64(host32(block, at + 16, swapped))
@@ -212,7 +221,9 @@ def frame_pcapng(
                     captured = min(captured, snaplen)
             if captured > length - header - 4:
                 return n, at, STOP_DAMAGED
-            if time_ns < 0:
+            if time_ns >= 0:
+                enter_time(tally, time_ns)
+            else:
                 remark(tally, REMARK_TIME_UNUSABLE, base + at)
                 time_ns = layout[LAST_TIME_NS]
             if captured != wire or captured > snaplen:

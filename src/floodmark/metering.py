@@ -90,13 +90,18 @@ class ReadCapture:
         return int(self.tally.totals[1])
 
     @property
+    def is_timed(self) -> bool:
+        """Tell whether any packet has a time of its own."""
+        return int(self.tally.totals[3]) >= 0
+
+    @property
     def first_ns(self) -> int:
-        """Earliest time of any packet; meaningless without packets."""
+        """Earliest time of any packet; meaningless where none has one."""
         return int(self.tally.totals[2])
 
     @property
     def last_ns(self) -> int:
-        """Latest time of any packet."""
+        """Latest time of any packet; as above."""
         return int(self.tally.totals[3])
 
     @property
@@ -107,16 +112,16 @@ class ReadCapture:
 
 
 def first_packet_ns(reader: BlockReader) -> int | None:
-    """Return the time of a capture's first packet, None where it holds none. Reads no further than needed."""
+    """Return the time of a capture's first packet, None where none has a time. Reads no further than needed."""
     layout, records, interfaces, tally = reader.container.layout, new_records(), new_interfaces(), new_tally()
     block, at = reader.block, reader.container.header_octets
     while True:
         if layout[CONTAINER] == PCAP:
-            n, at, stop = frame_pcap(block, at, reader.base, layout, records, tally)
+            _, at, stop = frame_pcap(block, at, reader.base, layout, records, tally)
         else:
-            n, at, stop = frame_pcapng(block, at, reader.base, layout, interfaces, records, tally)
-        if n:
-            return int(records.time_ns[0])
+            _, at, stop = frame_pcapng(block, at, reader.base, layout, interfaces, records, tally)
+        if tally.totals[3] >= 0:
+            return int(records.time_ns[0]) or int(tally.totals[2])  # the first may have no time of its own
         if stop == STOP_DAMAGED or reader.at_end:
             return None
         block, at = reader.next_block(at), 0

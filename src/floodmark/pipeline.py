@@ -124,9 +124,9 @@ def _read(meter: Meter, reader: BlockReader, progress: Progress | None) -> ReadC
 
 
 def _span_ns(reads: list[ReadCapture]) -> tuple[int, int]:
-    """Return the times of the first and last packet, (0, 0) where there is none."""
-    firsts = [read.first_ns for read in reads if read.packets]
-    return (min(firsts), max(read.last_ns for read in reads if read.packets)) if firsts else (0, 0)
+    """Return the times of the first and last packet, (0, 0) where none has one."""
+    timed = [read for read in reads if read.is_timed]
+    return (min(read.first_ns for read in timed), max(read.last_ns for read in timed)) if timed else (0, 0)
 
 
 def _answer(reads: list[ReadCapture], left_out: list[CaptureError], context: Context, judged: Judged, span_ns: tuple[int, int]) -> Result:
@@ -184,8 +184,8 @@ def _summary(read: ReadCapture) -> CaptureSummary:
         link_types=tuple(link_type_name(code) for code in read.link_types),
         packets=read.packets,
         bytes=read.wire_octets,
-        first_seen_ns=read.first_ns if read.packets else None,
-        last_seen_ns=read.last_ns if read.packets else None,
+        first_seen_ns=read.first_ns if read.is_timed else None,
+        last_seen_ns=read.last_ns if read.is_timed else None,
         truncated=read.truncated_at is not None,
         problems=tuple(problems_of(read)),
     )
@@ -197,6 +197,6 @@ def _notes(reads: list[ReadCapture], totals: Totals) -> Iterator[str]:
         yield "no packet in the captures"
     elif totals.packets_in_flows == 0:
         yield "no packet could be assigned to a flow: nothing here is IP, or its link type is not read"
-    timed = [read for read in reads if read.packets]
+    timed = [read for read in reads if read.is_timed]
     if any(later.first_ns < earlier.last_ns for earlier, later in pairwise(timed)):
         yield "captures overlap in time: they were read one after the other, not merged packet by packet"

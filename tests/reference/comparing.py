@@ -158,17 +158,15 @@ def oracle_answer(captures: Iterable[bytes], settings: FlowSettings = DEFAULTS) 
         clock.between_files = True
         last_ns = framing.records[-1].time_ns if framing.records else last_ns
         outcomes: Counter[str] = Counter()
-        outcome_octets: Counter[str] = Counter()
         ethertypes: Counter[int] = Counter()
         links: Counter[int] = Counter()
         first = Remarks()
-        times = [record.time_ns for record in framing.records if record.time_ns >= 0]
+        times = [record.time_ns for record in framing.records if record.has_time]
         for record in framing.records:
             packet = decode(record, RANKS, clock.advance(record, framing.remarks))
             for name in packet.remarks:
                 framing.remarks.add(name, record.frame_offset)
             outcomes[packet.outcome.name] += 1
-            outcome_octets[packet.outcome.name] += record.wire_length
             first.add(packet.outcome.name, record.frame_offset)
             if packet.outcome == Outcome.NOT_IP:
                 ethertypes[packet.ethertype] += 1
@@ -186,7 +184,6 @@ def oracle_answer(captures: Iterable[bytes], settings: FlowSettings = DEFAULTS) 
                 "wire_octets": sum(record.wire_length for record in framing.records),
                 "span": (min(times), max(times)) if times else None,
                 "outcomes": dict(outcomes),
-                "outcome_octets": {name: octets for name, octets in outcome_octets.items() if octets},
                 "outcome_first": first.first,
                 "remarks": framing.remarks.counts,
                 "remark_first": framing.remarks.first,
@@ -255,7 +252,6 @@ def capture_columns(read: metering.ReadCapture | None) -> Row:
         "wire_octets": int(tally.totals[1]),
         "span": (first, last) if last >= 0 else None,
         "outcomes": {by_outcome[code]: count for code, count in outcomes.items()},
-        "outcome_octets": {by_outcome[code]: octets for code, octets in counted(tally.outcome_octets).items()},
         "outcome_first": {by_outcome[code]: int(tally.outcome_first[code]) for code in outcomes},
         "remarks": {by_remark[code]: count for code, count in remarks.items()},
         "remark_first": {by_remark[code]: int(tally.remark_first[code]) for code in remarks},

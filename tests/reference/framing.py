@@ -41,6 +41,7 @@ class Record:
     time_ns: int
     wire_length: int
     link_type: int
+    has_time: bool = True  # of its own
 
     @property
     def captured_length(self) -> int:
@@ -203,20 +204,20 @@ def read_pcapng(data: bytes, last_ns: int, capture: Framing) -> None:
         elif kind == INTERFACE:
             interfaces.append(interface_of(body, order))
         elif kind in SMALLEST_BODY:
-            record, snaplen = packet_of(body, kind, order, interfaces, last_ns, at)
+            record, snaplen = packet_of(body, kind, order, interfaces, at)
             if record is None:
                 capture.damaged_at = at
                 return
             if record.time_ns == UNUSABLE:
                 capture.remarks.add("TIME_UNUSABLE", at)
-                record = replace(record, time_ns=last_ns)
+                record = replace(record, time_ns=last_ns, has_time=False)
             last_ns = record.time_ns
             remark_lengths(record, snaplen, capture.remarks)
             capture.records.append(record)
         at += length
 
 
-def packet_of(body: bytes, kind: int, order: str, interfaces: list[Interface], last_ns: int, at: int) -> tuple[Record | None, int]:
+def packet_of(body: bytes, kind: int, order: str, interfaces: list[Interface], at: int) -> tuple[Record | None, int]:
     """Read the body of one of the three packet blocks. Returns (record, or None where it claims more than the block holds; snap length)."""
     if kind == SIMPLE_PACKET:
         (wire,) = struct.unpack(order + "I", body[:4])
@@ -230,11 +231,11 @@ def packet_of(body: bytes, kind: int, order: str, interfaces: list[Interface], l
     snaplen = interface.snaplen if interface else 0
     if kind == SIMPLE_PACKET:
         captured = min(wire, len(rest), snaplen or wire)
-        when = last_ns
+        when = UNUSABLE
     elif captured > len(rest):
         return None, 0
     else:
-        when = time_ns(high << 32 | low, interface) if interface else last_ns
+        when = time_ns(high << 32 | low, interface) if interface else UNUSABLE
     frame_offset = at + 8 + len(body) - len(rest)
     link_type = interface.link_type if interface else UNKNOWN
     return Record(at, frame_offset, rest[:captured], when, wire, link_type), snaplen
