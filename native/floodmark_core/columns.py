@@ -51,7 +51,7 @@ class Headers(NamedTuple):
     dst_lo: U64
     src_port: U16  # ICMP echo: identifier or type and code, see decode.py
     dst_port: U16
-    vlan: U32  # outer tag's id << 12 | inner tag's id; 0 untagged
+    vlan: U32  # the tag's id, or the outer one's << 12 | the inner one's; 0 untagged
     ip_octets: I64  # IP total length
     payload_at: I64  # index into the block
     payload_octets: I64  # of the transport layer, from the IP length: padding is never payload
@@ -150,8 +150,6 @@ MORE = np.dtype(
         ("initiator_isn", "<u4"),
         ("initiator_next_seq", "<u4"),
         ("responder_next_seq", "<u4"),
-        ("initiator_first_ack", "<u4"),
-        ("initiator_last_ack", "<u4"),
         ("tcp_options", "<u4"),  # signature of the initiator's SYN
         ("syn_packets", "<u4"),
         ("rst_packets", "<u4"),

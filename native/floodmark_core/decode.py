@@ -250,7 +250,7 @@ def icmp_ports(block: U8, at: int, i: int, version: int, headers: Headers) -> No
     else:
         headers.src_port[i], headers.dst_port[i] = 0, (icmp_type << 8) | code
     headers.kind[i] = kind
-    headers.tcp_flags[i] = icmp_type  # kept for the flow's first_icmp_type
+    headers.tcp_flags[i] = icmp_type  # kept as the flow's flags
 
 
 @step

@@ -198,10 +198,7 @@ def count_tcp(more: Row, headers: Headers, i: int, from_initiator: bool) -> None
     coherent = follow_sequence(more, headers, i, from_initiator)
     if from_initiator:
         if headers.tcp_flags[i] & kinds.ACK and not headers.tcp_flags[i] & (kinds.SYN | kinds.RST):
-            if not more.stage & kinds.STAGE_INITIATOR_ACKS:
-                more.initiator_first_ack = headers.tcp_ack[i]
-                more.stage |= np.uint16(kinds.STAGE_INITIATOR_ACKS)
-            more.initiator_last_ack = headers.tcp_ack[i]
+            more.stage |= np.uint16(kinds.STAGE_INITIATOR_ACKS)
         count_window(more, headers, i)
         more.tcp_flags_initiator |= headers.tcp_flags[i]
     else:
@@ -275,7 +272,6 @@ def begin_tcp(row: Row, more: Row, from_initiator: bool) -> None:
         stage |= kinds.STAGE_INITIATOR_SEQ
         more.initiator_next_seq, more.tcp_flags_initiator = after, row.flags
         if flags & kinds.ACK and not flags & (kinds.SYN | kinds.RST):
-            more.initiator_first_ack, more.initiator_last_ack = row.tcp_options_or_ack, row.tcp_options_or_ack
             stage |= kinds.STAGE_INITIATOR_ACKS
     else:
         stage |= kinds.STAGE_RESPONDER_SEQ

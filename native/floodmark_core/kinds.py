@@ -18,7 +18,6 @@ FRAGMENT = 13  # any fragment but the first
 GRE = 14
 IPSEC = 15  # ESP and AH
 OTHER_IP = 16
-KINDS = 17
 
 # TCP flag bits (RFC 9293 section 3.1).
 FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = 1, 2, 4, 8, 16, 32, 64, 128
@@ -50,11 +49,10 @@ STAGE_CLOSED = 64  # in the linger after both FINs or an accepted RST
 STAGE_HEAD_DONE = 128  # at least one HTTP request head was whole
 STAGE_FIN_INITIATOR_ACKED = 256
 STAGE_FIN_RESPONDER_ACKED = 512
-STAGE_INITIATOR_ACKS = 1024  # initiator_first_ack is set
+STAGE_INITIATOR_ACKS = 1024  # the initiator has acknowledged something
 STAGE_INITIATOR_SEQ = 2048  # initiator_next_seq is set: a whole TCP header of the initiator was seen
 STAGE_RESPONDER_SEQ = 4096
 
-# Rank of a port in the service table that the caller passes.
-PORT_PLAIN = 0
+# Rank of a port in the service table that the caller passes; 0 for any other port.
 PORT_SERVICE = 1  # a server listens here
 PORT_REFLECTOR = 2  # ... over UDP, and is known to be used as a reflector

@@ -141,7 +141,7 @@ class FlowSet:
     @cached_property
     def sources(self) -> tuple[I64, I64]:
         """Number the senders' addresses: (number of each flow's sender, a flow of each sender)."""
-        return number(self.sent("hi"), self.sent("lo"), np.zeros(len(self), np.uint64))
+        return number(self.sent("hi"), self.sent("lo"), self.column("ip_version").astype(np.uint64))
 
     @cached_property
     def ranked_sources(self) -> tuple[int, list[RankedSource]]:
@@ -227,10 +227,8 @@ class FlowSet:
         return modal_share(seen.sent("octets") // np.maximum(seen.packets, 1).astype(np.uint64))
 
     def effective_ttls(self) -> float:
-        """Return exp(H) of the TTLs over flows: how many TTL values there are in effect."""
-        counts = np.bincount(self.sample.column("ttl"), minlength=256)
-        shares = counts[counts > 0] / counts.sum()
-        return float(np.exp(-(shares * np.log(shares)).sum()))
+        """Return how many TTL values there are in effect, over flows."""
+        return effective_number(self.sample.column("ttl"))
 
 
 def modal_share(values: np.ndarray) -> float:
@@ -241,6 +239,13 @@ def modal_share(values: np.ndarray) -> float:
         return float(np.bincount(values).max() / len(values))
     groups, leaders = number(values.astype(np.uint64), np.zeros(len(values), np.uint64), np.zeros(len(values), np.uint64))
     return float(np.bincount(groups, minlength=len(leaders)).max() / len(values))
+
+
+def effective_number(values: np.ndarray) -> float:
+    """Return exp(H), the number of equally frequent values that would have the same entropy. values: uint8."""
+    counts = np.bincount(values, minlength=256)
+    shares = counts[counts > 0] / counts.sum()
+    return float(np.exp(-(shares * np.log(shares)).sum()))
 
 
 def distinct(values: np.ndarray) -> int:

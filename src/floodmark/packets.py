@@ -36,7 +36,7 @@ class Problem:
 
     kind: str
     count: int
-    first_offset: int | None  # octet in the file
+    first_offset: int | None  # octet in the file: of the record, or of its frame where that is at fault
 
 
 @dataclass(frozen=True)

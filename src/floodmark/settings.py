@@ -44,7 +44,7 @@ class FlowSettings(_Checked):
 
 @dataclass(frozen=True)
 class VolumetricSettings(_Checked):
-    """Floors and shares of the volumetric rules. Sources: DESIGN.md, table of thresholds."""
+    """Floors and shares of the volumetric rules. Where no source is named the value is this project's own (DESIGN.md, Verdicts)."""
 
     flood_packets: int = 50  # fewest packets of a kind that can be called a flood
     flood_rate_pps: float = 500.0  # mean over the burst; below it, structure must carry the verdict
@@ -66,7 +66,7 @@ class VolumetricSettings(_Checked):
 
 @dataclass(frozen=True)
 class ApplicationSettings(_Checked):
-    """Floors of the application-layer rules. Sources: DESIGN.md, table of thresholds."""
+    """Floors of the application-layer rules. Where no source is named the value is this project's own (DESIGN.md, Verdicts)."""
 
     slow_connections: int = 5  # concurrently open, to one service
     slow_age_s: float = 20.0  # Apache mod_reqtimeout header=20, body=20

@@ -1,4 +1,4 @@
-"""Flows and their labels in, Arrow out: one row per flow in the columns that DESIGN.md promises, batch by batch.
+"""Flows and their labels in, Arrow out: one row per flow in the columns of DESIGN.md (Flows), batch by batch.
 
 Addresses are text. What a protocol does not have is null: ports of ICMP, TCP's columns of UDP.
 """

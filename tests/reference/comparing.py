@@ -120,8 +120,6 @@ def flow_columns(flow: Flow) -> Row:
         "max_gap_ns": flow.max_gap_ns,
         "parent": flow.parent,
         "initiator_isn": flow.isn,
-        "initiator_first_ack": flow.first_ack,
-        "initiator_last_ack": flow.last_ack,
         "syn_packets": flow.syn_packets,
         "rst_packets": flow.rst_packets,
         "post_close_packets": flow.post_close_packets,

@@ -73,8 +73,6 @@ class Flow:
     stage: Stage = NOTHING
     max_gap_ns: int = 0
     isn: int = 0
-    first_ack: int = 0
-    last_ack: int = 0
     syn_packets: int = 0
     rst_packets: int = 0
     post_close_packets: int = 0
@@ -172,10 +170,7 @@ def count_tcp(flow: Flow, side: Side, other: Side, tcp: TcpHeader, payload_octet
     side.tcp_flags |= tcp.flags
     if side is flow.initiator:
         if tcp.flags & ACK and not tcp.flags & (SYN | RST):
-            if not flow.stage & Stage.INITIATOR_ACKS:
-                flow.first_ack = tcp.ack
-                flow.stage |= Stage.INITIATOR_ACKS
-            flow.last_ack = tcp.ack
+            flow.stage |= Stage.INITIATOR_ACKS
         flow.small_window_packets += offers_little(flow, tcp)
     follow_handshake(flow, side, other, tcp)
     if not closed:

@@ -14,16 +14,21 @@ def services(context: Context, least: int, rows: I64 | None = None) -> list[Flow
 
     rows: some of ``context.established``; all by default.
     """
-    flows = context.flows.rows
     if rows is None:
         rows = context.established
     if len(rows) < least:
         return []
-    third = flows["responder_port"][rows].astype(np.uint64) | flows["ip_version"][rows].astype(np.uint64) << np.uint64(16)
-    groups, leaders = number(flows["responder_hi"][rows], flows["responder_lo"][rows], third)
+    groups, leaders = number_services(context, rows)
     starts, order = split(groups, len(leaders))
     busy = np.nonzero(np.diff(starts) >= max(least, 1))[0]
     return [context.clients(rows[order[starts[group] : starts[group + 1]]]) for group in busy]
+
+
+def number_services(context: Context, rows: I64) -> tuple[I64, I64]:
+    """Give the connections to one host and port one number. Returns (number of each, first of each)."""
+    flows = context.flows.rows
+    port = flows["responder_port"][rows].astype(np.uint64) | flows["ip_version"][rows].astype(np.uint64) << np.uint64(16)
+    return number(flows["responder_hi"][rows], flows["responder_lo"][rows], port)
 
 
 def connections_where(context: Context, chosen: Callable[[FlowSet], np.ndarray]) -> I64:
@@ -42,6 +47,12 @@ def service_host(flows: FlowSet) -> Host:
 def service_of(flows: FlowSet) -> tuple[Host, int]:
     """Return the service that the connections go to: host and port."""
     return service_host(flows), int(flows.column("responder_port")[0])
+
+
+def begins_with(flows: FlowSet, word: bytes) -> np.ndarray:
+    """Tell of each connection whether the first thing its client said is a word of four octets."""
+    said: np.ndarray = flows.column("initiator_prefix") >> np.uint64(32) == np.uint64(int.from_bytes(word, "big"))
+    return said
 
 
 def duration_s(flows: FlowSet) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 Evidence comes in groups that do not depend on each other; within a group only the strongest counts, so that one fact measured twice
 cannot pass for two. The weights are log-odds, the base is the odds of an attack before anything is known. They are this project's own
-choice, see DESIGN.md (table of weights); two strong structural groups and a magnitude pass the level at which a finding is reported.
+choice, see DESIGN.md, Verdicts; two strong structural groups and a magnitude pass the level at which a finding is reported.
 """
 
 import math

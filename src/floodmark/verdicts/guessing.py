@@ -6,7 +6,7 @@ from floodmark.context import Context
 from floodmark.flowset import FlowSet, number, split
 from floodmark.services import LOGIN_PORTS
 from floodmark.settings import ApplicationSettings
-from floodmark.verdicts.clients import duration_s, service_host, variation
+from floodmark.verdicts.clients import duration_s, number_services, service_host, variation
 from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, Evidence, Finding
 from floodmark_core import kinds
 
@@ -17,7 +17,7 @@ def guessing(context: Context, settings: ApplicationSettings) -> list[Finding]:
     rows = rows[np.isin(flows["responder_port"][rows], list(LOGIN_PORTS))]
     if not len(rows):
         return []
-    hosts, _ = number(flows["responder_hi"][rows], flows["responder_lo"][rows], flows["responder_port"][rows].astype(np.uint64))
+    hosts, _ = number_services(context, rows)
     groups, leaders = number(flows["initiator_hi"][rows], flows["initiator_lo"][rows], hosts.astype(np.uint64))
     starts, order = split(groups, len(leaders))
     found = []

@@ -177,5 +177,5 @@ def _synack_reflection(context: Context, host: int, flows: FlowSet, settings: Vo
         evidence,
         ports,
         0.05,
-        ("tcp-rst-flood", "icmp-unreachable-flood", "tcp-out-of-state-flood"),
+        ("tcp-rst-flood", "icmp-unreachable-flood"),
     )

@@ -3,15 +3,14 @@
 import numpy as np
 
 from floodmark.context import Context
-from floodmark.flowset import FlowSet, modal_share, number
+from floodmark.flowset import FlowSet, modal_share
 from floodmark.settings import ApplicationSettings
-from floodmark.verdicts.clients import busiest, connections_where, service_host, services, variation
+from floodmark.verdicts.clients import begins_with, busiest, connections_where, number_services, service_host, services, variation
 from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, Evidence, Finding
 from floodmark_core.columns import I64
 
 _ONE_TARGET_SHARE = 0.9  # of the connections of a client, or of a service, that ask for one path
 _FEW_REQUESTS = 50  # fewer different queries are a search
-_POST = int.from_bytes(b"POST", "big")
 
 
 def request_floods(context: Context, settings: ApplicationSettings) -> list[Finding]:
@@ -47,9 +46,7 @@ def request_floods(context: Context, settings: ApplicationSettings) -> list[Find
 
 def _busy(context: Context, rows: I64, requests: np.ndarray, least: int) -> I64:
     """Return those of some connections whose service got at least so many requests."""
-    flows = context.flows.rows
-    port = flows["responder_port"][rows].astype(np.uint64)
-    groups, leaders = number(flows["responder_hi"][rows], flows["responder_lo"][rows], port)
+    groups, leaders = number_services(context, rows)
     totals = np.bincount(groups, weights=requests, minlength=len(leaders))
     busy: I64 = rows[totals[groups] >= least] if len(rows) else rows
     return busy
@@ -80,10 +77,9 @@ def _request_vector(flows: FlowSet) -> str:
     one_path = modal_share(flows.column("path_hash")) >= _ONE_TARGET_SHARE
     if one_path and requests.sum() >= _FEW_REQUESTS and different >= _ONE_TARGET_SHARE * requests.sum():
         return "http-cache-busting"
-    method = flows.column("initiator_prefix") >> np.uint64(32)
-    if float((method == _POST).mean()) >= 0.9:
+    if float(begins_with(flows, b"POST").mean()) >= 0.9:
         return "http-post-flood"
-    return "http-get-flood" if float((method == int.from_bytes(b"GET ", "big")).mean()) >= 0.9 else "http-flood"
+    return "http-get-flood" if float(begins_with(flows, b"GET ").mean()) >= 0.9 else "http-flood"
 
 
 def _weigh_requests(

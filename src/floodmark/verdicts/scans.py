@@ -5,6 +5,7 @@ import numpy as np
 from floodmark.context import Context
 from floodmark.flowset import FlowSet, Host, modal_share, number, split, top_ports
 from floodmark.settings import ApplicationSettings
+from floodmark.verdicts.clients import service_host
 from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, Evidence, Finding
 from floodmark_core import shapes
 
@@ -95,11 +96,8 @@ def _scans_of(context: Context, index: np.ndarray, settings: ApplicationSettings
     return [*found, finding] if finding is not None else found
 
 
-def _successes(spoke: FlowSet, *, host: int | None = None, port: int | None = None) -> int:
-    """Return how many contacts of a source, to one host or one port, became connections that carried something."""
-    if not len(spoke):
-        return 0
-    same = spoke.column("responder_lo") == host if host is not None else spoke.column("responder_port") == port
+def _successes(spoke: FlowSet, same: np.ndarray) -> int:
+    """Return how many contacts of a source became connections that carried something. same: which of them count."""
     kept = spoke.where(same)
     return _contacts(kept)[0] if len(kept) else 0
 
@@ -139,14 +137,15 @@ def _vertical(context: Context, flows: FlowSet, spoke: FlowSet, settings: Applic
     if tries > 2 * settings.scan_tries_per_port:
         return None
     evidence = Evidence()
-    successes = _successes(spoke, host=int(flows.column("responder_lo")[0]))
+    host = service_host(flows)
+    same_host = (spoke.column("responder_lo") == host.lo) & (spoke.column("responder_hi") == host.hi)
+    successes = _successes(spoke, same_host)
     _weigh_common(evidence, dense, (contacts, successes), "ports", settings)
     if tries <= settings.scan_tries_per_port:
         evidence.add("tries", SLIGHT, "R_FEW_TRIES", tries, settings.scan_tries_per_port, f"{tries:.1f} tries for each port")
     shape = context.shape[flows.index]
     udp, odd = float((shape == shapes.UDP).mean()), float(np.isin(shape, (shapes.ODD_FLAGS, shapes.FIN, shapes.ACK)).mean())
     vector = "udp-scan" if udp > 0.5 else "stealth-scan" if odd > 0.5 else "vertical-scan"
-    host = Host(int(flows.column("ip_version")[0]), int(flows.column("responder_hi")[0]), int(flows.column("responder_lo")[0]))
     if host.is_many or (vector == "udp-scan" and (ports < 2 * settings.scan_ports or _is_barrage(dense))):
         return None
     return Finding(
@@ -180,7 +179,7 @@ def _horizontal(context: Context, flows: FlowSet, spoke: FlowSet, settings: Appl
         answered = int((dense.column("responder_packets") > 0).sum())
         _weigh_common(evidence, dense, (hosts - answered, answered), "hosts", settings)
     else:
-        successes = _successes(spoke, port=int(flows.column("responder_port")[0]))
+        successes = _successes(spoke, spoke.column("responder_port") == flows.column("responder_port")[0])
         _weigh_common(evidence, dense, (hosts, successes), "hosts", settings)
     tries = len(dense) / hosts
     if tries <= settings.scan_tries_per_port:

@@ -5,12 +5,18 @@ import numpy as np
 from floodmark.context import Context
 from floodmark.flowset import FlowSet
 from floodmark.settings import ApplicationSettings
-from floodmark.verdicts.clients import connections_where, duration_s, most_at_once, service_host, service_of, services, variation
+from floodmark.verdicts.clients import (
+    begins_with,
+    connections_where,
+    duration_s,
+    most_at_once,
+    service_host,
+    service_of,
+    services,
+    variation,
+)
 from floodmark.verdicts.evidence import FAIR, SLIGHT, STRONG, Evidence, Finding
 from floodmark_core import kinds
-
-_POST = int.from_bytes(b"POST", "big")
-
 
 # Ways to be slow, the most exact first: the vector, and what such a connection does.
 _KINDS = (
@@ -68,7 +74,7 @@ def _slow_kinds(flows: FlowSet, settings: ApplicationSettings) -> list[np.ndarra
     responses, errors = flows.column("responses"), flows.column("error_responses")
     unanswered = responses == errors
     trickle = (octets * 8 < settings.slow_rate_bps * np.maximum(age, 1.0)) & (gap_s >= 1.0)
-    is_post = flows.column("initiator_prefix") >> np.uint64(32) == np.uint64(_POST)
+    is_post = begins_with(flows, b"POST")
     old = age >= settings.slow_age_s
     half_old = age >= settings.slow_age_s / 4
     few_windows = flows.column("small_window_packets") * 2 >= flows.column("initiator_packets")

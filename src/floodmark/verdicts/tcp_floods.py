@@ -3,7 +3,7 @@
 import numpy as np
 
 from floodmark.context import Context
-from floodmark.flowset import FlowSet, modal_share, top_ports
+from floodmark.flowset import FlowSet, effective_number, modal_share, top_ports
 from floodmark.settings import VolumetricSettings
 from floodmark.verdicts.evidence import (
     AGAINST,
@@ -20,7 +20,7 @@ from floodmark.verdicts.evidence import (
 )
 from floodmark_core import kinds, shapes
 
-_SYNS_TO_SAMPLE = 20
+_FLOWS_TO_COMPARE = 20
 _MOST_REPEATS = 10  # Linux sends a SYN 1 + 6 times (tcp_syn_retries)
 
 
@@ -68,7 +68,7 @@ def _syn_flood(context: Context, host: int, flows: FlowSet, bare: float, setting
         evidence.add("source", FAIR, "R_RATE_PER_SOURCE", rate, 100, f"each source sends {rate:,.0f} SYNs a second")
     weigh_magnitude(evidence, flows.busiest_rate_pps, settings.flood_rate_pps, "SYNs")
     cap_for_view(evidence, answers=answers, packets=flows.total_packets, span_s=flows.span_s)
-    products = ("tcp-rst-flood", "tcp-ack-flood", "tcp-out-of-state-flood", "icmp-unreachable-flood")
+    products = ("tcp-rst-flood", "tcp-ack-flood", "icmp-unreachable-flood")
     return Finding("tcp-syn-flood", [context.host(host)], flows, evidence, top_ports(flows.sample.received("port")), spoofed, products)
 
 
@@ -77,10 +77,10 @@ def _weigh_uniform_syns(evidence: Evidence, flows: FlowSet, settings: Volumetric
     if flows.total_packets < settings.flood_packets:
         return
     isn = modal_share(flows.sample.column("initiator_isn"))
-    if isn >= 0.5 and len(flows) >= _SYNS_TO_SAMPLE:
+    if isn >= 0.5 and len(flows) >= _FLOWS_TO_COMPARE:
         evidence.add("uniformity", FAIR, "R_SAME_SEQUENCE", isn, 0.5, f"{isn:.0%} of the SYNs carry one sequence number")
     window, options = modal_share(flows.sample.column("tcp_window")), modal_share(flows.sample.column("tcp_options"))
-    if min(window, options) >= settings.modal_share and len(flows) >= _SYNS_TO_SAMPLE:
+    if min(window, options) >= settings.modal_share and len(flows) >= _FLOWS_TO_COMPARE:
         evidence.add(
             "uniformity", FAIR, "R_SAME_SYN", min(window, options), settings.modal_share,
             f"{min(window, options):.0%} of the SYNs have the same window and options",
@@ -107,9 +107,7 @@ def flag_mixes(context: Context, settings: VolumetricSettings, explained: np.nda
         flows = context.flow_set(np.sort(index[~explained[index]]))
         if len(flows) == 0 or not floor_reached(flows, settings):
             continue
-        counts = np.bincount(flows.sample.column("flags") & 0x3F, minlength=64)
-        shares = counts[counts > 0] / counts.sum()
-        mixed = float(np.exp(-(shares * np.log(shares)).sum()))
+        mixed = effective_number(flows.sample.column("flags") & 0x3F)
         if mixed < _MIXED_FLAGS:
             continue
         evidence = Evidence()

@@ -23,7 +23,7 @@ from floodmark_core import payload, shapes
 
 _MANY_PORTS = 100
 _REFUSALS = 20  # ICMP errors; systems send few a second, so their share says nothing
-_SYNS_TO_SAMPLE = 20
+_FLOWS_TO_COMPARE = 20
 
 
 def udp_floods(context: Context, settings: VolumetricSettings, explained: np.ndarray) -> list[Finding]:
@@ -50,7 +50,7 @@ def _udp_flood(context: Context, host: int, flows: FlowSet, settings: Volumetric
     same = max(modal_share(seen.sent("prefix")), float((codes == payload.UNIFORM).mean()))
     uniform = (
         empty >= settings.modal_share
-        or (same >= settings.modal_share and len(flows) >= _SYNS_TO_SAMPLE)
+        or (same >= settings.modal_share and len(flows) >= _FLOWS_TO_COMPARE)
         or (codes == payload.UNIFORM).all()
     )
     if empty >= settings.modal_share:
