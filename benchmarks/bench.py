@@ -22,12 +22,13 @@ from pathlib import Path
 import corpus
 import floodmark
 
-# Peers: name -> command; {} is the capture. capinfos only counts; softflowd and nfpcapd make flows; cat only reads.
+# Peers: name -> command; {} is the capture, {scratch} a folder for output.
+# cat only reads; capinfos only counts; softflowd and nfpcapd make flows.
 PEERS = {
     "cat": ["cat", "{}"],
     "capinfos -c": ["capinfos", "-c", "{}"],
     "softflowd": ["softflowd", "-r", "{}", "-d", "-n", "127.0.0.1:9"],
-    "nfpcapd": ["nfpcapd", "-r", "{}", "-w", "/dev/shm"],  # noqa: S108 - a peer's scratch
+    "nfpcapd": ["nfpcapd", "-r", "{}", "-w", "{scratch}"],
 }
 
 
@@ -40,7 +41,9 @@ def timed(action: Callable[[], object]) -> float:
 
 def run(command: list[str]) -> None:
     """Run a peer and throw its output away."""
-    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+    with tempfile.TemporaryDirectory() as scratch:
+        filled = [part.replace("{scratch}", scratch) for part in command]
+        subprocess.run(filled, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
 
 
 def classify(path: Path) -> None:

@@ -22,6 +22,7 @@ from floodmark.verdicts.evidence import (
 from floodmark_core import payload, shapes
 
 _MANY_PORTS = 100
+_EVERYWHERE_PORTS = 500
 _REFUSALS = 20  # ICMP errors; systems send few a second, so their share says nothing
 _FLOWS_TO_COMPARE = 20
 
@@ -64,9 +65,11 @@ def _udp_flood(context: Context, host: int, flows: FlowSet, settings: Volumetric
                 "unanswered", 2.0, "R_NO_ANSWER", share, settings.one_way_share, f"{share:.0%} of the UDP to the victim gets no answer"
             )
     sweeps = len(flows) / flows.source_count
-    if sweeps >= _MANY_PORTS / 2 or distinct(flows.sample.received("port")) >= _MANY_PORTS:
+    ports = distinct(flows.sample.received("port"))
+    if sweeps >= _MANY_PORTS / 2 or ports >= _MANY_PORTS:
+        everywhere = ports >= _EVERYWHERE_PORTS and packets <= 2 * len(flows)  # a gateway's calls go to many ports too, but last
         evidence.add(
-            "ports", FAIR, "R_PORT_SWEEP", max(sweeps, distinct(flows.sample.received("port"))), _MANY_PORTS,
+            "ports", CLEAR if everywhere else FAIR, "R_PORT_SWEEP", max(sweeps, ports), _MANY_PORTS,
             f"{len(flows):,} port pairs from {flows.source_count:,} sources; no application opens so many",
         )  # fmt: skip
     nowhere = float((seen.received("port") == 0).mean())
