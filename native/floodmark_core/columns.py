@@ -88,7 +88,7 @@ class FlowTable(NamedTuple):
 
     rows: Rows  # FLOW
     more: Rows  # MORE, of the flows that have more than their first packet
-    slots: U64  # hash tag << 32 | row + 1; open addressing, linear probing; power of two
+    slots: U64  # high half of the hash << 32 | row + 1; open addressing from its highest bits on, linear probing; power of two
     used: I64  # [rows in use, rows of more in use]
 
 

@@ -30,6 +30,7 @@ from floodmark_core.hashing import hash_words
 from floodmark_core.payload import HTTP, REPLY, REQUEST, tcp_code, udp_code
 from floodmark_core.status import IN_FLOW, IN_FLOW_HEADER_CUT
 
+FULLEST_EIGHTHS = 5  # of the index that may be taken: then 1.8 probes find a key that is there, 4 find that one is not
 DYNAMIC_PORTS = 32_768  # Linux's ip_local_port_range begins here, IANA's dynamic range above it
 
 
@@ -60,11 +61,21 @@ def key_rest(protocol: int, version: int, is_fragment: int, vlan: int) -> int:
     return (np.int64(protocol) | (np.int64(version) << 8) | (np.int64(is_fragment) << 12)) ^ (np.int64(vlan) << 8)
 
 
+@step
+def slot_shift(index: U64) -> np.uint64:
+    """Return by how much a hash is shifted to give its slot: the slot is made of the highest bits."""
+    shift, size = 64, index.shape[0]
+    while size > 1:
+        size >>= 1
+        shift -= 1
+    return np.uint64(shift)
+
+
 @kernel
 def hash_batch(headers: Headers, n: int, matcher: Matcher, index: U64) -> None:
     """Hash all keys of a batch and touch their index slots, so that the memory is on its way when the update needs it."""
     seed, hashes = matcher.seed[0], matcher.hashes
-    mask = np.uint64(index.shape[0] - 1)
+    shift = slot_shift(index)
     touched = np.uint64(0)
     for i in range(n):
         rest = key_rest(headers.protocol[i], headers.ip_version[i], headers.fragment[i] == 2, headers.vlan[i])
@@ -72,7 +83,7 @@ def hash_batch(headers: Headers, n: int, matcher: Matcher, index: U64) -> None:
             seed, headers.src_hi[i], headers.src_lo[i], headers.dst_hi[i], headers.dst_lo[i], headers.src_port[i], headers.dst_port[i], rest
         )
     for i in range(n):
-        touched |= index[hashes[i] & mask]
+        touched |= index[hashes[i] >> shift]
     matcher.touched[0] = touched  # kept, or the compiler would drop the loop
 
 
@@ -202,16 +213,16 @@ def update_flows(block: U8, n: int, records: Records, headers: Headers, matcher:
     """Count the first ``n`` packets to their flows.
 
     The table must have room for ``n`` new flows, twice as many MORE rows (a packet that finds its flow over may need one for that and
-    one for the flow it begins) and an index at most half full.
+    one for the flow it begins) and free slots in the index.
     """
     rows, index, hashes = flows.rows, flows.slots, matcher.hashes
-    mask = np.uint64(index.shape[0] - 1)
+    mask, shift = np.uint64(index.shape[0] - 1), slot_shift(index)
     hash_batch(headers, n, matcher, index)
     for i in range(n):
         if headers.outcome[i] > IN_FLOW_HEADER_CUT:
             continue
         tag = hashes[i] >> np.uint64(32)
-        slot = hashes[i] & mask
+        slot = hashes[i] >> shift
         direction = 0
         number = -1
         while index[slot] != 0:
@@ -253,49 +264,18 @@ def update_flows(block: U8, n: int, records: Records, headers: Headers, matcher:
 
 
 @kernel
-def rebuild_index(rows: Rows, used: int, seed: np.uint64, index: U64) -> None:
-    """Enter every key's latest row into an empty index."""
-    mask = np.uint64(index.shape[0] - 1)
-    for number in range(used - 1, -1, -1):
-        row = rows[number]
-        rest = key_rest(row.protocol, row.ip_version, row.is_fragment, row.vlan)
-        mixed = key_hash(
-            seed, row.initiator_hi, row.initiator_lo, row.responder_hi, row.responder_lo, row.initiator_port, row.responder_port, rest
-        )
-        tag = mixed >> np.uint64(32)
-        slot = mixed & mask
-        taken = False
-        while index[slot] != 0 and not taken:
-            if index[slot] >> np.uint64(32) == tag:
-                taken = same_key(rows[np.int64(index[slot] & np.uint64(0xFFFFFFFF)) - 1], row)
-            if not taken:
+def move_index(old: U64, new: U64) -> None:
+    """Move every entry into a larger index, which is all zero.
+
+    The slot is made of the hash's highest bits, which the entry keeps as its tag, so both tables are walked in order and no row is read.
+    """
+    mask, shift = np.uint64(new.shape[0] - 1), slot_shift(new)
+    for place in range(old.shape[0]):
+        if old[place]:
+            slot = old[place] >> shift
+            while new[slot] != 0:
                 slot = (slot + np.uint64(1)) & mask
-        if not taken:
-            index[slot] = (tag << np.uint64(32)) | np.uint64(number + 1)
-
-
-@step
-def same_key(a: Row, b: Row) -> bool:
-    """Tell whether two rows have the same key, in either direction."""
-    if a.protocol != b.protocol or a.ip_version != b.ip_version or a.vlan != b.vlan or a.is_fragment != b.is_fragment:
-        return False
-    straight = (
-        a.initiator_hi == b.initiator_hi
-        and a.initiator_lo == b.initiator_lo
-        and a.responder_hi == b.responder_hi
-        and a.responder_lo == b.responder_lo
-        and a.initiator_port == b.initiator_port
-        and a.responder_port == b.responder_port
-    )
-    crossed = (
-        a.initiator_hi == b.responder_hi
-        and a.initiator_lo == b.responder_lo
-        and a.responder_hi == b.initiator_hi
-        and a.responder_lo == b.initiator_lo
-        and a.initiator_port == b.responder_port
-        and a.responder_port == b.initiator_port
-    )
-    return bool(straight or crossed)
+            new[slot] = old[place]
 
 
 def new_matcher(seed: int, timeouts: I64, service_ports: U8) -> Matcher:

@@ -6,7 +6,7 @@ from floodmark_core._jit import kernel
 from floodmark_core.cells import count_cells
 from floodmark_core.columns import BATCH, I64, U8, CellTable, FlowTable, Headers, Interfaces, Records, Tally
 from floodmark_core.decode import decode_batch
-from floodmark_core.flowtable import Matcher, update_flows
+from floodmark_core.flowtable import FULLEST_EIGHTHS, Matcher, update_flows
 from floodmark_core.framing import CONTAINER, PCAP, frame_pcap, frame_pcapng
 from floodmark_core.status import STOP_BATCH_FULL, STOP_NEEDS_CELLS, STOP_NEEDS_FLOWS
 from floodmark_core.timeline import advance_clock
@@ -33,7 +33,8 @@ def read_block(
     block: octets of the file from offset ``base`` on. Returns (position of the first record not read, status.py STOP_ code).
     """
     while True:
-        if flows.used[0] + BATCH > flows.rows.shape[0] or flows.used[1] + 2 * BATCH > flows.more.shape[0]:
+        most = min(flows.rows.shape[0], flows.slots.shape[0] * FULLEST_EIGHTHS // 8)
+        if flows.used[0] + BATCH > most or flows.used[1] + 2 * BATCH > flows.more.shape[0]:
             return at, STOP_NEEDS_FLOWS
         if cells.used[0] + BATCH > cells.rows.shape[0]:
             return at, STOP_NEEDS_CELLS

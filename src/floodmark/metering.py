@@ -31,7 +31,7 @@ from floodmark_core import (
 )
 from floodmark_core.cells import rebuild_cell_index
 from floodmark_core.columns import I64, U64, Rows
-from floodmark_core.flowtable import new_matcher, rebuild_index
+from floodmark_core.flowtable import FULLEST_EIGHTHS, move_index, new_matcher
 from floodmark_core.framing import CONTAINER, LAST_TIME_NS, LINK_TYPE, PCAP, frame_pcap, frame_pcapng
 from floodmark_core.status import STOP_DAMAGED, STOP_NEEDS_CELLS, STOP_NEEDS_DATA, STOP_NEEDS_FLOWS
 from floodmark_core.timeline import CLOCK_NS, CLOCK_SIZE, FILE_BEGINS
@@ -41,7 +41,6 @@ _FIRST_MORE = 1 << 12
 _FIRST_CELLS = 1 << 11
 _JUDGING_OCTETS = 64  # per flow, for shapes, groups and labels while events are found; measured on one-packet flows
 _HOST_OCTETS = 480  # per host that may be a victim, for the lists of its flows by shape
-_GROWTH = 4  # each step re-enters all keys; four times as many makes that a third of the rows in all
 
 Progress = Callable[[int], None]
 
@@ -215,16 +214,17 @@ class Meter:
 
     def _grow_flows(self) -> None:
         if self._flows_used[1] + 2 * BATCH > len(self._more.rows):
-            self._more.grow(_GROWTH)
-        if self._flows_used[0] + BATCH <= len(self._flows.rows):
-            return
-        self._flows.grow(_GROWTH)
-        self._flow_index = zeroed(_GROWTH * len(self._flow_index), np.dtype(np.uint64))
-        rebuild_index(self._flows.rows, int(self._flows_used[0]), self._matcher.seed[0], self._flow_index)
+            self._more.grow(2)
+        if self._flows_used[0] + BATCH > len(self._flows.rows):
+            self._flows.grow(2)
+        if self._flows_used[0] + BATCH > len(self._flow_index) * FULLEST_EIGHTHS // 8:
+            index = zeroed(2 * len(self._flow_index), np.dtype(np.uint64))
+            move_index(self._flow_index, index)
+            self._flow_index = index
 
     def _grow_cells(self) -> None:
-        self._cells.grow(_GROWTH)
-        self._cell_index = zeroed(_GROWTH * len(self._cell_index), np.dtype(np.uint64))
+        self._cells.grow(2)
+        self._cell_index = zeroed(2 * len(self._cell_index), np.dtype(np.uint64))
         rebuild_cell_index(self._cells.rows, int(self._cells_used[0]), self._matcher.seed[0], self._cell_index)
 
     def finish(self) -> tuple[Flows, Rows]:
