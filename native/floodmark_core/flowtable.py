@@ -11,7 +11,7 @@ import numpy as np
 
 from floodmark_core import kinds
 from floodmark_core._jit import kernel, step
-from floodmark_core.columns import BATCH, I64, U8, U64, FlowTable, Headers, Records, Row, Rows
+from floodmark_core.columns import BATCH, I64, U8, U64, FlowTable, Headers, Records, Row
 from floodmark_core.dialogue import (
     ACTIVE,
     ICMP,

@@ -3,7 +3,7 @@
 import numpy as np
 
 from floodmark_core._jit import kernel
-from floodmark_core.columns import I64, U8, U32, U64, Rows
+from floodmark_core.columns import I32, I64, U8, U32, U64
 from floodmark_core.hashing import hash_words
 
 ZERO = np.uint64(0)
@@ -13,10 +13,10 @@ AHEAD = 256  # keys looked at together
 
 
 @kernel
-def number_keys(seed: np.uint64, first: U64, second: U64, third: U64, table: U32, touched: U32, groups: I64, leaders: I64) -> int:
+def number_keys(seed: np.uint64, first: U64, second: U64, third: U64, table: U32, touched: U32, groups: I32, leaders: I64) -> int:
     """Give each distinct key (first, second, third) a number, in order of appearance.
 
-    table: uint32[power of two >= 2n], all zero. touched: uint32[1]. groups: int64[n], each row's number.
+    table: uint32[power of two >= 2n], all zero. touched: uint32[1]. groups: int32[n], each row's number.
     leaders: int64[n], first row of each group.
     Returns the number of groups.
     """
@@ -26,7 +26,7 @@ def number_keys(seed: np.uint64, first: U64, second: U64, third: U64, table: U32
     for start in range(0, rows, AHEAD):
         stop = min(start + AHEAD, rows)
         for i in range(start, stop):  # the slots of a few hundred keys, so that the memory is on its way when they are needed
-            groups[i] = np.int64(hash_words(seed | ODD, first[i], second[i], third[i], ZERO, ZERO) & mask)
+            groups[i] = np.int32(hash_words(seed | ODD, first[i], second[i], third[i], ZERO, ZERO) & mask)
             touched[0] |= table[groups[i]]  # kept, or the compiler would drop the read
         for i in range(start, stop):
             slot = np.uint64(groups[i])
@@ -47,25 +47,27 @@ def number_keys(seed: np.uint64, first: U64, second: U64, third: U64, table: U32
 
 
 @kernel
-def keep_frequent(seed: np.uint64, rows: Rows, chosen: U8, least: int, buckets: U32) -> None:
+def keep_frequent(hashes: U64, chosen: U8, least: int, buckets: U8) -> None:
     """Drop chosen flows whose initiator has fewer than ``least`` chosen flows; a few that share a bucket with others may stay.
 
-    rows: FLOW[n]. chosen: uint8[n], 1 or 0. buckets: uint32[power of two], all zero.
+    hashes: uint64[n], of the initiators. chosen: uint8[n], 1 or 0. buckets: uint8[power of two], all zero, which count to 255: a larger
+    ``least`` keeps more than asked.
     """
-    mask = np.uint64(buckets.shape[0] - 1)
-    for i in range(rows.shape[0]):
+    mask, least = np.uint64(buckets.shape[0] - 1), min(least, 255)
+    for i in range(chosen.shape[0]):
         if chosen[i]:
-            buckets[hash_words(seed | ODD, rows[i].initiator_hi, rows[i].initiator_lo, ZERO, ZERO, ZERO) & mask] += np.uint32(1)
-    for i in range(rows.shape[0]):
+            bucket = hashes[i] >> np.uint64(8) & mask
+            buckets[bucket] += np.uint8(buckets[bucket] < 255)
+    for i in range(chosen.shape[0]):
         if chosen[i]:
-            chosen[i] = buckets[hash_words(seed | ODD, rows[i].initiator_hi, rows[i].initiator_lo, ZERO, ZERO, ZERO) & mask] >= least
+            chosen[i] = buckets[hashes[i] >> np.uint64(8) & mask] >= least
 
 
 @kernel
-def order_by_group(groups: I64, starts: I64, cursor: I64, order: I64) -> None:
+def order_by_group(groups: I32, starts: I64, cursor: I64, order: I64) -> None:
     """Put row numbers in order of group, rows of a group in their own order (counting sort).
 
-    groups: int64[n], -1 for rows in no group. starts, cursor: int64[groups + 1], all zero; on return rows of group g are
+    groups: int32[n], -1 for rows in no group. starts, cursor: int64[groups + 1], all zero; on return rows of group g are
     order[starts[g]:starts[g + 1]].
     """
     for i in range(groups.shape[0]):

@@ -37,3 +37,10 @@ def hash_words(seed: np.uint64, a: np.uint64, b: np.uint64, c: np.uint64, d: np.
     first = fold(a ^ seed, b ^ (seed * SPREAD_1))
     second = fold(c ^ (seed * SPREAD_2), d ^ (seed * SPREAD_3))
     return fold(first ^ e ^ (seed * SPREAD_4), second ^ SPREAD_1)
+
+
+@step
+def hash_host(seed: np.uint64, hi: np.uint64, lo: np.uint64, version: int) -> np.uint64:
+    """Hash an address under a seed; a seed of zero would give every IPv4 address, whose high half is zero, one value."""
+    zero = np.uint64(0)
+    return hash_words(seed | np.uint64(1), hi ^ np.uint64(version), lo, zero, zero, zero)

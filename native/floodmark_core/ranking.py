@@ -10,18 +10,17 @@ import numpy as np
 
 from floodmark_core._jit import kernel, step
 from floodmark_core.columns import I64, U8, U32, U64, Rows
-from floodmark_core.hashing import hash_words
+from floodmark_core.hashing import hash_host
 
 ZERO = np.uint64(0)
 PART_BITS = 10
 PARTS = 1 << PART_BITS
+PART_SHIFT = np.uint64(64 - PART_BITS)
 
 
 class Dealt(NamedTuple):
     """Flows dealt into parts by the hash of their sender."""
 
-    hashes: U64  # [n] of each flow
-    starts: I64  # [PARTS + 1]
     hash: U64  # [n] in order of parts
     flow: U32  # [n] place among the flows
 
@@ -35,27 +34,40 @@ class Ranked(NamedTuple):
 
 
 @kernel
-def deal_senders(seed: np.uint64, rows: Rows, index: I64, from_responder: U8, dealt: Dealt) -> None:
-    """Hash the sender of each listed flow and deal the flows into parts. starts must be zero."""
-    n = index.shape[0]
-    shift = np.uint64(64 - PART_BITS)
-    for i in range(n):
-        row = rows[index[i]]
-        hi, lo = (row.responder_hi, row.responder_lo) if from_responder[i] else (row.initiator_hi, row.initiator_lo)
-        mixed = hash_words(seed | np.uint64(1), hi ^ np.uint64(row.ip_version), lo, ZERO, ZERO, ZERO)
-        dealt.hashes[i] = mixed | np.uint64(1)  # never zero, which marks a free slot
-        dealt.starts[np.int64(mixed >> shift) + 1] += 1
-    for part in range(PARTS):
-        dealt.starts[part + 1] += dealt.starts[part]
-    for i in range(n):
-        part = np.int64(dealt.hashes[i] >> shift)
-        at = dealt.starts[part]
-        dealt.starts[part] = at + 1
-        dealt.hash[at] = dealt.hashes[i]
+def hash_initiators(seed: np.uint64, rows: Rows, first: int, end: int, hashes: U64) -> None:
+    """Hash the initiators of the flows from ``first`` to before ``end``; never zero, which marks a free slot elsewhere."""
+    for i in range(first, end):
+        row = rows[i]
+        hashes[i] = hash_host(seed, row.initiator_hi, row.initiator_lo, row.ip_version) | np.uint64(1)
+
+
+@step
+def sender_hash(seed: np.uint64, rows: Rows, hashes: U64, flow: int, from_responder: int) -> np.uint64:
+    """Return the hash of a flow's sender."""
+    if not from_responder:
+        return hashes[flow]
+    return hash_host(seed, rows[flow].responder_hi, rows[flow].responder_lo, rows[flow].ip_version) | np.uint64(1)
+
+
+@kernel
+def count_parts(seed: np.uint64, rows: Rows, hashes: U64, index: I64, from_responder: U8, first: int, end: int, counts: I64) -> None:
+    """Count how many of the listed flows from ``first`` to before ``end`` go to each part. counts: int64[PARTS], zero."""
+    for i in range(first, end):
+        counts[np.int64(sender_hash(seed, rows, hashes, index[i], from_responder[i]) >> PART_SHIFT)] += 1
+
+
+@kernel
+def deal_senders(
+    seed: np.uint64, rows: Rows, hashes: U64, index: I64, from_responder: U8, first: int, end: int, cursor: I64, dealt: Dealt
+) -> None:
+    """Deal the listed flows from ``first`` to before ``end`` into parts. cursor: int64[PARTS], where each part goes on."""
+    for i in range(first, end):
+        mixed = sender_hash(seed, rows, hashes, index[i], from_responder[i])
+        part = np.int64(mixed >> PART_SHIFT)
+        at = cursor[part]
+        cursor[part] = at + 1
+        dealt.hash[at] = mixed
         dealt.flow[at] = i
-    for part in range(PARTS, 0, -1):  # each start has moved to its part's end
-        dealt.starts[part] = dealt.starts[part - 1]
-    dealt.starts[0] = 0
 
 
 @step
@@ -74,22 +86,22 @@ def enter(ranked: Ranked, packets: int, flows: int, first: int) -> None:
 
 
 @kernel
-def rank_senders(dealt: Dealt, packets: I64, keys: U64, counts: I64, ranked: Ranked) -> int:
-    """Count the distinct senders and rank them. Returns how many there are.
+def rank_senders(dealt: Dealt, starts: I64, packets: U32, first: int, end: int, keys: U64, counts: I64, ranked: Ranked) -> int:
+    """Count the distinct senders of the parts from ``first`` to before ``end`` and rank them. Returns how many there are.
 
-    packets: int64[n] of each flow. keys: uint64[power of two, more than twice the largest part]. counts: int64[len(keys), 3].
-    ranked: all -1.
+    starts: int64[PARTS + 1]. packets: uint32[n] of each flow. keys: uint64[power of two, more than twice the largest part].
+    counts: int64[len(keys), 3]. ranked: all -1.
     """
     senders = 0
-    for part in range(PARTS):
+    for part in range(first, end):
         size = 1
-        while size <= 2 * (dealt.starts[part + 1] - dealt.starts[part]):
+        while size <= 2 * (starts[part + 1] - starts[part]):
             size *= 2
         if size == 1:
             continue
         mask = np.uint64(size - 1)
         keys[:size] = ZERO
-        for at in range(dealt.starts[part], dealt.starts[part + 1]):
+        for at in range(starts[part], starts[part + 1]):
             mixed, flow = dealt.hash[at], np.int64(dealt.flow[at])
             slot = np.int64((mixed >> np.uint64(8)) & mask)
             while keys[slot] not in (ZERO, mixed):
@@ -104,3 +116,11 @@ def rank_senders(dealt: Dealt, packets: I64, keys: U64, counts: I64, ranked: Ran
             if keys[slot] != ZERO:
                 enter(ranked, counts[slot, 0], counts[slot, 1], counts[slot, 2])
     return senders
+
+
+@kernel
+def join_rankings(one: Ranked, other: Ranked) -> None:
+    """Enter the senders of another ranking, which has none of this one's, into this one."""
+    for place in range(other.packets.shape[0]):
+        if other.first[place] >= 0:
+            enter(one, other.packets[place], other.flows[place], other.first[place])

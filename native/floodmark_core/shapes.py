@@ -10,9 +10,9 @@ import numpy as np
 
 from floodmark_core import kinds
 from floodmark_core._jit import kernel, step
-from floodmark_core.columns import I32, I64, U8, U64, Row, Rows
+from floodmark_core.columns import I32, I64, U8, U32, U64, Row, Rows
 from floodmark_core.dialogue import begin
-from floodmark_core.hashing import hash_words
+from floodmark_core.hashing import hash_host
 
 NO_SHAPE = 0
 SYN = 1  # SYN with TCP options that never became a connection
@@ -130,8 +130,9 @@ class Shaped(NamedTuple):
     shape: U8
     toward: U8  # TO_ code of the receiving end
     probe: U8  # may be a scanner's probe
-    group: I64  # number of the listed host that received it * SHAPES + shape, or -1
-    packets: I64  # toward the receiving end
+    group: I32  # number of the listed host that received it * SHAPES + shape, or -1
+    packets: U32  # toward the receiving end; stops at 4,294,967,295
+    dialogues: I64  # [TCP flows of three packets and more, of them one-way, of these with an initiator that acknowledges]
 
 
 @step
@@ -147,10 +148,10 @@ def clear(more: Row) -> None:
 
 
 @step
-def find_host(seed: np.uint64, hi: int, lo: int, version: int, hosts: Hosts) -> int:
-    """Return the number of a listed host, or -1."""
+def find_host(mixed: np.uint64, hi: int, lo: int, version: int, hosts: Hosts) -> int:
+    """Return the number of a listed host, or -1. mixed: the address's hash."""
     mask = np.uint64(hosts.table.shape[0] - 1)
-    slot = hash_words(seed | np.uint64(1), hi ^ np.uint64(version), lo, np.uint64(0), np.uint64(0), np.uint64(0)) & mask
+    slot = mixed >> np.uint64(1) & mask  # the lowest bit is always set, see ranking.py
     while hosts.table[slot] >= 0:
         number = hosts.table[slot]
         if hosts.lo[number] == lo and hosts.hi[number] == hi and hosts.version[number] == version:
@@ -164,17 +165,7 @@ def list_hosts(seed: np.uint64, hosts: Hosts) -> None:
     """Enter the hosts into their table, which is all -1."""
     mask = np.uint64(hosts.table.shape[0] - 1)
     for number in range(hosts.hi.shape[0]):
-        slot = (
-            hash_words(
-                seed | np.uint64(1),
-                hosts.hi[number] ^ np.uint64(hosts.version[number]),
-                hosts.lo[number],
-                np.uint64(0),
-                np.uint64(0),
-                np.uint64(0),
-            )
-            & mask
-        )
+        slot = hash_host(seed, hosts.hi[number], hosts.lo[number], hosts.version[number]) >> np.uint64(1) & mask
         while hosts.table[slot] >= 0:
             slot = (slot + np.uint64(1)) & mask
         hosts.table[slot] = number
@@ -193,21 +184,35 @@ def is_probe(row: Row, more: Row, shape: int, to: int) -> bool:
     return bool(shape == ICMP_ECHO)
 
 
+@step
+def count_dialogue(more: Row, dialogues: I64) -> None:
+    """Count a TCP flow of three packets and more by what it shows of the two directions."""
+    if more.initiator_packets + more.responder_packets >= 3:
+        dialogues[0] += 1
+        if more.initiator_packets == 0 or more.responder_packets == 0:
+            dialogues[1] += 1
+            dialogues[2] += 1 if more.stage & kinds.STAGE_INITIATOR_ACKS else 0
+
+
 @kernel
 def shape_flows(
     seed: np.uint64,
     rows: Rows,
     more: Rows,
+    hashes: U64,
     scratch: Rows,
     answer_kinds: U8,
+    first: int,
+    end: int,
     hosts: Hosts,
     shaped: Shaped,
 ) -> None:
-    """Shape every flow, find which listed host received it, and count what each listed host sent.
+    """Shape the flows from ``first`` to before ``end``, find which listed host received each, count what each listed host sent.
 
-    scratch: MORE[1], for flows of one packet. answer_kinds: uint8[256], 1 where a payload code is the reply of a reflector's protocol.
+    hashes: of the initiators. scratch: MORE[1], for flows of one packet.
+    answer_kinds: uint8[256], 1 where a payload code is the reply of a reflector's protocol.
     """
-    for i in range(rows.shape[0]):
+    for i in range(first, end):
         row = rows[i]
         if row.more_row:
             details = more[np.int64(row.more_row) - 1]
@@ -216,17 +221,20 @@ def shape_flows(
             clear(details)
             begin(row, details)
         shape, to = shape_of(row, details, answer_kinds)
-        first = find_host(seed, row.initiator_hi, row.initiator_lo, row.ip_version, hosts)
-        second = find_host(seed, row.responder_hi, row.responder_lo, row.ip_version, hosts)
+        initiator = find_host(hashes[i], row.initiator_hi, row.initiator_lo, row.ip_version, hosts)
+        mixed = hash_host(seed, row.responder_hi, row.responder_lo, row.ip_version)
+        responder = find_host(mixed, row.responder_hi, row.responder_lo, row.ip_version, hosts)
         shaped.shape[i], shaped.toward[i] = shape, to
         shaped.probe[i] = is_probe(row, details, shape, to)
-        receiver = first if to == TO_INITIATOR else second
+        receiver = initiator if to == TO_INITIATOR else responder
         packets = np.int64(details.responder_packets if to == TO_INITIATOR else details.initiator_packets)
-        shaped.packets[i] = packets
+        shaped.packets[i] = min(4294967295, packets)
         shaped.group[i] = receiver * SHAPES + shape if receiver >= 0 else -1
         if receiver >= 0:
             hosts.received[receiver, shape] += packets
-        if first >= 0:
-            hosts.sent[first] += np.int64(details.initiator_packets)
-        if second >= 0:
-            hosts.sent[second] += np.int64(details.responder_packets)
+        if initiator >= 0:
+            hosts.sent[initiator] += np.int64(details.initiator_packets)
+        if responder >= 0:
+            hosts.sent[responder] += np.int64(details.responder_packets)
+        if row.protocol == 6 and row.more_row:
+            count_dialogue(details, shaped.dialogues)

@@ -4,15 +4,16 @@ from functools import cached_property
 
 import numpy as np
 
-from floodmark.flows import Flows
-from floodmark.flowset import SAMPLE, SEED, ByInitiator, FlowSet, Host, number, split
+from floodmark.flows import SEED, Flows
+from floodmark.flowset import ByInitiator, FlowSet, Host, number, split
+from floodmark.memory import zeroed
 from floodmark.payloads import ANSWER_KINDS
 from floodmark.settings import VICTIM_PACKETS
 from floodmark_core import MORE, kinds, shapes
 from floodmark_core.columns import I64, U8, U32, U64, Rows
 from floodmark_core.grouping import keep_frequent
 
-_BUCKETS = 1 << 20
+_LEAST_BUCKETS = 1 << 16
 _SETTLED_NS = 1_000_000_000  # the first repetition of an unanswered SYN or segment comes after a second (RFC 6298)
 
 
@@ -39,7 +40,7 @@ class Context:
         self.host_version: U8 = cells["ip_version"][chosen]
         self.received_packets: I64 = packets[kept].astype(np.int64)
         by_second = np.argsort(cells["second"], kind="stable")
-        self._cell_starts, order = split(renumber[groups[by_second]], len(chosen))
+        self._cell_starts, order = split(renumber[groups[by_second]].astype(np.int32), len(chosen))
         self._cell_order: I64 = by_second[order]
         self._cell_second: I64 = cells["second"][self._cell_order]
 
@@ -47,24 +48,35 @@ class Context:
         """Give every flow its shape and receiver."""
         rows, hosts = len(self.flows), len(self.host_lo)
         table = np.full(1 << max(2 * hosts, 1).bit_length(), -1, np.int32)
-        self.sent_packets: I64 = np.zeros(hosts, np.int64)
-        self._shaped_packets: I64 = np.zeros((hosts, shapes.SHAPES), np.int64)
-        listed = shapes.Hosts(self.host_hi, self.host_lo, self.host_version, table, self.sent_packets, self._shaped_packets)
-        shapes.list_hosts(SEED, listed)
-        shape, toward, probe = (np.empty(rows, np.uint8) for _ in range(3))
-        self.shaped_flows = shapes.Shaped(shape, toward, probe, np.empty(rows, np.int64), np.empty(rows, np.int64))
-        shapes.shape_flows(SEED, self.flows.rows, self.flows.more, np.zeros(1, MORE), ANSWER_KINDS, listed, self.shaped_flows)
-        self._starts, self._order = split(self.shaped_flows.group, hosts * shapes.SHAPES)
 
-    @property
-    def shape(self) -> U8:
-        """Shape of each flow, floodmark_core.shapes."""
-        return self.shaped_flows.shape
+        def listed() -> shapes.Hosts:
+            counts = np.zeros(hosts, np.int64), np.zeros((hosts, shapes.SHAPES), np.int64)
+            return shapes.Hosts(self.host_hi, self.host_lo, self.host_version, table, *counts)
+
+        shapes.list_hosts(SEED, listed())
+        shape, toward, probe = (np.empty(rows, np.uint8) for _ in range(3))
+        group, packets = np.empty(rows, np.int32), np.empty(rows, np.uint32)
+        given = (SEED, self.flows.rows, self.flows.more, self.flows.initiator_hashes)
+
+        def shape_part(_: int, first: int, end: int) -> tuple[shapes.Hosts, I64]:
+            seen, dialogues = listed(), np.zeros(3, np.int64)
+            shaped = shapes.Shaped(shape, toward, probe, group, packets, dialogues)
+            shapes.shape_flows(*given, np.zeros(1, MORE), ANSWER_KINDS, first, end, seen, shaped)
+            return seen, dialogues
+
+        done = self.flows.workers.each(shape_part, self.flows.workers.parts(rows))
+        self.shape: U8 = shape  # of each flow, floodmark_core.shapes
+        self.sent_packets: I64 = np.sum([seen.sent for seen, _ in done], axis=0)
+        self._received_in_shape: I64 = np.sum([seen.received for seen, _ in done], axis=0)
+        self._dialogues_seen: I64 = np.sum([dialogues for _, dialogues in done], axis=0)
+        self._toward, self._probe, self._packets = toward, probe, packets
+        self._starts, self._order = split(group, hosts * shapes.SHAPES)
 
     def probes(self, least: int) -> I64:
         """Return the flows that may be a scanner's probes, of initiators that have at least ``least`` of them."""
-        chosen = self.shaped_flows.probe.copy()
-        keep_frequent(SEED, self.flows.rows, chosen, least, np.zeros(_BUCKETS, np.uint32))
+        chosen = self._probe.copy()
+        buckets = zeroed(max(_LEAST_BUCKETS, 1 << int(chosen.sum(dtype=np.int64)).bit_length()), np.dtype(np.uint8))
+        keep_frequent(self.flows.initiator_hashes, chosen, least, buckets)
         return np.nonzero(chosen)[0]
 
     def host(self, number: int) -> Host:
@@ -73,7 +85,7 @@ class Context:
 
     def hosts_with(self, shape: int, least: int) -> list[int]:
         """Return the hosts that received at least ``least`` packets in flows of a shape, most first; multicast excepted."""
-        packets = self._shaped_packets[:, shape]
+        packets = self._received_in_shape[:, shape]
         enough = np.nonzero(packets >= least)[0]
         ordered = enough[np.argsort(-packets[enough], kind="stable")]
         return [int(host) for host in ordered if not self.host(int(host)).is_many]
@@ -85,7 +97,7 @@ class Context:
 
     def flow_set(self, index: I64) -> FlowSet:
         """Wrap rows, each seen from its receiving end."""
-        return FlowSet(self.flows, index, self.shaped_flows.toward[index] == shapes.TO_INITIATOR, self.shaped_flows.packets[index])
+        return FlowSet(self.flows, index, self._toward[index] == shapes.TO_INITIATOR, self._packets[index])
 
     def everything_to(self, host: int) -> FlowSet:
         """Return all flows that a host received."""
@@ -95,8 +107,7 @@ class Context:
     def dialogues_of(self, host: int) -> FlowSet:
         """Return the two-way UDP flows that a listed host began, seen from it."""
         index = self._dialogues.of(self.host(host))
-        packets = self.flows.column("responder_packets", index).astype(np.int64)
-        return FlowSet(self.flows, index, np.ones(len(index), bool), packets)
+        return FlowSet(self.flows, index, np.ones(len(index), bool), _stopped(self.flows.column("responder_packets", index)))
 
     def connections_of(self, host: Host) -> FlowSet:
         """Return the TCP connections that a host began, seen from the servers."""
@@ -104,8 +115,7 @@ class Context:
 
     def clients(self, index: I64) -> FlowSet:
         """Wrap rows in which the initiator is the one to judge."""
-        packets = self.flows.column("initiator_packets", index).astype(np.int64)
-        return FlowSet(self.flows, index, np.zeros(len(index), bool), packets)
+        return FlowSet(self.flows, index, np.zeros(len(index), bool), _stopped(self.flows.column("initiator_packets", index)))
 
     def dialogue_packets(self, host: int) -> int:
         """Return the UDP packets that a host received in two-way flows."""
@@ -186,13 +196,11 @@ class Context:
     @cached_property
     def one_sided(self) -> bool | None:
         """Tell whether most TCP flows of at least three packets show one direction only; None where there are none."""
-        index = np.nonzero((self.flows.rows["protocol"] == 6) & (self.flows.rows["more_row"] > 0))[0]
-        if not len(index):
-            return None
-        more = self.flows.complete(index[:: -(-len(index) // SAMPLE)])
-        more = more[more["initiator_packets"] + more["responder_packets"] >= 3]
-        if not len(more):
-            return None
-        one_way = (more["initiator_packets"] == 0) | (more["responder_packets"] == 0)
-        acked = more["stage"] & kinds.STAGE_INITIATOR_ACKS > 0
-        return bool((one_way & acked).mean() > 0.5 or one_way.mean() > 0.9)
+        seen, one_way, acknowledging = (int(count) for count in self._dialogues_seen)
+        return bool(acknowledging > 0.5 * seen or one_way > 0.9 * seen) if seen else None
+
+
+def _stopped(packets: np.ndarray) -> U32:
+    """Return packets per flow as sets of flows hold them: stopping at 4,294,967,295."""
+    stopped: U32 = np.minimum(packets, 0xFFFFFFFF).astype(np.uint32)
+    return stopped

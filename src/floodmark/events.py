@@ -109,7 +109,7 @@ def _split_at_gaps(flows: FlowSet, gap_ns: int) -> list[_Part]:
     begins, reached = begins[order], np.maximum.accumulate(ends[order])
     cuts = np.nonzero(begins[1:] - reached[:-1] > gap_ns)[0] + 1
     starts, stops = np.concatenate(([0], cuts)), np.concatenate((cuts, [len(flows)]))
-    packets = np.add.reduceat(flows.packets[order], starts)
+    packets = np.add.reduceat(flows.packets[order], starts, dtype=np.int64)
     large = np.nonzero(packets >= max(VICTIM_PACKETS, _LEAST_SHARE * int(packets.max())))[0]
     if not len(large):
         large = np.array([int(packets.argmax())])

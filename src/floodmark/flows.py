@@ -3,12 +3,18 @@
 The tables keep a flow of one packet in one short row, see floodmark_core.columns; here every flow has every column.
 """
 
+import secrets
+from functools import cached_property
+
 import numpy as np
 
+from floodmark.workers import Workers
 from floodmark_core import FLOW, MORE
-from floodmark_core.columns import I64, Rows
+from floodmark_core.columns import I64, U64, Rows
 from floodmark_core.dialogue import complete
+from floodmark_core.ranking import hash_initiators
 
+SEED = np.uint64(secrets.randbits(64))  # the keys are an attacker's choice; no answer depends on it
 _CHUNK = 4096  # rows completed at a time: the buffer stays in the cache
 _WORDS = MORE.itemsize // 8
 
@@ -19,9 +25,10 @@ class Flows:
     rows: FLOW[n]. more: MORE rows of the flows that have more than one packet. clock_ns: capture clock at the last packet.
     """
 
-    def __init__(self, rows: Rows, more: Rows, clock_ns: int, timeouts: I64) -> None:
+    def __init__(self, rows: Rows, more: Rows, clock_ns: int, timeouts: I64, workers: Workers | None = None) -> None:
         self.rows = rows
         self.more = more
+        self.workers = workers or Workers()
         self._clock_ns = clock_ns
         self._timeouts = timeouts
 
@@ -34,6 +41,13 @@ class Flows:
         out = np.empty(len(index), MORE)
         complete(self.rows, _words(self.more), index, self._clock_ns, self._timeouts, out, _words(out))
         return out
+
+    @cached_property
+    def initiator_hashes(self) -> U64:
+        """Hash of each flow's initiator under the run's secret seed, odd."""
+        hashes = np.empty(len(self), np.uint64)
+        self.workers.each(lambda _, first, end: hash_initiators(SEED, self.rows, first, end, hashes), self.workers.parts(len(self)))
+        return hashes
 
     def column(self, name: str, index: I64) -> np.ndarray:
         """Return a column of some flows. name: a field of FLOW or MORE (floodmark_core.columns)."""

@@ -4,24 +4,22 @@ Numbers are exact; shares are measured on evenly spaced flows where there are mo
 """
 
 import ipaddress
-import secrets
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from floodmark.flows import Flows
+from floodmark.flows import SEED, Flows
 from floodmark.memory import zeroed
 from floodmark_core import ranking
-from floodmark_core.columns import I64, U64
+from floodmark_core.columns import I32, I64, U32, U64
 from floodmark_core.grouping import number_keys, order_by_group
 from floodmark_core.sums import measure_flows
 from floodmark_core.text import LONGEST, write_addresses
 
 MOST_SOURCES = 20  # kept by name
 SAMPLE = 1 << 18  # flows on which shares are measured where there are more: a share of 0.9 is then known to 0.1 %
-SEED = np.uint64(secrets.randbits(64))  # the keys are an attacker's choice; no answer depends on it
 
 
 def address_text(hi: int, lo: int) -> str:
@@ -60,16 +58,16 @@ class RankedSource(NamedTuple):
     flows: int
 
 
-def number(first: U64, second: U64, third: U64) -> tuple[I64, I64]:
+def number(first: U64, second: U64, third: U64) -> tuple[I32, I64]:
     """Give equal keys one number. Returns (group of each row, first row of each group)."""
     rows = len(first)
     table = zeroed(1 << max(2 * rows - 1, 1).bit_length(), np.dtype(np.uint32))
-    groups, leaders = np.empty(rows, np.int64), np.empty(rows, np.int64)
+    groups, leaders = np.empty(rows, np.int32), np.empty(rows, np.int64)
     count = number_keys(SEED, first, second, third, table, np.zeros(1, np.uint32), groups, leaders)
     return groups, leaders[:count]
 
 
-def split(groups: I64, count: int) -> tuple[I64, I64]:
+def split(groups: I32, count: int) -> tuple[I64, I64]:
     """Order rows by group. Returns (starts, order): the rows of group g are order[starts[g]:starts[g + 1]]."""
     starts, cursor = np.zeros(count + 1, np.int64), np.zeros(count + 1, np.int64)
     order = np.empty(int((groups >= 0).sum()), np.int64)
@@ -84,7 +82,7 @@ class FlowSet:
     flows: Flows
     index: I64
     from_responder: np.ndarray = field(repr=False)
-    packets: I64 = field(repr=False)  # that the sender sent, per flow
+    packets: U32 = field(repr=False)  # that the sender sent, per flow
 
     def __len__(self) -> int:
         """Return the number of flows."""
@@ -136,27 +134,47 @@ class FlowSet:
     @cached_property
     def total_packets(self) -> int:
         """Packets that the senders sent."""
-        return int(self.packets.sum())
+        return int(self.packets.sum(dtype=np.int64))
 
     @cached_property
-    def sources(self) -> tuple[I64, I64]:
+    def sources(self) -> tuple[I32, I64]:
         """Number the senders' addresses: (number of each flow's sender, a flow of each sender)."""
         return number(self.sent("hi"), self.sent("lo"), self.column("ip_version").astype(np.uint64))
 
     @cached_property
     def ranked_sources(self) -> tuple[int, list[RankedSource]]:
         """Distinct senders, and those that sent most, most first."""
-        rows = len(self)
-        dealt = ranking.Dealt(
-            np.empty(rows, np.uint64), np.zeros(ranking.PARTS + 1, np.int64), np.empty(rows, np.uint64), np.empty(rows, np.uint32)
-        )
-        ranking.deal_senders(SEED, self.flows.rows, self.index, self.from_responder.view(np.uint8), dealt)
-        slots = 1 << (2 * max(int(np.diff(dealt.starts).max()), 1)).bit_length()
-        first, second, third = (np.full(MOST_SOURCES, -1, np.int64) for _ in range(3))
-        ranked = ranking.Ranked(first, second, third)
-        count = ranking.rank_senders(dealt, self.packets, np.empty(slots, np.uint64), np.empty((slots, 3), np.int64), ranked)
+        dealt, starts = self._dealt()
+        slots = 1 << (2 * max(int(np.diff(starts).max()), 1)).bit_length()
+
+        def rank(_: int, first: int, end: int) -> tuple[int, ranking.Ranked]:
+            ranked = ranking.Ranked(*(np.full(MOST_SOURCES, -1, np.int64) for _ in range(3)))
+            keys, counts = np.empty(slots, np.uint64), np.empty((slots, 3), np.int64)
+            return ranking.rank_senders(dealt, starts, self.packets, first, end, keys, counts, ranked), ranked
+
+        workers = self.flows.workers
+        share = -(-ranking.PARTS // len(workers.parts(len(self))))
+        results = workers.each(rank, [(first, min(first + share, ranking.PARTS)) for first in range(0, ranking.PARTS, share)])
+        (_, ranked), *others = results
+        for _, other in others:
+            ranking.join_rankings(ranked, other)
         hosts = self.senders(ranked.first[ranked.first >= 0])
-        return count, [RankedSource(host, int(p), int(f)) for host, p, f in zip(hosts, ranked.packets, ranked.flows, strict=False)]
+        sources = [RankedSource(host, int(p), int(f)) for host, p, f in zip(hosts, ranked.packets, ranked.flows, strict=False)]
+        return sum(count for count, _ in results), sources
+
+    def _dealt(self) -> tuple[ranking.Dealt, I64]:
+        """Deal the flows into parts by their senders. Returns (the flows, first place of each part)."""
+        flows, back = self.flows, self.from_responder.view(np.uint8)
+        parts = flows.workers.parts(len(self))
+        counts = np.zeros((len(parts), ranking.PARTS), np.int64)
+        given = (SEED, flows.rows, flows.initiator_hashes, self.index, back)
+        flows.workers.each(lambda place, first, end: ranking.count_parts(*given, first, end, counts[place]), parts)
+        # Each part begins with what the first worker found for it, then the second's: the order is that of the flows.
+        cursors = (np.cumsum(counts.T) - counts.T.ravel()).reshape(ranking.PARTS, len(parts)).T.copy()
+        starts: I64 = np.append(cursors[0], len(self))
+        dealt = ranking.Dealt(np.empty(len(self), np.uint64), np.empty(len(self), np.uint32))
+        flows.workers.each(lambda place, first, end: ranking.deal_senders(*given, first, end, cursors[place], dealt), parts)
+        return dealt, starts
 
     def senders(self, places: I64) -> list[Host]:
         """Return the senders of the flows at some places."""

@@ -15,6 +15,7 @@ from floodmark.flows import Flows
 from floodmark.memory import GrowingRows, zeroed
 from floodmark.services import service_ports
 from floodmark.settings import VICTIM_PACKETS, FlowSettings
+from floodmark.workers import Workers
 from floodmark_core import (
     BATCH,
     CELL,
@@ -227,8 +228,8 @@ class Meter:
         self._cell_index = zeroed(2 * len(self._cell_index), np.dtype(np.uint64))
         rebuild_cell_index(self._cells.rows, int(self._cells_used[0]), self._matcher.seed[0], self._cell_index)
 
-    def finish(self) -> tuple[Flows, Rows]:
+    def finish(self, workers: Workers | None = None) -> tuple[Flows, Rows]:
         """Return the flows and the cells, both in order of first packets."""
         rows, more = self._flows.rows[: self._flows_used[0]], self._more.rows[: self._flows_used[1]]
-        flows = Flows(rows, more, int(self._clock[CLOCK_NS]), self._matcher.timeouts)
+        flows = Flows(rows, more, int(self._clock[CLOCK_NS]), self._matcher.timeouts, workers)
         return flows, self._cells.rows[: self._cells_used[0]]

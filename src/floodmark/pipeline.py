@@ -20,6 +20,7 @@ from floodmark.result import CaptureSummary, Count, FlowRecords, Profile, Result
 from floodmark.settings import Settings
 from floodmark.terms import Verdict, link_type_name
 from floodmark.verdicts.decide import decide
+from floodmark.workers import Workers
 from floodmark_core import status
 from floodmark_core.sums import sum_flows
 
@@ -55,12 +56,13 @@ def classify(
     for source in _in_order(sources):
         with reader_of(source, hashing=options.hash_captures) as reader:
             reads.append(_read(meter, reader, progress))
-    flows, cells = meter.finish()
-    del meter  # and with it the indexes of its tables
-    span_ns = _span_ns(reads)
-    context = Context(flows, cells)
-    judged = events_of(context, decide(context, settings), span_ns, settings.event)
-    return _answer(reads, left_out, context, judged, span_ns)
+    with Workers(options.threads) as workers:
+        flows, cells = meter.finish(workers)
+        del meter  # and with it the indexes of its tables
+        span_ns = _span_ns(reads)
+        context = Context(flows, cells)
+        judged = events_of(context, decide(context, settings), span_ns, settings.event)
+        return _answer(reads, left_out, context, judged, span_ns)
 
 
 def stream(

@@ -108,7 +108,7 @@ def _most_in_flows(flows: FlowSet, start_ns: int, window_ns: int) -> tuple[float
     return float(packets.max()), float(_in_windows(flows, start_ns, window_ns, windows, octets).max())
 
 
-def _in_windows(flows: FlowSet, start_ns: int, window_ns: int, windows: I64, amounts: I64) -> np.ndarray:
+def _in_windows(flows: FlowSet, start_ns: int, window_ns: int, windows: I64, amounts: np.ndarray) -> np.ndarray:
     """Return how much of each flow's amount falls into some windows. windows: numbers from the start, sorted."""
     begins = flows.column("first_seen_ns") - start_ns
     ends = flows.column("last_seen_ns") - start_ns

@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import CLIENT, SECOND, SERVER, START_NS, answer, metered, pcap, tcp, udp
+from floodmark import workers
 from floodmark.flows import Flows
 from floodmark.flowset import FlowSet, Host, distinct, modal_share, number, split, top_ports
+from floodmark.workers import Workers
 from floodmark_core.columns import I64
 from floodmark_core.text import LONGEST, write_addresses
 from property.strategies import PROFILE
@@ -25,7 +27,7 @@ def flow_set(flows: Flows, index: I64 | None = None, from_responder: np.ndarray 
     index = np.arange(len(flows)) if index is None else index
     back = np.zeros(len(index), bool) if from_responder is None else from_responder
     packets = np.where(back, flows.column("responder_packets", index), flows.column("initiator_packets", index))
-    return FlowSet(flows, index, back, packets.astype(np.int64))
+    return FlowSet(flows, index, back, packets.astype(np.uint32))
 
 
 def many_sources(seed: int, flows: int = 3000) -> Flows:
@@ -80,6 +82,23 @@ def test_sources_of_some_flows_in_either_direction_are_ranked_alike(seed: int) -
     assert ranked(chosen) == counted(chosen)[:20]
 
 
+@pytest.mark.parametrize("threads", [2, 5])
+def test_sources_are_ranked_alike_by_any_number_of_threads(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "_FEWEST_ROWS", 10)
+    flows = many_sources(3)
+    alone = flow_set(flows)
+    back = np.arange(len(flows)) % 3 == 0
+    with Workers(threads) as pool:
+        flows.workers = pool
+        together = flow_set(flows)
+        assert ranked(together) == ranked(alone)
+        assert together.source_count == alone.source_count
+        mixed = flow_set(flows, from_responder=back)
+        several = mixed.ranked_sources
+    flows.workers = Workers()
+    assert flow_set(flows, from_responder=back).ranked_sources == several
+
+
 def test_of_sources_that_all_sent_the_same_the_earliest_are_named() -> None:
     flows = flow_set(metered([udp(place, 0x0B000000 + place * 7919 % 1000, ports=(5, 9)) for place in range(1000)])[0])
     assert ranked(flows) == counted(flows)[:20]
@@ -118,7 +137,7 @@ def test_equal_keys_get_one_number_in_order_of_appearance(keys: list[tuple[int, 
 @settings(PROFILE, max_examples=200)
 @given(groups=st.lists(st.integers(-1, 5), max_size=50))
 def test_rows_are_split_by_group_in_their_own_order(groups: list[int]) -> None:
-    starts, order = split(np.array(groups, np.int64), 6)
+    starts, order = split(np.array(groups, np.int32), 6)
     found = [order[starts[group] : starts[group + 1]].tolist() for group in range(6)]
     assert found == [[row for row, group in enumerate(groups) if group == wanted] for wanted in range(6)]
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from floodmark.context import Context
 from floodmark.flowset import SAMPLE, FlowSet, Host, number, split
-from floodmark_core.columns import I64
+from floodmark_core.columns import I32, I64
 
 
 def services(context: Context, least: int, rows: I64 | None = None) -> list[FlowSet]:
@@ -24,7 +24,7 @@ def services(context: Context, least: int, rows: I64 | None = None) -> list[Flow
     return [context.clients(rows[order[starts[group] : starts[group + 1]]]) for group in busy]
 
 
-def number_services(context: Context, rows: I64) -> tuple[I64, I64]:
+def number_services(context: Context, rows: I64) -> tuple[I32, I64]:
     """Give the connections to one host and port one number. Returns (number of each, first of each)."""
     flows = context.flows.rows
     port = flows["responder_port"][rows].astype(np.uint64) | flows["ip_version"][rows].astype(np.uint64) << np.uint64(16)
