@@ -228,7 +228,7 @@ def shape_flows(
         shaped.probe[i] = is_probe(row, details, shape, to)
         receiver = initiator if to == TO_INITIATOR else responder
         packets = np.int64(details.responder_packets if to == TO_INITIATOR else details.initiator_packets)
-        shaped.packets[i] = min(4294967295, packets)
+        shaped.packets[i] = np.uint32(min(packets, np.int64(0xFFFFFFFF)))
         shaped.group[i] = receiver * SHAPES + shape if receiver >= 0 else -1
         if receiver >= 0:
             hosts.received[receiver, shape] += packets
