@@ -1,7 +1,7 @@
 """Paths in, captures out: recognise the container, read it in blocks, put several in order of time.
 
-Octets are read into one reused buffer, not mapped: a file that shrinks while it is read then ends early instead of killing the
-process, pipes need no second way, and a block is in the cache when the kernels walk it (DESIGN.md D4).
+A large file is mapped where that is safe (mapping.py); everything else is read into one reused buffer, so that a file which shrinks
+meanwhile ends early instead of killing the process (DESIGN.md D4).
 """
 
 import hashlib
@@ -19,9 +19,11 @@ from typing import BinaryIO, Self
 import numpy as np
 
 from floodmark.errors import CaptureError, TruncatedCaptureError, UnknownFormatError
+from floodmark.mapping import MappedFile
 from floodmark_core.columns import I64, U8
 from floodmark_core.framing import CONTAINER, LARGEST_RECORD, LAYOUT_SIZE, LINK_TYPE, PCAP, PCAPNG, SNAPLEN, SWAPPED, TICK_NS
 
+MAPPED_OCTETS = 4 << 20  # of a mapped file looked at together
 BLOCK_OCTETS = 1 << 20  # measured best of 256 KiB to 16 MiB on bulk traffic, see DESIGN.md D4
 
 # Magic numbers (draft-ietf-opsawg-pcap section 4): big endian value of the first four octets -> (swapped, ns per tick).
@@ -83,9 +85,9 @@ def recognise(head: bytes, path: str) -> Container:
 
 
 class BlockReader:
-    """Octets of one capture, block by block, in a buffer that is reused.
+    """Octets of one capture, block by block: parts of a mapped file, or a buffer that is reused.
 
-    :meth:`next_block` gives the octets not yet consumed followed by new ones; a record longer than the buffer makes it grow.
+    :meth:`next_block` gives the octets not yet consumed followed by new ones; a record longer than the block makes it grow.
     """
 
     def __init__(
@@ -94,31 +96,64 @@ class BlockReader:
         self._owned = owned
         self._stream = stream
         self._hash = hashlib.sha256() if hashing else None
-        self._buffer: U8 = np.empty(max(block_octets, _SNIFF_OCTETS), np.uint8)
-        self._filled = 0
+        self._hashed = 0  # octets
+        self._buffer: U8 = np.empty(0, np.uint8)
+        self._block_octets = max(block_octets, _SNIFF_OCTETS)
+        self._mapped = MappedFile.of(stream) if owned else None
         self.path = path
-        self.base = 0  # offset in the file of the buffer's first octet
+        self.base = 0  # offset in the file of the block's first octet
         self.at_end = False
-        self._fill()
-        self.container = recognise(self._buffer[: min(self._filled, 64)].tobytes(), path)
+        self.block: U8 = self._buffer  # the octets at hand
+        if self._mapped is not None:
+            self._block_octets = max(self._block_octets, MAPPED_OCTETS)
+            self._look(self._mapped)
+        else:
+            self._read(0)
+        self.container = recognise(self.block[:64].tobytes(), path)
 
-    def _fill(self) -> None:
+    def _look(self, mapped: MappedFile) -> None:
+        """Make the block what stands in a mapped file from the base on; read it instead where the map is no longer safe."""
+        try:
+            self.block = mapped.part(self.base, self._block_octets)
+        except OSError:
+            self._unmap(mapped)
+            self._stream.seek(self.base)
+            self._read(0)
+        else:
+            self.at_end = self.base + len(self.block) >= mapped.size
+            self._take_in(self.base + len(self.block))
+
+    def _unmap(self, mapped: MappedFile) -> None:
+        self.block = self._buffer
+        mapped.close()
+        self._mapped = None
+
+    def _read(self, filled: int) -> None:
+        """Make the block what fits into the buffer behind its first octets, which are filled."""
+        if len(self._buffer) < self._block_octets:
+            longer = np.empty(self._block_octets, np.uint8)
+            longer[:filled] = self._buffer[:filled]
+            self._buffer = longer
         view = memoryview(self._buffer)  # type: ignore[arg-type]
-        while self._filled < len(view) and not self.at_end:
-            offset = self.base + self._filled
+        while filled < len(view) and not self.at_end:
+            offset = self.base + filled
             try:
-                count = _read_into(self._stream, view[self._filled :])
+                count = _read_into(self._stream, view[filled:])
             except (OSError, ValueError, TypeError, EOFError) as error:  # a closed file object raises ValueError, a cut gzip EOFError
                 reason = getattr(error, "strerror", None) or error
                 raise CaptureError(self.path, f"cannot be read: {reason}", offset) from error
             if count is None:
                 raise CaptureError(self.path, "has nothing to read yet: it does not wait for data (O_NONBLOCK)", offset)
-            if not count:
-                self.at_end = True
-                continue
-            if self._hash is not None:
-                self._hash.update(view[self._filled : self._filled + count])
-            self._filled += count
+            self.at_end = not count
+            filled += count
+        self.block = self._buffer[:filled]
+        self._take_in(self.base + filled)
+
+    def _take_in(self, end: int) -> None:
+        """Hash the octets up to an offset that are not yet hashed."""
+        if self._hash is not None and end > self._hashed:
+            self._hash.update(memoryview(self.block[self._hashed - self.base :]))  # type: ignore[arg-type]
+            self._hashed = end
 
     def __enter__(self) -> Self:
         """Return the reader itself."""
@@ -126,29 +161,33 @@ class BlockReader:
 
     def __exit__(self, *_: object) -> None:
         """Close the stream if it was opened here."""
+        if self._mapped is not None:
+            self._unmap(self._mapped)
         if self._owned:
             self._stream.close()
+
+    @property
+    def is_mapped(self) -> bool:
+        """Tell whether the block lies in the file itself, not yet in the processor's cache."""
+        return self._mapped is not None
 
     @property
     def sha256(self) -> str | None:
         """SHA-256 of what was read so far, in hexadecimal; None where it was not asked for."""
         return None if self._hash is None else self._hash.hexdigest()
 
-    @property
-    def block(self) -> U8:
-        """The octets at hand."""
-        return self._buffer[: self._filled]
-
     def next_block(self, consumed: int) -> U8:
         """Drop the first ``consumed`` octets and return what follows them, with new octets at its end."""
-        rest = self._filled - consumed
-        if consumed == 0 and not self.at_end:  # one record fills the buffer
-            self._buffer = np.concatenate((self._buffer, np.empty_like(self._buffer)))
-        elif consumed:
-            self._buffer[:rest] = self._buffer[consumed : self._filled].copy()
-            self.base += consumed
-            self._filled = rest
-        self._fill()
+        if consumed == 0 and not self.at_end:  # one record fills the block
+            self._block_octets = 2 * len(self.block)
+        self.base += consumed
+        if self._mapped is not None:
+            self._look(self._mapped)
+        else:
+            rest = len(self.block) - consumed
+            if consumed:
+                self._buffer[:rest] = self.block[consumed:].copy()
+            self._read(rest)
         return self.block
 
 

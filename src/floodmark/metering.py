@@ -30,6 +30,7 @@ from floodmark_core import (
     new_tally,
     read_block,
 )
+from floodmark_core.ahead import CURSORS, touch_records
 from floodmark_core.cells import rebuild_cell_index
 from floodmark_core.columns import I64, U64, Rows
 from floodmark_core.flowtable import FULLEST_EIGHTHS, move_index, new_matcher
@@ -141,6 +142,7 @@ class Meter:
         self._cells_used: I64 = np.zeros(1, np.int64)
         self._records, self._headers, self._interfaces = new_records(), new_headers(), new_interfaces()
         self._matcher = new_matcher(secrets.randbits(64) if seed is None else seed, timeouts_ns(settings), service_ports())
+        self._cursors: I64 = np.zeros(CURSORS, np.int64)
         self._clock: I64 = np.zeros(CLOCK_SIZE, np.int64)
         self._packets = 0  # of the captures read to their end
         self._last_time_ns = 0  # for packets without a time of their own
@@ -154,6 +156,7 @@ class Meter:
         link_type = int(layout[LINK_TYPE]) if reader.container.name != "pcapng" else -1
         tally = new_tally()
         block, at = reader.block, reader.container.header_octets
+        self._look_ahead(reader, at)
         while True:
             at, stop = self._run(block, at, reader.base, layout, tally)
             if stop == STOP_NEEDS_FLOWS:
@@ -164,6 +167,7 @@ class Meter:
                 break
             else:
                 block, at = reader.next_block(at), 0
+                self._look_ahead(reader, 0)
             self._keep_within_memory(reader.path, self._packets + int(tally.totals[0]))
             if progress is not None:
                 progress(reader.base + at)
@@ -179,6 +183,11 @@ class Meter:
         self._last_time_ns = int(layout[LAST_TIME_NS])
         self._packets += int(tally.totals[0])
         return ReadCapture(reader.path, reader.container.name, link_type, end, tally, truncated_at, damaged_at, reader.sha256)
+
+    def _look_ahead(self, reader: BlockReader, at: int) -> None:
+        """Bring the record headers of a mapped block into the cache; those of one that was just read are there."""
+        if reader.is_mapped:
+            touch_records(reader.block, at, reader.container.layout, self._cursors)
 
     def _run(self, block: np.ndarray, at: int, base: int, layout: I64, tally: Tally) -> tuple[int, int]:
         flows = FlowTable(self._flows.rows, self._more.rows, self._flow_index, self._flows_used)

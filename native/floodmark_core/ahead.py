@@ -1,0 +1,81 @@
+"""Block of a capture in, nothing out: the headers of its records brought into the cache before they are needed.
+
+Walking a chain of full-size records waits for memory at each of them, because only a record tells where the next one is. Several
+cursors in different parts of the block wait at the same time. Where they begin is a guess; nothing they find is used, so a wrong one
+costs time only.
+"""
+
+import numpy as np
+
+from floodmark_core._jit import kernel, step
+from floodmark_core.columns import I64, U8
+from floodmark_core.framing import CONTAINER, LARGEST_RECORD, NS, PCAP, SECTION_HEADER, SWAPPED, TICK_NS
+from floodmark_core.octets import host32
+
+CURSORS = 8
+FURTHEST = 1 << 13  # octets in which a cursor looks for a record
+DAY_S = 86_400
+SMALL_RECORD = 256  # octets; the processor itself fetches ahead of smaller ones
+HEADERS = 64  # octets after which the frame's own headers may go on in another cache line
+
+
+@step
+def record_length(block: U8, at: int, layout: I64) -> int:
+    """Return the length of what looks like a record or block, or 0."""
+    swapped = layout[SWAPPED]
+    if layout[CONTAINER] == PCAP:
+        captured, wire = host32(block, at + 8, swapped), host32(block, at + 12, swapped)
+        if captured > LARGEST_RECORD or wire < captured or wire > LARGEST_RECORD or host32(block, at + 4, swapped) * layout[TICK_NS] >= NS:
+            return 0
+        return 16 + captured
+    kind, length = host32(block, at, swapped), host32(block, at + 4, swapped)
+    if (kind > 0x10 and kind != SECTION_HEADER) or kind == 0 or length < 12 or length & 3 or at + length > block.shape[0]:
+        return 0
+    return length if host32(block, at + length - 4, swapped) == length else 0
+
+
+@step
+def looks_right(block: U8, at: int, like: int, layout: I64) -> bool:
+    """Tell whether a record seems to begin here, with another behind it; pcap's have no mark of their own, but times near each other."""
+    end = block.shape[0] - 16
+    for _ in range(2):
+        if at > end:
+            return True
+        length = record_length(block, at, layout)
+        if length == 0:
+            return False
+        if layout[CONTAINER] == PCAP and abs(host32(block, at, layout[SWAPPED]) - host32(block, like, layout[SWAPPED])) > DAY_S:
+            return False
+        at += length
+    return True
+
+
+@kernel
+def touch_records(block: U8, at: int, layout: I64, cursors: I64) -> int:
+    """Walk the records from ``at`` to the block's end with several cursors at once. cursors: int64[CURSORS]. Returns what only it needs."""
+    end = block.shape[0] - 16 - HEADERS
+    if at > end:
+        return 0
+    first = record_length(block, at, layout)
+    if 0 < first <= SMALL_RECORD:
+        return 0
+    share = (end - at) // CURSORS + 1
+    cursors[0] = at
+    for c in range(1, CURSORS):
+        guess = at + c * share
+        last = min(guess + FURTHEST, end)
+        while guess < last and not looks_right(block, guess, at, layout):
+            guess += 1 if layout[CONTAINER] == PCAP else 4
+        cursors[c] = guess
+    # Where a record's length stands, and what to add to it.
+    where, more, swapped = (8, 16, layout[SWAPPED]) if layout[CONTAINER] == PCAP else (4, 0, layout[SWAPPED])
+    touched, busy = 0, True
+    while busy:
+        busy = False
+        for c in range(CURSORS):
+            place = cursors[c]
+            if place < min(at + (c + 1) * share, end):
+                cursors[c] = place + max(host32(block, place + where, swapped) + more, 12)
+                touched |= np.int64(block[place + HEADERS])
+                busy = True
+    return touched
