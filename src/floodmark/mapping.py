@@ -33,7 +33,8 @@ class MappedFile:
         fcntl.fcntl(stream, fcntl.F_SETSIG, signal.SIGURG)  # the signal of a lease that is wanted back; ignored by default
         fcntl.fcntl(stream, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         self.size = os.fstat(stream.fileno()).st_size  # as it stands under the lease
-        self._map = mmap.mmap(stream.fileno(), self.size, prot=mmap.PROT_READ)
+        # Private and writable, though nobody writes: kernels would be compiled once more for arrays that cannot be written.
+        self._map = mmap.mmap(stream.fileno(), self.size, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE)
 
     @classmethod
     def of(cls, stream: BinaryIO) -> Self | None:
