@@ -2,7 +2,10 @@
 
 import importlib
 import json
+import os
 import pkgutil
+import subprocess
+import sys
 import tomllib
 from importlib.metadata import metadata, version
 from importlib.resources import files
@@ -14,7 +17,7 @@ import pytest
 
 import floodmark
 import floodmark_core
-from builders import answer, connection, pcapng
+from builders import answer, connection, pcap, pcapng
 
 ROOT = Path(floodmark.__file__).parent.parent.parent
 MOST_NAMES = 12
@@ -98,3 +101,21 @@ def test_reading_and_judging_compiles_each_kernel_for_one_signature() -> None:
     answer(connection(0))
     answer(pcapng(connection(0)))
     assert [name for name, kernel in kernels().items() if len(kernel.signatures) > 1] == []
+
+
+@pytest.mark.slow
+def test_warming_compiles_every_kernel_once_and_for_all(tmp_path: Path) -> None:
+    environment = os.environ | {"FLOODMARK_CACHE_DIR": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "floodmark.cli", *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=300)
+
+    (tmp_path / "a.pcap").write_bytes(pcap(connection(0)))
+    assert "the core is compiled" in run("warm").stdout
+    kept = {path.name for path in tmp_path.rglob("*.nbi")}
+    for name in kernels():
+        module, function = name.rsplit(".", 1)
+        assert any(file.startswith(f"{module.rsplit('.', 1)[1]}.{function}-") for file in kept), name
+    assert "compiling" not in run("classify", str(tmp_path / "a.pcap")).stderr
+    assert {path.name for path in tmp_path.rglob("*.nbi")} == kept

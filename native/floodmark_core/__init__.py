@@ -1,6 +1,6 @@
 """The contract of the native core: contiguous arrays and integers in, arrays out; no files, no Arrow, no names of classes."""
 
-from floodmark_core._jit import compiled_before, kernel, source_digest
+from floodmark_core._jit import cache_folder, compiled_before, keeps_kernels, kernel, source_digest
 from floodmark_core.columns import (
     BATCH,
     CELL,
@@ -30,7 +30,9 @@ __all__ = [
     "Interfaces",
     "Records",
     "Tally",
+    "cache_folder",
     "compiled_before",
+    "keeps_kernels",
     "kernel",
     "new_headers",
     "new_interfaces",

@@ -4,9 +4,13 @@ Numba's cache watches only the file a kernel stands in, so an edited callee in a
 The cache folder is therefore named by the text of the whole core. The index in it is a pickle, so the folder belongs to the user alone.
 """
 
+import atexit
 import hashlib
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -26,20 +30,44 @@ def source_digest() -> str:
     return digest.hexdigest()[:16]
 
 
-def cache_folder() -> str | None:
-    """Return a folder that only this user can write, or None where there is none (kernels then live in memory alone)."""
+def cache_folder() -> Path:
+    """Return the folder that kernels of this very core are kept in; FLOODMARK_CACHE_DIR or XDG_CACHE_HOME move it."""
     base = os.environ.get("FLOODMARK_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - expanduser never raises
-    folder = Path(base) / "floodmark" / source_digest()
-    try:
+    return Path(base) / "floodmark" / source_digest()
+
+
+def usable_folder() -> str | None:
+    """Return a folder for Numba to keep kernels in, or None where there is none (kernels then live in memory alone).
+
+    The index in it is a pickle, so it must be one that only this user, or root, can write. One that holds kernels and cannot be written,
+    such as a part of an image, is copied: Numba reads no folder that it cannot write to.
+    """
+    folder = cache_folder()
+    with suppress(OSError):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
         status = folder.stat()
+        if status.st_uid not in (os.getuid(), 0) or status.st_mode & 0o022:
+            return None
+        if os.access(folder, os.W_OK):
+            return str(folder)
+        if not any(folder.rglob("*.nbi")):
+            return None
+        copy = tempfile.mkdtemp(prefix="floodmark-")
+        atexit.register(shutil.rmtree, copy, ignore_errors=True)
+        shutil.copytree(folder, copy, dirs_exist_ok=True)
+        Path(copy).chmod(0o700)
     except OSError:
         return None
-    mine = status.st_uid == os.getuid() and not status.st_mode & 0o022
-    return str(folder) if mine and os.access(folder, os.W_OK) else None
+    return copy
 
 
-_CACHE = cache_folder()
+_CACHE = usable_folder()
+
+
+def keeps_kernels() -> bool:
+    """Tell whether kernels outlive this process."""
+    return _CACHE is not None
 
 
 def compiled_before() -> bool:

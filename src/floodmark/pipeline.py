@@ -20,7 +20,7 @@ from floodmark.result import CaptureSummary, Count, FlowRecords, Profile, Result
 from floodmark.settings import Settings
 from floodmark.terms import Verdict, link_type_name
 from floodmark.verdicts.decide import decide
-from floodmark.workers import Workers
+from floodmark.workers import Workers, processors
 from floodmark_core import status
 from floodmark_core.sums import sum_flows
 
@@ -35,7 +35,7 @@ class Options:
     """How to run, as against what to find: nothing here changes a verdict."""
 
     memory_octets: int = 2 << 30
-    threads: int = 1  # most threads to use
+    threads: int = 0  # most threads to use; 0: one for each processor this process may use
     hash_captures: bool = False
 
 
@@ -56,7 +56,7 @@ def classify(
     for source in _in_order(sources):
         with reader_of(source, hashing=options.hash_captures) as reader:
             reads.append(_read(meter, reader, progress))
-    with Workers(options.threads) as workers:
+    with Workers(options.threads or processors()) as workers:
         flows, cells = meter.finish(workers)
         del meter  # and with it the indexes of its tables
         span_ns = _span_ns(reads)

@@ -1,5 +1,6 @@
 """Rows in, parts of them worked on side by side: kernels release the GIL, so threads are enough."""
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -8,6 +9,11 @@ from typing import Self, TypeVar
 T = TypeVar("T")
 
 _FEWEST_ROWS = 1 << 16  # in a part: handing one over costs some tens of microseconds
+
+
+def processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Workers:

@@ -1,0 +1,122 @@
+"""Every kernel compiled ahead of its first use, by calling it on nothing; as a program, the half that a second process can do.
+
+python -m floodmark_core.warm    # compiles the first half into the cache
+"""
+
+import gc
+from collections.abc import Callable
+
+import numpy as np
+
+from floodmark_core import ahead, cells, decode, dialogue, flowtable, framing, grouping, ranking, reader, shapes, sums, text, timeline
+from floodmark_core.columns import (
+    CELL,
+    FLOW,
+    MORE,
+    CellTable,
+    FlowTable,
+    new_headers,
+    new_interfaces,
+    new_records,
+    new_tally,
+)
+
+Call = Callable[[], object]
+
+_SEED = np.uint64(1)
+_WORDS = MORE.itemsize // 8
+
+
+def _array(code: str, rows: int = 0) -> np.ndarray:
+    return np.zeros(rows, code)
+
+
+def _first_half() -> list[Call]:
+    """Return calls of all kernels but those of the flows: about half of the compiler's work."""
+    block, layout, records, headers = _array("u1"), _array("i8", framing.LAYOUT_SIZE), new_records(), new_headers()
+    interfaces, tally, clock, ports = new_interfaces(), new_tally(), _array("i8", timeline.CLOCK_SIZE), _array("u1", 1 << 16)
+    rows, more = np.zeros(0, FLOW), np.zeros(1, MORE)
+    cell_table = CellTable(np.zeros(0, CELL), _array("u8", 2), _array("i8", 1))
+    hosts = shapes.Hosts(_array("u8"), _array("u8"), _array("u1"), _array("i4", 2), _array("i8"), np.zeros((0, shapes.SHAPES), np.int64))
+    shaped = shapes.Shaped(_array("u1"), _array("u1"), _array("u1"), _array("i4"), _array("u4"), _array("i8", 3))
+    dealt, ranked = ranking.Dealt(_array("u8"), _array("u4")), ranking.Ranked(_array("i8"), _array("i8"), _array("i8"))
+    listed = (_SEED, rows, _array("u8"), _array("i8"), _array("u1"), 0, 0)
+    parts = _array("i8", ranking.PARTS + 1)
+    return [
+        lambda: decode.decode_batch(block, 0, 0, records, ports, headers, tally),
+        lambda: framing.frame_pcapng(block, 0, 0, layout, interfaces, records, tally),
+        lambda: framing.frame_pcap(block, 0, 0, layout, records, tally),
+        lambda: cells.count_cells(0, records, headers, _SEED, cell_table),
+        lambda: timeline.advance_clock(records, 0, 0, 0, clock, tally),
+        lambda: ahead.touch_records(block, 0, layout, _array("i8", ahead.CURSORS)),
+        lambda: shapes.list_hosts(_SEED, hosts),
+        lambda: shapes.shape_flows(_SEED, rows, more, _array("u8"), more, _array("u1", 256), 0, 0, hosts, shaped),
+        lambda: ranking.hash_initiators(_SEED, rows, 0, 0, _array("u8")),
+        lambda: ranking.count_parts(*listed, parts),
+        lambda: ranking.deal_senders(*listed, parts, dealt),
+        lambda: ranking.rank_senders(dealt, parts, _array("u4"), 0, 0, _array("u8", 1), np.zeros((1, 3), np.int64), ranked),
+        lambda: ranking.join_rankings(ranked, ranked),
+        lambda: grouping.number_keys(
+            _SEED, _array("u8"), _array("u8"), _array("u8"), _array("u4", 2), _array("u4", 1), _array("i4"), _array("i8")
+        ),
+        lambda: grouping.keep_frequent(_array("u8"), _array("u1"), 1, _array("u1", 1)),
+        lambda: grouping.order_by_group(_array("i4"), _array("i8", 1), _array("i8", 1), _array("i8")),
+        lambda: sums.sum_flows(rows, more, _array("i4"), np.zeros((1, 3), np.int64)),
+        lambda: sums.measure_flows(rows, more, _array("i8"), _array("u1"), 0),
+        lambda: text.write_addresses(_array("u8"), _array("u8"), _array("u1"), _array("i4", 1), _array("u1")),
+        lambda: cells.rebuild_cell_index(cell_table.rows, 0, _SEED, cell_table.slots),
+    ]
+
+
+def _second_half() -> list[Call]:
+    """Return calls of the kernels of the flows, and of what they call only for some packets."""
+    block, records, headers, timeouts = _array("u1"), new_records(), new_headers(), _array("i8", 9)
+    rows, more, words = np.zeros(0, FLOW), np.zeros(0, MORE), np.zeros((0, _WORDS), np.uint64)
+    matcher = flowtable.new_matcher(1, timeouts, _array("u1", 1 << 16))
+    table = FlowTable(rows, more, _array("u8", 2), _array("i8", 2))
+    return [
+        lambda: flowtable.update_flows(block, 0, records, headers, matcher, table),
+        lambda: flowtable.move_index(table.slots, _array("u8", 4)),
+        lambda: dialogue.complete(rows, words, _array("i8"), 0, timeouts, more, words),
+    ]
+
+
+def _whole() -> list[Call]:
+    """Return the call of the kernel that is made of the others."""
+    records, headers = new_records(), new_headers()
+    matcher = flowtable.new_matcher(1, _array("i8", 9), _array("u1", 1 << 16))
+    flows = FlowTable(np.zeros(0, FLOW), np.zeros(0, MORE), _array("u8", 2), _array("i8", 2))  # no room: it returns at once
+    table = CellTable(np.zeros(0, CELL), _array("u8", 2), _array("i8", 1))
+    layout, clock = _array("i8", framing.LAYOUT_SIZE), _array("i8", timeline.CLOCK_SIZE)
+    given = (_array("u1"), 0, 0, layout, new_interfaces(), clock, 0, records, headers, matcher, flows, table, new_tally())
+    return [lambda: reader.read_block(*given)]
+
+
+def compile_first_half() -> None:
+    """Compile what :func:`compile_rest` can find in the cache."""
+    _run(_first_half())
+
+
+def compile_rest() -> None:
+    """Compile the kernels of the flows."""
+    _run(_second_half())
+
+
+def compile_whole() -> None:
+    """Compile all kernels, or load those that are in the cache."""
+    _run(_first_half() + _second_half() + _whole())
+
+
+def _run(calls: list[Call]) -> None:
+    collecting = gc.isenabled()
+    gc.disable()  # the compiler makes millions of objects and few cycles: a tenth of its time
+    try:
+        for call in calls:
+            call()
+    finally:
+        if collecting:
+            gc.enable()
+
+
+if __name__ == "__main__":
+    compile_first_half()

@@ -1,0 +1,31 @@
+"""The core compiled before its first use, on two processors where there are two."""
+
+import os
+import subprocess
+import sys
+
+from floodmark.workers import processors
+from floodmark_core import compiled_before, keeps_kernels
+from floodmark_core.warm import compile_rest, compile_whole
+
+
+def warm() -> None:
+    """Compile every kernel into the cache, or load those that are there.
+
+    A second process compiles one half meanwhile and hands it over in the cache. If it cannot, this process does it all.
+    """
+    if compiled_before():
+        compile_whole()
+        return
+    helper = None
+    if keeps_kernels() and processors() > 1 and sys.executable:
+        # No shell, and nothing in it that anybody chose but the environment itself.
+        command = [sys.executable, "-m", "floodmark_core.warm"]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        helper = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603
+    try:
+        compile_rest()
+    finally:
+        if helper is not None:
+            helper.wait()
+    compile_whole()
