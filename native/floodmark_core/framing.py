@@ -69,15 +69,19 @@ def frame_pcap(block: U8, at: int, base: int, layout: I64, records: Records, tal
     """Walk pcap records from ``at``. Returns (records, position, stop code); ``base`` is the block's offset in the file."""
     swapped, tick_ns, link_type, snaplen = layout[SWAPPED], layout[TICK_NS], layout[LINK_TYPE], layout[SNAPLEN]
     end = block.shape[0]
-    n = 0
-    while n < BATCH:
+    earliest, latest = tally.totals[2], tally.totals[3]
+    count, stop = BATCH, STOP_BATCH_FULL
+    for n in range(BATCH):
         if at + 16 > end:
-            return n, at, STOP_NEEDS_DATA
+            count, stop = n, STOP_NEEDS_DATA
+            break
         captured = host32(block, at + 8, swapped)
         if captured > LARGEST_RECORD:
-            return n, at, STOP_DAMAGED
+            count, stop = n, STOP_DAMAGED
+            break
         if at + 16 + captured > end:
-            return n, at, STOP_NEEDS_DATA
+            count, stop = n, STOP_NEEDS_DATA
+            break
         wire = host32(block, at + 12, swapped)
         fraction = host32(block, at + 4, swapped)
         if fraction * tick_ns >= NS:
@@ -85,16 +89,16 @@ def frame_pcap(block: U8, at: int, base: int, layout: I64, records: Records, tal
         if captured != wire or captured > snaplen:
             remark_lengths(tally, captured, wire, snaplen, base + at)
         time_ns = host32(block, at, swapped) * NS + fraction * tick_ns
-        enter_time(tally, time_ns)
+        earliest, latest = min(earliest, time_ns), max(latest, time_ns)
         records.time_ns[n] = time_ns
         records.frame_at[n] = at + 16
         records.captured_length[n] = captured
         records.wire_length[n] = wire
         records.link_type[n] = link_type
         layout[LAST_TIME_NS] = time_ns
-        n += 1
         at += 16 + captured
-    return n, at, STOP_BATCH_FULL
+    tally.totals[2], tally.totals[3] = earliest, latest
+    return count, at, stop
 
 
 @step
