@@ -67,7 +67,7 @@ def main() -> None:
 @click.option("--each", is_flag=True, help="Answer each capture on its own, instead of all as one timeline.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the answer.")
 @click.option("--flows", "flows_path", type=click.Path(dir_okay=False), metavar="OUT.parquet", help="Also write every flow with its label.")
-@click.option("--memory", type=_Octets(), default="2GiB", show_default=True, help="Most memory for flows.")
+@click.option("--memory", type=_Octets(), default="2GiB", show_default=True, help="Most memory; the rest goes to temporary files.")
 @click.option("--threads", type=click.IntRange(1), help="Most threads to use; by default one for each processor.")
 @click.option("--settings", "settings_path", type=click.Path(dir_okay=False), metavar="FILE", help="Time-outs and thresholds, as TOML.")
 @click.option("--hash", "hash_captures", is_flag=True, help="Give the SHA-256 of each capture.")
@@ -105,7 +105,7 @@ def classify(  # noqa: PLR0913 - one parameter for each option of the contract
     _announce_compilation()
     from floodmark.pipeline import Options  # noqa: PLC0415 - as above
 
-    options = Options(memory_octets=memory, threads=threads or 0, hash_captures=hash_captures)
+    options = Options(memory_octets=memory, threads=threads or 0, hash_captures=hash_captures, announce=_announce)
     if each:
         sys.exit(_answer_each(captures, settings, options, form, fail_on))
     try:
@@ -221,6 +221,10 @@ def _show_error(path: str, error: FloodmarkError, form: str) -> None:
 
 def _complain(error: FloodmarkError) -> None:
     click.echo(f"floodmark: {error}", err=True)
+
+
+def _announce(what: str) -> None:
+    click.echo(f"floodmark: {what}", err=True)
 
 
 def _announce_compilation() -> None:

@@ -6,7 +6,6 @@ import numpy as np
 
 from floodmark.flows import SEED, Flows
 from floodmark.flowset import ByInitiator, FlowSet, Host, number, split
-from floodmark.memory import zeroed
 from floodmark.payloads import ANSWER_KINDS
 from floodmark.settings import VICTIM_PACKETS
 from floodmark_core import MORE, kinds, shapes
@@ -54,8 +53,9 @@ class Context:
             return shapes.Hosts(self.host_hi, self.host_lo, self.host_version, table, *counts)
 
         shapes.list_hosts(SEED, listed())
-        shape, toward, probe = (np.empty(rows, np.uint8) for _ in range(3))
-        group, packets = np.empty(rows, np.int32), np.empty(rows, np.uint32)
+        memory = self.flows.memory
+        shape, toward, probe = (memory.array(rows, np.uint8) for _ in range(3))
+        group, packets = memory.array(rows, np.int32), memory.array(rows, np.uint32)
         given = (SEED, self.flows.rows, self.flows.more, self.flows.initiator_hashes)
 
         def shape_part(_: int, first: int, end: int) -> tuple[shapes.Hosts, I64]:
@@ -70,12 +70,12 @@ class Context:
         self._received_in_shape: I64 = np.sum([seen.received for seen, _ in done], axis=0)
         self._dialogues_seen: I64 = np.sum([dialogues for _, dialogues in done], axis=0)
         self._toward, self._probe, self._packets = toward, probe, packets
-        self._starts, self._order = split(group, hosts * shapes.SHAPES)
+        self._starts, self._order = split(group, hosts * shapes.SHAPES, memory)
 
     def probes(self, least: int) -> I64:
         """Return the flows that may be a scanner's probes, of initiators that have at least ``least`` of them."""
         chosen = self._probe.copy()
-        buckets = zeroed(max(_LEAST_BUCKETS, 1 << int(chosen.sum(dtype=np.int64)).bit_length()), np.dtype(np.uint8))
+        buckets = self.flows.memory.array(max(_LEAST_BUCKETS, 1 << int(chosen.sum(dtype=np.int64)).bit_length()), np.uint8)
         keep_frequent(self.flows.initiator_hashes, chosen, least, buckets)
         return np.nonzero(chosen)[0]
 

@@ -82,7 +82,8 @@ def events_of(context: Context, decision: Decision, span_ns: tuple[int, int], se
             notes += (f"one of {len(stretches)} stretches of one attack, apart by pauses; the reasons were measured over all of them",)
         parts.extend((_event(context, finding, part, notes, span_ns), part.flows) for part in stretches)
     parts.sort(key=lambda part: (part[0].start_ns, part[0].vector, part[0].victims))
-    event_of: I32 = np.full(len(context.flows), -1, np.int32)
+    event_of: I32 = context.flows.memory.array(len(context.flows), np.int32)
+    event_of.fill(-1)
     for place, (_, flows) in enumerate(parts):
         event_of[flows.index] = place
     return Judged([replace(event, id=place + 1) for place, (event, _) in enumerate(parts)], event_of)

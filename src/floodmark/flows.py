@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from floodmark.memory import Memory
 from floodmark.workers import Workers
 from floodmark_core import FLOW, MORE
 from floodmark_core.columns import I64, U64, Rows
@@ -25,10 +26,11 @@ class Flows:
     rows: FLOW[n]. more: MORE rows of the flows that have more than one packet. clock_ns: capture clock at the last packet.
     """
 
-    def __init__(self, rows: Rows, more: Rows, clock_ns: int, timeouts: I64, workers: Workers | None = None) -> None:
+    def __init__(self, rows: Rows, more: Rows, clock_ns: int, timeouts: I64, memory: Memory | None = None) -> None:
         self.rows = rows
         self.more = more
-        self.workers = workers or Workers()
+        self.workers = Workers()  # one thread; a run with more puts its own here
+        self.memory = memory or Memory()
         self._clock_ns = clock_ns
         self._timeouts = timeouts
 
@@ -45,7 +47,7 @@ class Flows:
     @cached_property
     def initiator_hashes(self) -> U64:
         """Hash of each flow's initiator under the run's secret seed, odd."""
-        hashes = np.empty(len(self), np.uint64)
+        hashes: U64 = self.memory.array(len(self), np.uint64)
         self.workers.each(lambda _, first, end: hash_initiators(SEED, self.rows, first, end, hashes), self.workers.parts(len(self)))
         return hashes
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from floodmark.flows import SEED, Flows
-from floodmark.memory import zeroed
+from floodmark.memory import Memory
 from floodmark_core import ranking
 from floodmark_core.columns import I32, I64, U32, U64
 from floodmark_core.grouping import number_keys, order_by_group
@@ -61,16 +61,17 @@ class RankedSource(NamedTuple):
 def number(first: U64, second: U64, third: U64) -> tuple[I32, I64]:
     """Give equal keys one number. Returns (group of each row, first row of each group)."""
     rows = len(first)
-    table = zeroed(1 << max(2 * rows - 1, 1).bit_length(), np.dtype(np.uint32))
+    table = np.zeros(1 << max(2 * rows - 1, 1).bit_length(), np.uint32)
     groups, leaders = np.empty(rows, np.int32), np.empty(rows, np.int64)
     count = number_keys(SEED, first, second, third, table, np.zeros(1, np.uint32), groups, leaders)
     return groups, leaders[:count]
 
 
-def split(groups: I32, count: int) -> tuple[I64, I64]:
+def split(groups: I32, count: int, memory: Memory | None = None) -> tuple[I64, I64]:
     """Order rows by group. Returns (starts, order): the rows of group g are order[starts[g]:starts[g + 1]]."""
     starts, cursor = np.zeros(count + 1, np.int64), np.zeros(count + 1, np.int64)
-    order = np.empty(int((groups >= 0).sum()), np.int64)
+    rows = int((groups >= 0).sum())
+    order: I64 = np.empty(rows, np.int64) if memory is None else memory.array(rows, np.int64)
     order_by_group(groups, starts, cursor, order)
     return starts, order
 
@@ -172,7 +173,7 @@ class FlowSet:
         # Each part begins with what the first worker found for it, then the second's: the order is that of the flows.
         cursors = (np.cumsum(counts.T) - counts.T.ravel()).reshape(ranking.PARTS, len(parts)).T.copy()
         starts: I64 = np.append(cursors[0], len(self))
-        dealt = ranking.Dealt(np.empty(len(self), np.uint64), np.empty(len(self), np.uint32))
+        dealt = ranking.Dealt(flows.memory.array(len(self), np.uint64), flows.memory.array(len(self), np.uint32))
         flows.workers.each(lambda place, first, end: ranking.deal_senders(*given, first, end, cursors[place], dealt), parts)
         return dealt, starts
 

@@ -1,56 +1,165 @@
-"""Anonymous memory for tables: zero until first touched, in huge pages where the system has them, and able to grow in place."""
+"""Memory of one run: arrays that are zero until first touched, within an allowed size.
+
+What goes beyond it lies in temporary files that are mapped: the system keeps as much of them in memory as is free and writes the rest to
+disk. They have no name, so nothing is left behind however the program ends.
+"""
 
 import mmap
-from typing import Any
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from threading import RLock
+from typing import Any, BinaryIO
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
+from floodmark.errors import MemoryLimitError
 from floodmark_core.columns import Rows
 
 _HUGE_PAGES = getattr(mmap, "MADV_HUGEPAGE", None)
-_LARGE = 8 << 20
+_LARGE = 8 << 20  # octets; a smaller array would waste a huge page and is not worth a file
+_FOR_ARRAYS = 0.75  # of what is allowed; the rest is for what NumPy makes on the way
+_FOR_ROWS = 0.8  # of that; rows are written in order, which suits a file better than the index that finds them
+_SPARE_DISK = 1 << 28  # octets left for others
+
+Announce = Callable[[str], None]
 
 
-def _anonymous(octets: int) -> mmap.mmap:
-    memory = mmap.mmap(-1, octets, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    _advise(memory)
-    return memory
+@dataclass
+class _Taken:
+    """What one array takes."""
+
+    octets: int
+    file: BinaryIO | None  # None: anonymous
 
 
-def _advise(memory: mmap.mmap) -> None:
-    if _HUGE_PAGES is not None and len(memory) >= _LARGE:  # a small table would take a whole huge page
+class Memory:
+    """Gives out arrays and counts what they take.
+
+    limit_octets: most anonymous memory, None for as much as there is. announce: told when temporary space is taken.
+    """
+
+    def __init__(self, limit_octets: int | None = None, announce: Announce | None = None) -> None:
+        self._limit = limit_octets
+        self._announce = announce
+        self._used = 0  # octets of anonymous arrays
+        self._in_files = 0
+        self._taken: WeakKeyDictionary[mmap.mmap, _Taken] = WeakKeyDictionary()
+        self._lock = RLock()  # arrays may be given back at any moment, by whatever thread drops the last of them
+        self.spilled_octets = 0  # most that lay in temporary files at one time
+
+    def array(self, count: int, dtype: Any) -> NDArray[Any]:  # noqa: ANN401 - whatever NumPy takes for a type
+        """Return an array of zeros, in huge pages. Raises MemoryLimitError where neither memory nor disk has room for it."""
+        kind = np.dtype(dtype)
+        memory = self.take(count * kind.itemsize)
+        if _HUGE_PAGES is not None and len(memory) >= _LARGE:
+            with suppress(OSError):  # a kernel without huge pages, or a file's memory: slower, not wrong
+                memory.madvise(_HUGE_PAGES)
+        return np.frombuffer(memory, kind, count)
+
+    def take(self, octets: int, share: float = 1.0) -> mmap.mmap:
+        """Return so much memory, all zero. share: part of the allowed memory that this may make full."""
+        octets = max(octets, mmap.PAGESIZE)
+        fits = octets < _LARGE or self._has_room(octets, share)
+        taken = _Taken(octets, None if fits else self._reserved(octets))
+        if taken.file is None:
+            memory = mmap.mmap(-1, octets, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        else:
+            memory = mmap.mmap(taken.file.fileno(), octets)
+        self._count(taken, octets)
+        self._taken[memory] = taken
+        weakref.finalize(memory, self._give_back, taken)
+        return memory
+
+    def resize(self, memory: mmap.mmap, octets: int, share: float = 1.0) -> mmap.mmap:
+        """Return memory that holds what this one holds, then zeros; its pages are moved (mremap), not copied, where that can be."""
+        taken = self._taken[memory]
+        octets = max(octets, mmap.PAGESIZE)
+        if taken.file is not None:
+            self._reserved(octets, taken.file)
+        elif octets > taken.octets and not self._has_room(octets - taken.octets, share):
+            return self._copied(memory, octets, share)
         try:
-            memory.madvise(_HUGE_PAGES)
-        except OSError:  # a kernel without huge pages; slower, not wrong
-            return
+            memory.resize(octets)
+        except (BufferError, SystemError, OSError):  # a view is still held, or the system cannot move pages
+            return self._copied(memory, octets, share)
+        self._count(taken, octets - taken.octets)
+        taken.octets = octets
+        return memory
 
+    def is_anonymous(self, memory: mmap.mmap) -> bool:
+        """Tell whether memory lies in no file."""
+        return self._taken[memory].file is None
 
-def zeroed(count: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return an array of zeros that takes no memory until it is touched."""
-    return np.frombuffer(_anonymous(count * dtype.itemsize), dtype)
+    def _copied(self, memory: mmap.mmap, octets: int, share: float) -> mmap.mmap:
+        other = self.take(octets, share)
+        kept = min(len(memory), len(other))
+        np.frombuffer(other, np.uint8)[:kept] = np.frombuffer(memory, np.uint8)[:kept]
+        return other
+
+    def _has_room(self, octets: int, share: float) -> bool:
+        return self._limit is None or self._used + octets <= self._limit * _FOR_ARRAYS * share
+
+    def _reserved(self, octets: int, file: BinaryIO | None = None) -> BinaryIO:
+        """Return a temporary file, or the one given, of so many octets, for which the disk has set room aside."""
+        folder = tempfile.gettempdir()
+        missing = octets - (os.fstat(file.fileno()).st_size if file is not None else 0)
+        free = shutil.disk_usage(folder).free - _SPARE_DISK
+        if missing > free:
+            raise MemoryLimitError(
+                f"{folder}: {missing / 2**20:,.0f} MiB of temporary space are needed, {max(free, 0) / 2**20:,.0f} MiB are free; "
+                "allow more with --memory, make room, or name another folder in TMPDIR"
+            )
+        if self.spilled_octets == 0 and self._announce is not None:
+            self._announce(f"more than {(self._limit or 0) / 2**20:,.0f} MiB are needed: the rest goes to temporary files in {folder}")
+        if file is None:
+            file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - it lives as long as its map
+        os.posix_fallocate(file.fileno(), 0, octets)  # a page for which the disk has no room would end the process later
+        return file
+
+    def _count(self, taken: _Taken, octets: int) -> None:
+        with self._lock:
+            if taken.file is None:
+                self._used += octets
+            else:
+                self._in_files += octets
+                self.spilled_octets = max(self.spilled_octets, self._in_files)
+
+    def _give_back(self, taken: _Taken) -> None:
+        self._count(taken, -taken.octets)
+        if taken.file is not None:
+            taken.file.close()
 
 
 class GrowingRows:
-    """A structured array that starts with room for ``capacity`` rows and grows in place: pages are moved (mremap), not copied.
+    """A structured array that starts with room for ``capacity`` rows and grows.
 
     Views of :attr:`rows` taken before :meth:`grow` must be dropped first: the memory may move.
     """
 
-    def __init__(self, dtype: np.dtype[np.void], capacity: int) -> None:
+    def __init__(self, dtype: np.dtype[np.void], capacity: int, memory: Memory) -> None:
         self._dtype = dtype
-        self._memory = _anonymous(capacity * dtype.itemsize)
-        self.rows: Rows = np.frombuffer(self._memory, dtype)
+        self._memory = memory
+        self._taken = memory.take(capacity * dtype.itemsize, _FOR_ROWS)
+        self.rows: Rows = np.frombuffer(self._taken, dtype, capacity)
 
-    def grow(self, factor: int) -> None:
+    def grow(self, factor: float) -> None:
         """Make room for ``factor`` times as many rows; new rows are zero."""
-        size = len(self._memory) * factor
+        self._resize(int(len(self.rows) * factor))
+
+    def trim(self, rows: int) -> Rows:
+        """Give back the room behind the first ``rows``. Returns them."""
+        if self._memory.is_anonymous(self._taken):
+            self._resize(max(rows, 1))
+        return self.rows[:rows]
+
+    def _resize(self, capacity: int) -> None:
         self.rows = np.empty(0, self._dtype)
-        try:
-            self._memory.resize(size)
-            _advise(self._memory)
-        except (BufferError, SystemError, OSError):  # a view is still held, or the system cannot move pages: copy
-            old = self._memory
-            self._memory = _anonymous(size)
-            self._memory[: len(old)] = old[:]
-        self.rows = np.frombuffer(self._memory, self._dtype)
+        self._taken = self._memory.resize(self._taken, capacity * self._dtype.itemsize, _FOR_ROWS)
+        self.rows = np.frombuffer(self._taken, self._dtype, capacity)

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from floodmark.capture import BlockReader
-from floodmark.errors import MemoryLimitError
 from floodmark.flows import Flows
-from floodmark.memory import GrowingRows, zeroed
+from floodmark.memory import GrowingRows, Memory
 from floodmark.services import service_ports
-from floodmark.settings import VICTIM_PACKETS, FlowSettings
+from floodmark.settings import FlowSettings
 from floodmark.workers import Workers
 from floodmark_core import (
     BATCH,
@@ -41,8 +40,7 @@ from floodmark_core.timeline import CLOCK_NS, CLOCK_SIZE, FILE_BEGINS
 _FIRST_FLOWS = 1 << 13
 _FIRST_MORE = 1 << 12
 _FIRST_CELLS = 1 << 11
-_JUDGING_OCTETS = 64  # per flow, for shapes, groups and labels while events are found; measured on one-packet flows
-_HOST_OCTETS = 480  # per host that may be a victim, for the lists of its flows by shape
+_GROWTH = 1.25  # of rows: their pages are moved, not copied, and room that is not used is still counted
 
 Progress = Callable[[int], None]
 
@@ -131,20 +129,19 @@ def first_packet_ns(reader: BlockReader) -> int | None:
 class Meter:
     """Reads captures one after the other into one set of flows and cells."""
 
-    def __init__(self, settings: FlowSettings, seed: int | None = None, memory_octets: int | None = None) -> None:
-        self._memory_octets = memory_octets
-        self._flows = GrowingRows(FLOW, _FIRST_FLOWS)
-        self._more = GrowingRows(MORE, _FIRST_MORE)
-        self._cells = GrowingRows(CELL, _FIRST_CELLS)
-        self._flow_index: U64 = zeroed(2 * _FIRST_FLOWS, np.dtype(np.uint64))
-        self._cell_index: U64 = zeroed(2 * _FIRST_CELLS, np.dtype(np.uint64))
+    def __init__(self, settings: FlowSettings, seed: int | None = None, memory: Memory | None = None) -> None:
+        self._memory = memory or Memory()
+        self._flows = GrowingRows(FLOW, _FIRST_FLOWS, self._memory)
+        self._more = GrowingRows(MORE, _FIRST_MORE, self._memory)
+        self._cells = GrowingRows(CELL, _FIRST_CELLS, self._memory)
+        self._flow_index: U64 = self._memory.array(2 * _FIRST_FLOWS, np.uint64)
+        self._cell_index: U64 = self._memory.array(2 * _FIRST_CELLS, np.uint64)
         self._flows_used: I64 = np.zeros(2, np.int64)
         self._cells_used: I64 = np.zeros(1, np.int64)
         self._records, self._headers, self._interfaces = new_records(), new_headers(), new_interfaces()
         self._matcher = new_matcher(secrets.randbits(64) if seed is None else seed, timeouts_ns(settings), service_ports())
         self._cursors: I64 = np.zeros(CURSORS, np.int64)
         self._clock: I64 = np.zeros(CLOCK_SIZE, np.int64)
-        self._packets = 0  # of the captures read to their end
         self._last_time_ns = 0  # for packets without a time of their own
         self._reorder_window_ns = _ns(settings.reorder_window_s)
 
@@ -168,7 +165,6 @@ class Meter:
             else:
                 block, at = reader.next_block(at), 0
                 self._look_ahead(reader, 0)
-            self._keep_within_memory(reader.path, self._packets + int(tally.totals[0]))
             if progress is not None:
                 progress(reader.base + at)
         offset, left = reader.base + at, len(block) - at
@@ -181,7 +177,6 @@ class Meter:
         else:
             end, truncated_at, damaged_at = offset + left, offset if left else None, None
         self._last_time_ns = int(layout[LAST_TIME_NS])
-        self._packets += int(tally.totals[0])
         return ReadCapture(reader.path, reader.container.name, link_type, end, tally, truncated_at, damaged_at, reader.sha256)
 
     def _look_ahead(self, reader: BlockReader, at: int) -> None:
@@ -208,37 +203,26 @@ class Meter:
             tally,
         )
 
-    def _keep_within_memory(self, path: str, packets: int) -> None:
-        """Stop with an error before the tables, and what judging them takes, need more than was allowed."""
-        if self._memory_octets is None:
-            return
-        flows, more, cells = (int(used) for used in (*self._flows_used, *self._cells_used))
-        rows = flows * (FLOW.itemsize + _JUDGING_OCTETS) + more * MORE.itemsize + cells * CELL.itemsize
-        hosts = min(cells, packets // VICTIM_PACKETS)
-        needed = rows + hosts * _HOST_OCTETS + self._flow_index.nbytes + self._cell_index.nbytes
-        if needed > self._memory_octets:
-            raise MemoryLimitError(
-                f"{path}: {flows:,} flows need {needed / 2**20:,.0f} MiB of memory, "
-                f"{self._memory_octets / 2**20:,.0f} MiB are allowed; allow more with --memory, or give fewer captures at a time"
-            )
-
     def _grow_flows(self) -> None:
         if self._flows_used[1] + 2 * BATCH > len(self._more.rows):
-            self._more.grow(2)
+            self._more.grow(_GROWTH)
         if self._flows_used[0] + BATCH > len(self._flows.rows):
-            self._flows.grow(2)
+            self._flows.grow(_GROWTH)
         if self._flows_used[0] + BATCH > len(self._flow_index) * FULLEST_EIGHTHS // 8:
-            index = zeroed(2 * len(self._flow_index), np.dtype(np.uint64))
+            index = self._memory.array(2 * len(self._flow_index), np.uint64)
             move_index(self._flow_index, index)
             self._flow_index = index
 
     def _grow_cells(self) -> None:
         self._cells.grow(2)
-        self._cell_index = zeroed(2 * len(self._cell_index), np.dtype(np.uint64))
+        self._cell_index = self._memory.array(2 * len(self._cell_index), np.uint64)
         rebuild_cell_index(self._cells.rows, int(self._cells_used[0]), self._matcher.seed[0], self._cell_index)
 
     def finish(self, workers: Workers | None = None) -> tuple[Flows, Rows]:
         """Return the flows and the cells, both in order of first packets."""
-        rows, more = self._flows.rows[: self._flows_used[0]], self._more.rows[: self._flows_used[1]]
-        flows = Flows(rows, more, int(self._clock[CLOCK_NS]), self._matcher.timeouts, workers)
+        self._flow_index = self._flow_index[:0]
+        rows, more = self._flows.trim(int(self._flows_used[0])), self._more.trim(int(self._flows_used[1]))
+        flows = Flows(rows, more, int(self._clock[CLOCK_NS]), self._matcher.timeouts, self._memory)
+        if workers is not None:
+            flows.workers = workers
         return flows, self._cells.rows[: self._cells_used[0]]

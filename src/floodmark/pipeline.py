@@ -14,6 +14,7 @@ from floodmark.context import Context
 from floodmark.errors import CaptureError
 from floodmark.events import Judged, events_of
 from floodmark.flows import Flows
+from floodmark.memory import Announce, Memory
 from floodmark.metering import Meter, ReadCapture, first_packet_ns
 from floodmark.packets import packet_counts, problems_of
 from floodmark.result import CaptureSummary, Count, FlowRecords, Profile, Result, Totals
@@ -34,7 +35,8 @@ _SNAPLEN_CUT_SHARE = 0.01  # of the packets: below it, cut packets are an accide
 class Options:
     """How to run, as against what to find: nothing here changes a verdict."""
 
-    memory_octets: int = 2 << 30
+    memory_octets: int = 2 << 30  # most anonymous memory; what goes beyond it lies in temporary files
+    announce: Announce | None = None  # told when temporary files are needed
     threads: int = 0  # most threads to use; 0: one for each processor this process may use
     hash_captures: bool = False
 
@@ -46,12 +48,13 @@ def classify(
 
     captures: a path, a binary file object, or several of them. Raises CaptureError for what cannot be read at all; damage inside a
     capture is counted in its problems, and what in a folder looks like a capture by its name alone is left out and noted. Captures that
-    can be read only once, such as pipes, come after the others. Raises MemoryLimitError where the flows would need more than
-    ``options.memory_octets``.
+    can be read only once, such as pipes, come after the others. Raises MemoryLimitError where more is needed than
+    ``options.memory_octets`` and there is no temporary space for the rest.
     """
     settings, options = settings or Settings(), options or Options()
     sources, left_out = _listed(captures)
-    meter = Meter(settings.flow, memory_octets=options.memory_octets)
+    memory = Memory(options.memory_octets, options.announce)
+    meter = Meter(settings.flow, memory=memory)
     reads = []
     for source in _in_order(sources):
         with reader_of(source, hashing=options.hash_captures) as reader:
@@ -159,7 +162,7 @@ def _answer(reads: list[ReadCapture], left_out: list[CaptureError], context: Con
         totals=totals,
         verdicts=_verdict_counts(context.flows, judged),
         events=tuple(events),
-        notes=(*_notes(reads, totals), *(f"left out: {error}" for error in left_out)),
+        notes=(*_notes(reads, totals), *_spilled(context.flows.memory), *(f"left out: {error}" for error in left_out)),
         flows=FlowRecords(context.flows, judged),
         left_out=tuple(left_out),
     )
@@ -191,6 +194,12 @@ def _summary(read: ReadCapture) -> CaptureSummary:
         truncated=read.truncated_at is not None,
         problems=tuple(problems_of(read)),
     )
+
+
+def _spilled(memory: Memory) -> Iterator[str]:
+    """Yield a note where the flows did not fit into the memory allowed."""
+    if memory.spilled_octets:
+        yield f"{memory.spilled_octets / 2**20:,.0f} MiB did not fit into the memory allowed and lay in temporary files, which are gone"
 
 
 def _notes(reads: list[ReadCapture], totals: Totals) -> Iterator[str]:

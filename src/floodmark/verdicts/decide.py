@@ -58,7 +58,8 @@ class _Attack:
 
 def decide(context: Context, settings: Settings) -> Decision:
     """Run every family of rules and settle which findings stand."""
-    finding_of: I32 = np.full(len(context.flows), -1, np.int32)
+    finding_of: I32 = context.flows.memory.array(len(context.flows), np.int32)
+    finding_of.fill(-1)
     attacks: list[_Attack] = []
     on_victim: dict[tuple[Host, str], list[_Attack]] = {}
 
