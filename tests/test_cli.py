@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from importlib.metadata import version
@@ -297,18 +298,24 @@ def wide_flood(flows: int) -> bytes:
     return header() + rows.tobytes()
 
 
-def test_flows_that_need_more_memory_than_allowed_are_one_line_of_complaint(folder: Path) -> None:
+def test_flows_that_need_more_memory_than_allowed_get_the_same_answer_from_temporary_files(folder: Path) -> None:
     (folder / "wide.pcap").write_bytes(wide_flood(600_000))
-    result = run(folder / "wide.pcap", "--memory", "64MiB")
+    result = run(folder / "wide.pcap", "--memory", "64MiB", "--format", "json")
     [line] = lines(result)
-    assert "allow more with --memory" in line
-    assert (result.exit_code, result.stdout) == (3, "")
+    assert "temporary files" in line
+    [document], [wanted] = documents(result), documents(run(folder / "wide.pcap", "--format", "json"))
+    assert "lay in temporary files" in document["notes"].pop()
+    assert document == wanted
+    assert result.exit_code == 0
 
 
-def test_too_little_memory_for_one_capture_does_not_stop_the_next(folder: Path) -> None:
+def test_without_temporary_space_a_capture_fails_and_the_next_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(folder)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=0))
     (folder / "wide.pcap").write_bytes(wide_flood(600_000))
     result = run("--each", "--format", "json", "--memory", "64MiB", folder / "wide.pcap", folder / "calm.pcap")
     assert ["error" in document for document in documents(result)] == [True, False]
+    assert "allow more with --memory" in documents(result)[0]["error"]
     assert result.exit_code == 3
 
 

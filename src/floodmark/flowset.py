@@ -113,7 +113,8 @@ class FlowSet:
         step = -(-len(self) // SAMPLE)
         if step <= 1:
             return self
-        return FlowSet(self.flows, self.index[::step], self.from_responder[::step], self.packets[::step])
+        places = slice(None, None, step)
+        return FlowSet(self.flows, self.index[places].copy(), self.from_responder[places].copy(), self.packets[places].copy())
 
     def column(self, name: str) -> np.ndarray:
         """Return a column of these flows."""

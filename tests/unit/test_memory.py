@@ -1,54 +1,95 @@
-"""Tables of zeros that grow keep what is in them."""
+"""Arrays of zeros keep within the memory allowed, and those that grow keep what is in them, wherever they lie."""
+
+import gc
+import shutil
+import tempfile
+from pathlib import Path
 
 import numpy as np
+import pytest
 
-from floodmark.memory import GrowingRows, zeroed
+from floodmark import memory as memory_module
+from floodmark.errors import MemoryLimitError
+from floodmark.memory import GrowingRows, Memory
 
 ROW = np.dtype([("number", "<u8"), ("octets", "u1", (24,))])
 
 
-def filled(capacity: int) -> GrowingRows:
-    table = GrowingRows(ROW, capacity)
+@pytest.fixture(autouse=True)
+def small_arrays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let arrays of a page be large enough for a file."""
+    monkeypatch.setattr(memory_module, "_LARGE", 4096)
+
+
+@pytest.fixture(params=[None, 1 << 30, 1 << 16], ids=["unlimited", "anonymous", "in a file"])
+def memory(request: pytest.FixtureRequest) -> Memory:
+    """Memory with as much room as needed, and with less."""
+    return Memory(request.param)
+
+
+def filled(capacity: int, memory: Memory) -> GrowingRows:
+    table = GrowingRows(ROW, capacity, memory)
     table.rows["number"] = np.arange(1, capacity + 1)
     return table
 
 
-def test_a_new_array_holds_zeros_of_the_type_asked_for() -> None:
-    array = zeroed(1000, np.dtype(np.uint32))
-    assert (array.dtype, array.shape, int(array.sum())) == (np.dtype(np.uint32), (1000,), 0)
+@pytest.mark.parametrize("count", [0, 1, 1000, 100_000])
+def test_a_new_array_holds_zeros_of_the_type_asked_for_and_can_be_written(memory: Memory, count: int) -> None:
+    array = memory.array(count, np.int32)
+    assert (array.dtype, array.shape, int(array.sum())) == (np.dtype(np.int32), (count,), 0)
+    array[-1:] = -5
+    assert array[-1:].tolist() == [-5][:count]
 
 
-def test_a_new_array_can_be_written() -> None:
-    array = zeroed(10, np.dtype(np.int64))
-    array[3] = -5
-    assert array.tolist() == [0, 0, 0, -5, 0, 0, 0, 0, 0, 0]
-
-
-def test_a_new_table_has_room_for_its_capacity() -> None:
-    assert len(GrowingRows(ROW, 100).rows) == 100
-
-
-def test_growing_multiplies_the_room() -> None:
-    table = filled(100)
-    table.grow(4)
-    assert len(table.rows) == 400
-
-
-def test_growing_keeps_rows_and_adds_zeros() -> None:
-    table = filled(5000)
-    table.grow(4)
-    assert table.rows["number"].tolist() == [*range(1, 5001), *[0] * 15_000]
-
-
-def test_growing_while_a_view_is_held_copies_instead() -> None:
-    table = filled(100)
-    view = table.rows["number"]
-    table.grow(4)
-    assert view.tolist() == table.rows["number"][:100].tolist() == [*range(1, 101)]
-
-
-def test_growing_twice_keeps_rows() -> None:
-    table = filled(10)
+@pytest.mark.parametrize("capacity", [1, 100, 5000, 20_000])
+def test_growing_keeps_rows_and_adds_zeros(memory: Memory, capacity: int) -> None:
+    table = filled(capacity, memory)
     table.grow(2)
-    table.grow(8)
-    assert table.rows["number"][:12].tolist() == [*range(1, 11), 0, 0]
+    table.grow(1.5)
+    assert len(table.rows) == int(2 * capacity * 1.5)
+    assert table.rows["number"].tolist() == [*range(1, capacity + 1), *[0] * (len(table.rows) - capacity)]
+
+
+def test_growing_while_a_view_is_held_copies_instead(memory: Memory) -> None:
+    table = filled(5000, memory)
+    view = table.rows["number"]
+    table.grow(2)
+    assert view.tolist() == table.rows["number"][:5000].tolist() == [*range(1, 5001)]
+
+
+def test_trimming_keeps_the_rows(memory: Memory) -> None:
+    assert filled(5000, memory).trim(3000)["number"].tolist() == [*range(1, 3001)]
+
+
+def test_what_does_not_fit_is_announced_once_and_counted() -> None:
+    told: list[str] = []
+    memory = Memory(1 << 16, told.append)
+    arrays = [memory.array(10_000, np.uint8) for _ in range(8)]
+    assert len(told) == 1
+    assert tempfile.gettempdir() in told[0]
+    assert memory.spilled_octets == 4 * 10_000  # three quarters of 64 KiB hold four of them
+    assert all(int(array.sum()) == 0 for array in arrays)
+
+
+def test_what_is_given_back_can_be_taken_again() -> None:
+    memory = Memory(1 << 16)
+    for _ in range(20):
+        array = memory.array(40_000, np.uint8)
+        del array
+        gc.collect()
+    assert memory.spilled_octets == 0
+
+
+def test_no_file_is_left_to_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    memory = Memory(1 << 14)
+    array = memory.array(100_000, np.uint8)
+    assert memory.spilled_octets == len(array)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_without_room_is_named_with_what_can_be_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(tempfile.gettempdir())
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1 << 20))
+    with pytest.raises(MemoryLimitError, match=r"temporary space are needed.*--memory.*TMPDIR"):
+        Memory(1 << 14).array(100_000, np.uint8)
