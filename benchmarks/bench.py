@@ -1,115 +1,203 @@
-"""Speed from file to events, beside installed programs that do less: captures are generated, all programs run in the same round.
+"""Speed beside every installed program that reads captures: captures are generated, all programs run in the same round on the same file.
 
-    python benchmarks/bench.py [--packets N] [--rounds N] [--folder DIR] [--record FILE.csv]
+    python benchmarks/bench.py [--scale X] [--rounds N] [--folder DIR] [--record]
 
-floodmark is timed inside one process whose kernels are compiled (its start-up, timed on its own, is given apart); the others as whole
-processes, whose start is nothing beside the work. The best and the median of the rounds are given: machines are noisy.
+Times are wall times of whole processes, less that of the same program on a capture of one packet; the median of the rounds counts, since
+machines are noisy. A peer that takes longer than a minute is stopped and its figure is a bound. --record keeps table, figures and chart
+in benchmarks/record.
 """
 
 import argparse
-import csv
 import os
 import platform
+import re
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import corpus
-import floodmark
+import stages
 
-# Peers: name -> command; {} is the capture, {scratch} a folder for output.
-# cat only reads; capinfos only counts; softflowd and nfpcapd make flows.
-PEERS = {
+PATIENCE_S = 60.0
+FLOODMARK = [sys.executable, "-m", "floodmark.cli", "classify", "--format", "json"]
+# Program -> command; {} is the capture, {scratch} a folder for output. cat only reads, capinfos only counts, tcpdump copies to nowhere.
+PROGRAMS = {
+    "floodmark": [*FLOODMARK, "{}"],
+    "floodmark, one thread": [*FLOODMARK, "--threads", "1", "{}"],
+    "floodmark --flows": [*FLOODMARK, "--flows", "{scratch}/flows.parquet", "{}"],
     "cat": ["cat", "{}"],
     "capinfos -c": ["capinfos", "-c", "{}"],
+    "tcpdump -w": ["tcpdump", "-r", "{}", "-w", "/dev/null"],
     "softflowd": ["softflowd", "-r", "{}", "-d", "-n", "127.0.0.1:9"],
     "nfpcapd": ["nfpcapd", "-r", "{}", "-w", "{scratch}"],
+    "argus": ["argus", "-r", "{}", "-w", "/dev/null"],
+    "tshark": ["tshark", "-r", "{}", "-q", "-z", "conv,ip"],
 }
+CAPTURES = {"syn-flood": 10_000_000, "dns-amplification": 2_000_000, "mixed": 4_000_000, "bulk": 2_000_000, "incident": 5_000_000}
+GROWTH = (1_000_000, 3_000_000, 10_000_000, 30_000_000)
 
 
-def timed(action: Callable[[], object]) -> float:
-    """Return the seconds that an action takes."""
-    start = time.perf_counter()
-    action()
-    return time.perf_counter() - start
+class Figure(NamedTuple):
+    """What one program took for one capture."""
+
+    capture: str
+    packets: int
+    octets: int
+    program: str
+    seconds: float
+    memory_octets: int  # most resident, mapped files among it
+    stopped: bool
 
 
-def run(command: list[str]) -> None:
-    """Run a peer and throw its output away."""
+def run(command: list[str], capture: Path) -> tuple[float, int, bool]:
+    """Run a program and throw its output away. Returns (seconds, most resident octets, whether it was stopped)."""
     with tempfile.TemporaryDirectory() as scratch:
-        filled = [part.replace("{scratch}", scratch) for part in command]
-        subprocess.run(filled, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+        filled = [part.replace("{scratch}", scratch).replace("{}", str(capture)) for part in command]
+        start = time.perf_counter()
+        process = subprocess.Popen(filled, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        stopped = False
+        while True:
+            done, _, usage = os.wait4(process.pid, os.WNOHANG)
+            if done:
+                return time.perf_counter() - start, usage.ru_maxrss * 1024, stopped
+            if time.perf_counter() - start > PATIENCE_S and not stopped:
+                process.kill()
+                stopped = True
+            time.sleep(0.002)
 
 
-def classify(path: Path) -> None:
-    """Classify a capture up to its document."""
-    floodmark.classify(str(path)).to_json()
-
-
-def measure(path: Path, rounds: int) -> dict[str, list[float]]:
-    """Time floodmark and every installed peer on one capture, in turns."""
-    actions: dict[str, Callable[[], object]] = {"floodmark": lambda: classify(path)}
-    for name, command in PEERS.items():
-        if shutil.which(command[0]):
-            filled = [str(path) if part == "{}" else part for part in command]
-            actions[name] = lambda filled=filled: run(filled)  # type: ignore[misc]
-    seconds: dict[str, list[float]] = {name: [] for name in actions}
+def compare(shape: str, packets: int, folder: Path, rounds: int, programs: dict[str, list[str]]) -> list[Figure]:
+    """Time programs on one generated capture, in turns."""
+    path, empty = folder / f"{shape}.pcap", folder / "one.pcap"
+    corpus.write(shape, packets, path)
+    corpus.write(shape, 1, empty)
+    octets = path.stat().st_size
+    found: dict[str, list[tuple[float, int, bool]]] = {name: [] for name in programs}
     for _ in range(rounds):
-        for name, action in actions.items():
-            seconds[name].append(timed(action))
-    return seconds
+        for name, command in programs.items():
+            if found[name] and found[name][-1][2]:
+                continue  # too slow once is enough
+            idle = run(command, empty)[0]
+            seconds, memory, stopped = run(command, path)
+            found[name].append((max(seconds - idle, 0.001), memory, stopped))
+    path.unlink()
+    return [
+        Figure(shape, packets, octets, name, statistics.median(r[0] for r in runs), max(r[1] for r in runs), runs[-1][2])
+        for name, runs in found.items()
+    ]
 
 
-def start_up() -> float:
-    """Return the seconds from process start to the answer on a capture of next to nothing."""
-    with tempfile.NamedTemporaryFile(suffix=".pcap") as file:
-        corpus.write("syn-flood", 1, Path(file.name))
-        program = [sys.executable, "-m", "floodmark.cli", "classify", file.name]
-        return min(timed(lambda: run(program)) for _ in range(3))
+def table(figures: list[Figure]) -> list[str]:
+    """Write one capture's figures as a Markdown table, with the ratio of floodmark's time to each program's."""
+    first = figures[0]
+    lines = [
+        f"### {first.capture}: {first.packets:,} packets, {first.octets / first.packets:.0f} octets a record, {first.octets / 1e6:,.0f} MB",
+        "",
+        "| program | seconds | million packets/s | MB/s | peak memory, MiB | floodmark's time / its time |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
+    for figure in figures:
+        more = "> " if figure.stopped else ""
+        rate, octets = figure.packets / figure.seconds / 1e6, figure.octets / figure.seconds / 1e6
+        less = "< " if figure.stopped else ""
+        lines.append(
+            f"| {figure.program} | {more}{figure.seconds:.2f} | {less}{rate:.2f} | {less}{octets:,.0f} "
+            f"| {figure.memory_octets / 2**20:,.0f} | {less}{first.seconds / figure.seconds:.2f} |"
+        )
+    return [*lines, ""]
 
 
-def report(shape: str, packets: int, size: int, seconds: dict[str, list[float]]) -> list[list[object]]:
-    """Print one capture's figures. Returns rows for a record."""
-    print(f"\n{shape}: {packets:,} packets, {size / packets:.0f} octets a record, {size / 1e6:,.0f} MB")
-    print(f"{'':14}{'best s':>9}{'median s':>10}{'M packets/s':>13}{'times floodmark':>17}")
-    rows = []
-    own = statistics.median(seconds["floodmark"])
-    for name, values in seconds.items():
-        best, median = min(values), statistics.median(values)
-        print(f"{name:14}{best:9.2f}{median:10.2f}{packets / median / 1e6:13.2f}{median / own:17.2f}")
-        rows.append([time.strftime("%Y-%m-%d"), shape, packets, name, f"{best:.3f}", f"{median:.3f}"])
-    return rows
+def growth_table(figures: list[Figure]) -> list[str]:
+    """Write how time grows with the packets of a SYN flood."""
+    lines = ["### Growth: SYN floods, every packet a new flow", "", "| packets | program | seconds | ns a packet |", "|--:|---|--:|--:|"]
+    rows = [f"| {f.packets:,} | {f.program} | {f.seconds:.2f} | {f.seconds / f.packets * 1e9:.0f} |" for f in figures]
+    return [*lines, *rows, ""]
+
+
+def start_up(folder: Path) -> list[str]:
+    """Time starts: help, version, and the answer on a capture of one packet."""
+    path = folder / "one.pcap"
+    corpus.write("syn-flood", 1, path)
+    program = [sys.executable, "-m", "floodmark.cli"]
+    lines = ["### Start-up, whole processes, best of five", "", "| command | seconds |", "|---|--:|"]
+    for name, arguments in (("--help", ["--help"]), ("--version", ["--version"]), ("classify, one packet", ["classify", "{}"])):
+        lines.append(f"| {name} | {min(run([*program, *arguments], path)[0] for _ in range(5)):.2f} |")
+    return [*lines, ""]
+
+
+def machine() -> tuple[str, str]:
+    """Return (name of the record's folder, what the machine is)."""
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file() and (named := re.search(r"model name\s*: (.+)", info.read_text(encoding="utf-8"))):
+        model = named[1]
+    count = os.cpu_count() or 1
+    return re.sub(r"[^a-z0-9]+", "-", f"{model} {count}".lower()).strip("-"), f"{model}, {count} processors"
+
+
+def draw(figures: list[Figure], path: Path) -> None:
+    """Draw packets a second by program and capture, as bars."""
+    from matplotlib.figure import Figure as Canvas  # noqa: PLC0415 - only where a chart is asked for
+
+    names = list(dict.fromkeys(figure.program for figure in figures))
+    shapes = list(dict.fromkeys(figure.capture for figure in figures))
+    canvas = Canvas(figsize=(9, 1.2 + 0.22 * len(names) * len(shapes)))
+    axes = canvas.subplots()
+    for place, figure in enumerate(reversed(figures)):
+        rate = figure.packets / figure.seconds / 1e6
+        axes.barh(place, rate, color="#b3261e" if figure.program.startswith("floodmark") else "#8a8f98")
+        axes.text(rate * 1.05, place, f"{'< ' if figure.stopped else ''}{rate:.2f}", va="center", fontsize=6)
+    axes.set_yticks(range(len(figures)), [f"{f.capture}  {f.program}" for f in reversed(figures)], fontsize=6)
+    axes.set_xscale("log")
+    axes.set_xlabel("million packets a second, start-up apart (log scale)")
+    axes.spines[["top", "right"]].set_visible(False)
+    canvas.tight_layout()
+    canvas.savefig(path, dpi=110)
 
 
 def main() -> None:
-    """Generate, time, print."""
+    """Generate, time, print, record."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--packets", type=int, default=10_000_000, help="of the SYN flood; the bulk capture has a fifth of it")
+    arguments.add_argument("--scale", type=float, default=1.0, help="of the captures' sizes; 1 needs 5 GB of disk")
     arguments.add_argument("--rounds", type=int, default=3)
-    arguments.add_argument("--folder", type=Path, help="where the captures go (3.7 GB by default); a temporary folder otherwise")
-    arguments.add_argument("--record", type=Path, help="append the figures to this CSV file")
+    arguments.add_argument("--folder", type=Path, help="where the captures go; a temporary folder otherwise")
+    arguments.add_argument("--record", action="store_true", help="keep the figures in benchmarks/record/MACHINE/DATE")
     chosen = arguments.parse_args()
-    print(
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}, floodmark uses one"
-    )
-    print(f"start-up, kernels compiled before: {start_up():.2f} s")
-    rows = []
-    with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
-        for shape, packets in (("syn-flood", chosen.packets), ("bulk", chosen.packets // 5)):
-            path = Path(folder) / f"{shape}.pcap"
-            corpus.write(shape, packets, path)
-            classify(path)
-            rows += report(shape, packets, path.stat().st_size, measure(path, chosen.rounds))
-            path.unlink()
+    programs = {name: command for name, command in PROGRAMS.items() if shutil.which(command[0])}
+    folder_name, described = machine()
+    text = [f"# {described}, Python {platform.python_version()}, {time.strftime('%Y-%m-%d')}", ""]
+    print("\n".join(text))
+    figures: list[Figure] = []
+
+    def tell(lines: list[str]) -> None:
+        print("\n".join(lines), flush=True)
+        text.extend(lines)
+
+    with tempfile.TemporaryDirectory(dir=chosen.folder) as name:
+        folder = Path(name)
+        run([*FLOODMARK, "{}"], folder / "none.pcap")  # compiles the core, should it not be
+        tell(start_up(folder))
+        for shape, packets in CAPTURES.items():
+            found = compare(shape, int(packets * chosen.scale), folder, chosen.rounds, programs)
+            figures += found
+            tell(table(found))
+        some = {name: programs[name] for name in ("floodmark", "capinfos -c") if name in programs}
+        grown = [figure for n in GROWTH for figure in compare("syn-flood", int(n * chosen.scale), folder, 1, some)]
+        tell(growth_table(grown))
+        tell(stages.report({shape: int(CAPTURES[shape] * chosen.scale / 5) for shape in ("syn-flood", "mixed", "bulk")}, folder))
     if chosen.record:
-        chosen.record.parent.mkdir(parents=True, exist_ok=True)
-        with chosen.record.open("a", encoding="utf-8", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows(rows)
+        kept = Path(__file__).parent / "record" / folder_name
+        kept.mkdir(parents=True, exist_ok=True)
+        stem = kept / time.strftime("%Y-%m-%d")
+        stem.with_suffix(".md").write_text("\n".join(text), encoding="utf-8")
+        rows = [",".join(Figure._fields), *(",".join(str(value) for value in figure) for figure in figures + grown)]
+        stem.with_suffix(".csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+        draw(figures, stem.with_suffix(".png"))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
     python benchmarks/corpus.py SHAPE PACKETS OUT.pcap [--seed N]
 
-Shapes: ``syn-flood`` (every packet a new flow to one victim) and ``bulk`` (a few long TCP transfers in full-size packets).
+Shapes: ``syn-flood`` (every packet a new flow to one victim), ``dns-amplification`` (full-size answers of 2,000 servers), ``mixed`` (data
+segments of all sizes in 400,000 connections, 500 octets on average), ``bulk`` (a few long TCP transfers in full-size packets) and
+``incident`` (500,000 new flows a second at three assets, amplification and ordinary traffic among them).
 """
 
 import argparse
@@ -74,7 +76,82 @@ def bulk(packets: int, seed: int) -> Iterator[bytes]:
         yield _records(frames, first, 80_000, 1_470).tobytes()
 
 
-SHAPES = {"syn-flood": syn_flood, "bulk": bulk}
+def _words(values: NDArray[np.int64], octets: int) -> NDArray[np.uint8]:
+    """Turn numbers into big endian octets, a row for each."""
+    return values.astype(f">u{octets}").view(np.uint8).reshape(len(values), octets)
+
+
+def _of_lengths(frames: NDArray[np.uint8], lengths: NDArray[np.int64], first: int, rate_pps: int) -> bytes:
+    """Put a pcap record header before each frame and cut it to its length."""
+    whole = _records(frames, first, rate_pps, 0)
+    whole[:, 8:16] = np.repeat(lengths.astype("<u4")[:, None], 2, axis=1).copy().view(np.uint8).reshape(len(lengths), 8)
+    return whole[np.arange(whole.shape[1]) < (16 + lengths)[:, None]].tobytes()
+
+
+def _answers(random: np.random.Generator, count: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Make DNS answers of 1,400 octets from some of 2,000 servers. Returns (frames, lengths)."""
+    dns = bytes.fromhex("000181800001001e00000001") + bytes(1_400 - 12)
+    template = ETHERNET + _ipv4(1_428, 17) + bytes(4) + VICTIM + struct.pack(">HHHH", 53, 0, 1_408, 0) + dns
+    frames = np.tile(np.frombuffer(template, np.uint8), (count, 1))
+    server = random.integers(0, 2_000, count)
+    frames[:, 26:30] = _words(0x08000000 + server * 7_919, 4)
+    frames[:, 36:38] = _words(random.integers(1_024, 65_536, count), 2)
+    frames[:, 42:44] = _words(random.integers(0, 65_536, count), 2)
+    return frames, np.full(count, len(template))
+
+
+def _segments(random: np.random.Generator, count: int, width: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Make data segments of all sizes in 400,000 connections, some of them far busier than others. Returns (frames, lengths)."""
+    header = ETHERNET + _ipv4(0, 6) + bytes(8) + struct.pack(">HHIIBBHHH", 0, 443, 0, 1, 0x50, 0x18, 512, 0, 0)
+    frames = np.zeros((count, width), np.uint8)
+    frames[:, : len(header)] = np.frombuffer(header, np.uint8)
+    connection = np.minimum(random.geometric(1 / 120_000, count), 400_000)
+    payload = random.choice(np.array([6, 120, 500, 1_400]), count, p=[0.4, 0.2, 0.15, 0.25])
+    frames[:, 16:18] = _words(40 + payload, 2)
+    frames[:, 26:30] = _words(0x0A000000 + connection % 50_000, 4)
+    frames[:, 30:34] = _words(0xC6120000 + connection % 200, 4)
+    frames[:, 34:36] = _words(1_024 + connection % 60_000, 2)
+    frames[:, 54] = 0x17  # a TLS record of data
+    return frames, len(header) + payload
+
+
+def dns_amplification(packets: int, seed: int) -> Iterator[bytes]:
+    """Yield full-size DNS answers from 2,000 servers to one victim, 80,000 a second."""
+    random = np.random.default_rng(seed)
+    for first in range(0, packets, CHUNK // 4):
+        frames, lengths = _answers(random, min(CHUNK // 4, packets - first))
+        yield _of_lengths(frames, lengths, first, 80_000)
+
+
+def mixed(packets: int, seed: int) -> Iterator[bytes]:
+    """Yield data segments of 400,000 connections, 500 octets on average, 200,000 a second."""
+    random = np.random.default_rng(seed)
+    for first in range(0, packets, CHUNK // 4):
+        frames, lengths = _segments(random, min(CHUNK // 4, packets - first), 1_454)
+        yield _of_lengths(frames, lengths, first, 200_000)
+
+
+def incident(packets: int, seed: int) -> Iterator[bytes]:
+    """Yield SYNs to three assets (0.9), DNS answers (0.04) and ordinary segments (0.06), shuffled, 550,000 a second."""
+    random = np.random.default_rng(seed)
+    syn = ETHERNET + _ipv4(40, 6) + bytes(4) + VICTIM + struct.pack(">HHIIBBHHH", 0, 443, 0, 0, 0x50, 2, 512, 0, 0)
+    for first in range(0, packets, CHUNK // 4):
+        count = min(CHUNK // 4, packets - first)
+        kind = random.random(count)
+        frames, lengths = _segments(random, count, 1_454)
+        answers = kind < 0.04
+        frames[answers, :1_442], lengths[answers] = _answers(random, int(answers.sum()))
+        flood = kind >= 0.1
+        many = int(flood.sum())
+        frames[flood, : len(syn)], lengths[flood] = np.frombuffer(syn, np.uint8), len(syn)
+        frames[flood, 26:30] = random.integers(0, 256, (many, 4), np.uint8)
+        frames[flood, 33] = random.integers(7, 10, many)
+        frames[flood, 34:36] = random.integers(0, 256, (many, 2), np.uint8)
+        frames[flood, 38:42] = random.integers(0, 256, (many, 4), np.uint8)
+        yield _of_lengths(frames, lengths, first, 550_000)
+
+
+SHAPES = {"syn-flood": syn_flood, "dns-amplification": dns_amplification, "mixed": mixed, "bulk": bulk, "incident": incident}
 
 
 def write(shape: str, packets: int, path: Path, seed: int = 1) -> None:

@@ -51,6 +51,16 @@ class Flows:
         self.workers.each(lambda _, first, end: hash_initiators(SEED, self.rows, first, end, hashes), self.workers.parts(len(self)))
         return hashes
 
+    def columns(self, index: I64) -> dict[str, np.ndarray]:
+        """Return every column of some flows, each on its own in memory."""
+        found = {name: np.empty(len(index), kind[name]) for kind in (FLOW, MORE) for name in kind.names or ()}
+        for start in range(0, len(index), _CHUNK):
+            part = index[start : start + _CHUNK]
+            for rows in (self.rows[part], self.complete(part)):
+                for name in rows.dtype.names or ():
+                    found[name][start : start + _CHUNK] = rows[name]
+        return found
+
     def column(self, name: str, index: I64) -> np.ndarray:
         """Return a column of some flows. name: a field of FLOW or MORE (floodmark_core.columns)."""
         if name in _FIRST:

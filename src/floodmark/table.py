@@ -17,8 +17,10 @@ from floodmark_core.payload import PROTOCOLS
 from floodmark_core.text import LONGEST, write_addresses
 
 BATCH_ROWS = 1 << 17
-_WITH_PORTS = (6, 17, 33, 132, 136)  # TCP, UDP, DCCP, SCTP, UDP-Lite
-_ICMP = (1, 58)
+TCP = 6
+_NUMBERS = np.arange(256)
+_HAS_PORTS = np.isin(_NUMBERS, (TCP, 17, 33, 132, 136))  # by IP protocol: TCP, UDP, DCCP, SCTP, UDP-Lite
+_IS_ICMP = np.isin(_NUMBERS, (1, 58))
 
 _VERDICTS = tuple(str(verdict) for verdict in Verdict)
 _VECTOR_NAMES = (ORDINARY, *VECTORS)
@@ -87,9 +89,19 @@ def _addresses(hi: U64, lo: U64, version: U8) -> pa.Array:
     return pa.StringArray.from_buffers(len(lo), pa.py_buffer(offsets), pa.py_buffer(octets[:used].copy()))
 
 
+def _valid(mask: np.ndarray) -> pa.Buffer:
+    """Return a validity bitmap, which several columns may share. mask: bool, true where there is a value."""
+    return pa.py_buffer(np.packbits(mask, bitorder="little"))
+
+
+def _column(kind: pa.DataType, values: np.ndarray, valid: pa.Buffer | None = None) -> pa.Array:
+    """Make a column of numbers without looking at each of them."""
+    data = np.ascontiguousarray(values, kind.to_pandas_dtype())
+    return pa.Array.from_buffers(kind, len(values), [valid, pa.py_buffer(data)])
+
+
 def _coded(codes: np.ndarray, names: tuple[str, ...]) -> pa.DictionaryArray:
-    kind = _words(names).index_type.to_pandas_dtype()
-    return pa.DictionaryArray.from_arrays(pa.array(codes.astype(kind)), pa.array(names))
+    return pa.DictionaryArray.from_arrays(_column(_words(names).index_type, codes), pa.array(names))
 
 
 def _labels(judged: Judged, event_of: np.ndarray) -> dict[str, pa.Array]:
@@ -98,40 +110,39 @@ def _labels(judged: Judged, event_of: np.ndarray) -> dict[str, pa.Array]:
     verdicts = np.array([*(_VERDICTS.index(event.verdict) for event in events), _VERDICTS.index(Verdict.BENIGN)])
     vectors = np.array([*(_VECTOR_NAMES.index(event.vector) for event in events), 0])
     confidences = np.array([*(event.confidence for event in events), 0.0], np.float32)
+    attacking = _valid(event_of >= 0)
     return {
         "verdict": _coded(verdicts[event_of], _VERDICTS),
         "vector": _coded(vectors[event_of], _VECTOR_NAMES),
-        "event_id": pa.array(event_of + 1, pa.int32(), mask=event_of < 0),
-        "confidence": pa.array(confidences[event_of], mask=event_of < 0),
+        "event_id": _column(pa.int32(), event_of + 1, attacking),
+        "confidence": _column(pa.float32(), confidences[event_of], attacking),
     }
 
 
 def _batch(flows: Flows, judged: Judged, index: np.ndarray) -> pa.RecordBatch:
-    first, more = flows.rows[index], flows.complete(index)
-    protocol, is_fragment = first["protocol"], first["is_fragment"] > 0
-    has_ports = np.isin(protocol, _WITH_PORTS) & ~is_fragment
-    is_tcp = (protocol == 6) & ~is_fragment
-    version, tag = first["ip_version"].copy(), first["vlan"]
+    found = flows.columns(index)
+    protocol, is_fragment = found["protocol"], found["is_fragment"] > 0
+    ports, is_tcp = _valid(_HAS_PORTS[protocol] & ~is_fragment), _valid((protocol == TCP) & ~is_fragment)
+    version, tag = found["ip_version"], found["vlan"]
     columns: dict[str, pa.Array] = {
         "flow_id": pa.array(index),
-        "initiator": _addresses(first["initiator_hi"].copy(), first["initiator_lo"].copy(), version),
-        "responder": _addresses(first["responder_hi"].copy(), first["responder_lo"].copy(), version),
-        "initiator_port": pa.array(first["initiator_port"], mask=~has_ports),
-        "responder_port": pa.array(first["responder_port"], mask=~has_ports),
-        "vlan": pa.array(np.where(tag >> 12, tag >> 12, tag).astype(np.uint16), mask=tag == 0),
-        "inner_vlan": pa.array((tag & 0xFFF).astype(np.uint16), mask=tag >> 12 == 0),
+        "initiator": _addresses(found["initiator_hi"], found["initiator_lo"], version),
+        "responder": _addresses(found["responder_hi"], found["responder_lo"], version),
+        "initiator_port": _column(pa.uint16(), found["initiator_port"], ports),
+        "responder_port": _column(pa.uint16(), found["responder_port"], ports),
+        "vlan": _column(pa.uint16(), np.where(tag >> 12, tag >> 12, tag), _valid(tag > 0)),
+        "inner_vlan": _column(pa.uint16(), tag & 0xFFF, _valid(tag >> 12 > 0)),
         "tunnel": pa.nulls(len(index), pa.string()),
-        "end_reason": _coded(more["end_reason"], END_REASONS),
-        "initiator_basis": _coded(first["initiator_basis"], INITIATOR_BASES),
-        "parent": pa.array(more["parent"], mask=more["parent"] < 0),
+        "end_reason": _coded(found["end_reason"], END_REASONS),
+        "initiator_basis": _coded(found["initiator_basis"], INITIATOR_BASES),
+        "parent": _column(pa.int64(), found["parent"], _valid(found["parent"] >= 0)),
         "is_fragment": pa.array(is_fragment),
-        "icmp_type": pa.array(first["flags"], mask=~np.isin(protocol, _ICMP) | is_fragment),
-        "initiator_payload_kind": _coded(more["initiator_payload_kind"], _KIND_NAMES),
-        "responder_payload_kind": _coded(more["responder_payload_kind"], _KIND_NAMES),
+        "icmp_type": _column(pa.uint8(), found["flags"], _valid(_IS_ICMP[protocol] & ~is_fragment)),
+        "initiator_payload_kind": _coded(found["initiator_payload_kind"], _KIND_NAMES),
+        "responder_payload_kind": _coded(found["responder_payload_kind"], _KIND_NAMES),
         **_labels(judged, judged.event_of[index]),
     }
     for field in SCHEMA:
         if field.name not in columns:  # the rest stands in the tables under its own name; where it may be null, it is TCP's
-            values = first[field.name] if field.name in (first.dtype.names or ()) else more[field.name]
-            columns[field.name] = pa.array(values, mask=~is_tcp if field.nullable else None)
+            columns[field.name] = _column(field.type, found[field.name], is_tcp if field.nullable else None)
     return pa.RecordBatch.from_arrays([columns[name] for name in SCHEMA.names], schema=SCHEMA)

@@ -3,6 +3,7 @@
 import contextlib
 import secrets
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,15 +13,33 @@ import pyarrow.parquet as pq
 from floodmark.errors import OutputError
 from floodmark.table import SCHEMA
 
+# Columns with few values in a batch; looking for repetitions in the others costs more than it saves.
+_REPEATING = [field.name for field in SCHEMA if pa.types.is_dictionary(field.type) or pa.types.is_uint8(field.type)] + [
+    "responder",
+    "responder_port",
+    "vlan",
+    "inner_vlan",
+    "tunnel",
+]
+
 
 def write_flows(path: str, batches: Iterable[pa.RecordBatch]) -> int:
     """Write flows to a file that appears whole or not at all. Returns the number of rows. Raises OutputError."""
     rows = 0
     try:
-        with _appearing_whole(Path(path)) as file, pq.ParquetWriter(file, SCHEMA, compression="zstd") as writer:
+        with (
+            _appearing_whole(Path(path)) as file,
+            pq.ParquetWriter(file, SCHEMA, compression="zstd", use_dictionary=_REPEATING) as writer,
+            ThreadPoolExecutor(1) as aside,  # packs one batch while the next is made
+        ):
+            packed: Future[None] | None = None
             for batch in batches:
-                writer.write_batch(batch)
+                if packed is not None:
+                    packed.result()
+                packed = aside.submit(writer.write_batch, batch)
                 rows += len(batch)
+            if packed is not None:
+                packed.result()
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
     return rows

@@ -1,0 +1,123 @@
+"""Nanoseconds a packet by stage, one thread: what each kernel takes, called batch by batch less what such a call costs on no packets.
+
+python benchmarks/stages.py SHAPE PACKETS
+"""
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+import corpus
+from floodmark.capture import BlockReader, reader_of
+from floodmark.context import Context
+from floodmark.events import events_of
+from floodmark.flows import Flows
+from floodmark.metering import timeouts_ns
+from floodmark.report.parquet import write_flows
+from floodmark.result import FlowRecords
+from floodmark.services import service_ports
+from floodmark.settings import Settings
+from floodmark.verdicts.decide import decide
+from floodmark_core import CELL, FLOW, MORE, CellTable, FlowTable, new_headers, new_records, new_tally
+from floodmark_core.ahead import CURSORS, touch_records
+from floodmark_core.cells import count_cells
+from floodmark_core.decode import decode_batch
+from floodmark_core.flowtable import new_matcher, update_flows
+from floodmark_core.framing import frame_pcap
+from floodmark_core.timeline import CLOCK_SIZE, advance_clock
+
+_EMPTY = np.zeros(0, np.uint8)
+
+
+class Stopwatch:
+    """Adds up seconds by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def of(self, stage: str, action: Callable[[], object]) -> object:
+        """Run an action and add what it took to a stage."""
+        start = time.perf_counter()
+        result = action()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+        return result
+
+
+def first_pass(reader: BlockReader, packets: int, watch: Stopwatch, *, empty: bool) -> tuple[Flows, np.ndarray]:
+    """Read a pcap file stage by stage; ``empty`` runs the same calls on no packets, which shows what calling costs."""
+    settings, records, headers, tally = Settings(), new_records(), new_headers(), new_tally()
+    timeouts, clock, layout = timeouts_ns(settings.flow), np.zeros(CLOCK_SIZE, np.int64), reader.container.layout
+    matcher, cursors = new_matcher(1, timeouts, service_ports()), np.zeros(CURSORS, np.int64)
+    size = 1 << (2 * packets).bit_length()
+    flows = FlowTable(np.zeros(packets + 512, FLOW), np.zeros(packets + 1024, MORE), np.zeros(size, np.uint64), np.zeros(2, np.int64))
+    cells = CellTable(np.zeros(packets // 4 + 4096, CELL), np.zeros(size, np.uint64), np.zeros(1, np.int64))
+    block, at, seed = reader.block, reader.container.header_octets, np.uint64(1)
+    watch.of("record headers into the cache", lambda: touch_records(block, at, layout, cursors))
+    while True:
+        n, at, stop = watch.of("framing", lambda: frame_pcap(_EMPTY if empty else block, at, 0, layout, records, tally))  # type: ignore[misc] # noqa: B023 - run at once
+        if empty:
+            n, at, stop = frame_pcap(block, at, 0, layout, records, tally)
+        m = 0 if empty else n
+        watch.of("clock", lambda: advance_clock(records, m, 0, 10**9, clock, tally))  # noqa: B023 - as above
+        watch.of("decoding", lambda: decode_batch(block, m, 0, records, matcher.service_ports, headers, tally))  # noqa: B023
+        watch.of("flows", lambda: update_flows(block, m, records, headers, matcher, flows))  # noqa: B023
+        watch.of("cells", lambda: count_cells(m, records, headers, seed, cells))  # noqa: B023
+        if stop:
+            if reader.at_end:
+                break
+            block, at = watch.of("reading", lambda: reader.next_block(at)), 0  # type: ignore[assignment] # noqa: B023
+            watch.of("record headers into the cache", lambda: touch_records(block, 0, layout, cursors))  # noqa: B023
+    return Flows(flows.rows[: flows.used[0]], flows.more[: flows.used[1]], int(clock[0]), timeouts), cells.rows[: cells.used[0]]
+
+
+def measure(path: Path, packets: int) -> dict[str, float]:
+    """Return nanoseconds a packet by stage."""
+    calls, work = Stopwatch(), Stopwatch()
+    with reader_of(str(path)) as reader:
+        first_pass(reader, packets, calls, empty=True)
+    with reader_of(str(path)) as reader:
+        flows, cells = first_pass(reader, packets, work, empty=False)
+    kernels = ("framing", "clock", "decoding", "flows", "cells")
+    found = {stage: work.seconds[stage] - (calls.seconds[stage] if stage in kernels else 0.0) for stage in work.seconds}
+    judging, settings = Stopwatch(), Settings()
+    context = judging.of("context", lambda: Context(flows, cells))
+    decision = judging.of("rules", lambda: decide(context, settings))  # type: ignore[arg-type]
+    judged = judging.of("events", lambda: events_of(context, decision, (0, 1), settings.event))  # type: ignore[arg-type]
+    records = FlowRecords(flows, judged)  # type: ignore[arg-type]
+    judging.of("emission (--flows)", lambda: write_flows("/dev/null", records.batches()))
+    return {stage: seconds / packets * 1e9 for stage, seconds in {**found, **judging.seconds}.items()}
+
+
+def report(captures: dict[str, int], folder: Path) -> list[str]:
+    """Write a Markdown table of the stages for some generated captures."""
+    found = {}
+    for shape, packets in captures.items():
+        path = folder / f"{shape}.pcap"
+        corpus.write(shape, packets, path)
+        measure(path, packets)  # once for the caches
+        found[shape] = measure(path, packets)
+        path.unlink()
+    lines = ["### Stages, nanoseconds a packet, one thread", "", f"| stage | {' | '.join(found)} |", f"|---|{'--:|' * len(found)}"]
+    rows = [
+        f"| {stage} | {' | '.join(f'{figures.get(stage, 0.0):.0f}' for figures in found.values())} |"
+        for stage in next(iter(found.values()))
+    ]
+    return [*lines, *rows, ""]
+
+
+def main() -> None:
+    """Measure one capture."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("shape", choices=corpus.SHAPES)
+    arguments.add_argument("packets", type=int)
+    chosen = arguments.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        print("\n".join(report({chosen.shape: chosen.packets}, Path(folder))))
+
+
+if __name__ == "__main__":
+    main()
