@@ -4,6 +4,7 @@ The tables keep a flow of one packet in one short row, see floodmark_core.column
 """
 
 import secrets
+from collections.abc import Iterable
 from functools import cached_property
 
 import numpy as np
@@ -16,6 +17,7 @@ from floodmark_core.dialogue import complete
 from floodmark_core.ranking import hash_initiators
 
 SEED = np.uint64(secrets.randbits(64))  # the keys are an attacker's choice; no answer depends on it
+_FIRST, _SECOND = frozenset(FLOW.names or ()), frozenset(MORE.names or ())
 _CHUNK = 4096  # rows completed at a time: the buffer stays in the cache
 _WORDS = MORE.itemsize // 8
 
@@ -51,27 +53,23 @@ class Flows:
         self.workers.each(lambda _, first, end: hash_initiators(SEED, self.rows, first, end, hashes), self.workers.parts(len(self)))
         return hashes
 
-    def columns(self, index: I64) -> dict[str, np.ndarray]:
-        """Return every column of some flows, each on its own in memory."""
-        found = {name: np.empty(len(index), kind[name]) for kind in (FLOW, MORE) for name in kind.names or ()}
+    def columns(self, index: I64, names: Iterable[str] = (*_FIRST, *_SECOND)) -> dict[str, np.ndarray]:
+        """Return several columns of some flows, by default every one: each flow is looked at once for all of them."""
+        wanted = {name: (FLOW if name in _FIRST else MORE)[name] for name in names}
+        found = {name: np.empty(len(index), kind) for name, kind in wanted.items()}
+        needs_more = not _FIRST.issuperset(wanted)
         for start in range(0, len(index), _CHUNK):
             part = index[start : start + _CHUNK]
-            for rows in (self.rows[part], self.complete(part)):
-                for name in rows.dtype.names or ():
-                    found[name][start : start + _CHUNK] = rows[name]
+            more = self.complete(part) if needs_more else None
+            for name, values in found.items():
+                values[start : start + _CHUNK] = self.rows[name][part] if more is None or name in _FIRST else more[name]
         return found
 
     def column(self, name: str, index: I64) -> np.ndarray:
         """Return a column of some flows. name: a field of FLOW or MORE (floodmark_core.columns)."""
         if name in _FIRST:
             return self.rows[name][index]
-        values = np.empty(len(index), MORE[name])
-        for start in range(0, len(index), _CHUNK):
-            values[start : start + _CHUNK] = self.complete(index[start : start + _CHUNK])[name]
-        return values
-
-
-_FIRST = frozenset(FLOW.names or ())
+        return self.columns(index, (name,))[name]
 
 
 def _words(rows: Rows) -> np.ndarray:

@@ -120,7 +120,8 @@ class Memory:
             self._announce(f"more than {(self._limit or 0) / 2**20:,.0f} MiB are needed: the rest goes to temporary files in {folder}")
         if file is None:
             file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - it lives as long as its map
-        os.posix_fallocate(file.fileno(), 0, octets)  # a page for which the disk has no room would end the process later
+        if missing > 0:
+            os.posix_fallocate(file.fileno(), 0, octets)  # a page for which the disk has no room would end the process later
         return file
 
     def _count(self, taken: _Taken, octets: int) -> None:

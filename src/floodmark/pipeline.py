@@ -199,7 +199,7 @@ def _summary(read: ReadCapture) -> CaptureSummary:
 def _spilled(memory: Memory) -> Iterator[str]:
     """Yield a note where the flows did not fit into the memory allowed."""
     if memory.spilled_octets:
-        yield f"{memory.spilled_octets / 2**20:,.0f} MiB did not fit into the memory allowed and lay in temporary files, which are gone"
+        yield f"{memory.spilled_octets / 2**20:,.0f} MiB did not fit into the memory allowed and lay in temporary files"
 
 
 def _notes(reads: list[ReadCapture], totals: Totals) -> Iterator[str]:

@@ -5,16 +5,7 @@ import numpy as np
 from floodmark.context import Context
 from floodmark.flowset import FlowSet
 from floodmark.settings import ApplicationSettings
-from floodmark.verdicts.clients import (
-    begins_with,
-    connections_where,
-    duration_s,
-    most_at_once,
-    service_host,
-    service_of,
-    services,
-    variation,
-)
+from floodmark.verdicts.clients import connections_where, most_at_once, service_host, service_of, services, variation
 from floodmark.verdicts.evidence import FAIR, SLIGHT, STRONG, Evidence, Finding
 from floodmark_core import kinds
 
@@ -26,6 +17,25 @@ _KINDS = (
     ("http-slow-read", "ask and then leave no room for the answer"),
     ("slow-connection", "dribble a few octets and get no answer"),
 )
+# What telling needs of each connection.
+_SEEN = (
+    "stage",
+    "initiator_payload_packets",
+    "initiator_payload_octets",
+    "max_gap_ns",
+    "requests",
+    "initiator_small_packets",
+    "responses",
+    "error_responses",
+    "small_window_packets",
+    "initiator_packets",
+    "responder_payload_octets",
+    "responder_port",
+    "last_seen_ns",
+    "first_seen_ns",
+    "initiator_prefix",
+)
+_POST = np.uint64(int.from_bytes(b"POST", "big"))
 _WEB_PORTS = (80, 81, 8000, 8008, 8080, 8081, 8888)
 
 
@@ -67,23 +77,24 @@ def _slow(slow: FlowSet, kind: tuple[str, str], all_connections: int, settings: 
 
 def _slow_kinds(flows: FlowSet, settings: ApplicationSettings) -> list[np.ndarray]:
     """Tell of each connection whether it is slow, for each of _KINDS."""
-    stage, packets = flows.column("stage"), flows.column("initiator_payload_packets")
-    octets, age = flows.column("initiator_payload_octets"), duration_s(flows)
-    gap_s = flows.column("max_gap_ns") / 1e9
-    requests, small = flows.column("requests"), flows.column("initiator_small_packets")
-    responses, errors = flows.column("responses"), flows.column("error_responses")
+    seen = flows.flows.columns(flows.index, _SEEN)
+    stage, packets = seen["stage"], seen["initiator_payload_packets"]
+    octets, age = seen["initiator_payload_octets"], (seen["last_seen_ns"] - seen["first_seen_ns"]) / 1e9
+    gap_s = seen["max_gap_ns"] / 1e9
+    requests, small = seen["requests"], seen["initiator_small_packets"]
+    responses, errors = seen["responses"], seen["error_responses"]
     unanswered = responses == errors
     trickle = (octets * 8 < settings.slow_rate_bps * np.maximum(age, 1.0)) & (gap_s >= 1.0)
-    is_post = begins_with(flows, b"POST")
+    is_post = seen["initiator_prefix"] >> np.uint64(32) == _POST
     old = age >= settings.slow_age_s
     half_old = age >= settings.slow_age_s / 4
-    few_windows = flows.column("small_window_packets") * 2 >= flows.column("initiator_packets")
+    few_windows = seen["small_window_packets"] * 2 >= seen["initiator_packets"]
     # A head joined in the middle: header lines and nothing else, to a server that is silent or answers with an error.
     dribble = (requests == 0) & (small == packets) & (packets >= 1) & (octets / np.maximum(packets, 1) <= 64) & trickle & half_old
-    silent = flows.column("responder_payload_octets") == 0
+    silent = seen["responder_payload_octets"] == 0
     given_up = dribble & (((errors > 0) & unanswered) | (silent & (packets >= 2)))
-    is_web = (responses > 0) | np.isin(flows.column("responder_port"), _WEB_PORTS)
+    is_web = (responses > 0) | np.isin(seen["responder_port"], _WEB_PORTS)
     open_head = (requests > 0) & (stage & kinds.STAGE_HEAD_OPEN > 0) & trickle & half_old & unanswered & (packets >= 2)
     body = is_post & (stage & kinds.STAGE_HEAD_DONE > 0) & trickle & half_old & (packets >= 3) & unanswered
-    stalled = (requests > 0) & few_windows & half_old & (flows.column("small_window_packets") >= 3)
+    stalled = (requests > 0) & few_windows & half_old & (seen["small_window_packets"] >= 3)
     return [open_head, given_up & is_web, body, stalled, dribble & silent & old & (packets >= 2)]
