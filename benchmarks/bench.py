@@ -60,15 +60,25 @@ def run(command: list[str], capture: Path) -> tuple[float, int, bool]:
         filled = [part.replace("{scratch}", scratch).replace("{}", str(capture)) for part in command]
         start = time.perf_counter()
         process = subprocess.Popen(filled, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        stopped = False
+        stopped, most = False, 0
         while True:
-            done, _, usage = os.wait4(process.pid, os.WNOHANG)
-            if done:
-                return time.perf_counter() - start, usage.ru_maxrss * 1024, stopped
+            most = max(most, resident(process.pid))
+            if os.waitpid(process.pid, os.WNOHANG)[0]:
+                return time.perf_counter() - start, most, stopped
             if time.perf_counter() - start > PATIENCE_S and not stopped:
                 process.kill()
                 stopped = True
             time.sleep(0.002)
+
+
+def resident(pid: int) -> int:
+    """Return the most memory a running process has had, in octets; 0 where the system does not say (Linux does)."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    except OSError:
+        return 0
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return int(found[1]) * 1024 if found else 0
 
 
 def compare(shape: str, packets: int, folder: Path, rounds: int, programs: dict[str, list[str]]) -> list[Figure]:
@@ -154,6 +164,7 @@ def draw(figures: list[Figure], path: Path) -> None:
         axes.text(rate * 1.05, place, f"{'< ' if figure.stopped else ''}{rate:.2f}", va="center", fontsize=6)
     axes.set_yticks(range(len(figures)), [f"{f.capture}  {f.program}" for f in reversed(figures)], fontsize=6)
     axes.set_xscale("log")
+    axes.margins(y=0.005)
     axes.set_xlabel("million packets a second, start-up apart (log scale)")
     axes.spines[["top", "right"]].set_visible(False)
     canvas.tight_layout()
