@@ -136,7 +136,7 @@ def _weigh_fragments(context: Context, evidence: Evidence, host: int, flows: Flo
         evidence.add(
             "orphans", CLEAR, "R_NO_FIRST_FRAGMENT", orphans, 0.5, f"{orphans:.0%} come from sources that send nothing but fragments"
         )
-    octets = float(flows.sent("octets").sum()) / packets
+    octets = flows.octets / packets
     if octets <= 100:
         evidence.add("size", FAIR, "R_TINY_FRAGMENTS", octets, 100, f"{octets:.0f} octets on average: nobody needs to cut packets so small")
     share = packets / int(context.received_packets[host])

@@ -76,10 +76,10 @@ def _udp_reflection(context: Context, host: int, protocol: int, flows: FlowSet, 
             "unsolicited", CLEAR if sources >= 5 * least else 2.0, "R_MANY_REFLECTORS", sources, least,
             f"{sources:,} servers answer one host, and no packet to any of them is in the capture",
         )  # fmt: skip
-    octets = float(flows.sent("octets").sum()) / packets
+    octets = flows.octets / packets
     if octets >= _LARGE_ANSWER_OCTETS:
         evidence.add("size", SLIGHT, "R_LARGE_ANSWERS", octets, _LARGE_ANSWER_OCTETS, f"the answers are {octets:,.0f} octets on average")
-    same = modal_share(flows.sent("octets") // flows.packets.astype(np.uint64))
+    same = flows.modal_octets_share()
     if same >= settings.modal_share and packets >= settings.flood_packets:
         evidence.add("uniformity", SLIGHT, "R_SAME_SIZE", same, settings.modal_share, f"{same:.0%} of the answers have one size")
     weigh_magnitude(evidence, flows.busiest_rate_pps, settings.flood_rate_pps, f"{name} answers")
