@@ -100,12 +100,12 @@ def classify(  # noqa: PLR0913 - one parameter for each option of the contract
     try:
         settings = load_settings(settings_path) if settings_path else Settings()
     except SettingsError as error:
-        _complain(error)
+        _say(error)
         sys.exit(WRONG_USAGE)
     _announce_compilation()
     from floodmark.pipeline import Options  # noqa: PLC0415 - as above
 
-    options = Options(memory_octets=memory, threads=threads or 0, hash_captures=hash_captures, announce=_announce)
+    options = Options(memory_octets=memory, threads=threads or 0, hash_captures=hash_captures, announce=_say)
     if each:
         sys.exit(_answer_each(captures, settings, options, form, fail_on))
     try:
@@ -117,10 +117,10 @@ def classify(  # noqa: PLR0913 - one parameter for each option of the contract
 
             write_flows(flows_path, result.flows.batches())
     except FloodmarkError as error:
-        _complain(error)
+        _say(error)
         sys.exit(UNREADABLE)
     for skipped in result.left_out if form == "json" else ():  # the text says so among its notes
-        _complain(skipped)
+        _say(skipped)
     sys.exit(UNREADABLE if result.left_out else ATTACK_FOUND if _asked_for(result, fail_on) else ANSWERED)
 
 
@@ -136,7 +136,7 @@ def warm() -> None:
     started = time.perf_counter()
     compile_core()
     if not compiled_before():
-        click.echo(f"floodmark: {cache_folder()} cannot be written; what was compiled is lost", err=True)
+        _say(f"{cache_folder()} cannot be written; what was compiled is lost")
         sys.exit(UNREADABLE)
     click.echo(f"the core is compiled, in {cache_folder()} ({time.perf_counter() - started:.1f} s)")
 
@@ -159,9 +159,11 @@ def _answer_each(captures: tuple[str, ...], settings: "Settings", options: "Opti
         except CaptureError as error:
             members = [error]
         for member in members:
+            if isinstance(member, CaptureError):
+                code = UNREADABLE
+                _show_error(member.path, member, form)
+                continue
             try:
-                if isinstance(member, CaptureError):
-                    raise member
                 with _progress() as progress:
                     result = _classify([member], settings, options, progress)
                 if form == "text" and (several or len(members) > 1):
@@ -169,7 +171,7 @@ def _answer_each(captures: tuple[str, ...], settings: "Settings", options: "Opti
                 _show(result, form)
             except FloodmarkError as error:
                 code = UNREADABLE
-                _show_error(str(member) if not isinstance(member, CaptureError) else member.path, error, form)
+                _show_error(member, error, form)
             else:
                 if _asked_for(result, fail_on) and code != UNREADABLE:
                     code = ATTACK_FOUND
@@ -216,14 +218,11 @@ def _show_error(path: str, error: FloodmarkError, form: str) -> None:
             "offset": offset,
         }
         click.echo(json.dumps(document))
-    _complain(error)
+    _say(error)
 
 
-def _complain(error: FloodmarkError) -> None:
-    click.echo(f"floodmark: {error}", err=True)
-
-
-def _announce(what: str) -> None:
+def _say(what: object) -> None:
+    """Say something beside the answer: an error, or why it takes longer."""
     click.echo(f"floodmark: {what}", err=True)
 
 
@@ -232,7 +231,7 @@ def _announce_compilation() -> None:
     from floodmark_core import compiled_before  # noqa: PLC0415 - as above
 
     if not compiled_before():
-        click.echo("floodmark: first run on this machine: compiling the core, about 15 seconds, once", err=True)
+        _say("first run on this machine: compiling the core, about 15 seconds, once")
         from floodmark.warming import warm as compile_core  # noqa: PLC0415 - as above
 
         compile_core()

@@ -49,9 +49,9 @@ def service_of(flows: FlowSet) -> tuple[Host, int]:
     return service_host(flows), int(flows.column("responder_port")[0])
 
 
-def begins_with(flows: FlowSet, word: bytes) -> np.ndarray:
-    """Tell of each connection whether the first thing its client said is a word of four octets."""
-    said: np.ndarray = flows.column("initiator_prefix") >> np.uint64(32) == np.uint64(int.from_bytes(word, "big"))
+def begins_with(prefix: np.ndarray, word: bytes) -> np.ndarray:
+    """Tell of each payload's first eight octets whether they begin with a word of four."""
+    said: np.ndarray = prefix >> np.uint64(32) == np.uint64(int.from_bytes(word, "big"))
     return said
 
 

@@ -77,9 +77,10 @@ def _request_vector(flows: FlowSet) -> str:
     one_path = modal_share(flows.column("path_hash")) >= _ONE_TARGET_SHARE
     if one_path and requests.sum() >= _FEW_REQUESTS and different >= _ONE_TARGET_SHARE * requests.sum():
         return "http-cache-busting"
-    if float(begins_with(flows, b"POST").mean()) >= 0.9:
+    prefix = flows.column("initiator_prefix")
+    if float(begins_with(prefix, b"POST").mean()) >= 0.9:
         return "http-post-flood"
-    return "http-get-flood" if float(begins_with(flows, b"GET ").mean()) >= 0.9 else "http-flood"
+    return "http-get-flood" if float(begins_with(prefix, b"GET ").mean()) >= 0.9 else "http-flood"
 
 
 def _weigh_requests(

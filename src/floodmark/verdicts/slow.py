@@ -5,7 +5,7 @@ import numpy as np
 from floodmark.context import Context
 from floodmark.flowset import FlowSet
 from floodmark.settings import ApplicationSettings
-from floodmark.verdicts.clients import connections_where, most_at_once, service_host, service_of, services, variation
+from floodmark.verdicts.clients import begins_with, connections_where, most_at_once, service_host, service_of, services, variation
 from floodmark.verdicts.evidence import FAIR, SLIGHT, STRONG, Evidence, Finding
 from floodmark_core import kinds
 
@@ -35,7 +35,6 @@ _SEEN = (
     "first_seen_ns",
     "initiator_prefix",
 )
-_POST = np.uint64(int.from_bytes(b"POST", "big"))
 _WEB_PORTS = (80, 81, 8000, 8008, 8080, 8081, 8888)
 
 
@@ -85,7 +84,7 @@ def _slow_kinds(flows: FlowSet, settings: ApplicationSettings) -> list[np.ndarra
     responses, errors = seen["responses"], seen["error_responses"]
     unanswered = responses == errors
     trickle = (octets * 8 < settings.slow_rate_bps * np.maximum(age, 1.0)) & (gap_s >= 1.0)
-    is_post = seen["initiator_prefix"] >> np.uint64(32) == _POST
+    is_post = begins_with(seen["initiator_prefix"], b"POST")
     old = age >= settings.slow_age_s
     half_old = age >= settings.slow_age_s / 4
     few_windows = seen["small_window_packets"] * 2 >= seen["initiator_packets"]
