@@ -2,6 +2,7 @@
 
 from floodmark_core._jit import cache_folder, compiled_before, keeps_kernels, kernel, source_digest
 from floodmark_core.columns import (
+    ADDRESSES,
     BATCH,
     CELL,
     FLOW,
@@ -20,6 +21,7 @@ from floodmark_core.columns import (
 from floodmark_core.reader import read_block
 
 __all__ = [
+    "ADDRESSES",
     "BATCH",
     "CELL",
     "FLOW",

@@ -7,9 +7,8 @@ capture give the cells of the whole.
 import numpy as np
 
 from floodmark_core._jit import kernel, step
-from floodmark_core.columns import U64, CellTable, Headers, Records, Row, Rows
-from floodmark_core.hashing import hash_words
-from floodmark_core.status import IN_FLOW_HEADER_CUT
+from floodmark_core.columns import I64, U64, CellTable, Headers, Records, Row, Rows
+from floodmark_core.hashing import hash_words, trailing_zeros
 
 SECOND_NS = 1_000_000_000
 TENTH_NS = 100_000_000
@@ -31,11 +30,7 @@ def sketch_source(cell: Row, hi: int, lo: int) -> None:
     """Enter a source address into a cell's HyperLogLog registers."""
     mixed = hash_words(SKETCH_SEED, hi, lo, np.uint64(0), np.uint64(0), np.uint64(0))
     register = np.int64(mixed & np.uint64(REGISTERS - 1))
-    rest = mixed >> np.uint64(6)
-    rank = 1
-    while rank < 58 and not rest & np.uint64(1):
-        rest >>= np.uint64(1)
-        rank += 1
+    rank = np.int64(trailing_zeros((mixed >> np.uint64(6)) | np.uint64(1 << 57))) + 1
     cell.sources[register] = max(cell.sources[register], rank)
 
 
@@ -46,14 +41,16 @@ def cell_matches(cell: Row, hi: int, lo: int, second: int, version: int, kind: i
 
 
 @kernel
-def count_cells(n: int, records: Records, headers: Headers, seed: np.uint64, cells: CellTable) -> None:
-    """Count the first ``n`` packets to their cells. The table must have room for ``n`` new cells and an index at most half full."""
+def count_cells(mine: I64, n: int, packets_before: int, records: Records, headers: Headers, seed: np.uint64, cells: CellTable) -> None:
+    """Count the first ``n`` listed packets of a batch to their cells, which must have room for as many and an index at most half full.
+
+    packets_before: of all captures, before this batch.
+    """
     rows, index = cells.rows, cells.slots
     mask = np.uint64(index.shape[0] - 1)
     number = -1  # neighbours in a capture often share the cell
-    for i in range(n):
-        if headers.outcome[i] > IN_FLOW_HEADER_CUT:
-            continue
+    for k in range(n):
+        i = mine[k]
         hi, lo, version, kind = headers.dst_hi[i], headers.dst_lo[i], headers.ip_version[i], headers.kind[i]
         second = records.time_ns[i] // SECOND_NS
         if number < 0 or not cell_matches(rows[number], hi, lo, second, version, kind):
@@ -75,6 +72,7 @@ def count_cells(n: int, records: Records, headers: Headers, seed: np.uint64, cel
                 cell = rows[number]
                 cell.dst_hi, cell.dst_lo, cell.second = hi, lo, second
                 cell.ip_version, cell.kind = version, kind
+                cell.birth = np.uint64(packets_before + i)
                 cell.first_ns = records.time_ns[i]
                 cell.last_ns = records.time_ns[i]
         cell = rows[number]
@@ -88,6 +86,41 @@ def count_cells(n: int, records: Records, headers: Headers, seed: np.uint64, cel
             cell.tenth_packets[tenth] += np.uint32(1)
         cell.tenth_octets[tenth] += octets
         sketch_source(cell, headers.src_hi[i], headers.src_lo[i])
+
+
+@kernel
+def join_cells(rows: Rows, seed: np.uint64, cells: CellTable) -> None:
+    """Merge cells into a table, which must have room for all of them and an index at most half full."""
+    mask = np.uint64(cells.slots.shape[0] - 1)
+    for k in range(rows.shape[0]):
+        other = rows[k]
+        mixed = cell_hash(seed, other.dst_hi, other.dst_lo, other.second, other.ip_version, other.kind)
+        slot = mixed & mask
+        number = -1
+        while cells.slots[slot] != 0:
+            number = np.int64(cells.slots[slot] & np.uint64(0xFFFFFFFF)) - 1
+            if cell_matches(cells.rows[number], other.dst_hi, other.dst_lo, other.second, other.ip_version, other.kind):
+                break
+            number = -1
+            slot = (slot + np.uint64(1)) & mask
+        if number < 0:
+            number = cells.used[0]
+            cells.used[0] = number + 1
+            cells.slots[slot] = ((mixed >> np.uint64(32)) << np.uint64(32)) | np.uint64(number + 1)
+            cells.rows[number] = other
+            continue
+        cell = cells.rows[number]
+        cell.birth = min(cell.birth, other.birth)
+        cell.packets += other.packets
+        cell.octets += other.octets
+        cell.first_ns = min(cell.first_ns, other.first_ns)
+        cell.last_ns = max(cell.last_ns, other.last_ns)
+        for tenth in range(10):
+            packets = np.uint64(cell.tenth_packets[tenth]) + np.uint64(other.tenth_packets[tenth])
+            cell.tenth_packets[tenth] = np.uint32(min(packets, np.uint64(0xFFFFFFFF)))
+            cell.tenth_octets[tenth] += other.tenth_octets[tenth]
+        for register in range(REGISTERS):
+            cell.sources[register] = max(cell.sources[register], other.sources[register])
 
 
 @kernel

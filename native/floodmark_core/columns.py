@@ -84,12 +84,22 @@ class Tally(NamedTuple):
 
 
 class FlowTable(NamedTuple):
-    """Flows in order of their first packet, and the index that finds the live ones."""
+    """The flows of one share in order of their first packet, and the index that finds the live ones.
+
+    The rows are parts of tables that all shares use; each share has its own index and its own counters.
+    """
 
     rows: Rows  # FLOW
     more: Rows  # MORE, of the flows that have more than their first packet
+    more_words: U64  # the same memory, flat
+    addresses: Rows  # ADDRESSES, of the flows over IPv6
+    births: U64  # number of each flow's first packet in all captures; empty where there is one share only
     slots: U64  # high half of the hash << 32 | row + 1; open addressing from its highest bits on, linear probing; power of two
-    used: I64  # [rows in use, rows of more in use]
+    used: I64  # places below
+
+
+# Places in a share's counters: the next row to use and the end of the room it was given, for each table; what it has seen so far.
+NEXT_ROW, END_ROW, NEXT_MORE, END_MORE, NEXT_ADDRESSES, END_ADDRESSES, TAKEN_SLOTS, PACKETS_SEEN, USED_SIZE = range(9)
 
 
 class CellTable(NamedTuple):
@@ -100,37 +110,33 @@ class CellTable(NamedTuple):
     used: I64
 
 
-# What the first packet of a flow says: its key and itself. A flood of one-packet flows takes no more memory than this.
+# The first packet of a flow and its key, in one cache line. A flood of one-packet flows takes no more memory than this.
 FLOW = np.dtype(
     [
-        ("initiator_hi", "<u8"),
-        ("initiator_lo", "<u8"),
-        ("responder_hi", "<u8"),
-        ("responder_lo", "<u8"),
+        ("initiator", "<u4"),  # IPv4 address; over IPv6 the row of ADDRESSES that has both
+        ("responder", "<u4"),
         ("initiator_port", "<u2"),
         ("responder_port", "<u2"),
-        ("vlan", "<u4"),
-        ("protocol", "u1"),
-        ("ip_version", "u1"),
-        ("is_fragment", "u1"),  # keyed by addresses and protocol only
-        ("initiator_basis", "u1"),  # kinds.py BASIS_
-        ("more_row", "<u4"),  # row + 1 in the table of MORE; 0: this is a one-packet flow
+        ("network", "<u4"),  # VLAN tags and kinds.py NETWORK_ bits: the rest of the key
         ("first_seen_ns", "<i8"),
         ("start_clock_ns", "<i8"),  # capture clock at the first packet
-        ("prefix", "<u8"),  # first eight octets of the payload, big endian, padded with zeros
+        ("prefix", "<u8"),  # first eight octets of the payload, big endian, padded with zeros; of a SYN without one its options' signature
+        ("more_row", "<u4"),  # row + 1 in the table of MORE; 0: this is a one-packet flow
         ("octets", "<u4"),  # IP total length
         ("payload_octets", "<u4"),
         ("tcp_seq", "<u4"),
-        ("tcp_options_or_ack", "<u4"),  # of a SYN: signature of its options; of another segment: its acknowledgement number
         ("tcp_window", "<u2"),  # as sent
         ("window_shift", "u1"),  # + 1; 0 unknown
+        ("protocol", "u1"),
         ("ttl", "u1"),
         ("flags", "u1"),  # of TCP; the type of ICMP
         ("payload_kind", "u1"),  # payload.py
-        ("from_responder", "u1"),  # the first packet seen was an answer
-        ("header_whole", "u1"),  # the transport header was captured whole and can be one
+        ("origin", "u1"),  # kinds.py BASIS_ and ORIGIN_ bits
     ]
 )
+
+# The two ends of a flow over IPv6, whose addresses have no room in its FLOW row.
+ADDRESSES = np.dtype([("initiator_hi", "<u8"), ("initiator_lo", "<u8"), ("responder_hi", "<u8"), ("responder_lo", "<u8")])
 
 # What a flow of two packets and more has beside its FLOW row. A one-packet flow's is made when it is asked for (complete).
 MORE = np.dtype(
@@ -187,6 +193,7 @@ CELL = np.dtype(
         ("second", "<i8"),  # of the epoch, floor
         ("ip_version", "u1"),
         ("kind", "u1"),  # kinds.py, traffic kind
+        ("birth", "<u8"),  # number of its first packet in all captures
         ("packets", "<u8"),
         ("octets", "<u8"),  # IP total length
         ("first_ns", "<i8"),

@@ -8,7 +8,8 @@ import numpy as np
 
 from floodmark_core import kinds
 from floodmark_core._jit import kernel, step
-from floodmark_core.columns import I64, U8, U64, Headers, Records, Row, Rows
+from floodmark_core.columns import I64, U8, U32, U64, Headers, Records, Row, Rows
+from floodmark_core.endpoints import is_fragment, is_from_responder, is_header_whole
 from floodmark_core.payload import head_ends, is_http_request, is_http_status, request_target, tcp_code, udp_code
 from floodmark_core.status import IN_FLOW
 
@@ -25,7 +26,7 @@ SMALL_WINDOW = 1024  # octets
 @step
 def idle_timeout(row: Row, stage: int, timeouts: I64) -> int:
     """Return the silence, in ns, after which a flow in this stage is over."""
-    if row.is_fragment:
+    if is_fragment(row):
         return timeouts[OTHER_IDLE]
     if row.protocol == TCP:
         if stage & kinds.STAGE_CLOSED:
@@ -211,11 +212,11 @@ def count_tcp(more: Row, headers: Headers, i: int, from_initiator: bool) -> None
 @step
 def count_packet(row: Row, more: Row, block: U8, headers: Headers, records: Records, i: int, from_initiator: bool) -> None:
     """Add packet ``i`` to its flow."""
-    if headers.protocol[i] == TCP and headers.outcome[i] == IN_FLOW and not row.is_fragment:
+    if headers.protocol[i] == TCP and headers.outcome[i] == IN_FLOW and not is_fragment(row):
         count_tcp(more, headers, i, from_initiator)
         if headers.payload_captured[i] > 0:
             count_http(more, block, headers, i, from_initiator)
-    if headers.payload_octets[i] > 0 and not row.is_fragment:
+    if headers.payload_octets[i] > 0 and not is_fragment(row):
         count_payload(more, block, headers, i, from_initiator)
     if from_initiator:
         more.initiator_packets += np.uint64(1)
@@ -234,15 +235,15 @@ def count_packet(row: Row, more: Row, block: U8, headers: Headers, records: Reco
 @step
 def begin(row: Row, more: Row) -> None:
     """Count a flow's first packet, as its FLOW row keeps it, to a MORE row that is all zero."""
-    from_initiator = row.from_responder == 0
+    from_initiator = not is_from_responder(row)
     more.parent = -1
     more.last_seen_ns = row.first_seen_ns
     more.last_clock_ns = row.start_clock_ns
     more.ttl_min = row.ttl
     more.ttl_max = row.ttl
-    if row.protocol == TCP and row.header_whole and not row.is_fragment:
+    if row.protocol == TCP and is_header_whole(row) and not is_fragment(row):
         begin_tcp(row, more, from_initiator)
-    said = row.payload_octets > 0 and not row.is_fragment
+    said = row.payload_octets > 0
     if from_initiator:
         more.initiator_packets = np.uint64(1)
         more.initiator_octets = np.uint64(row.octets)
@@ -281,7 +282,9 @@ def begin_tcp(row: Row, more: Row, from_initiator: bool) -> None:
             more.syn_packets = np.uint32(1)
             if from_initiator:
                 stage |= kinds.STAGE_SYN
-                more.initiator_isn, more.tcp_options, more.window_shift_initiator = row.tcp_seq, row.tcp_options_or_ack, row.window_shift
+                more.initiator_isn, more.window_shift_initiator = row.tcp_seq, row.window_shift
+                if row.payload_octets == 0:
+                    more.tcp_options = np.uint32(row.prefix)
         elif not from_initiator:
             stage |= kinds.STAGE_SYNACK
             more.window_shift_responder = row.window_shift
@@ -295,13 +298,15 @@ def begin_tcp(row: Row, more: Row, from_initiator: bool) -> None:
 
 
 @kernel
-def complete(rows: Rows, more_words: U64, index: I64, clock_ns: int, timeouts: I64, out: Rows, out_words: U64) -> None:
+def complete(
+    rows: Rows, more_words: U64, index: I64, place: U32, clock_ns: int, timeouts: I64, out: Rows, out_words: U64
+) -> None:
     """Give each listed flow its MORE row, made for one-packet flows, with the reason of its end as seen from the last packet.
 
-    index: int64[n], rows. out: MORE[n]. more_words, out_words: the same memory as uint64[rows, words].
+    index: int64[n], flows. place: uint32[flows], their rows. out: MORE[n]. more_words, out_words: the same memory as uint64[rows, words].
     """
     for k in range(index.shape[0]):
-        row = rows[index[k]]
+        row = rows[place[index[k]]]
         if row.more_row:
             for word in range(out_words.shape[1]):
                 out_words[k, word] = more_words[np.int64(row.more_row) - 1, word]

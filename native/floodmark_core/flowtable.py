@@ -11,7 +11,23 @@ import numpy as np
 
 from floodmark_core import kinds
 from floodmark_core._jit import kernel, step
-from floodmark_core.columns import BATCH, I64, U8, U64, FlowTable, Headers, Records, Row
+from floodmark_core.columns import (
+    BATCH,
+    I64,
+    MORE,
+    NEXT_ADDRESSES,
+    NEXT_MORE,
+    NEXT_ROW,
+    PACKETS_SEEN,
+    TAKEN_SLOTS,
+    U8,
+    U32,
+    U64,
+    FlowTable,
+    Headers,
+    Records,
+    Row,
+)
 from floodmark_core.dialogue import (
     ACTIVE,
     ICMP,
@@ -26,11 +42,15 @@ from floodmark_core.dialogue import (
     idle_timeout,
     prefix_word,
 )
+from floodmark_core.endpoints import network_of, sender_of_row
 from floodmark_core.hashing import hash_words
 from floodmark_core.payload import HTTP, REPLY, REQUEST, tcp_code, udp_code
+from floodmark_core.prefetch import prefetch
 from floodmark_core.status import IN_FLOW, IN_FLOW_HEADER_CUT
 
 FULLEST_EIGHTHS = 5  # of the index that may be taken: then 1.8 probes find a key that is there, 4 find that one is not
+MORE_WORDS = MORE.itemsize // 8
+SHARE_BITS, SHARE_SHIFT = np.uint64(0xFFFF), np.uint64(16)
 DYNAMIC_PORTS = 32_768  # Linux's ip_local_port_range begins here, IANA's dynamic range above it
 
 
@@ -38,27 +58,24 @@ class Matcher(NamedTuple):
     """Scratch columns of one batch and what looking flows up needs beside the table."""
 
     seed: U64  # [1]
+    share: I64  # [number of the share whose flows are counted, number of shares]
     hashes: U64
-    touched: U64  # [1]
+    networks: U32
+    mine: I64  # packets of the batch that belong to this share's flows
+    rows: I64  # of each of them the row that may be its flow's, or -1
     timeouts: I64
     service_ports: U8  # kinds.py PORT_ by port
 
 
 @step
-def key_hash(seed: np.uint64, a_hi: int, a_lo: int, b_hi: int, b_lo: int, a_port: int, b_port: int, rest: int) -> np.uint64:
+def key_hash(seed: np.uint64, a_hi: int, a_lo: int, b_hi: int, b_lo: int, a_port: int, b_port: int, rest: np.uint64) -> np.uint64:
     """Hash a flow key so that both directions give the same: the end with the smaller (address, port) goes first."""
     swap = a_hi > b_hi or (a_hi == b_hi and (a_lo > b_lo or (a_lo == b_lo and a_port > b_port)))
     ports = (np.uint64(b_port) << np.uint64(16)) | np.uint64(a_port) if swap else (np.uint64(a_port) << np.uint64(16)) | np.uint64(b_port)
-    last = (np.uint64(rest) << np.uint64(32)) | ports
+    last = rest ^ ports
     if swap:
         return hash_words(seed, b_hi, b_lo, a_hi, a_lo, last)
     return hash_words(seed, a_hi, a_lo, b_hi, b_lo, last)
-
-
-@step
-def key_rest(protocol: int, version: int, is_fragment: int, vlan: int) -> int:
-    """Pack what belongs to a key beside addresses and ports into 32 bits."""
-    return (np.int64(protocol) | (np.int64(version) << 8) | (np.int64(is_fragment) << 12)) ^ (np.int64(vlan) << 8)
 
 
 @step
@@ -71,51 +88,51 @@ def slot_shift(index: U64) -> np.uint64:
     return np.uint64(shift)
 
 
-@kernel
-def hash_batch(headers: Headers, n: int, matcher: Matcher, index: U64) -> None:
-    """Hash all keys of a batch and touch their index slots, so that the memory is on its way when the update needs it."""
-    seed, hashes = matcher.seed[0], matcher.hashes
-    shift = slot_shift(index)
-    touched = np.uint64(0)
+@step
+def choose_packets(headers: Headers, n: int, matcher: Matcher, index: U64) -> int:
+    """Hash all keys of a batch and choose the packets of this share's flows, their index slots on the way to the cache.
+
+    The share is made of the hash's lowest bits, the slot of its highest. Returns how many were chosen.
+    """
+    seed, shift = matcher.seed[0], slot_shift(index)
+    share, shares = np.uint64(matcher.share[0]), np.uint64(matcher.share[1])
+    count = 0
     for i in range(n):
-        rest = key_rest(headers.protocol[i], headers.ip_version[i], headers.fragment[i] == 2, headers.vlan[i])
-        hashes[i] = key_hash(
+        network = network_of(headers, i)
+        rest = (np.uint64(headers.protocol[i]) << np.uint64(56)) ^ (np.uint64(network) << np.uint64(32))
+        mixed = key_hash(
             seed, headers.src_hi[i], headers.src_lo[i], headers.dst_hi[i], headers.dst_lo[i], headers.src_port[i], headers.dst_port[i], rest
         )
-    for i in range(n):
-        touched |= index[hashes[i] >> shift]
-    matcher.touched[0] = touched  # kept, or the compiler would drop the loop
+        if headers.outcome[i] <= IN_FLOW_HEADER_CUT and (mixed & SHARE_BITS) * shares >> SHARE_SHIFT == share:
+            matcher.hashes[i], matcher.networks[i], matcher.mine[count] = mixed, network, i
+            count += 1
+            prefetch(index, np.int64(mixed >> shift))
+    return count
 
 
 @step
-def row_matches(row: Row, headers: Headers, i: int) -> int:
-    """Tell whether a row has packet ``i``'s key: 1 sent by the initiator, 2 by the responder, 0 another key."""
-    if (
-        row.protocol != headers.protocol[i]
-        or row.ip_version != headers.ip_version[i]
-        or row.vlan != headers.vlan[i]
-        or row.is_fragment != (headers.fragment[i] == 2)
-    ):
-        return 0
-    if (
-        row.initiator_lo == headers.src_lo[i]
-        and row.responder_lo == headers.dst_lo[i]
-        and row.initiator_port == headers.src_port[i]
-        and row.responder_port == headers.dst_port[i]
-        and row.initiator_hi == headers.src_hi[i]
-        and row.responder_hi == headers.dst_hi[i]
-    ):
-        return 1
-    if (
-        row.initiator_lo == headers.dst_lo[i]
-        and row.responder_lo == headers.src_lo[i]
-        and row.initiator_port == headers.dst_port[i]
-        and row.responder_port == headers.src_port[i]
-        and row.initiator_hi == headers.dst_hi[i]
-        and row.responder_hi == headers.src_hi[i]
-    ):
-        return 2
-    return 0
+def bring_rows(count: int, matcher: Matcher, flows: FlowTable) -> None:
+    """Bring into the cache what the flows of the chosen packets have in the tables: three waits for memory, but of all flows at once."""
+    rows, index = flows.rows, flows.slots
+    mask, shift = np.uint64(index.shape[0] - 1), slot_shift(index)
+    found = 0
+    for k in range(count):
+        mixed = matcher.hashes[matcher.mine[k]]
+        slot = mixed >> shift
+        while index[slot] != 0 and index[slot] >> np.uint64(32) != mixed >> np.uint64(32):
+            slot = (slot + np.uint64(1)) & mask
+        if index[slot]:
+            number = np.int64(index[slot] & np.uint64(0xFFFFFFFF)) - 1
+            prefetch(rows, number)
+            matcher.rows[found] = number
+            found += 1
+    for k in range(found):
+        number = np.int64(rows[matcher.rows[k]].more_row) - 1
+        if number >= 0:
+            words = flows.more_words
+            prefetch(words, number * MORE_WORDS)
+            prefetch(words, number * MORE_WORDS + 8)
+            prefetch(words, number * MORE_WORDS + 16)
 
 
 @step
@@ -158,33 +175,45 @@ def find_initiator(block: U8, headers: Headers, i: int, service_ports: U8) -> tu
 
 
 @step
-def open_row(row: Row, block: U8, headers: Headers, records: Records, i: int, sender_began: bool, basis: int) -> None:
+def open_row(
+    row: Row, block: U8, headers: Headers, records: Records, i: int, network: np.uint32, sender_began: bool, basis: int, flows: FlowTable
+) -> None:
     """Begin a flow with packet ``i``, which is thereby counted. The row must be all zero."""
-    if sender_began:
-        row.initiator_hi, row.initiator_lo, row.initiator_port = headers.src_hi[i], headers.src_lo[i], headers.src_port[i]
-        row.responder_hi, row.responder_lo, row.responder_port = headers.dst_hi[i], headers.dst_lo[i], headers.dst_port[i]
+    if network & np.uint32(kinds.NETWORK_IPV6):
+        number = flows.used[NEXT_ADDRESSES]
+        flows.used[NEXT_ADDRESSES] = number + 1
+        row.initiator = row.responder = number
+        pair = flows.addresses[number]
+        if sender_began:
+            pair.initiator_hi, pair.initiator_lo = headers.src_hi[i], headers.src_lo[i]
+            pair.responder_hi, pair.responder_lo = headers.dst_hi[i], headers.dst_lo[i]
+        else:
+            pair.initiator_hi, pair.initiator_lo = headers.dst_hi[i], headers.dst_lo[i]
+            pair.responder_hi, pair.responder_lo = headers.src_hi[i], headers.src_lo[i]
+    elif sender_began:
+        row.initiator, row.responder = headers.src_lo[i], headers.dst_lo[i]
     else:
-        row.initiator_hi, row.initiator_lo, row.initiator_port = headers.dst_hi[i], headers.dst_lo[i], headers.dst_port[i]
-        row.responder_hi, row.responder_lo, row.responder_port = headers.src_hi[i], headers.src_lo[i], headers.src_port[i]
-    row.vlan = headers.vlan[i]
+        row.initiator, row.responder = headers.dst_lo[i], headers.src_lo[i]
+    if sender_began:
+        row.initiator_port, row.responder_port = headers.src_port[i], headers.dst_port[i]
+    else:
+        row.initiator_port, row.responder_port = headers.dst_port[i], headers.src_port[i]
+    row.network = network
     row.protocol = headers.protocol[i]
-    row.ip_version = headers.ip_version[i]
-    row.is_fragment = headers.fragment[i] == 2
-    row.initiator_basis = basis
-    row.from_responder = not sender_began
+    whole = kinds.ORIGIN_HEADER_WHOLE if headers.outcome[i] == IN_FLOW else 0
+    row.origin = basis | whole | (0 if sender_began else kinds.ORIGIN_FROM_RESPONDER)
     row.first_seen_ns = records.time_ns[i]
     row.start_clock_ns = records.clock_ns[i]
     row.octets = headers.ip_octets[i]
     row.ttl = headers.ttl[i]
     row.flags = headers.tcp_flags[i]
-    row.header_whole = headers.outcome[i] == IN_FLOW
     if headers.protocol[i] == TCP:
         row.tcp_seq = headers.tcp_seq[i]
         row.tcp_window = headers.tcp_window[i]
         row.window_shift = headers.window_shift[i]
-        is_syn = headers.tcp_flags[i] & (kinds.SYN | kinds.ACK) == kinds.SYN
-        row.tcp_options_or_ack = headers.tcp_options[i] if is_syn else headers.tcp_ack[i]
-    if headers.payload_octets[i] > 0 and not row.is_fragment:
+        if headers.tcp_flags[i] & (kinds.SYN | kinds.ACK) == kinds.SYN:
+            row.prefix = np.uint64(headers.tcp_options[i])
+    if headers.payload_octets[i] > 0 and not network & np.uint32(kinds.NETWORK_FRAGMENT):
         row.payload_octets = headers.payload_octets[i]
         at = headers.payload_at[i]
         end = at + headers.payload_captured[i]
@@ -201,26 +230,47 @@ def open_row(row: Row, block: U8, headers: Headers, records: Records, i: int, se
 def more_of(row: Row, flows: FlowTable) -> int:
     """Return the number of a flow's MORE row, which is begun where there is none."""
     if row.more_row == 0:
-        number = flows.used[1]
-        flows.used[1] = number + 1
+        number = flows.used[NEXT_MORE]
+        flows.used[NEXT_MORE] = number + 1
         begin(row, flows.more[number])
         row.more_row = number + 1
     return np.int64(row.more_row) - 1
 
 
-@kernel
-def update_flows(block: U8, n: int, records: Records, headers: Headers, matcher: Matcher, flows: FlowTable) -> None:
-    """Count the first ``n`` packets to their flows.
+@step
+def says_more(row: Row, headers: Headers, i: int) -> bool:
+    """Tell whether a flow's first packet has more to keep than a FLOW row has room for: HTTP, or a SYN with options and payload."""
+    if row.protocol != TCP or row.payload_octets == 0:
+        return False
+    opens = headers.tcp_flags[i] & (kinds.SYN | kinds.ACK) == kinds.SYN
+    return bool(opens or row.payload_kind in (2 * HTTP + REQUEST, 2 * HTTP + REPLY))
 
-    The table must have room for ``n`` new flows, twice as many MORE rows (a packet that finds its flow over may need one for that and
-    one for the flow it begins) and free slots in the index.
+
+@step
+def keep_more(row: Row, more: Row, block: U8, headers: Headers, i: int, sender_began: bool) -> None:
+    """Keep what only the MORE row of a flow's first packet can hold."""
+    if headers.outcome[i] != IN_FLOW:
+        return
+    if more.stage & kinds.STAGE_SYN:
+        more.tcp_options = headers.tcp_options[i]
+    if row.payload_kind in (2 * HTTP + REQUEST, 2 * HTTP + REPLY):
+        count_http(more, block, headers, i, sender_began)
+
+
+@kernel
+def update_flows(block: U8, n: int, records: Records, headers: Headers, matcher: Matcher, flows: FlowTable) -> int:
+    """Count those of the first ``n`` packets that belong to this share's flows. Returns how many, listed in ``matcher.mine``.
+
+    The share must have room for ``n`` new flows, ``n`` pairs of addresses and twice as many MORE rows (a packet that finds its flow over
+    may need one for that and one for the flow it begins), and free slots in its index.
     """
     rows, index, hashes = flows.rows, flows.slots, matcher.hashes
     mask, shift = np.uint64(index.shape[0] - 1), slot_shift(index)
-    hash_batch(headers, n, matcher, index)
-    for i in range(n):
-        if headers.outcome[i] > IN_FLOW_HEADER_CUT:
-            continue
+    count = choose_packets(headers, n, matcher, index)
+    bring_rows(count, matcher, flows)
+    for k in range(count):
+        i = matcher.mine[k]
+        network = matcher.networks[i]
         tag = hashes[i] >> np.uint64(32)
         slot = hashes[i] >> shift
         direction = 0
@@ -228,7 +278,7 @@ def update_flows(block: U8, n: int, records: Records, headers: Headers, matcher:
         while index[slot] != 0:
             if index[slot] >> np.uint64(32) == tag:
                 number = np.int64(index[slot] & np.uint64(0xFFFFFFFF)) - 1
-                direction = row_matches(rows[number], headers, i)
+                direction = sender_of_row(rows[number], network, headers, i, flows.addresses)
                 if direction:
                     break
             slot = (slot + np.uint64(1)) & mask
@@ -246,21 +296,25 @@ def update_flows(block: U8, n: int, records: Records, headers: Headers, matcher:
             more.end_reason = reason
             if reason in (kinds.END_IDLE, kinds.END_ACTIVE) and not pure_syn:
                 parent = number
+        else:
+            flows.used[TAKEN_SLOTS] += 1
         if parent >= 0:
             sender_began, basis = from_initiator, kinds.BASIS_PARENT
         else:
             sender_began, basis = find_initiator(block, headers, i, matcher.service_ports)
-        number = flows.used[0]
-        flows.used[0] = number + 1
+        number = flows.used[NEXT_ROW]
+        flows.used[NEXT_ROW] = number + 1
         index[slot] = (tag << np.uint64(32)) | np.uint64(number + 1)
         row = rows[number]
-        open_row(row, block, headers, records, i, sender_began, basis)
-        is_http = row.payload_kind in (2 * HTTP + REQUEST, 2 * HTTP + REPLY) and headers.protocol[i] == TCP
-        if parent >= 0 or is_http:  # more to keep than the row of a one-packet flow holds
+        open_row(row, block, headers, records, i, network, sender_began, basis, flows)
+        if flows.births.shape[0]:
+            flows.births[number] = np.uint64(flows.used[PACKETS_SEEN] + i)
+        if parent >= 0 or says_more(row, headers, i):
             more = flows.more[more_of(row, flows)]
             more.parent = parent
-            if is_http and headers.outcome[i] == IN_FLOW:
-                count_http(more, block, headers, i, sender_began)
+            keep_more(row, more, block, headers, i, sender_began)
+    flows.used[PACKETS_SEEN] += n
+    return count
 
 
 @kernel
@@ -278,6 +332,44 @@ def move_index(old: U64, new: U64) -> None:
             new[slot] = old[place]
 
 
-def new_matcher(seed: int, timeouts: I64, service_ports: U8) -> Matcher:
-    """Return the scratch space for one meter."""
-    return Matcher(np.array([seed], np.uint64), np.zeros(BATCH, np.uint64), np.zeros(1, np.uint64), timeouts, service_ports)
+@step
+def first_born_after(births: U64, rows: U32, end: int, birth: np.uint64) -> int:
+    """Return the first of some rows, in order of birth, that is born at ``birth`` or later."""
+    low, high = 0, end
+    while low < high:
+        middle = (low + high) // 2
+        if births[rows[middle]] < birth:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@kernel
+def order_by_birth(births: U64, rows: U32, ends: I64, since: np.uint64, until: np.uint64, cursors: I64, place: U32) -> None:
+    """Put the rows of all shares that were born from ``since`` to before ``until`` in order of birth.
+
+    rows: uint32[n], those of each share in their order, one share after the other. ends: int64[shares + 1], where each ends, a zero first.
+    cursors: int64[shares]. place: uint32[n], filled where these rows belong.
+    """
+    shares = ends.shape[0] - 1
+    at = 0
+    for share in range(shares):
+        cursors[share] = ends[share] + first_born_after(births, rows[ends[share] :], ends[share + 1] - ends[share], since)
+        at += cursors[share] - ends[share]
+    while True:
+        earliest, next_birth = -1, until
+        for share in range(shares):
+            if cursors[share] < ends[share + 1] and births[rows[cursors[share]]] < next_birth:
+                earliest, next_birth = share, births[rows[cursors[share]]]
+        if earliest < 0:
+            return
+        place[at] = rows[cursors[earliest]]
+        cursors[earliest] += 1
+        at += 1
+
+
+def new_matcher(seed: int, timeouts: I64, service_ports: U8, share: int = 0, shares: int = 1) -> Matcher:
+    """Return the scratch space with which one share of the flows is metered."""
+    columns = (np.zeros(BATCH, np.uint64), np.zeros(BATCH, np.uint32), np.zeros(BATCH, np.int64), np.zeros(BATCH, np.int64))
+    return Matcher(np.array([seed], np.uint64), np.array([share, shares], np.int64), *columns, timeouts, service_ports)

@@ -28,6 +28,17 @@ def _fold(typing_context: Any, left: Any, right: Any) -> Any:  # noqa: ANN401, A
     return types.uint64(types.uint64, types.uint64), code
 
 
+@intrinsic
+def _trailing_zeros(typing_context: Any, word: Any) -> Any:  # noqa: ANN401, ARG001 - as above
+    """Count the zero bits below a uint64's lowest one; 64 where there is none."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ANN401, ARG001
+        return builder.cttz(arguments[0], ir.IntType(1)(0))
+
+    return types.uint64(types.uint64), code
+
+
+trailing_zeros: Any = _trailing_zeros  # as below
 fold: Any = _fold  # called with two arguments; the type stubs of intrinsics know three
 
 

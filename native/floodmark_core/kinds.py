@@ -56,3 +56,13 @@ STAGE_RESPONDER_SEQ = 4096
 # Rank of a port in the service table that the caller passes; 0 for any other port.
 PORT_SERVICE = 1  # a server listens here
 PORT_REFLECTOR = 2  # ... over UDP, and is known to be used as a reflector
+
+# A flow's key beside addresses, ports and protocol: its two outer VLAN tags, 12 bits each, and these bits.
+NETWORK_VLAN = 0xFFFFFF
+NETWORK_IPV6 = 1 << 24
+NETWORK_FRAGMENT = 1 << 25  # later fragments: keyed by addresses and protocol only
+
+# What is known of a flow's first packet: BASIS_ in the lowest bits, and these.
+ORIGIN_BASIS = 7
+ORIGIN_FROM_RESPONDER = 8  # the first packet seen was an answer
+ORIGIN_HEADER_WHOLE = 16  # the transport header was captured whole and can be one

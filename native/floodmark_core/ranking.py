@@ -10,6 +10,7 @@ import numpy as np
 
 from floodmark_core._jit import kernel, step
 from floodmark_core.columns import I64, U8, U32, U64, Rows
+from floodmark_core.endpoints import initiator_of, responder_of, version_of
 from floodmark_core.hashing import hash_host
 
 ZERO = np.uint64(0)
@@ -34,35 +35,50 @@ class Ranked(NamedTuple):
 
 
 @kernel
-def hash_initiators(seed: np.uint64, rows: Rows, first: int, end: int, hashes: U64) -> None:
+def hash_initiators(seed: np.uint64, rows: Rows, addresses: Rows, place: U32, first: int, end: int, hashes: U64) -> None:
     """Hash the initiators of the flows from ``first`` to before ``end``; never zero, which marks a free slot elsewhere."""
     for i in range(first, end):
-        row = rows[i]
-        hashes[i] = hash_host(seed, row.initiator_hi, row.initiator_lo, row.ip_version) | np.uint64(1)
+        row = rows[place[i]]
+        hi, lo = initiator_of(row, addresses)
+        hashes[i] = hash_host(seed, hi, lo, version_of(row)) | np.uint64(1)
 
 
 @step
-def sender_hash(seed: np.uint64, rows: Rows, hashes: U64, flow: int, from_responder: int) -> np.uint64:
+def sender_hash(seed: np.uint64, rows: Rows, addresses: Rows, place: U32, hashes: U64, flow: int, from_responder: int) -> np.uint64:
     """Return the hash of a flow's sender."""
     if not from_responder:
         return hashes[flow]
-    return hash_host(seed, rows[flow].responder_hi, rows[flow].responder_lo, rows[flow].ip_version) | np.uint64(1)
+    row = rows[place[flow]]
+    hi, lo = responder_of(row, addresses)
+    return hash_host(seed, hi, lo, version_of(row)) | np.uint64(1)
 
 
 @kernel
-def count_parts(seed: np.uint64, rows: Rows, hashes: U64, index: I64, from_responder: U8, first: int, end: int, counts: I64) -> None:
+def count_parts(
+    seed: np.uint64, rows: Rows, addresses: Rows, place: U32, hashes: U64, index: I64, from_responder: U8, first: int, end: int, counts: I64
+) -> None:
     """Count how many of the listed flows from ``first`` to before ``end`` go to each part. counts: int64[PARTS], zero."""
     for i in range(first, end):
-        counts[np.int64(sender_hash(seed, rows, hashes, index[i], from_responder[i]) >> PART_SHIFT)] += 1
+        counts[np.int64(sender_hash(seed, rows, addresses, place, hashes, index[i], from_responder[i]) >> PART_SHIFT)] += 1
 
 
 @kernel
 def deal_senders(
-    seed: np.uint64, rows: Rows, hashes: U64, index: I64, from_responder: U8, first: int, end: int, cursor: I64, dealt: Dealt
+    seed: np.uint64,
+    rows: Rows,
+    addresses: Rows,
+    place: U32,
+    hashes: U64,
+    index: I64,
+    from_responder: U8,
+    first: int,
+    end: int,
+    cursor: I64,
+    dealt: Dealt,
 ) -> None:
     """Deal the listed flows from ``first`` to before ``end`` into parts. cursor: int64[PARTS], where each part goes on."""
     for i in range(first, end):
-        mixed = sender_hash(seed, rows, hashes, index[i], from_responder[i])
+        mixed = sender_hash(seed, rows, addresses, place, hashes, index[i], from_responder[i])
         part = np.int64(mixed >> PART_SHIFT)
         at = cursor[part]
         cursor[part] = at + 1

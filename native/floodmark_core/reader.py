@@ -2,14 +2,44 @@
 
 import numpy as np
 
-from floodmark_core._jit import kernel
+from floodmark_core._jit import kernel, step
 from floodmark_core.cells import count_cells
-from floodmark_core.columns import BATCH, I64, U8, CellTable, FlowTable, Headers, Interfaces, Records, Tally
+from floodmark_core.columns import (
+    BATCH,
+    END_ADDRESSES,
+    END_MORE,
+    END_ROW,
+    I64,
+    NEXT_ADDRESSES,
+    NEXT_MORE,
+    NEXT_ROW,
+    PACKETS_SEEN,
+    TAKEN_SLOTS,
+    U8,
+    CellTable,
+    FlowTable,
+    Headers,
+    Interfaces,
+    Records,
+    Tally,
+)
 from floodmark_core.decode import decode_batch
 from floodmark_core.flowtable import FULLEST_EIGHTHS, Matcher, update_flows
 from floodmark_core.framing import CONTAINER, PCAP, frame_pcap, frame_pcapng
 from floodmark_core.status import STOP_BATCH_FULL, STOP_NEEDS_CELLS, STOP_NEEDS_FLOWS
 from floodmark_core.timeline import advance_clock
+
+
+@step
+def has_room(flows: FlowTable) -> bool:
+    """Tell whether a batch, whatever is in it, fits into the room that a share was given."""
+    used = flows.used
+    return bool(
+        used[NEXT_ROW] + BATCH <= used[END_ROW]
+        and used[NEXT_ADDRESSES] + BATCH <= used[END_ADDRESSES]
+        and used[NEXT_MORE] + 2 * BATCH <= used[END_MORE]
+        and used[TAKEN_SLOTS] + BATCH <= flows.slots.shape[0] * FULLEST_EIGHTHS // 8
+    )
 
 
 @kernel
@@ -28,13 +58,12 @@ def read_block(
     cells: CellTable,
     tally: Tally,
 ) -> tuple[int, int]:
-    """Read records from ``at`` until the block ends or a table must grow.
+    """Read records from ``at`` until the block ends or a table must grow, and count this share's flows.
 
     block: octets of the file from offset ``base`` on. Returns (position of the first record not read, status.py STOP_ code).
     """
     while True:
-        most = min(flows.rows.shape[0], flows.slots.shape[0] * FULLEST_EIGHTHS // 8)
-        if flows.used[0] + BATCH > most or flows.used[1] + 2 * BATCH > flows.more.shape[0]:
+        if not has_room(flows):
             return at, STOP_NEEDS_FLOWS
         if cells.used[0] + BATCH > cells.rows.shape[0]:
             return at, STOP_NEEDS_CELLS
@@ -44,7 +73,8 @@ def read_block(
             n, at, stop = frame_pcapng(block, at, base, layout, interfaces, records, tally)
         advance_clock(records, n, base, reorder_window_ns, clock, tally)
         decode_batch(block, n, base, records, matcher.service_ports, headers, tally)
-        update_flows(block, n, records, headers, matcher, flows)
-        count_cells(n, records, headers, np.uint64(matcher.seed[0]), cells)
+        before = flows.used[PACKETS_SEEN]
+        count = update_flows(block, n, records, headers, matcher, flows)
+        count_cells(matcher.mine, count, before, records, headers, np.uint64(matcher.seed[0]), cells)
         if stop != STOP_BATCH_FULL:
             return at, stop

@@ -12,6 +12,7 @@ from floodmark_core import kinds
 from floodmark_core._jit import kernel, step
 from floodmark_core.columns import I32, I64, U8, U32, U64, Row, Rows
 from floodmark_core.dialogue import begin
+from floodmark_core.endpoints import initiator_of, is_fragment, is_header_whole, responder_of, version_of
 from floodmark_core.hashing import hash_host
 
 NO_SHAPE = 0
@@ -46,7 +47,7 @@ TO_RESPONDER, TO_INITIATOR = 0, 1
 def tcp_shape(row: Row, more: Row) -> tuple[int, int]:
     """Return (shape, receiving end) of a TCP flow."""
     stage, first = np.int64(more.stage), np.int64(row.flags)
-    if not row.header_whole:
+    if not is_header_whole(row):
         return NO_SHAPE, TO_RESPONDER
     if stage & kinds.STAGE_ESTABLISHED:
         return NO_SHAPE, TO_RESPONDER
@@ -86,7 +87,7 @@ def tcp_shape(row: Row, more: Row) -> tuple[int, int]:
 def shape_of(row: Row, more: Row, answer_kinds: U8) -> tuple[int, int]:
     """Return (shape, receiving end) of a flow. answer_kinds: uint8[256], 1 where a payload code is the reply of a reflector's protocol."""
     to = TO_INITIATOR if more.initiator_packets == 0 else TO_RESPONDER
-    if row.is_fragment:
+    if is_fragment(row):
         return FRAGMENT, to
     if row.protocol == 6:
         return tcp_shape(row, more)
@@ -199,6 +200,8 @@ def shape_flows(
     seed: np.uint64,
     rows: Rows,
     more: Rows,
+    addresses: Rows,
+    place: U32,
     hashes: U64,
     scratch: Rows,
     answer_kinds: U8,
@@ -213,7 +216,7 @@ def shape_flows(
     answer_kinds: uint8[256], 1 where a payload code is the reply of a reflector's protocol.
     """
     for i in range(first, end):
-        row = rows[i]
+        row = rows[place[i]]
         if row.more_row:
             details = more[np.int64(row.more_row) - 1]
         else:
@@ -221,9 +224,11 @@ def shape_flows(
             clear(details)
             begin(row, details)
         shape, to = shape_of(row, details, answer_kinds)
-        initiator = find_host(hashes[i], row.initiator_hi, row.initiator_lo, row.ip_version, hosts)
-        mixed = hash_host(seed, row.responder_hi, row.responder_lo, row.ip_version)
-        responder = find_host(mixed, row.responder_hi, row.responder_lo, row.ip_version, hosts)
+        version = version_of(row)
+        hi, lo = initiator_of(row, addresses)
+        initiator = find_host(hashes[i], hi, lo, version, hosts)
+        hi, lo = responder_of(row, addresses)
+        responder = find_host(hash_host(seed, hi, lo, version), hi, lo, version, hosts)
         shaped.shape[i], shaped.toward[i] = shape, to
         shaped.probe[i] = is_probe(row, details, shape, to)
         receiver = initiator if to == TO_INITIATOR else responder

@@ -3,43 +3,45 @@
 import numpy as np
 
 from floodmark_core._jit import kernel
-from floodmark_core.columns import I32, I64, U8, Rows
+from floodmark_core.columns import I32, I64, U8, U32, Rows
+from floodmark_core.endpoints import is_from_responder
 
 
 @kernel
-def sum_flows(rows: Rows, more: Rows, group: I32, sums: I64) -> None:
-    """Add up flows, packets and IP octets of both directions by group.
+def sum_flows(rows: Rows, more: Rows, place: U32, group: I32, first: int, end: int, sums: I64) -> None:
+    """Add up flows, packets and IP octets of both directions by group, of the flows from ``first`` to before ``end``.
 
     group: int32[n], -1 for the last row of ``sums``. sums: int64[groups + 1, 3], zero.
     """
     last = sums.shape[0] - 1
-    for i in range(rows.shape[0]):
+    for i in range(first, end):
+        row = rows[place[i]]
         g = np.int64(group[i]) if group[i] >= 0 else last
         sums[g, 0] += 1
-        if rows[i].more_row:
-            details = more[np.int64(rows[i].more_row) - 1]
+        if row.more_row:
+            details = more[np.int64(row.more_row) - 1]
             sums[g, 1] += np.int64(details.initiator_packets + details.responder_packets)
             sums[g, 2] += np.int64(details.initiator_octets + details.responder_octets)
         else:
             sums[g, 1] += 1
-            sums[g, 2] += np.int64(rows[i].octets)
+            sums[g, 2] += np.int64(row.octets)
 
 
 @kernel
-def measure_flows(rows: Rows, more: Rows, index: I64, from_responder: U8, gap_ns: int) -> tuple[int, int, int, int]:
+def measure_flows(rows: Rows, more: Rows, place: U32, index: I64, from_responder: U8, gap_ns: int) -> tuple[int, int, int, int]:
     """Measure listed flows. Returns (first packet ns, last packet ns, IP octets that the senders sent, pauses longer than ``gap_ns``).
 
     Pauses are seen in the order of the list: a flow that begins earlier than one before it may hide one, and never makes one up.
     """
     first, last, octets, pauses = np.int64(0x7FFFFFFFFFFFFFFF), np.int64(-0x7FFFFFFFFFFFFFFF), 0, 0
     for k in range(index.shape[0]):
-        row = rows[index[k]]
+        row = rows[place[index[k]]]
         begin, end = row.first_seen_ns, row.first_seen_ns
         if row.more_row:
             details = more[np.int64(row.more_row) - 1]
             end = details.last_seen_ns
             octets += np.int64(details.responder_octets if from_responder[k] else details.initiator_octets)
-        elif from_responder[k] == row.from_responder:
+        elif (from_responder[k] > 0) == is_from_responder(row):
             octets += np.int64(row.octets)
         if k > 0 and begin - last > gap_ns:
             pauses += 1

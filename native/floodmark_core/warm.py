@@ -8,11 +8,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from floodmark_core import ahead, cells, decode, dialogue, flowtable, framing, grouping, ranking, reader, shapes, sums, text, timeline
+from floodmark_core import ahead, cells, decode, dialogue, endpoints, flowtable, framing, grouping, ranking, reader, shapes, sums, text, timeline
 from floodmark_core.columns import (
+    ADDRESSES,
     CELL,
     FLOW,
     MORE,
+    USED_SIZE,
     CellTable,
     FlowTable,
     new_headers,
@@ -35,23 +37,23 @@ def _first_half() -> list[Call]:
     """Return calls of all kernels but those of the flows: about half of the compiler's work."""
     block, layout, records, headers = _array("u1"), _array("i8", framing.LAYOUT_SIZE), new_records(), new_headers()
     interfaces, tally, clock, ports = new_interfaces(), new_tally(), _array("i8", timeline.CLOCK_SIZE), _array("u1", 1 << 16)
-    rows, more = np.zeros(0, FLOW), np.zeros(1, MORE)
+    rows, more, pairs, place = np.zeros(0, FLOW), np.zeros(1, MORE), np.zeros(0, ADDRESSES), _array("u4")
     cell_table = CellTable(np.zeros(0, CELL), _array("u8", 2), _array("i8", 1))
     hosts = shapes.Hosts(_array("u8"), _array("u8"), _array("u1"), _array("i4", 2), _array("i8"), np.zeros((0, shapes.SHAPES), np.int64))
     shaped = shapes.Shaped(_array("u1"), _array("u1"), _array("u1"), _array("i4"), _array("u4"), _array("i8", 3))
     dealt, ranked = ranking.Dealt(_array("u8"), _array("u4")), ranking.Ranked(_array("i8"), _array("i8"), _array("i8"))
-    listed = (_SEED, rows, _array("u8"), _array("i8"), _array("u1"), 0, 0)
+    listed = (_SEED, rows, pairs, place, _array("u8"), _array("i8"), _array("u1"), 0, 0)
     parts = _array("i8", ranking.PARTS + 1)
     return [
         lambda: decode.decode_batch(block, 0, 0, records, ports, headers, tally),
         lambda: framing.frame_pcapng(block, 0, 0, layout, interfaces, records, tally),
         lambda: framing.frame_pcap(block, 0, 0, layout, records, tally),
-        lambda: cells.count_cells(0, records, headers, _SEED, cell_table),
+        lambda: cells.count_cells(_array("i8"), 0, 0, records, headers, _SEED, cell_table),
         lambda: timeline.advance_clock(records, 0, 0, 0, clock, tally),
         lambda: ahead.touch_records(block, 0, layout, _array("i8", ahead.CURSORS)),
         lambda: shapes.list_hosts(_SEED, hosts),
-        lambda: shapes.shape_flows(_SEED, rows, more, _array("u8"), more, _array("u1", 256), 0, 0, hosts, shaped),
-        lambda: ranking.hash_initiators(_SEED, rows, 0, 0, _array("u8")),
+        lambda: shapes.shape_flows(_SEED, rows, more, pairs, place, _array("u8"), more, _array("u1", 256), 0, 0, hosts, shaped),
+        lambda: ranking.hash_initiators(_SEED, rows, pairs, place, 0, 0, _array("u8")),
         lambda: ranking.count_parts(*listed, parts),
         lambda: ranking.deal_senders(*listed, parts, dealt),
         lambda: ranking.rank_senders(dealt, parts, _array("u4"), 0, 0, _array("u8", 1), np.zeros((1, 3), np.int64), ranked),
@@ -61,23 +63,33 @@ def _first_half() -> list[Call]:
         ),
         lambda: grouping.keep_frequent(_array("u8"), _array("u1"), 1, _array("u1", 1)),
         lambda: grouping.order_by_group(_array("i4"), _array("i8", 1), _array("i8", 1), _array("i8")),
-        lambda: sums.sum_flows(rows, more, _array("i4"), np.zeros((1, 3), np.int64)),
-        lambda: sums.measure_flows(rows, more, _array("i8"), _array("u1"), 0),
+        lambda: sums.sum_flows(rows, more, place, _array("i4"), 0, 0, np.zeros((1, 3), np.int64)),
+        lambda: sums.measure_flows(rows, more, place, _array("i8"), _array("u1"), 0),
         lambda: text.write_addresses(_array("u8"), _array("u8"), _array("u1"), _array("i4", 1), _array("u1")),
         lambda: cells.rebuild_cell_index(cell_table.rows, 0, _SEED, cell_table.slots),
+        lambda: cells.join_cells(cell_table.rows, _SEED, cell_table),
+        lambda: endpoints.copy_ends(rows, pairs, _array("i8"), place, _array("u8"), _array("u8"), 0),
     ]
+
+
+def _flow_table() -> FlowTable:
+    """Return a table that has no room: what reads into it returns at once."""
+    more = np.zeros(0, MORE)
+    return FlowTable(
+        np.zeros(0, FLOW), more, more.view(np.uint64), np.zeros(0, ADDRESSES), _array("u8"), _array("u8", 2), _array("i8", USED_SIZE)
+    )
 
 
 def _second_half() -> list[Call]:
     """Return calls of the kernels of the flows, and of what they call only for some packets."""
     block, records, headers, timeouts = _array("u1"), new_records(), new_headers(), _array("i8", 9)
-    rows, more, words = np.zeros(0, FLOW), np.zeros(0, MORE), np.zeros((0, _WORDS), np.uint64)
-    matcher = flowtable.new_matcher(1, timeouts, _array("u1", 1 << 16))
-    table = FlowTable(rows, more, _array("u8", 2), _array("i8", 2))
+    more, words, place = np.zeros(0, MORE), np.zeros((0, _WORDS), np.uint64), _array("u4")
+    matcher, table = flowtable.new_matcher(1, timeouts, _array("u1", 1 << 16)), _flow_table()
     return [
         lambda: flowtable.update_flows(block, 0, records, headers, matcher, table),
         lambda: flowtable.move_index(table.slots, _array("u8", 4)),
-        lambda: dialogue.complete(rows, words, _array("i8"), 0, timeouts, more, words),
+        lambda: flowtable.order_by_birth(table.births, place, _array("i8", 2), _SEED, _SEED, _array("i8", 1), place),
+        lambda: dialogue.complete(table.rows, words, _array("i8"), place, 0, timeouts, more, words),
     ]
 
 
@@ -85,10 +97,9 @@ def _whole() -> list[Call]:
     """Return the call of the kernel that is made of the others."""
     records, headers = new_records(), new_headers()
     matcher = flowtable.new_matcher(1, _array("i8", 9), _array("u1", 1 << 16))
-    flows = FlowTable(np.zeros(0, FLOW), np.zeros(0, MORE), _array("u8", 2), _array("i8", 2))  # no room: it returns at once
     table = CellTable(np.zeros(0, CELL), _array("u8", 2), _array("i8", 1))
     layout, clock = _array("i8", framing.LAYOUT_SIZE), _array("i8", timeline.CLOCK_SIZE)
-    given = (_array("u1"), 0, 0, layout, new_interfaces(), clock, 0, records, headers, matcher, flows, table, new_tally())
+    given = (_array("u1"), 0, 0, layout, new_interfaces(), clock, 0, records, headers, matcher, _flow_table(), table, new_tally())
     return [lambda: reader.read_block(*given)]
 
 

@@ -56,7 +56,7 @@ class Context:
         memory = self.flows.memory
         shape, toward, probe = (memory.array(rows, np.uint8) for _ in range(3))
         group, packets = memory.array(rows, np.int32), memory.array(rows, np.uint32)
-        given = (SEED, self.flows.rows, self.flows.more, self.flows.initiator_hashes)
+        given = (SEED, *self.flows.tables, self.flows.initiator_hashes)
 
         def shape_part(_: int, first: int, end: int) -> tuple[shapes.Hosts, I64]:
             seen, dialogues = listed(), np.zeros(3, np.int64)
@@ -191,7 +191,7 @@ class Context:
     def established(self) -> I64:
         """Rows of TCP flows in which a connection was held: a handshake, or a dialogue joined in the middle."""
         index = np.nonzero(self.shape == shapes.NO_SHAPE)[0]
-        return index[self.flows.rows["header_whole"][index] > 0]
+        return index[self.flows.column("header_whole", index) > 0]
 
     @cached_property
     def one_sided(self) -> bool | None:

@@ -6,31 +6,60 @@ The tables keep a flow of one packet in one short row, see floodmark_core.column
 import secrets
 from collections.abc import Iterable
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from floodmark.memory import Memory
 from floodmark.workers import Workers
-from floodmark_core import FLOW, MORE
-from floodmark_core.columns import I64, U64, Rows
+from floodmark_core import FLOW, MORE, kinds
+from floodmark_core.columns import I64, U32, U64, Rows
 from floodmark_core.dialogue import complete
+from floodmark_core.endpoints import copy_ends
 from floodmark_core.ranking import hash_initiators
 
 SEED = np.uint64(secrets.randbits(64))  # the keys are an attacker's choice; no answer depends on it
-_FIRST, _SECOND = frozenset(FLOW.names or ()), frozenset(MORE.names or ())
+_FIRST = {
+    "ip_version": np.dtype("u1"),
+    "vlan": np.dtype("u4"),  # the tag's id, or the outer one's << 12 | the inner one's; 0 untagged
+    "is_fragment": np.dtype("u1"),  # keyed by addresses and protocol only
+    "initiator_basis": np.dtype("u1"),  # kinds.py BASIS_
+    "from_responder": np.dtype("u1"),  # the first packet seen was an answer
+    "header_whole": np.dtype("u1"),  # the transport header was captured whole and can be one
+    **{f"{end}_{half}": np.dtype("u8") for end in ("initiator", "responder") for half in ("hi", "lo")},
+    **{name: FLOW[name] for name in FLOW.names or () if name not in ("initiator", "responder", "network", "origin", "prefix", "more_row")},
+}
+# Columns that share a field: the field, the lowest bit, the bits.
+_PACKED = {
+    "vlan": ("network", 0, kinds.NETWORK_VLAN),
+    "is_fragment": ("network", kinds.NETWORK_FRAGMENT.bit_length() - 1, 1),
+    "initiator_basis": ("origin", 0, kinds.ORIGIN_BASIS),
+    "from_responder": ("origin", kinds.ORIGIN_FROM_RESPONDER.bit_length() - 1, 1),
+    "header_whole": ("origin", kinds.ORIGIN_HEADER_WHOLE.bit_length() - 1, 1),
+}
+_SECOND = {name: MORE[name] for name in MORE.names or ()}
+COLUMNS = tuple(_FIRST) + tuple(_SECOND)  # names of all columns of a flow
 _CHUNK = 4096  # rows completed at a time: the buffer stays in the cache
 _WORDS = MORE.itemsize // 8
 
 
-class Flows:
-    """Finished flows in order of their first packets.
+class FlowRows(NamedTuple):
+    """The tables of flows (floodmark_core.columns) and where in them each flow stands."""
 
-    rows: FLOW[n]. more: MORE rows of the flows that have more than one packet. clock_ns: capture clock at the last packet.
+    rows: Rows  # FLOW
+    more: Rows  # MORE, of the flows that have more than one packet
+    addresses: Rows  # ADDRESSES, of those over IPv6
+    place: U32  # row of each flow, in order of first packets
+
+
+class Flows:
+    """Finished flows in order of their first packets; a flow's number is its place in that order.
+
+    clock_ns: capture clock at the last packet.
     """
 
-    def __init__(self, rows: Rows, more: Rows, clock_ns: int, timeouts: I64, memory: Memory | None = None) -> None:
-        self.rows = rows
-        self.more = more
+    def __init__(self, tables: FlowRows, clock_ns: int, timeouts: I64, memory: Memory | None = None) -> None:
+        self.tables = tables
         self.workers = Workers()  # one thread; a run with more puts its own here
         self.memory = memory or Memory()
         self._clock_ns = clock_ns
@@ -38,38 +67,63 @@ class Flows:
 
     def __len__(self) -> int:
         """Return the number of flows."""
-        return len(self.rows)
+        return len(self.tables.place)
 
     def complete(self, index: I64) -> Rows:
-        """Return the MORE rows of some flows."""
+        """Return the MORE rows of some flows; ``parent`` is the number of a flow."""
         out = np.empty(len(index), MORE)
-        complete(self.rows, _words(self.more), index, self._clock_ns, self._timeouts, out, _words(out))
+        rows, more, _, place = self.tables
+        complete(rows, _words(more), index, place, self._clock_ns, self._timeouts, out, _words(out))
+        continued = np.nonzero(out["parent"] >= 0)[0]
+        if len(continued):
+            out["parent"][continued] = self._numbers[out["parent"][continued]]
         return out
+
+    @cached_property
+    def _numbers(self) -> U32:
+        """Number of the flow of each row."""
+        numbers: U32 = self.memory.array(len(self.tables.rows), np.uint32)
+        numbers[self.tables.place] = np.arange(len(self), dtype=np.uint32)
+        return numbers
 
     @cached_property
     def initiator_hashes(self) -> U64:
         """Hash of each flow's initiator under the run's secret seed, odd."""
         hashes: U64 = self.memory.array(len(self), np.uint64)
-        self.workers.each(lambda _, first, end: hash_initiators(SEED, self.rows, first, end, hashes), self.workers.parts(len(self)))
+        rows, _, addresses, place = self.tables
+        parts = self.workers.parts(len(self))
+        self.workers.each(lambda _, first, end: hash_initiators(SEED, rows, addresses, place, first, end, hashes), parts)
         return hashes
 
-    def columns(self, index: I64, names: Iterable[str] = (*_FIRST, *_SECOND)) -> dict[str, np.ndarray]:
+    def columns(self, index: I64, names: Iterable[str] = COLUMNS) -> dict[str, np.ndarray]:
         """Return several columns of some flows, by default every one: each flow is looked at once for all of them."""
-        wanted = {name: (FLOW if name in _FIRST else MORE)[name] for name in names}
-        found = {name: np.empty(len(index), kind) for name, kind in wanted.items()}
-        needs_more = not _FIRST.issuperset(wanted)
+        wanted = tuple(names)
+        found = {name: np.empty(len(index), _FIRST.get(name) or _SECOND[name]) for name in wanted}
+        needs_more = not _FIRST.keys() >= set(wanted)
         for start in range(0, len(index), _CHUNK):
             part = index[start : start + _CHUNK]
             more = self.complete(part) if needs_more else None
             for name, values in found.items():
-                values[start : start + _CHUNK] = self.rows[name][part] if more is None or name in _FIRST else more[name]
+                values[start : start + _CHUNK] = self._first(name, part) if more is None or name in _FIRST else more[name]
         return found
 
     def column(self, name: str, index: I64) -> np.ndarray:
-        """Return a column of some flows. name: a field of FLOW or MORE (floodmark_core.columns)."""
-        if name in _FIRST:
-            return self.rows[name][index]
-        return self.columns(index, (name,))[name]
+        """Return a column of some flows, one of COLUMNS."""
+        return self._first(name, index) if name in _FIRST else self.columns(index, (name,))[name]
+
+    def _first(self, name: str, index: I64) -> np.ndarray:
+        """Return a column of what the first packets of some flows said."""
+        rows, _, addresses, place = self.tables
+        if name in ("initiator_hi", "initiator_lo", "responder_hi", "responder_lo"):
+            hi, lo = np.empty(len(index), np.uint64), np.empty(len(index), np.uint64)
+            copy_ends(rows, addresses, index, place, hi, lo, int(name.startswith("responder")))
+            return hi if name.endswith("hi") else lo
+        if name in _PACKED:
+            packed, shift, bits = _PACKED[name]
+            return (rows[packed][place[index]] >> shift & bits).astype(_FIRST[name])
+        if name == "ip_version":
+            return np.where(rows["network"][place[index]] & kinds.NETWORK_IPV6, 6, 4).astype(np.uint8)
+        return rows[name][place[index]]
 
 
 def _words(rows: Rows) -> np.ndarray:

@@ -169,13 +169,14 @@ class FlowSet:
         flows, back = self.flows, self.from_responder.view(np.uint8)
         parts = flows.workers.parts(len(self))
         counts = np.zeros((len(parts), ranking.PARTS), np.int64)
-        given = (SEED, flows.rows, flows.initiator_hashes, self.index, back)
-        flows.workers.each(lambda place, first, end: ranking.count_parts(*given, first, end, counts[place]), parts)
+        rows, _, addresses, place = flows.tables
+        given = (SEED, rows, addresses, place, flows.initiator_hashes, self.index, back)
+        flows.workers.each(lambda part, first, end: ranking.count_parts(*given, first, end, counts[part]), parts)
         # Each part begins with what the first worker found for it, then the second's: the order is that of the flows.
         cursors = (np.cumsum(counts.T) - counts.T.ravel()).reshape(ranking.PARTS, len(parts)).T.copy()
         starts: I64 = np.append(cursors[0], len(self))
         dealt = ranking.Dealt(flows.memory.array(len(self), np.uint64), flows.memory.array(len(self), np.uint32))
-        flows.workers.each(lambda place, first, end: ranking.deal_senders(*given, first, end, cursors[place], dealt), parts)
+        flows.workers.each(lambda part, first, end: ranking.deal_senders(*given, first, end, cursors[part], dealt), parts)
         return dealt, starts
 
     def senders(self, places: I64) -> list[Host]:
@@ -191,9 +192,8 @@ class FlowSet:
 
     def measure(self, gap_ns: int) -> tuple[int, int, int, int]:
         """Return (first packet ns, last packet ns, IP octets that the senders sent, pauses longer than a gap)."""
-        first, last, octets, pauses = measure_flows(
-            self.flows.rows, self.flows.more, self.index, self.from_responder.view(np.uint8), gap_ns
-        )
+        rows, more, _, place = self.flows.tables
+        first, last, octets, pauses = measure_flows(rows, more, place, self.index, self.from_responder.view(np.uint8), gap_ns)
         return int(first), int(last), int(octets), int(pauses)
 
     @cached_property
@@ -286,8 +286,8 @@ class ByInitiator:
     """Some flows in order of their initiators, so that those of one are found without looking at all."""
 
     def __init__(self, flows: Flows, rows: I64) -> None:
-        self._flows = flows.rows
-        keys = _mixed(self._flows["initiator_hi"][rows], self._flows["initiator_lo"][rows])
+        self._flows = flows
+        keys = _mixed(flows.column("initiator_hi", rows), flows.column("initiator_lo", rows))
         order = np.argsort(keys, kind="stable")
         self._keys, self._rows = keys[order], rows[order]
 
@@ -296,8 +296,8 @@ class ByInitiator:
         key = _mixed(np.array([host.hi], np.uint64), np.array([host.lo], np.uint64))[0]
         first, last = np.searchsorted(self._keys, key, "left"), np.searchsorted(self._keys, key, "right")
         rows = self._rows[first:last]
-        same = (self._flows["initiator_lo"][rows] == host.lo) & (self._flows["initiator_hi"][rows] == host.hi)
-        found: I64 = rows[same & (self._flows["ip_version"][rows] == host.version)]
+        same = (self._flows.column("initiator_lo", rows) == host.lo) & (self._flows.column("initiator_hi", rows) == host.hi)
+        found: I64 = rows[same & (self._flows.column("ip_version", rows) == host.version)]
         return found
 
 

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from floodmark.capture import BlockReader
-from floodmark.flows import Flows
+from floodmark.flows import FlowRows, Flows
 from floodmark.memory import GrowingRows, Memory
 from floodmark.services import service_ports
 from floodmark.settings import FlowSettings
 from floodmark.workers import Workers
 from floodmark_core import (
+    ADDRESSES,
     BATCH,
     CELL,
     FLOW,
@@ -30,16 +31,31 @@ from floodmark_core import (
     read_block,
 )
 from floodmark_core.ahead import CURSORS, touch_records
-from floodmark_core.cells import rebuild_cell_index
-from floodmark_core.columns import I64, U64, Rows
-from floodmark_core.flowtable import FULLEST_EIGHTHS, move_index, new_matcher
+from floodmark_core.cells import join_cells, rebuild_cell_index
+from floodmark_core.columns import (
+    END_ADDRESSES,
+    END_MORE,
+    END_ROW,
+    I64,
+    NEXT_ADDRESSES,
+    NEXT_MORE,
+    NEXT_ROW,
+    PACKETS_SEEN,
+    TAKEN_SLOTS,
+    U8,
+    U32,
+    U64,
+    USED_SIZE,
+    Rows,
+)
+from floodmark_core.flowtable import FULLEST_EIGHTHS, Matcher, move_index, new_matcher, order_by_birth
 from floodmark_core.framing import CONTAINER, LAST_TIME_NS, LINK_TYPE, PCAP, frame_pcap, frame_pcapng
 from floodmark_core.status import STOP_DAMAGED, STOP_NEEDS_CELLS, STOP_NEEDS_DATA, STOP_NEEDS_FLOWS
 from floodmark_core.timeline import CLOCK_NS, CLOCK_SIZE, FILE_BEGINS
 
 _FIRST_FLOWS = 1 << 13
-_FIRST_MORE = 1 << 12
 _FIRST_CELLS = 1 << 11
+LOOKED_AT_OCTETS = 1 << 20  # of a mapped block: half of a second-level cache
 _GROWTH = 1.25  # of rows: their pages are moved, not copied, and room that is not used is still counted
 
 Progress = Callable[[int], None]
@@ -126,45 +142,129 @@ def first_packet_ns(reader: BlockReader) -> int | None:
         block, at = reader.next_block(at), 0
 
 
+class _Room:
+    """A growing table that shares write to side by side: each is given one range after the other, and fills them in order."""
+
+    def __init__(self, dtype: np.dtype[np.void] | np.dtype[np.uint64], memory: Memory, places: tuple[int, int]) -> None:
+        self._table = GrowingRows(dtype, 0, memory)
+        self._given = 0  # rows of all shares
+        self._next, self._end = places  # in a share's counters
+        self._ranges: dict[int, list[tuple[int, int]]] = {}  # of each share, those before the last
+        self._begins: dict[int, int] = {}  # of the last
+
+    @property
+    def rows(self) -> Rows:
+        """The whole table."""
+        return self._table.rows
+
+    def give(self, share: int, used: I64, least: int) -> None:
+        """Make room for at least so many more rows of a share where there is not, and for a part of what it has."""
+        left = int(used[self._end] - used[self._next])
+        if left >= least:
+            return
+        more = max(2 * least, int(self.count(share, used) * (_GROWTH - 1)))
+        if used[self._end] == self._given and share in self._begins:
+            more -= left  # what is left goes on into the new room
+        else:
+            self._close(share, used)
+            self._begins[share] = int(self._given)
+            used[self._next] = self._given
+        self._given += more
+        used[self._end] = self._given
+        self._table.reach(self._given)
+
+    def count(self, share: int, used: I64) -> int:
+        """Return how many rows a share has filled."""
+        filled = sum(end - begin for begin, end in self._ranges.get(share, ()))
+        return filled + int(used[self._next]) - self._begins.get(share, 0)
+
+    def _close(self, share: int, used: I64) -> None:
+        if share in self._begins:
+            self._ranges.setdefault(share, []).append((self._begins[share], int(used[self._next])))
+
+    def filled(self, share: int, used: I64) -> list[tuple[int, int]]:
+        """Return the ranges of a share's rows, first and end, in order."""
+        return [*self._ranges.get(share, ()), (self._begins[share], int(used[self._next]))] if share in self._begins else []
+
+    def trim(self) -> Rows:
+        """Give back the room behind the last range. Returns the rows."""
+        return self._table.trim(self._given)
+
+
+class _Share:
+    """What one thread needs to meter its share of the flows: everything that framing, clock and decoding carry over, and its own tables.
+
+    Each share goes through all packets and counts those whose key falls to it, so nothing passes from one thread to another (DESIGN.md D19).
+    """
+
+    def __init__(self, number: int, matcher: Matcher, memory: Memory) -> None:
+        self.number = number
+        self.matcher = matcher
+        self.records, self.headers, self.interfaces = new_records(), new_headers(), new_interfaces()
+        self.clock: I64 = np.zeros(CLOCK_SIZE, np.int64)
+        self.used: I64 = np.zeros(USED_SIZE, np.int64)
+        self.index: U64 = memory.array(2 * _FIRST_FLOWS, np.uint64)
+        self.cells = GrowingRows(CELL, _FIRST_CELLS, memory)
+        self.cell_index: U64 = memory.array(2 * _FIRST_CELLS, np.uint64)
+        self.cells_used: I64 = np.zeros(1, np.int64)
+        self.cursors: I64 = np.zeros(CURSORS, np.int64)
+        self.layout: I64 = np.zeros(0, np.int64)
+        self.tally = new_tally()
+        self._memory = memory
+
+    def begin(self, layout: I64, last_time_ns: int) -> None:
+        """Begin a capture."""
+        self.layout = layout.copy()
+        self.layout[LAST_TIME_NS] = last_time_ns
+        self.clock[FILE_BEGINS] = 1
+        self.tally = new_tally()
+
+    def grow_index(self) -> None:
+        """Make free slots for a batch."""
+        if self.used[TAKEN_SLOTS] + BATCH > len(self.index) * FULLEST_EIGHTHS // 8:
+            index = self._memory.array(4 * len(self.index), np.uint64)
+            move_index(self.index, index)
+            self.index = index
+
+    def grow_cells(self) -> None:
+        """Make room for a batch."""
+        if self.cells_used[0] + BATCH > len(self.cells.rows):
+            self.cells.reach(2 * len(self.cells.rows))
+            self.cell_index = self._memory.array(2 * len(self.cell_index), np.uint64)
+            rebuild_cell_index(self.cells.rows, int(self.cells_used[0]), self.matcher.seed[0], self.cell_index)
+
+
 class Meter:
     """Reads captures one after the other into one set of flows and cells."""
 
-    def __init__(self, settings: FlowSettings, seed: int | None = None, memory: Memory | None = None) -> None:
+    def __init__(
+        self, settings: FlowSettings, seed: int | None = None, memory: Memory | None = None, workers: Workers | None = None, shares: int = 1
+    ) -> None:
+        """Prepare for reading with so many shares of the flows, worked on side by side; their number never shows in the answer."""
         self._memory = memory or Memory()
-        self._flows = GrowingRows(FLOW, _FIRST_FLOWS, self._memory)
-        self._more = GrowingRows(MORE, _FIRST_MORE, self._memory)
-        self._cells = GrowingRows(CELL, _FIRST_CELLS, self._memory)
-        self._flow_index: U64 = self._memory.array(2 * _FIRST_FLOWS, np.uint64)
-        self._cell_index: U64 = self._memory.array(2 * _FIRST_CELLS, np.uint64)
-        self._flows_used: I64 = np.zeros(2, np.int64)
-        self._cells_used: I64 = np.zeros(1, np.int64)
-        self._records, self._headers, self._interfaces = new_records(), new_headers(), new_interfaces()
-        self._matcher = new_matcher(secrets.randbits(64) if seed is None else seed, timeouts_ns(settings), service_ports())
-        self._cursors: I64 = np.zeros(CURSORS, np.int64)
-        self._clock: I64 = np.zeros(CLOCK_SIZE, np.int64)
-        self._last_time_ns = 0  # for packets without a time of their own
+        self._workers = workers or Workers()
+        self._rows = _Room(FLOW, self._memory, (NEXT_ROW, END_ROW))
+        self._more = _Room(MORE, self._memory, (NEXT_MORE, END_MORE))
+        self._addresses = _Room(ADDRESSES, self._memory, (NEXT_ADDRESSES, END_ADDRESSES))
+        self._births = GrowingRows(np.dtype(np.uint64), 0, self._memory)
+        self._timeouts, chosen = timeouts_ns(settings), secrets.randbits(64) if seed is None else seed
+        self._shares = [
+            _Share(number, new_matcher(chosen, self._timeouts, service_ports(), number, shares), self._memory) for number in range(shares)
+        ]
         self._reorder_window_ns = _ns(settings.reorder_window_s)
+        self._last_time_ns = 0  # for packets without a time of their own
+        self._make_room()
 
     def read(self, reader: BlockReader, progress: Progress | None = None) -> ReadCapture:
         """Read one capture to its end; ``progress`` is told the octets read so far after each block."""
-        layout = reader.container.layout
-        layout[LAST_TIME_NS] = self._last_time_ns
-        self._clock[FILE_BEGINS] = 1
-        link_type = int(layout[LINK_TYPE]) if reader.container.name != "pcapng" else -1
-        tally = new_tally()
+        for share in self._shares:
+            share.begin(reader.container.layout, self._last_time_ns)
         block, at = reader.block, reader.container.header_octets
-        self._look_ahead(reader, at)
         while True:
-            at, stop = self._run(block, at, reader.base, layout, tally)
-            if stop == STOP_NEEDS_FLOWS:
-                self._grow_flows()
-            elif stop == STOP_NEEDS_CELLS:
-                self._grow_cells()
-            elif stop == STOP_DAMAGED or (stop == STOP_NEEDS_DATA and reader.at_end):
+            at, stop = self._read_block(reader, block, at)
+            if stop == STOP_DAMAGED or reader.at_end:
                 break
-            else:
-                block, at = reader.next_block(at), 0
-                self._look_ahead(reader, 0)
+            block, at = reader.next_block(at), 0
             if progress is not None:
                 progress(reader.base + at)
         offset, left = reader.base + at, len(block) - at
@@ -176,53 +276,115 @@ class Meter:
             end, truncated_at, damaged_at = reader.base + len(block), None, offset
         else:
             end, truncated_at, damaged_at = offset + left, offset if left else None, None
-        self._last_time_ns = int(layout[LAST_TIME_NS])
-        return ReadCapture(reader.path, reader.container.name, link_type, end, tally, truncated_at, damaged_at, reader.sha256)
+        first = self._shares[0]
+        self._last_time_ns = int(first.layout[LAST_TIME_NS])
+        link_type = int(first.layout[LINK_TYPE]) if reader.container.name != "pcapng" else -1
+        return ReadCapture(reader.path, reader.container.name, link_type, end, first.tally, truncated_at, damaged_at, reader.sha256)
 
-    def _look_ahead(self, reader: BlockReader, at: int) -> None:
-        """Bring the record headers of a mapped block into the cache; those of one that was just read are there."""
-        if reader.is_mapped:
-            touch_records(reader.block, at, reader.container.layout, self._cursors)
+    def _read_block(self, reader: BlockReader, block: U8, at: int) -> tuple[int, int]:
+        """Let every share read a block. Returns (where its last record ends, why reading stopped), which is the same for all."""
+        reached = [(at, STOP_NEEDS_FLOWS)] * len(self._shares)
+        mapped, base = reader.is_mapped, reader.base
+        while True:
+            waiting = [number for number, (_, stop) in enumerate(reached) if stop in (STOP_NEEDS_FLOWS, STOP_NEEDS_CELLS)]
+            if not waiting:
+                return reached[0]
+            tasks = [self._task(self._shares[number], block, base, mapped=mapped) for number in waiting]
+            runs = self._workers.each(lambda place, first, _: tasks[place](first), [(reached[number][0], 0) for number in waiting])  # noqa: B023 - run at once
+            for number, run in zip(waiting, runs, strict=True):
+                reached[number] = run
+            if any(stop in (STOP_NEEDS_FLOWS, STOP_NEEDS_CELLS) for _, stop in reached):
+                self._make_room()
 
-    def _run(self, block: np.ndarray, at: int, base: int, layout: I64, tally: Tally) -> tuple[int, int]:
-        flows = FlowTable(self._flows.rows, self._more.rows, self._flow_index, self._flows_used)
-        cells = CellTable(self._cells.rows, self._cell_index, self._cells_used)
-        return read_block(
-            block,
-            at,
-            base,
-            layout,
-            self._interfaces,
-            self._clock,
-            self._reorder_window_ns,
-            self._records,
-            self._headers,
-            self._matcher,
-            flows,
-            cells,
-            tally,
+    def _task(self, share: _Share, block: U8, base: int, *, mapped: bool) -> Callable[[int], tuple[int, int]]:
+        """Return what reads on in a block for one share. Its tables stay where they are until all shares have stopped."""
+        flows = FlowTable(
+            self._rows.rows,
+            self._more.rows,
+            self._more.rows.view(np.uint64),
+            self._addresses.rows,
+            self._births.rows,
+            share.index,
+            share.used,
         )
+        cells = CellTable(share.cells.rows, share.cell_index, share.cells_used)
+        state = (share.layout, share.interfaces, share.clock, self._reorder_window_ns, share.records, share.headers, share.matcher)
 
-    def _grow_flows(self) -> None:
-        if self._flows_used[1] + 2 * BATCH > len(self._more.rows):
-            self._more.grow(_GROWTH)
-        if self._flows_used[0] + BATCH > len(self._flows.rows):
-            self._flows.grow(_GROWTH)
-        if self._flows_used[0] + BATCH > len(self._flow_index) * FULLEST_EIGHTHS // 8:
-            index = self._memory.array(2 * len(self._flow_index), np.uint64)
-            move_index(self._flow_index, index)
-            self._flow_index = index
+        def run(at: int) -> tuple[int, int]:
+            stop = STOP_NEEDS_DATA
+            end = len(block)
+            while True:
+                # A mapped block is looked at in parts that fit the cache, each with its record headers brought there first.
+                until = min(at + LOOKED_AT_OCTETS, end) if mapped else end
+                part = block[:until]
+                if mapped:
+                    touch_records(part, at, share.layout, share.cursors)
+                before = at
+                at, stop = read_block(part, at, base, *state, flows, cells, share.tally)
+                if stop != STOP_NEEDS_DATA or until == end:
+                    return at, stop
+                if at == before:  # a record longer than the part
+                    return read_block(block, at, base, *state, flows, cells, share.tally)
 
-    def _grow_cells(self) -> None:
-        self._cells.grow(2)
-        self._cell_index = self._memory.array(2 * len(self._cell_index), np.uint64)
-        rebuild_cell_index(self._cells.rows, int(self._cells_used[0]), self._matcher.seed[0], self._cell_index)
+        return run
 
-    def finish(self, workers: Workers | None = None) -> tuple[Flows, Rows]:
+    def _make_room(self) -> None:
+        """Make room for every share's next batch. No share may be reading: tables may move."""
+        for share in self._shares:
+            self._rows.give(share.number, share.used, BATCH)
+            self._more.give(share.number, share.used, 2 * BATCH)
+            self._addresses.give(share.number, share.used, BATCH)
+            share.grow_index()
+            share.grow_cells()
+        if len(self._shares) > 1:
+            self._births.reach(len(self._rows.rows))
+
+    def finish(self) -> tuple[Flows, Rows]:
         """Return the flows and the cells, both in order of first packets."""
-        self._flow_index = self._flow_index[:0]
-        rows, more = self._flows.trim(int(self._flows_used[0])), self._more.trim(int(self._flows_used[1]))
-        flows = Flows(rows, more, int(self._clock[CLOCK_NS]), self._matcher.timeouts, self._memory)
-        if workers is not None:
-            flows.workers = workers
-        return flows, self._cells.rows[: self._cells_used[0]]
+        for share in self._shares:
+            share.index = share.index[:0]
+        cells = self._joined_cells()
+        place = self._in_order()
+        tables = FlowRows(self._rows.trim(), self._more.trim(), self._addresses.trim(), place)
+        flows = Flows(tables, int(self._shares[0].clock[CLOCK_NS]), self._timeouts, self._memory)
+        flows.workers = self._workers
+        return flows, cells
+
+    def _in_order(self) -> U32:
+        """Return the row of every flow, in order of first packets."""
+        ranges = [self._rows.filled(share.number, share.used) for share in self._shares]
+        counts = [sum(end - first for first, end in own) for own in ranges]
+        ends = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+        rows: U32 = self._memory.array(int(ends[-1]), np.uint32)
+        at = 0
+        for first, end in (one for own in ranges for one in own):
+            rows[at : at + end - first] = np.arange(first, end, dtype=np.uint32)
+            at += end - first
+        if len(self._shares) == 1:
+            return rows
+        place: U32 = self._memory.array(len(rows), np.uint32)
+        births, packets = self._births.rows, int(self._shares[0].used[PACKETS_SEEN])
+
+        def order(_: int, since: int, until: int) -> None:
+            cursors = np.zeros(len(self._shares), np.int64)
+            order_by_birth(births, rows, ends, np.uint64(since), np.uint64(until), cursors, place)
+
+        self._workers.each(order, self._workers.parts(packets))
+        return place
+
+    def _joined_cells(self) -> Rows:
+        """Return the cells of all shares as one set in order of first packets."""
+        tables = [share.cells.rows[: share.cells_used[0]] for share in self._shares]
+        if len(tables) == 1:
+            return tables[0]
+        most = sum(len(table) for table in tables)
+        joined = CellTable(
+            self._memory.array(max(most, 1), CELL),
+            self._memory.array(1 << (2 * max(most, 1)).bit_length(), np.uint64),
+            np.zeros(1, np.int64),
+        )
+        for table in tables:
+            join_cells(table, self._shares[0].matcher.seed[0], joined)
+        cells = joined.rows[: joined.used[0]]
+        in_order: Rows = cells[np.argsort(cells["birth"], kind="stable")]
+        return in_order

@@ -35,7 +35,7 @@ WORD = 2**64 - 1
 STAGES = sum(Stage)
 RANKS: Sequence[int] = service_ports().tolist()
 REMARKS = {name.removeprefix("REMARK_"): code for name, code in vars(status).items() if name.startswith("REMARK_")}
-# Recognised payloads and hashes have no oracle; more_row is where the core keeps the rest of a flow.
+# Recognised payloads and hashes have no oracle; birth only orders cells.
 NOT_COMPARED = {
     "initiator_payload_kind",
     "responder_payload_kind",
@@ -44,8 +44,7 @@ NOT_COMPARED = {
     "query_hash",
     "varied_requests",
     "tcp_options",
-    "tcp_options_or_ack",
-    "more_row",
+    "birth",
 }
 
 DEFAULTS = FlowSettings()
@@ -98,7 +97,6 @@ def first_columns(flow: Flow) -> Row:
         "start_clock_ns": packet.clock_ns,
         "octets": packet.ip_octets,
         "payload_octets": 0 if flow.is_fragment else packet.transport.payload_octets,
-        "prefix": 0 if flow.is_fragment else prefix_word(packet.transport.payload),
         "ttl": packet.ttl,
         "flags": tcp.flags if tcp else packet.transport.icmp_type,
         "tcp_seq": tcp.seq if tcp else 0,
@@ -208,9 +206,9 @@ class CoreRun:
     cells: Columns
 
 
-def run_core(captures: Iterable[bytes], settings: FlowSettings = DEFAULTS, block_octets: int = 1 << 20, seed: int = 1) -> CoreRun:
+def run_core(captures: Iterable[bytes], settings: FlowSettings = DEFAULTS, block_octets: int = 1 << 20, seed: int = 1, shares: int = 1) -> CoreRun:
     """Send captures through the core as one timeline."""
-    core = metering.Meter(settings, seed)
+    core = metering.Meter(settings, seed, shares=shares)
     read: list[metering.ReadCapture | None] = []
     for data in captures:
         try:
@@ -220,10 +218,7 @@ def run_core(captures: Iterable[bytes], settings: FlowSettings = DEFAULTS, block
         else:
             read.append(core.read(reader))
     flows, found = core.finish()
-    more = flows.complete(np.arange(len(flows)))
-    flow_columns = {name: flows.rows[name].copy() for name in flows.rows.dtype.names or ()}
-    flow_columns |= {name: more[name] for name in more.dtype.names or ()}
-    return CoreRun(read, flow_columns, {name: found[name].copy() for name in found.dtype.names or ()})
+    return CoreRun(read, flows.columns(np.arange(len(flows))), {name: found[name].copy() for name in found.dtype.names or ()})
 
 
 def plain_rows(columns: Columns) -> list[Row]:
@@ -258,12 +253,14 @@ def capture_columns(read: metering.ReadCapture | None) -> Row:
     }
 
 
-def core_answer(captures: Iterable[bytes], settings: FlowSettings = DEFAULTS, block_octets: int = 1 << 20) -> Answer:
+def core_answer(
+    captures: Iterable[bytes], settings: FlowSettings = DEFAULTS, block_octets: int = 1 << 20, shares: int = 1
+) -> Answer:
     """Send captures through the core as one timeline and turn its answer into plain values."""
-    run = run_core(captures, settings, block_octets)
+    run = run_core(captures, settings, block_octets, shares=shares)
     run.flows["stage"] &= STAGES  # the core keeps bits of its own beside these
     rows = plain_rows({name: column for name, column in run.flows.items() if name not in NOT_COMPARED})
-    return Answer([capture_columns(one) for one in run.captures], rows, plain_rows(run.cells))
+    return Answer([capture_columns(one) for one in run.captures], rows, plain_rows({name: column for name, column in run.cells.items() if name not in NOT_COMPARED}))
 
 
 def row_differences(what: str, core: Sequence[Row], oracle: Sequence[Row], describe: Callable[[Row], str]) -> list[str]:

@@ -26,9 +26,9 @@ def services(context: Context, least: int, rows: I64 | None = None) -> list[Flow
 
 def number_services(context: Context, rows: I64) -> tuple[I32, I64]:
     """Give the connections to one host and port one number. Returns (number of each, first of each)."""
-    flows = context.flows.rows
-    port = flows["responder_port"][rows].astype(np.uint64) | flows["ip_version"][rows].astype(np.uint64) << np.uint64(16)
-    return number(flows["responder_hi"][rows], flows["responder_lo"][rows], port)
+    seen = context.flows.columns(rows, ("responder_hi", "responder_lo", "responder_port", "ip_version"))
+    port = seen["responder_port"].astype(np.uint64) | seen["ip_version"].astype(np.uint64) << np.uint64(16)
+    return number(seen["responder_hi"], seen["responder_lo"], port)
 
 
 def connections_where(context: Context, chosen: Callable[[FlowSet], np.ndarray]) -> I64:

@@ -13,12 +13,12 @@ from floodmark_core import kinds
 
 def guessing(context: Context, settings: ApplicationSettings) -> list[Finding]:
     """Find repeated log-ins by the shape of the connections: many, short, alike, from one source to one log-in service."""
-    rows, flows = context.established, context.flows.rows
-    rows = rows[np.isin(flows["responder_port"][rows], list(LOGIN_PORTS))]
+    rows, flows = context.established, context.flows
+    rows = rows[np.isin(flows.column("responder_port", rows), list(LOGIN_PORTS))]
     if not len(rows):
         return []
     hosts, _ = number_services(context, rows)
-    groups, leaders = number(flows["initiator_hi"][rows], flows["initiator_lo"][rows], hosts.astype(np.uint64))
+    groups, leaders = number(flows.column("initiator_hi", rows), flows.column("initiator_lo", rows), hosts.astype(np.uint64))
     starts, order = split(groups, len(leaders))
     found = []
     for group in np.nonzero(np.diff(starts) >= settings.guessing_connections)[0]:

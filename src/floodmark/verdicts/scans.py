@@ -23,11 +23,11 @@ _PROBE_OCTETS = 256.0  # of a UDP probe's payload at most; those of scanners are
 def scans(context: Context, settings: ApplicationSettings) -> list[Finding]:
     """Find vertical, horizontal, stealth and UDP scans and host sweeps, by source."""
     least = min(settings.scan_ports, settings.scan_hosts)
-    rows, flows = context.probes(least), context.flows.rows
+    rows, flows = context.probes(least), context.flows
     if not len(rows):
         return []
-    version = flows["ip_version"][rows].astype(np.uint64)
-    groups, leaders = number(flows["initiator_hi"][rows], flows["initiator_lo"][rows], version)
+    seen = flows.columns(rows, ("initiator_hi", "initiator_lo", "ip_version"))
+    groups, leaders = number(seen["initiator_hi"], seen["initiator_lo"], seen["ip_version"].astype(np.uint64))
     starts, order = split(groups, len(leaders))
     found: list[Finding] = []
     for group in np.nonzero(np.diff(starts) >= least)[0]:

@@ -1,0 +1,100 @@
+"""Row of a flow in, its two ends and the rest of its key out: an IPv4 address stands in the row, a pair of IPv6 ones in a table beside it."""
+
+import numpy as np
+
+from floodmark_core import kinds
+from floodmark_core._jit import kernel, step
+from floodmark_core.columns import I64, U32, U64, Headers, Row, Rows
+
+
+@step
+def version_of(row: Row) -> int:
+    """Return 4 or 6."""
+    return 6 if row.network & np.uint32(kinds.NETWORK_IPV6) else 4
+
+
+@step
+def is_fragment(row: Row) -> bool:
+    """Tell whether a flow is one of later fragments."""
+    return bool(row.network & np.uint32(kinds.NETWORK_FRAGMENT))
+
+
+@step
+def is_from_responder(row: Row) -> bool:
+    """Tell whether a flow's first packet was an answer."""
+    return bool(row.origin & np.uint8(kinds.ORIGIN_FROM_RESPONDER))
+
+
+@step
+def is_header_whole(row: Row) -> bool:
+    """Tell whether the transport header of a flow's first packet was captured whole."""
+    return bool(row.origin & np.uint8(kinds.ORIGIN_HEADER_WHOLE))
+
+
+@step
+def initiator_of(row: Row, addresses: Rows) -> tuple[np.uint64, np.uint64]:
+    """Return the initiator's address: high and low half."""
+    if row.network & np.uint32(kinds.NETWORK_IPV6):
+        return addresses[row.initiator].initiator_hi, addresses[row.initiator].initiator_lo
+    return np.uint64(0), np.uint64(row.initiator)
+
+
+@step
+def responder_of(row: Row, addresses: Rows) -> tuple[np.uint64, np.uint64]:
+    """Return the responder's address: high and low half."""
+    if row.network & np.uint32(kinds.NETWORK_IPV6):
+        return addresses[row.responder].responder_hi, addresses[row.responder].responder_lo
+    return np.uint64(0), np.uint64(row.responder)
+
+
+@step
+def network_of(headers: Headers, i: int) -> np.uint32:
+    """Return what a packet's key has beside addresses, ports and protocol."""
+    network = np.uint32(headers.vlan[i])
+    if headers.ip_version[i] == 6:
+        network |= np.uint32(kinds.NETWORK_IPV6)
+    if headers.fragment[i] == 2:
+        network |= np.uint32(kinds.NETWORK_FRAGMENT)
+    return network
+
+
+@step
+def sender_of_row(row: Row, network: np.uint32, headers: Headers, i: int, addresses: Rows) -> int:
+    """Tell whether a row has packet ``i``'s key: 1 sent by the initiator, 2 by the responder, 0 another key."""
+    if row.network != network or row.protocol != headers.protocol[i]:
+        return 0
+    forward = row.initiator_port == headers.src_port[i] and row.responder_port == headers.dst_port[i]
+    back = row.initiator_port == headers.dst_port[i] and row.responder_port == headers.src_port[i]
+    if not forward and not back:
+        return 0
+    if not network & np.uint32(kinds.NETWORK_IPV6):
+        if forward and row.initiator == np.uint32(headers.src_lo[i]) and row.responder == np.uint32(headers.dst_lo[i]):
+            return 1
+        return 2 if back and row.initiator == np.uint32(headers.dst_lo[i]) and row.responder == np.uint32(headers.src_lo[i]) else 0
+    pair = addresses[row.initiator]
+    if (
+        forward
+        and pair.initiator_lo == headers.src_lo[i]
+        and pair.responder_lo == headers.dst_lo[i]
+        and pair.initiator_hi == headers.src_hi[i]
+        and pair.responder_hi == headers.dst_hi[i]
+    ):
+        return 1
+    if (
+        back
+        and pair.initiator_lo == headers.dst_lo[i]
+        and pair.responder_lo == headers.src_lo[i]
+        and pair.initiator_hi == headers.dst_hi[i]
+        and pair.responder_hi == headers.src_hi[i]
+    ):
+        return 2
+    return 0
+
+
+@kernel
+def copy_ends(rows: Rows, addresses: Rows, index: I64, place: U32, hi: U64, lo: U64, responder: int) -> None:
+    """Write the addresses of one end of the listed flows. responder: 1 for the responder's, 0 for the initiator's."""
+    for k in range(index.shape[0]):
+        row = rows[place[index[k]]]
+        hi[k], lo[k] = responder_of(row, addresses) if responder else initiator_of(row, addresses)
+

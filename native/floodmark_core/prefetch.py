@@ -1,0 +1,31 @@
+"""An array and a place in, nothing out: the processor is told to bring that place into its cache, and does not wait for it.
+
+A place behind the array's end is harmless: it is a hint, and nothing is read.
+"""
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+
+@intrinsic
+def _prefetch(typing_context: Any, array: Any, index: Any) -> Any:  # noqa: ANN401, ARG001 - Numba's calling convention
+    """Emit LLVM's prefetch of the cache line in which an array's element begins: for reading, into all levels."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ANN401
+        view = context.make_array(signature.args[0])(context, builder, arguments[0])
+        octet, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        place = builder.bitcast(builder.gep(view.data, [arguments[1]]), octet)
+        hint = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(ir.VoidType(), [octet, number, number, number]), "llvm.prefetch.p0"
+        )
+        builder.call(hint, [place, number(0), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), code
+
+
+prefetch: Any = _prefetch  # called with an array and an int64; the type stubs of intrinsics know a third argument
