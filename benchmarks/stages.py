@@ -15,19 +15,21 @@ import corpus
 from floodmark.capture import BlockReader, reader_of
 from floodmark.context import Context
 from floodmark.events import events_of
-from floodmark.flows import Flows
-from floodmark.metering import timeouts_ns
+from floodmark.flows import FlowRows, Flows
+from floodmark.metering import LOOKED_AT_OCTETS, timeouts_ns
 from floodmark.report.parquet import write_flows
 from floodmark.result import FlowRecords
 from floodmark.services import service_ports
 from floodmark.settings import Settings
 from floodmark.verdicts.decide import decide
-from floodmark_core import CELL, FLOW, MORE, CellTable, FlowTable, new_headers, new_records, new_tally
+from floodmark_core import ADDRESSES, CELL, FLOW, MORE, CellTable, FlowTable, new_headers, new_records, new_tally
 from floodmark_core.ahead import CURSORS, touch_records
 from floodmark_core.cells import count_cells
+from floodmark_core.columns import NEXT_ADDRESSES, NEXT_MORE, NEXT_ROW, PACKETS_SEEN, USED_SIZE
 from floodmark_core.decode import decode_batch
 from floodmark_core.flowtable import new_matcher, update_flows
 from floodmark_core.framing import frame_pcap
+from floodmark_core.status import STOP_BATCH_FULL
 from floodmark_core.timeline import CLOCK_SIZE, advance_clock
 
 _EMPTY = np.zeros(0, np.uint8)
@@ -53,25 +55,39 @@ def first_pass(reader: BlockReader, packets: int, watch: Stopwatch, *, empty: bo
     timeouts, clock, layout = timeouts_ns(settings.flow), np.zeros(CLOCK_SIZE, np.int64), reader.container.layout
     matcher, cursors = new_matcher(1, timeouts, service_ports()), np.zeros(CURSORS, np.int64)
     size = 1 << (2 * packets).bit_length()
-    flows = FlowTable(np.zeros(packets + 512, FLOW), np.zeros(packets + 1024, MORE), np.zeros(size, np.uint64), np.zeros(2, np.int64))
+    more, used = np.zeros(packets + 1024, MORE), np.zeros(USED_SIZE, np.int64)
+    flows = FlowTable(
+        np.zeros(packets + 512, FLOW),
+        more,
+        more.view(np.uint64),
+        np.zeros(packets + 512, ADDRESSES),
+        np.zeros(0, np.uint64),
+        np.zeros(size, np.uint64),
+        used,
+    )
     cells = CellTable(np.zeros(packets // 4 + 4096, CELL), np.zeros(size, np.uint64), np.zeros(1, np.int64))
     block, at, seed = reader.block, reader.container.header_octets, np.uint64(1)
-    watch.of("record headers into the cache", lambda: touch_records(block, at, layout, cursors))
     while True:
-        n, at, stop = watch.of("framing", lambda: frame_pcap(_EMPTY if empty else block, at, 0, layout, records, tally))  # type: ignore[misc] # noqa: B023 - run at once
-        if empty:
-            n, at, stop = frame_pcap(block, at, 0, layout, records, tally)
-        m = 0 if empty else n
-        watch.of("clock", lambda: advance_clock(records, m, 0, 10**9, clock, tally))  # noqa: B023 - as above
-        watch.of("decoding", lambda: decode_batch(block, m, 0, records, matcher.service_ports, headers, tally))  # noqa: B023
-        watch.of("flows", lambda: update_flows(block, m, records, headers, matcher, flows))  # noqa: B023
-        watch.of("cells", lambda: count_cells(m, records, headers, seed, cells))  # noqa: B023
-        if stop:
+        part = block[: at + LOOKED_AT_OCTETS]
+        watch.of("record headers into the cache", lambda: touch_records(part, at, layout, cursors))  # noqa: B023 - run at once
+        stop = STOP_BATCH_FULL
+        while stop == STOP_BATCH_FULL:
+            n, at, stop = watch.of("framing", lambda: frame_pcap(_EMPTY if empty else part, at, 0, layout, records, tally))  # type: ignore[misc] # noqa: B023
+            if empty:
+                n, at, stop = frame_pcap(part, at, 0, layout, records, tally)
+            m = 0 if empty else n
+            watch.of("clock", lambda: advance_clock(records, m, 0, 10**9, clock, tally))  # noqa: B023 - as above
+            watch.of("decoding", lambda: decode_batch(part, m, 0, records, matcher.service_ports, headers, tally))  # noqa: B023
+            before = used[PACKETS_SEEN]
+            mine = watch.of("flows", lambda: update_flows(part, m, records, headers, matcher, flows))  # noqa: B023
+            watch.of("cells", lambda: count_cells(matcher.mine, mine, before, records, headers, seed, cells))  # type: ignore[arg-type] # noqa: B023
+        if len(part) == len(block):
             if reader.at_end:
                 break
             block, at = watch.of("reading", lambda: reader.next_block(at)), 0  # type: ignore[assignment] # noqa: B023
-            watch.of("record headers into the cache", lambda: touch_records(block, 0, layout, cursors))  # noqa: B023
-    return Flows(flows.rows[: flows.used[0]], flows.more[: flows.used[1]], int(clock[0]), timeouts), cells.rows[: cells.used[0]]
+    place = np.arange(used[NEXT_ROW], dtype=np.uint32)
+    tables = FlowRows(flows.rows[: used[NEXT_ROW]], flows.more[: used[NEXT_MORE]], flows.addresses[: used[NEXT_ADDRESSES]], place)
+    return Flows(tables, int(clock[0]), timeouts), cells.rows[: cells.used[0]]
 
 
 def measure(path: Path, packets: int) -> dict[str, float]:

@@ -4,11 +4,13 @@ A flow has its FLOW row from its first packet on and a MORE row from its second;
 have counted, so that both ways to a MORE row give the same.
 """
 
+from typing import Any
+
 import numpy as np
 
 from floodmark_core import kinds
 from floodmark_core._jit import kernel, step
-from floodmark_core.columns import I64, U8, U32, U64, Headers, Records, Row, Rows
+from floodmark_core.columns import I64, MORE, U8, U32, U64, Headers, Records, Row, Rows
 from floodmark_core.endpoints import is_fragment, is_from_responder, is_header_whole
 from floodmark_core.payload import head_ends, is_http_request, is_http_status, request_target, tcp_code, udp_code
 from floodmark_core.status import IN_FLOW
@@ -17,6 +19,11 @@ TCP, UDP, ICMP, ICMPV6 = 6, 17, 1, 58
 
 # Places in the timeouts array, all ns of capture clock.
 TCP_ESTABLISHED, TCP_HALF_OPEN, TCP_LINGER, UDP_IDLE, DNS_IDLE, ICMP_IDLE, OTHER_IDLE, ACTIVE, SYN_REUSE = range(9)
+
+# Where fields stand in a MORE row, in octets.
+MORE_WORDS = MORE.itemsize // 8
+_OFFSETS: Any = MORE.fields
+END_REASON_AT, STAGE_AT, LAST_CLOCK_AT = _OFFSETS["end_reason"][1], _OFFSETS["stage"][1], _OFFSETS["last_clock_ns"][1]
 
 COHERENCE_WINDOW = 1 << 20  # octets; a sequence number further away belongs to no window that hosts use
 SMALL_PAYLOAD = 64  # octets
@@ -298,21 +305,30 @@ def begin_tcp(row: Row, more: Row, from_initiator: bool) -> None:
 
 
 @kernel
-def complete(
-    rows: Rows, more_words: U64, index: I64, place: U32, clock_ns: int, timeouts: I64, out: Rows, out_words: U64
+def copy_fields(
+    rows: Rows, more_words: U64, index: I64, place: U32, clock_ns: int, timeouts: I64, scratch: Rows, scratch_words: U64, fields: I64, out: U64
 ) -> None:
-    """Give each listed flow its MORE row, made for one-packet flows, with the reason of its end as seen from the last packet.
+    """Write fields of the MORE rows of the listed flows, made up for those of one packet, with the reason of its end as the last packet shows it.
 
-    index: int64[n], flows. place: uint32[flows], their rows. out: MORE[n]. more_words, out_words: the same memory as uint64[rows, words].
+    more_words, scratch_words: MORE rows as words. index: int64[n], flows. place: uint32[flows], their rows. scratch: MORE[1].
+    fields: int64[k, 3], of each its word, its lowest bit and how many bits it has. out: uint64[k, n].
     """
-    for k in range(index.shape[0]):
-        row = rows[place[index[k]]]
+    end_at, end_shift = np.int64(END_REASON_AT // 8), np.uint64(END_REASON_AT % 8 * 8)
+    for n in range(index.shape[0]):
+        row = rows[place[index[n]]]
         if row.more_row:
-            for word in range(out_words.shape[1]):
-                out_words[k, word] = more_words[np.int64(row.more_row) - 1, word]
+            words, first = more_words, (np.int64(row.more_row) - 1) * MORE_WORDS
         else:
-            for word in range(out_words.shape[1]):
-                out_words[k, word] = np.uint64(0)
-            begin(row, out[k])
-        if out[k].end_reason == kinds.END_CAPTURE and clock_ns - out[k].last_clock_ns > idle_timeout(row, np.int64(out[k].stage), timeouts):
-            out[k].end_reason = kinds.END_IDLE
+            for word in range(MORE_WORDS):
+                scratch_words[word] = np.uint64(0)
+            begin(row, scratch[0])
+            words, first = scratch_words, 0
+        for k in range(fields.shape[0]):
+            value = words[first + fields[k, 0]] >> np.uint64(fields[k, 1])
+            if fields[k, 2] < 64:
+                value &= (np.uint64(1) << np.uint64(fields[k, 2])) - np.uint64(1)
+            if fields[k, 0] == end_at and np.uint64(fields[k, 1]) == end_shift and value == np.uint64(kinds.END_CAPTURE):
+                stage = np.int64(words[first + STAGE_AT // 8] >> np.uint64(STAGE_AT % 8 * 8) & np.uint64(0xFFFF))
+                if clock_ns - np.int64(words[first + LAST_CLOCK_AT // 8]) > idle_timeout(row, stage, timeouts):
+                    value = np.uint64(kinds.END_IDLE)
+            out[k, n] = value

@@ -26,7 +26,6 @@ from floodmark_core.columns import (
 Call = Callable[[], object]
 
 _SEED = np.uint64(1)
-_WORDS = MORE.itemsize // 8
 
 
 def _array(code: str, rows: int = 0) -> np.ndarray:
@@ -83,13 +82,15 @@ def _flow_table() -> FlowTable:
 def _second_half() -> list[Call]:
     """Return calls of the kernels of the flows, and of what they call only for some packets."""
     block, records, headers, timeouts = _array("u1"), new_records(), new_headers(), _array("i8", 9)
-    more, words, place = np.zeros(0, MORE), np.zeros((0, _WORDS), np.uint64), _array("u4")
+    place, fields = _array("u4"), np.zeros((0, 3), np.int64)
     matcher, table = flowtable.new_matcher(1, timeouts, _array("u1", 1 << 16)), _flow_table()
     return [
         lambda: flowtable.update_flows(block, 0, records, headers, matcher, table),
         lambda: flowtable.move_index(table.slots, _array("u8", 4)),
         lambda: flowtable.order_by_birth(table.births, place, _array("i8", 2), _SEED, _SEED, _array("i8", 1), place),
-        lambda: dialogue.complete(table.rows, words, _array("i8"), place, 0, timeouts, more, words),
+        lambda: dialogue.copy_fields(
+            table.rows, table.more_words, _array("i8"), place, 0, timeouts, table.more, table.more_words, fields, np.zeros((1, 0), np.uint64)
+        ),
     ]
 
 

@@ -6,7 +6,7 @@ The tables keep a flow of one packet in one short row, see floodmark_core.column
 import secrets
 from collections.abc import Iterable
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from floodmark.memory import Memory
 from floodmark.workers import Workers
 from floodmark_core import FLOW, MORE, kinds
 from floodmark_core.columns import I64, U32, U64, Rows
-from floodmark_core.dialogue import complete
+from floodmark_core.dialogue import copy_fields
 from floodmark_core.endpoints import copy_ends
 from floodmark_core.ranking import hash_initiators
 
@@ -38,9 +38,11 @@ _PACKED = {
     "header_whole": ("origin", kinds.ORIGIN_HEADER_WHOLE.bit_length() - 1, 1),
 }
 _SECOND = {name: MORE[name] for name in MORE.names or ()}
+# Of each: its word in a MORE row, the lowest bit there, how many bits.
+_OFFSETS: Any = MORE.fields
+_FIELDS = {name: (_OFFSETS[name][1] // 8, _OFFSETS[name][1] % 8 * 8, _SECOND[name].itemsize * 8) for name in _SECOND}
 COLUMNS = tuple(_FIRST) + tuple(_SECOND)  # names of all columns of a flow
-_CHUNK = 4096  # rows completed at a time: the buffer stays in the cache
-_WORDS = MORE.itemsize // 8
+_CHUNK = 4096  # rows looked at together: the buffer stays in the cache
 
 
 class FlowRows(NamedTuple):
@@ -69,16 +71,6 @@ class Flows:
         """Return the number of flows."""
         return len(self.tables.place)
 
-    def complete(self, index: I64) -> Rows:
-        """Return the MORE rows of some flows; ``parent`` is the number of a flow."""
-        out = np.empty(len(index), MORE)
-        rows, more, _, place = self.tables
-        complete(rows, _words(more), index, place, self._clock_ns, self._timeouts, out, _words(out))
-        continued = np.nonzero(out["parent"] >= 0)[0]
-        if len(continued):
-            out["parent"][continued] = self._numbers[out["parent"][continued]]
-        return out
-
     @cached_property
     def _numbers(self) -> U32:
         """Number of the flow of each row."""
@@ -96,20 +88,36 @@ class Flows:
         return hashes
 
     def columns(self, index: I64, names: Iterable[str] = COLUMNS) -> dict[str, np.ndarray]:
-        """Return several columns of some flows, by default every one: each flow is looked at once for all of them."""
+        """Return several columns of some flows, by default every one: each flow is looked at once for all that several packets make."""
         wanted = tuple(names)
-        found = {name: np.empty(len(index), _FIRST.get(name) or _SECOND[name]) for name in wanted}
-        needs_more = not _FIRST.keys() >= set(wanted)
-        for start in range(0, len(index), _CHUNK):
-            part = index[start : start + _CHUNK]
-            more = self.complete(part) if needs_more else None
-            for name, values in found.items():
-                values[start : start + _CHUNK] = self._first(name, part) if more is None or name in _FIRST else more[name]
-        return found
+        return {name: self._first(name, index) for name in wanted if name in _FIRST} | self._second(
+            tuple(name for name in wanted if name not in _FIRST), index
+        )
 
     def column(self, name: str, index: I64) -> np.ndarray:
         """Return a column of some flows, one of COLUMNS."""
-        return self._first(name, index) if name in _FIRST else self.columns(index, (name,))[name]
+        return self.columns(index, (name,))[name]
+
+    def _second(self, names: tuple[str, ...], index: I64) -> dict[str, np.ndarray]:
+        """Return columns of what all packets of some flows said; ``parent`` is the number of a flow."""
+        if not names:
+            return {}
+        rows, more, _, place = self.tables
+        fields = np.array([_FIELDS[name] for name in names], np.int64)
+        scratch, found = np.zeros(1, MORE), {name: np.empty(len(index), _SECOND[name]) for name in names}
+        for start in range(0, len(index), _CHUNK):
+            part = index[start : start + _CHUNK]
+            out = np.empty((len(names), len(part)), np.uint64)
+            copy_fields(
+                rows, more.view(np.uint64), part, place, self._clock_ns, self._timeouts, scratch, scratch.view(np.uint64), fields, out
+            )
+            for values, name in zip(out, names, strict=True):
+                found[name][start : start + _CHUNK] = values.view(np.int64)
+        if "parent" in found:
+            continued = np.nonzero(found["parent"] >= 0)[0]
+            if len(continued):
+                found["parent"][continued] = self._numbers[found["parent"][continued]]
+        return found
 
     def _first(self, name: str, index: I64) -> np.ndarray:
         """Return a column of what the first packets of some flows said."""
@@ -125,6 +133,3 @@ class Flows:
             return np.where(rows["network"][place[index]] & kinds.NETWORK_IPV6, 6, 4).astype(np.uint8)
         return rows[name][place[index]]
 
-
-def _words(rows: Rows) -> np.ndarray:
-    return rows.view(np.uint64).reshape(len(rows), _WORDS)

@@ -55,6 +55,7 @@ from floodmark_core.timeline import CLOCK_NS, CLOCK_SIZE, FILE_BEGINS
 
 _FIRST_FLOWS = 1 << 13
 _FIRST_CELLS = 1 << 11
+_LARGE_INDEX = 1 << 20  # slots: a smaller one grows fourfold, a larger one twofold
 LOOKED_AT_OCTETS = 1 << 20  # of a mapped block: half of a second-level cache
 _GROWTH = 1.25  # of rows: their pages are moved, not copied, and room that is not used is still counted
 
@@ -219,19 +220,20 @@ class _Share:
         self.clock[FILE_BEGINS] = 1
         self.tally = new_tally()
 
-    def grow_index(self) -> None:
-        """Make free slots for a batch."""
-        if self.used[TAKEN_SLOTS] + BATCH > len(self.index) * FULLEST_EIGHTHS // 8:
-            index = self._memory.array(4 * len(self.index), np.uint64)
-            move_index(self.index, index)
-            self.index = index
+    def grow_index(self) -> bool:
+        """Make free slots for a batch. Returns whether there were too few."""
+        if self.used[TAKEN_SLOTS] + BATCH <= len(self.index) * FULLEST_EIGHTHS // 8:
+            return False
+        index = self._memory.array(len(self.index) * (4 if len(self.index) < _LARGE_INDEX else 2), np.uint64)
+        move_index(self.index, index)
+        self.index = index
+        return True
 
     def grow_cells(self) -> None:
-        """Make room for a batch."""
-        if self.cells_used[0] + BATCH > len(self.cells.rows):
-            self.cells.reach(2 * len(self.cells.rows))
-            self.cell_index = self._memory.array(2 * len(self.cell_index), np.uint64)
-            rebuild_cell_index(self.cells.rows, int(self.cells_used[0]), self.matcher.seed[0], self.cell_index)
+        """Make room for as many cells again."""
+        self.cells.reach(2 * len(self.cells.rows))
+        self.cell_index = self._memory.array(2 * len(self.cell_index), np.uint64)
+        rebuild_cell_index(self.cells.rows, int(self.cells_used[0]), self.matcher.seed[0], self.cell_index)
 
 
 class Meter:
@@ -286,45 +288,46 @@ class Meter:
         reached = [(at, STOP_NEEDS_FLOWS)] * len(self._shares)
         mapped, base = reader.is_mapped, reader.base
         while True:
-            waiting = [number for number, (_, stop) in enumerate(reached) if stop in (STOP_NEEDS_FLOWS, STOP_NEEDS_CELLS)]
+            waiting = [number for number, (_, stop) in enumerate(reached) if stop == STOP_NEEDS_FLOWS]
             if not waiting:
                 return reached[0]
             tasks = [self._task(self._shares[number], block, base, mapped=mapped) for number in waiting]
             runs = self._workers.each(lambda place, first, _: tasks[place](first), [(reached[number][0], 0) for number in waiting])  # noqa: B023 - run at once
             for number, run in zip(waiting, runs, strict=True):
                 reached[number] = run
-            if any(stop in (STOP_NEEDS_FLOWS, STOP_NEEDS_CELLS) for _, stop in reached):
+            if any(stop == STOP_NEEDS_FLOWS for _, stop in reached):
                 self._make_room()
 
     def _task(self, share: _Share, block: U8, base: int, *, mapped: bool) -> Callable[[int], tuple[int, int]]:
         """Return what reads on in a block for one share. Its tables stay where they are until all shares have stopped."""
-        flows = FlowTable(
-            self._rows.rows,
-            self._more.rows,
-            self._more.rows.view(np.uint64),
-            self._addresses.rows,
-            self._births.rows,
-            share.index,
-            share.used,
-        )
-        cells = CellTable(share.cells.rows, share.cell_index, share.cells_used)
+        more = self._more.rows
+        shared = (self._rows.rows, more, more.view(np.uint64), self._addresses.rows, self._births.rows)
         state = (share.layout, share.interfaces, share.clock, self._reorder_window_ns, share.records, share.headers, share.matcher)
 
+        def read(part: U8, at: int) -> tuple[int, int]:
+            """Read records until the octets end or the tables that all shares write to are full."""
+            while True:
+                flows = FlowTable(*shared, share.index, share.used)
+                cells = CellTable(share.cells.rows, share.cell_index, share.cells_used)
+                at, stop = read_block(part, at, base, *state, flows, cells, share.tally)
+                if stop == STOP_NEEDS_CELLS:
+                    share.grow_cells()
+                elif stop != STOP_NEEDS_FLOWS or not share.grow_index():
+                    return at, stop
+
         def run(at: int) -> tuple[int, int]:
-            stop = STOP_NEEDS_DATA
-            end = len(block)
+            if not mapped:
+                return read(block, at)
             while True:
                 # A mapped block is looked at in parts that fit the cache, each with its record headers brought there first.
-                until = min(at + LOOKED_AT_OCTETS, end) if mapped else end
-                part = block[:until]
-                if mapped:
-                    touch_records(part, at, share.layout, share.cursors)
-                before = at
-                at, stop = read_block(part, at, base, *state, flows, cells, share.tally)
-                if stop != STOP_NEEDS_DATA or until == end:
+                part, before = block[: at + LOOKED_AT_OCTETS], at
+                touch_records(part, at, share.layout, share.cursors)
+                at, stop = read(part, at)
+                if at == before and stop == STOP_NEEDS_DATA:  # a record longer than the part
+                    part = block
+                    at, stop = read(part, at)
+                if stop != STOP_NEEDS_DATA or len(part) == len(block):
                     return at, stop
-                if at == before:  # a record longer than the part
-                    return read_block(block, at, base, *state, flows, cells, share.tally)
 
         return run
 
@@ -334,8 +337,6 @@ class Meter:
             self._rows.give(share.number, share.used, BATCH)
             self._more.give(share.number, share.used, 2 * BATCH)
             self._addresses.give(share.number, share.used, BATCH)
-            share.grow_index()
-            share.grow_cells()
         if len(self._shares) > 1:
             self._births.reach(len(self._rows.rows))
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from builders import MILLISECOND, SECOND, connection, metered, syn_flood, tcp, udp
-from floodmark.flows import Flows
-from floodmark_core import FLOW, MORE, kinds
+from floodmark.flows import COLUMNS, Flows
+from floodmark_core import kinds
 
 
 @pytest.fixture(scope="module")
@@ -19,12 +19,11 @@ def everything(flows: Flows) -> np.ndarray:
 
 
 def test_there_are_as_many_flows_as_rows(flows: Flows) -> None:
-    assert len(flows) == len(flows.rows) == 9002
+    assert len(flows) == 9002
 
 
 def test_only_flows_of_several_packets_have_a_second_row(flows: Flows) -> None:
-    assert flows.rows["more_row"].nonzero()[0].tolist() == [0]
-    assert len(flows.more) == 1
+    assert flows.tables.rows["more_row"][flows.tables.place].nonzero()[0].tolist() == [0]
 
 
 def test_a_column_of_the_first_packet_is_the_tables_own(flows: Flows) -> None:
@@ -35,7 +34,7 @@ def test_a_column_of_all_packets_is_made_for_one_packet_flows_too(flows: Flows) 
     assert flows.column("initiator_packets", np.array([0, 1, 2])).tolist() == [5, 1, 1]
 
 
-@pytest.mark.parametrize("name", [name for dtype in (FLOW, MORE) for name in dtype.names or ()])
+@pytest.mark.parametrize("name", COLUMNS)
 def test_every_column_has_a_value_for_every_flow(flows: Flows, name: str) -> None:
     assert flows.column(name, everything(flows)).shape == (9002,)
 
@@ -46,22 +45,22 @@ def test_flows_may_be_asked_for_in_any_order_and_twice(flows: Flows) -> None:
 
 def test_rows_completed_in_pieces_are_those_completed_at_once(flows: Flows) -> None:
     index = everything(flows)
-    whole = flows.complete(index)
-    assert all((flows.column(name, index) == whole[name]).all() for name in MORE.names or ())
+    whole = flows.columns(index)
+    assert all((flows.column(name, index) == whole[name]).all() for name in COLUMNS)
 
 
 def test_no_flow_gives_no_row(flows: Flows) -> None:
-    assert len(flows.complete(np.array([], np.int64))) == 0
+    assert len(flows.column("stage", np.array([], np.int64))) == 0
 
 
 def test_a_one_packet_flow_ends_when_it_began(flows: Flows) -> None:
-    more = flows.complete(np.array([1]))
-    assert more["last_seen_ns"].tolist() == flows.rows["first_seen_ns"][1:2].tolist()
+    seen = flows.columns(np.array([1]), ("first_seen_ns", "last_seen_ns"))
+    assert seen["last_seen_ns"].tolist() == seen["first_seen_ns"].tolist()
 
 
 def test_a_one_packet_flow_that_was_an_answer_counts_for_the_responder() -> None:
     synack = tcp(0, ports=(80, 40000), flags=kinds.SYN | kinds.ACK)
-    more = metered([synack])[0].complete(np.array([0]))
+    more = metered([synack])[0].columns(np.array([0]))
     assert (more["initiator_packets"].tolist(), more["responder_packets"].tolist()) == ([0], [1])
 
 

@@ -116,9 +116,10 @@ def test_addresses_of_both_versions_with_equal_numbers_are_two_sources() -> None
 
 def test_an_ipv6_source_that_looks_like_an_ipv4_one_in_its_words_is_another_source() -> None:
     flows = metered([udp(0, CLIENT), udp(1, (1 << 64) | CLIENT, (1 << 64) | 9)])[0]
-    rows = flows.rows.copy()
-    rows["initiator_hi"][1] = 0  # ::198.51.100.1
-    assert flow_set(Flows(rows, flows.more, 0, np.full(9, LAST64 >> 1, np.int64))).source_count == 2
+    addresses = flows.tables.addresses.copy()
+    addresses["initiator_hi"] = 0  # ::198.51.100.1
+    tables = flows.tables._replace(addresses=addresses)
+    assert flow_set(Flows(tables, 0, np.full(9, LAST64 >> 1, np.int64))).source_count == 2
 
 
 WORDS = st.sampled_from([0, 1, 2, LAST64, 1 << 63])

@@ -14,7 +14,7 @@ def rates_of(packets: list[Packet], port: int, bounds_ns: tuple[int, int]) -> Ra
     """Take the flows to one port of the server for an attack."""
     flows, cells, _ = metered(sorted(packets, key=lambda packet: packet.time_ns))
     context = Context(flows, cells)
-    attack = context.clients(np.nonzero(flows.rows["responder_port"] == port)[0])
+    attack = context.clients(np.nonzero(flows.column("responder_port", np.arange(len(flows))) == port)[0])
     vector = "tcp-syn-flood" if port == 80 else "udp-flood"
     return Rates(context, vector, [Host(4, 0, SERVER)], attack, (START_NS + bounds_ns[0], START_NS + bounds_ns[1]))
 
