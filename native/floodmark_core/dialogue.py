@@ -306,11 +306,11 @@ def begin_tcp(row: Row, more: Row, from_initiator: bool) -> None:
 
 @kernel
 def copy_fields(
-    rows: Rows, more_words: U64, index: I64, place: U32, clock_ns: int, timeouts: I64, scratch: Rows, scratch_words: U64, fields: I64, out: U64
+    rows: Rows, more_words: U64, index: U32, place: U32, clock_ns: int, timeouts: I64, scratch: Rows, scratch_words: U64, fields: I64, out: U64
 ) -> None:
     """Write fields of the MORE rows of the listed flows, made up for those of one packet, with the reason of its end as the last packet shows it.
 
-    more_words, scratch_words: MORE rows as words. index: int64[n], flows. place: uint32[flows], their rows. scratch: MORE[1].
+    more_words, scratch_words: MORE rows as words. index: uint32[n], flows. place: uint32[flows], their rows. scratch: MORE[1].
     fields: int64[k, 3], of each its word, its lowest bit and how many bits it has. out: uint64[k, n].
     """
     end_at, end_shift = np.int64(END_REASON_AT // 8), np.uint64(END_REASON_AT % 8 * 8)

@@ -4,7 +4,7 @@ import numpy as np
 
 from floodmark_core import kinds
 from floodmark_core._jit import kernel, step
-from floodmark_core.columns import I64, U32, U64, Headers, Row, Rows
+from floodmark_core.columns import U32, U64, Headers, Row, Rows
 
 
 @step
@@ -92,7 +92,7 @@ def sender_of_row(row: Row, network: np.uint32, headers: Headers, i: int, addres
 
 
 @kernel
-def copy_ends(rows: Rows, addresses: Rows, index: I64, place: U32, hi: U64, lo: U64, responder: int) -> None:
+def copy_ends(rows: Rows, addresses: Rows, index: U32, place: U32, hi: U64, lo: U64, responder: int) -> None:
     """Write the addresses of one end of the listed flows. responder: 1 for the responder's, 0 for the initiator's."""
     for k in range(index.shape[0]):
         row = rows[place[index[k]]]

@@ -47,24 +47,25 @@ def number_keys(seed: np.uint64, first: U64, second: U64, third: U64, table: U32
 
 
 @kernel
-def keep_frequent(hashes: U64, chosen: U8, least: int, buckets: U8) -> None:
+def keep_frequent(hashes: U64, chosen: U8, least: int, buckets: U8, part: int, parts: int) -> None:
     """Drop chosen flows whose initiator has fewer than ``least`` chosen flows; a few that share a bucket with others may stay.
 
     hashes: uint64[n], of the initiators. chosen: uint8[n], 1 or 0. buckets: uint8[power of two], all zero, which count to 255: a larger
-    ``least`` keeps more than asked.
+    ``least`` keeps more than asked. Only initiators of one part are looked at, of as many parts as there are threads.
     """
     mask, least = np.uint64(buckets.shape[0] - 1), min(least, 255)
+    mine, many = np.uint64(part), np.uint64(parts)
     for i in range(chosen.shape[0]):
-        if chosen[i]:
+        if chosen[i] and (hashes[i] >> np.uint64(48)) * many >> np.uint64(16) == mine:
             bucket = hashes[i] >> np.uint64(8) & mask
             buckets[bucket] += np.uint8(buckets[bucket] < 255)
     for i in range(chosen.shape[0]):
-        if chosen[i]:
+        if chosen[i] and (hashes[i] >> np.uint64(48)) * many >> np.uint64(16) == mine:
             chosen[i] = buckets[hashes[i] >> np.uint64(8) & mask] >= least
 
 
 @kernel
-def order_by_group(groups: I32, starts: I64, cursor: I64, order: I64) -> None:
+def order_by_group(groups: I32, starts: I64, cursor: I64, order: U32) -> None:
     """Put row numbers in order of group, rows of a group in their own order (counting sort).
 
     groups: int32[n], -1 for rows in no group. starts, cursor: int64[groups + 1], all zero; on return rows of group g are

@@ -1,7 +1,7 @@
 """Flows in, their senders counted and ranked: how many there are, and which of them sent most.
 
 Senders are told apart by a 64-bit hash under a secret seed: among ten million of them two coincide once in some 400,000 runs.
-The hashes are first dealt into parts that fit the cache, because a table of millions of entries costs a cache miss for each flow.
+The flows are first dealt into parts that fit the cache, because a table of millions of entries costs a cache miss for each flow.
 """
 
 from typing import NamedTuple
@@ -14,16 +14,15 @@ from floodmark_core.endpoints import initiator_of, responder_of, version_of
 from floodmark_core.hashing import hash_host
 
 ZERO = np.uint64(0)
-PART_BITS = 10
-PARTS = 1 << PART_BITS
-PART_SHIFT = np.uint64(64 - PART_BITS)
+PART = 1 << 11  # flows in a part, about: their senders' table fits the cache
 
 
 class Dealt(NamedTuple):
-    """Flows dealt into parts by the hash of their sender."""
+    """Flows by the hash of their sender."""
 
-    hash: U64  # [n] in order of parts
+    hash: U64  # [n]
     flow: U32  # [n] place among the flows
+    packets: U32  # [n] that the sender sent
 
 
 class Ranked(NamedTuple):
@@ -54,36 +53,57 @@ def sender_hash(seed: np.uint64, rows: Rows, addresses: Rows, place: U32, hashes
 
 
 @kernel
-def count_parts(
-    seed: np.uint64, rows: Rows, addresses: Rows, place: U32, hashes: U64, index: I64, from_responder: U8, first: int, end: int, counts: I64
+def count_senders(
+    seed: np.uint64, rows: Rows, addresses: Rows, place: U32, hashes: U64, index: U32, from_responder: U8, first: int, end: int, counts: I64
 ) -> None:
-    """Count how many of the listed flows from ``first`` to before ``end`` go to each part. counts: int64[PARTS], zero."""
+    """Count how many of the listed flows from ``first`` to before ``end`` have a sender whose hash falls into each range. counts: int64[shares]."""
+    many = np.uint64(counts.shape[0])
     for i in range(first, end):
-        counts[np.int64(sender_hash(seed, rows, addresses, place, hashes, index[i], from_responder[i]) >> PART_SHIFT)] += 1
+        mixed = sender_hash(seed, rows, addresses, place, hashes, index[i], from_responder[i])
+        counts[np.int64((mixed >> np.uint64(32)) * many >> np.uint64(32))] += 1
 
 
 @kernel
-def deal_senders(
+def hash_senders(
     seed: np.uint64,
     rows: Rows,
     addresses: Rows,
     place: U32,
     hashes: U64,
-    index: I64,
+    index: U32,
     from_responder: U8,
-    first: int,
-    end: int,
-    cursor: I64,
+    packets: U32,
+    share: int,
+    shares: int,
     dealt: Dealt,
 ) -> None:
-    """Deal the listed flows from ``first`` to before ``end`` into parts. cursor: int64[PARTS], where each part goes on."""
-    for i in range(first, end):
+    """List the flows whose sender's hash falls into one of ``shares`` equal ranges; the list must have room for one more.
+    """
+    mine, many, count = np.uint64(share), np.uint64(shares), 0
+    for i in range(index.shape[0]):
         mixed = sender_hash(seed, rows, addresses, place, hashes, index[i], from_responder[i])
-        part = np.int64(mixed >> PART_SHIFT)
+        # Written whether it belongs here or not: which it is cannot be predicted.
+        dealt.hash[count], dealt.flow[count], dealt.packets[count] = mixed, i, packets[i]
+        count += np.int64((mixed >> np.uint64(32)) * many >> np.uint64(32) == mine)
+
+
+@kernel
+def deal_senders(one: Dealt, count: int, bits: int, starts: I64, cursor: I64, other: Dealt) -> None:
+    """Put the first ``count`` flows of a list in order of parts, by bits of the hash that its range does not fix.
+
+    starts, cursor: int64[2^bits + 1], zero; on return the flows of part p are other[starts[p]:starts[p + 1]].
+    """
+    mask = np.uint64((1 << bits) - 1)
+    for k in range(count):
+        starts[np.int64(one.hash[k] >> np.uint64(8) & mask) + 1] += 1
+    for part in range(1, starts.shape[0]):
+        starts[part] += starts[part - 1]
+        cursor[part] = starts[part]
+    for k in range(count):
+        part = np.int64(one.hash[k] >> np.uint64(8) & mask)
         at = cursor[part]
         cursor[part] = at + 1
-        dealt.hash[at] = mixed
-        dealt.flow[at] = i
+        other.hash[at], other.flow[at], other.packets[at] = one.hash[k], one.flow[k], one.packets[k]
 
 
 @step
@@ -102,35 +122,35 @@ def enter(ranked: Ranked, packets: int, flows: int, first: int) -> None:
 
 
 @kernel
-def rank_senders(dealt: Dealt, starts: I64, packets: U32, first: int, end: int, keys: U64, counts: I64, ranked: Ranked) -> int:
-    """Count the distinct senders of the parts from ``first`` to before ``end`` and rank them. Returns how many there are.
+def rank_senders(dealt: Dealt, starts: I64, table: U64, ranked: Ranked) -> int:
+    """Count the distinct senders of all parts and rank them. Returns how many there are.
 
-    starts: int64[PARTS + 1]. packets: uint32[n] of each flow. keys: uint64[power of two, more than twice the largest part].
-    counts: int64[len(keys), 3]. ranked: all -1.
+    starts: int64[parts + 1]. table: uint64[power of two, more than twice the largest part, 4]: hash, packets, flows, place of the first.
+    ranked: all -1.
     """
     senders = 0
-    for part in range(first, end):
+    for part in range(starts.shape[0] - 1):
         size = 1
         while size <= 2 * (starts[part + 1] - starts[part]):
             size *= 2
         if size == 1:
             continue
         mask = np.uint64(size - 1)
-        keys[:size] = ZERO
-        for at in range(starts[part], starts[part + 1]):
-            mixed, flow = dealt.hash[at], np.int64(dealt.flow[at])
-            slot = np.int64((mixed >> np.uint64(8)) & mask)
-            while keys[slot] not in (ZERO, mixed):
-                slot = np.int64(np.uint64(slot + 1) & mask)
-            if keys[slot] == ZERO:
-                keys[slot] = mixed
-                counts[slot, 0], counts[slot, 1], counts[slot, 2] = 0, 0, flow
-                senders += 1
-            counts[slot, 0] += packets[flow]
-            counts[slot, 1] += 1
         for slot in range(size):
-            if keys[slot] != ZERO:
-                enter(ranked, counts[slot, 0], counts[slot, 1], counts[slot, 2])
+            table[slot, 0] = ZERO
+        for at in range(starts[part], starts[part + 1]):
+            mixed = dealt.hash[at]
+            slot = np.int64((mixed >> np.uint64(24)) & mask)
+            while table[slot, 0] != ZERO and table[slot, 0] != mixed:
+                slot = np.int64(np.uint64(slot + 1) & mask)
+            if table[slot, 0] == ZERO:
+                table[slot, 0], table[slot, 1], table[slot, 2], table[slot, 3] = mixed, ZERO, ZERO, np.uint64(dealt.flow[at])
+                senders += 1
+            table[slot, 1] += np.uint64(dealt.packets[at])
+            table[slot, 2] += np.uint64(1)
+        for slot in range(size):
+            if table[slot, 0] != ZERO:
+                enter(ranked, np.int64(table[slot, 1]), np.int64(table[slot, 2]), np.int64(table[slot, 3]))
     return senders
 
 

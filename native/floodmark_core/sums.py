@@ -28,7 +28,7 @@ def sum_flows(rows: Rows, more: Rows, place: U32, group: I32, first: int, end: i
 
 
 @kernel
-def measure_flows(rows: Rows, more: Rows, place: U32, index: I64, from_responder: U8, gap_ns: int) -> tuple[int, int, int, int]:
+def measure_flows(rows: Rows, more: Rows, place: U32, index: U32, from_responder: U8, gap_ns: int) -> tuple[int, int, int, int]:
     """Measure listed flows. Returns (first packet ns, last packet ns, IP octets that the senders sent, pauses longer than ``gap_ns``).
 
     Pauses are seen in the order of the list: a flow that begins earlier than one before it may hide one, and never makes one up.

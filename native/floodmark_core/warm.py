@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from floodmark_core import ahead, cells, decode, dialogue, endpoints, flowtable, framing, grouping, ranking, reader, shapes, sums, text, timeline
+from floodmark_core import ahead, cells, decode, dialogue, endpoints, flowtable, framing, grouping, picking, ranking, reader, shapes, sums, text, timeline
 from floodmark_core.columns import (
     ADDRESSES,
     CELL,
@@ -40,9 +40,8 @@ def _first_half() -> list[Call]:
     cell_table = CellTable(np.zeros(0, CELL), _array("u8", 2), _array("i8", 1))
     hosts = shapes.Hosts(_array("u8"), _array("u8"), _array("u1"), _array("i4", 2), _array("i8"), np.zeros((0, shapes.SHAPES), np.int64))
     shaped = shapes.Shaped(_array("u1"), _array("u1"), _array("u1"), _array("i4"), _array("u4"), _array("i8", 3))
-    dealt, ranked = ranking.Dealt(_array("u8"), _array("u4")), ranking.Ranked(_array("i8"), _array("i8"), _array("i8"))
-    listed = (_SEED, rows, pairs, place, _array("u8"), _array("i8"), _array("u1"), 0, 0)
-    parts = _array("i8", ranking.PARTS + 1)
+    wide, dealt = (ranking.Dealt(_array("u8", n), _array("u4", n), _array("u4", n)) for n in (1, 0))
+    ranked = ranking.Ranked(_array("i8"), _array("i8"), _array("i8"))
     return [
         lambda: decode.decode_batch(block, 0, 0, records, ports, headers, tally),
         lambda: framing.frame_pcapng(block, 0, 0, layout, interfaces, records, tally),
@@ -53,21 +52,26 @@ def _first_half() -> list[Call]:
         lambda: shapes.list_hosts(_SEED, hosts),
         lambda: shapes.shape_flows(_SEED, rows, more, pairs, place, _array("u8"), more, _array("u1", 256), 0, 0, hosts, shaped),
         lambda: ranking.hash_initiators(_SEED, rows, pairs, place, 0, 0, _array("u8")),
-        lambda: ranking.count_parts(*listed, parts),
-        lambda: ranking.deal_senders(*listed, parts, dealt),
-        lambda: ranking.rank_senders(dealt, parts, _array("u4"), 0, 0, _array("u8", 1), np.zeros((1, 3), np.int64), ranked),
+        lambda: ranking.count_senders(_SEED, rows, pairs, place, _array("u8"), place, _array("u1"), 0, 0, _array("i8", 1)),
+        lambda: ranking.hash_senders(_SEED, rows, pairs, place, _array("u8"), place, _array("u1"), place, 0, 1, wide),
+        lambda: ranking.deal_senders(dealt, 0, 0, _array("i8", 2), _array("i8", 2), dealt),
+        lambda: ranking.rank_senders(dealt, _array("i8", 2), np.zeros((1, 4), np.uint64), ranked),
         lambda: ranking.join_rankings(ranked, ranked),
         lambda: grouping.number_keys(
             _SEED, _array("u8"), _array("u8"), _array("u8"), _array("u4", 2), _array("u4", 1), _array("i4"), _array("i8")
         ),
-        lambda: grouping.keep_frequent(_array("u8"), _array("u1"), 1, _array("u1", 1)),
-        lambda: grouping.order_by_group(_array("i4"), _array("i8", 1), _array("i8", 1), _array("i8")),
+        lambda: grouping.keep_frequent(_array("u8"), _array("u1"), 1, _array("u1", 1), 0, 1),
+        lambda: grouping.order_by_group(_array("i4"), _array("i8", 1), _array("i8", 1), place),
         lambda: sums.sum_flows(rows, more, place, _array("i4"), 0, 0, np.zeros((1, 3), np.int64)),
-        lambda: sums.measure_flows(rows, more, place, _array("i8"), _array("u1"), 0),
+        lambda: sums.measure_flows(rows, more, place, place, _array("u1"), 0),
         lambda: text.write_addresses(_array("u8"), _array("u8"), _array("u1"), _array("i4", 1), _array("u1")),
         lambda: cells.rebuild_cell_index(cell_table.rows, 0, _SEED, cell_table.slots),
+        lambda: picking.pick_received(_array("u1"), place, place, 0, 0, 0, _array("u1"), place),
+        lambda: picking.pick_free(_array("u1"), place, _array("u1")),
+        lambda: picking.pick_unnumbered(_array("i4"), place, _array("u1")),
+        lambda: picking.put_number(_array("i4"), place, 0),
         lambda: cells.join_cells(cell_table.rows, _SEED, cell_table),
-        lambda: endpoints.copy_ends(rows, pairs, _array("i8"), place, _array("u8"), _array("u8"), 0),
+        lambda: endpoints.copy_ends(rows, pairs, place, place, _array("u8"), _array("u8"), 0),
     ]
 
 
@@ -89,7 +93,7 @@ def _second_half() -> list[Call]:
         lambda: flowtable.move_index(table.slots, _array("u8", 4)),
         lambda: flowtable.order_by_birth(table.births, place, _array("i8", 2), _SEED, _SEED, _array("i8", 1), place),
         lambda: dialogue.copy_fields(
-            table.rows, table.more_words, _array("i8"), place, 0, timeouts, table.more, table.more_words, fields, np.zeros((1, 0), np.uint64)
+            table.rows, table.more_words, place, place, 0, timeouts, table.more, table.more_words, fields, np.zeros((1, 0), np.uint64)
         ),
     ]
 

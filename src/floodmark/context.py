@@ -4,15 +4,17 @@ from functools import cached_property
 
 import numpy as np
 
-from floodmark.flows import SEED, Flows
+from floodmark.flows import SEED, Flows, Numbers
 from floodmark.flowset import ByInitiator, FlowSet, Host, number, split
 from floodmark.payloads import ANSWER_KINDS
 from floodmark.settings import VICTIM_PACKETS
 from floodmark_core import MORE, kinds, shapes
 from floodmark_core.columns import I64, U8, U32, U64, Rows
 from floodmark_core.grouping import keep_frequent
+from floodmark_core.picking import pick_received
 
 _LEAST_BUCKETS = 1 << 16
+_POWERS = frozenset(1 << bits for bits in range(9))
 _SETTLED_NS = 1_000_000_000  # the first repetition of an unanswered SYN or segment comes after a second (RFC 6298)
 
 
@@ -75,8 +77,13 @@ class Context:
     def probes(self, least: int) -> I64:
         """Return the flows that may be a scanner's probes, of initiators that have at least ``least`` of them."""
         chosen = self._probe.copy()
-        buckets = self.flows.memory.array(max(_LEAST_BUCKETS, 1 << int(chosen.sum(dtype=np.int64)).bit_length()), np.uint8)
-        keep_frequent(self.flows.initiator_hashes, chosen, least, buckets)
+        buckets = self.flows.memory.array(max(_LEAST_BUCKETS, 1 << (int(chosen.sum(dtype=np.int64)) // 2).bit_length()), np.uint8)
+        hashes, parts = self.flows.initiator_hashes, len(self.flows.workers.parts(len(self.flows)))
+        # Each part has buckets of its own: they are told apart by other bits of the hash.
+        rooms = np.split(buckets, parts) if parts in _POWERS else [buckets.copy() for _ in range(parts)]
+        self.flows.workers.each(
+            lambda part, *_: keep_frequent(hashes, chosen, least, rooms[part], part, parts), [(part, part + 1) for part in range(parts)]
+        )
         return np.nonzero(chosen)[0]
 
     def host(self, number: int) -> Host:
@@ -95,9 +102,16 @@ class Context:
         group = host * shapes.SHAPES + shape
         return self.flow_set(self._order[self._starts[group] : self._starts[group + 1]])
 
-    def flow_set(self, index: I64) -> FlowSet:
+    def flow_set(self, index: Numbers) -> FlowSet:
         """Wrap rows, each seen from its receiving end."""
-        return FlowSet(self.flows, index, self._toward[index] == shapes.TO_INITIATOR, self._packets[index])
+        index = np.ascontiguousarray(index, np.uint32)
+        back, packets, workers = np.empty(len(index), bool), np.empty(len(index), np.uint32), self.flows.workers
+        given = (self._toward, self._packets, index)
+        workers.each(
+            lambda _, first, end: pick_received(*given, first, end, shapes.TO_INITIATOR, back.view(np.uint8), packets),
+            workers.parts(len(index)),
+        )
+        return FlowSet(self.flows, index, back, packets)
 
     def everything_to(self, host: int) -> FlowSet:
         """Return all flows that a host received."""
@@ -113,7 +127,7 @@ class Context:
         """Return the TCP connections that a host began, seen from the servers."""
         return self.clients(self._connections.of(host))
 
-    def clients(self, index: I64) -> FlowSet:
+    def clients(self, index: Numbers) -> FlowSet:
         """Wrap rows in which the initiator is the one to judge."""
         return FlowSet(self.flows, index, np.zeros(len(index), bool), _stopped(self.flows.column("initiator_packets", index)))
 

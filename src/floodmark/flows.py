@@ -6,7 +6,7 @@ The tables keep a flow of one packet in one short row, see floodmark_core.column
 import secrets
 from collections.abc import Iterable
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -43,6 +43,9 @@ _OFFSETS: Any = MORE.fields
 _FIELDS = {name: (_OFFSETS[name][1] // 8, _OFFSETS[name][1] % 8 * 8, _SECOND[name].itemsize * 8) for name in _SECOND}
 COLUMNS = tuple(_FIRST) + tuple(_SECOND)  # names of all columns of a flow
 _CHUNK = 4096  # rows looked at together: the buffer stays in the cache
+
+
+Numbers: TypeAlias = U32 | I64  # of flows
 
 
 class FlowRows(NamedTuple):
@@ -87,18 +90,18 @@ class Flows:
         self.workers.each(lambda _, first, end: hash_initiators(SEED, rows, addresses, place, first, end, hashes), parts)
         return hashes
 
-    def columns(self, index: I64, names: Iterable[str] = COLUMNS) -> dict[str, np.ndarray]:
+    def columns(self, index: Numbers, names: Iterable[str] = COLUMNS) -> dict[str, np.ndarray]:
         """Return several columns of some flows, by default every one: each flow is looked at once for all that several packets make."""
-        wanted = tuple(names)
+        wanted, index = tuple(names), np.ascontiguousarray(index, np.uint32)
         return {name: self._first(name, index) for name in wanted if name in _FIRST} | self._second(
             tuple(name for name in wanted if name not in _FIRST), index
         )
 
-    def column(self, name: str, index: I64) -> np.ndarray:
+    def column(self, name: str, index: Numbers) -> np.ndarray:
         """Return a column of some flows, one of COLUMNS."""
         return self.columns(index, (name,))[name]
 
-    def _second(self, names: tuple[str, ...], index: I64) -> dict[str, np.ndarray]:
+    def _second(self, names: tuple[str, ...], index: U32) -> dict[str, np.ndarray]:
         """Return columns of what all packets of some flows said; ``parent`` is the number of a flow."""
         if not names:
             return {}
@@ -119,7 +122,7 @@ class Flows:
                 found["parent"][continued] = self._numbers[found["parent"][continued]]
         return found
 
-    def _first(self, name: str, index: I64) -> np.ndarray:
+    def _first(self, name: str, index: U32) -> np.ndarray:
         """Return a column of what the first packets of some flows said."""
         rows, _, addresses, place = self.tables
         if name in ("initiator_hi", "initiator_lo", "responder_hi", "responder_lo"):

@@ -6,19 +6,23 @@ Numbers are exact; shares are measured on evenly spaced flows where there are mo
 import ipaddress
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from floodmark.flows import SEED, Flows
+from floodmark.flows import SEED, Flows, Numbers
 from floodmark.memory import Memory
 from floodmark_core import ranking
 from floodmark_core.columns import I32, I64, U32, U64
 from floodmark_core.grouping import number_keys, order_by_group
+from floodmark_core.picking import pick_free
 from floodmark_core.sums import measure_flows
 from floodmark_core.text import LONGEST, write_addresses
 
 MOST_SOURCES = 20  # kept by name
+_DEALT_TOGETHER = 1 << 21  # flows whose senders are counted together: their list is made in memory that the next one uses again
+_SMALL = 1 << 16  # flows; lists of fewer are not worth counting
 SAMPLE = 1 << 18  # flows on which shares are measured where there are more: a share of 0.9 is then known to 0.1 %
 
 
@@ -67,11 +71,11 @@ def number(first: U64, second: U64, third: U64) -> tuple[I32, I64]:
     return groups, leaders[:count]
 
 
-def split(groups: I32, count: int, memory: Memory | None = None) -> tuple[I64, I64]:
+def split(groups: I32, count: int, memory: Memory | None = None) -> tuple[I64, U32]:
     """Order rows by group. Returns (starts, order): the rows of group g are order[starts[g]:starts[g + 1]]."""
     starts, cursor = np.zeros(count + 1, np.int64), np.zeros(count + 1, np.int64)
     rows = int((groups >= 0).sum())
-    order: I64 = np.empty(rows, np.int64) if memory is None else memory.array(rows, np.int64)
+    order: U32 = np.empty(rows, np.uint32) if memory is None else memory.array(rows, np.uint32)
     order_by_group(groups, starts, cursor, order)
     return starts, order
 
@@ -81,9 +85,13 @@ class FlowSet:
     """Some flows, seen from the end that received them: the sender is the initiator except where ``from_responder`` says so."""
 
     flows: Flows
-    index: I64
+    index: U32
     from_responder: np.ndarray = field(repr=False)
     packets: U32 = field(repr=False)  # that the sender sent, per flow
+
+    def __post_init__(self) -> None:
+        """Take lists of flows as NumPy makes them, too."""
+        object.__setattr__(self, "index", np.ascontiguousarray(self.index, np.uint32))
 
     def __len__(self) -> int:
         """Return the number of flows."""
@@ -95,7 +103,12 @@ class FlowSet:
             return self
         return FlowSet(self.flows, self.index[mask], self.from_responder[mask], self.packets[mask])
 
-    def take(self, places: I64) -> "FlowSet":
+    def not_taken(self, taken: np.ndarray) -> "FlowSet":
+        """Return the flows for which a mask over all flows is false."""
+        free = np.empty(len(self), np.uint8)
+        return self if pick_free(taken.view(np.uint8), self.index, free) == len(self) else self.where(free > 0)
+
+    def take(self, places: Numbers) -> "FlowSet":
         """Return the flows at some places, in that order."""
         return FlowSet(self.flows, self.index[places], self.from_responder[places], self.packets[places])
 
@@ -146,17 +159,15 @@ class FlowSet:
     @cached_property
     def ranked_sources(self) -> tuple[int, list[RankedSource]]:
         """Distinct senders, and those that sent most, most first."""
-        dealt, starts = self._dealt()
-        slots = 1 << (2 * max(int(np.diff(starts).max()), 1)).bit_length()
-
-        def rank(_: int, first: int, end: int) -> tuple[int, ranking.Ranked]:
-            ranked = ranking.Ranked(*(np.full(MOST_SOURCES, -1, np.int64) for _ in range(3)))
-            keys, counts = np.empty(slots, np.uint64), np.empty((slots, 3), np.int64)
-            return ranking.rank_senders(dealt, starts, self.packets, first, end, keys, counts, ranked), ranked
-
         workers = self.flows.workers
-        share = -(-ranking.PARTS // len(workers.parts(len(self))))
-        results = workers.each(rank, [(first, min(first + share, ranking.PARTS)) for first in range(0, ranking.PARTS, share)])
+        parts = workers.parts(len(self))
+        shares = len(parts) * -(-len(self) // (_DEALT_TOGETHER * len(parts)))
+        rows, _, addresses, place = self.flows.tables
+        given = (SEED, rows, addresses, place, self.flows.initiator_hashes, self.index, self.from_responder.view(np.uint8))
+        counts = np.zeros((len(parts), shares), np.int64)
+        workers.each(lambda part, first, end: ranking.count_senders(*given, first, end, counts[part]), parts)
+        sizes = counts.sum(axis=0)
+        results = workers.each(lambda share, size, _: self._rank(given, share, size, shares), [(int(size), 0) for size in sizes])
         (_, ranked), *others = results
         for _, other in others:
             ranking.join_rankings(ranked, other)
@@ -164,22 +175,24 @@ class FlowSet:
         sources = [RankedSource(host, int(p), int(f)) for host, p, f in zip(hosts, ranked.packets, ranked.flows, strict=False)]
         return sum(count for count, _ in results), sources
 
-    def _dealt(self) -> tuple[ranking.Dealt, I64]:
-        """Deal the flows into parts by their senders. Returns (the flows, first place of each part)."""
-        flows, back = self.flows, self.from_responder.view(np.uint8)
-        parts = flows.workers.parts(len(self))
-        counts = np.zeros((len(parts), ranking.PARTS), np.int64)
-        rows, _, addresses, place = flows.tables
-        given = (SEED, rows, addresses, place, flows.initiator_hashes, self.index, back)
-        flows.workers.each(lambda part, first, end: ranking.count_parts(*given, first, end, counts[part]), parts)
-        # Each part begins with what the first worker found for it, then the second's: the order is that of the flows.
-        cursors = (np.cumsum(counts.T) - counts.T.ravel()).reshape(ranking.PARTS, len(parts)).T.copy()
-        starts: I64 = np.append(cursors[0], len(self))
-        dealt = ranking.Dealt(flows.memory.array(len(self), np.uint64), flows.memory.array(len(self), np.uint32))
-        flows.workers.each(lambda part, first, end: ranking.deal_senders(*given, first, end, cursors[part], dealt), parts)
-        return dealt, starts
+    def _rank(self, given: tuple[Any, ...], share: int, count: int, shares: int) -> tuple[int, ranking.Ranked]:
+        """Count and rank the senders whose hashes fall into one of several equal ranges, which ``count`` flows have."""
+        ranked = ranking.Ranked(*(np.full(MOST_SOURCES, -1, np.int64) for _ in range(3)))
+        gathered, dealt = self._dealt(count + 1), self._dealt(count)
+        ranking.hash_senders(*given, self.packets, share, shares, gathered)
+        bits = max(count // ranking.PART, 1).bit_length() - 1
+        starts, cursor = np.zeros((1 << bits) + 1, np.int64), np.zeros((1 << bits) + 1, np.int64)
+        ranking.deal_senders(gathered, count, bits, starts, cursor, dealt)
+        slots = 1 << (2 * max(int(np.diff(starts).max()), 1)).bit_length()
+        return ranking.rank_senders(dealt, starts, np.empty((slots, 4), np.uint64), ranked), ranked
 
-    def senders(self, places: I64) -> list[Host]:
+    def _dealt(self, count: int) -> ranking.Dealt:
+        if count < _SMALL:
+            return ranking.Dealt(np.empty(count, np.uint64), np.empty(count, np.uint32), np.empty(count, np.uint32))
+        memory = self.flows.memory
+        return ranking.Dealt(memory.array(count, np.uint64), memory.array(count, np.uint32), memory.array(count, np.uint32))
+
+    def senders(self, places: Numbers) -> list[Host]:
         """Return the senders of the flows at some places."""
         flows = self.take(places)
         versions, his, los = flows.column("ip_version"), flows.sent("hi"), flows.sent("lo")
@@ -192,9 +205,18 @@ class FlowSet:
 
     def measure(self, gap_ns: int) -> tuple[int, int, int, int]:
         """Return (first packet ns, last packet ns, IP octets that the senders sent, pauses longer than a gap)."""
-        rows, more, _, place = self.flows.tables
-        first, last, octets, pauses = measure_flows(rows, more, place, self.index, self.from_responder.view(np.uint8), gap_ns)
-        return int(first), int(last), int(octets), int(pauses)
+        (rows, more, _, place), back = self.flows.tables, self.from_responder.view(np.uint8)
+        workers = self.flows.workers
+        found = workers.each(
+            lambda _, begin, end: measure_flows(rows, more, place, self.index[begin:end], back[begin:end], gap_ns), workers.parts(len(self))
+        )
+        between = sum(later[0] - earlier[1] > gap_ns for earlier, later in pairwise(found))
+        return (
+            min(int(first) for first, *_ in found),
+            max(int(last) for _, last, *_ in found),
+            sum(int(octets) for _, _, octets, _ in found),
+            sum(int(pauses) for *_, pauses in found) + between,
+        )
 
     @cached_property
     def _bounds(self) -> tuple[int, int, int, int]:
@@ -285,19 +307,19 @@ def top_ports(ports: np.ndarray, most: int = 5) -> list[int]:
 class ByInitiator:
     """Some flows in order of their initiators, so that those of one are found without looking at all."""
 
-    def __init__(self, flows: Flows, rows: I64) -> None:
+    def __init__(self, flows: Flows, rows: Numbers) -> None:
         self._flows = flows
         keys = _mixed(flows.column("initiator_hi", rows), flows.column("initiator_lo", rows))
         order = np.argsort(keys, kind="stable")
         self._keys, self._rows = keys[order], rows[order]
 
-    def of(self, host: Host) -> I64:
+    def of(self, host: Host) -> Numbers:
         """Return the rows of the flows that a host began, in their own order."""
         key = _mixed(np.array([host.hi], np.uint64), np.array([host.lo], np.uint64))[0]
         first, last = np.searchsorted(self._keys, key, "left"), np.searchsorted(self._keys, key, "right")
         rows = self._rows[first:last]
         same = (self._flows.column("initiator_lo", rows) == host.lo) & (self._flows.column("initiator_hi", rows) == host.hi)
-        found: I64 = rows[same & (self._flows.column("ip_version", rows) == host.version)]
+        found: Numbers = rows[same & (self._flows.column("ip_version", rows) == host.version)]
         return found
 
 

@@ -229,6 +229,10 @@ class _Share:
         self.index = index
         return True
 
+    def drop_indexes(self) -> None:
+        """Give back the memory that only reading needs."""
+        self.index, self.cell_index = np.zeros(0, np.uint64), np.zeros(0, np.uint64)
+
     def grow_cells(self) -> None:
         """Make room for as many cells again."""
         self.cells.reach(2 * len(self.cells.rows))
@@ -343,9 +347,10 @@ class Meter:
     def finish(self) -> tuple[Flows, Rows]:
         """Return the flows and the cells, both in order of first packets."""
         for share in self._shares:
-            share.index = share.index[:0]
+            share.drop_indexes()
         cells = self._joined_cells()
         place = self._in_order()
+        del self._births
         tables = FlowRows(self._rows.trim(), self._more.trim(), self._addresses.trim(), place)
         flows = Flows(tables, int(self._shares[0].clock[CLOCK_NS]), self._timeouts, self._memory)
         flows.workers = self._workers

@@ -16,16 +16,16 @@ from floodmark.settings import Settings
 from floodmark.verdicts import connections, guessing, ip_floods, reflection, requests, scans, slow, tcp_floods, udp_floods
 from floodmark.verdicts.evidence import Finding
 from floodmark_core.columns import I32
+from floodmark_core.picking import pick_unnumbered, put_number
 
 _KEPT_SHARE = 0.5  # a finding that keeps less than this of its packets was another one's shadow
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What the rules found, and which finding each flow belongs to."""
+    """What the rules found; no flow belongs to two findings."""
 
     findings: list[Finding]
-    finding_of: I32  # per flow row; -1: benign
 
 
 class _Attack:
@@ -76,7 +76,7 @@ def decide(context: Context, settings: Settings) -> Decision:
                     on_victim.setdefault((finding.victims[0], vector), []).append(main)
             else:
                 main.take_in(finding)
-            finding_of[finding.flows.index] = main.number
+            put_number(finding_of, finding.flows.index, main.number)
 
     volumetric, application = settings.volumetric, settings.application
     settle(scans.scans(context, application))
@@ -93,7 +93,7 @@ def decide(context: Context, settings: Settings) -> Decision:
     settle(udp_floods.udp_floods(context, volumetric, explained))
     settle(ip_floods.icmp_floods(context, volumetric, explained))
     settle(ip_floods.ip_floods(context, volumetric, explained))
-    return Decision([attack.whole() for attack in attacks], finding_of)
+    return Decision([attack.whole() for attack in attacks])
 
 
 def _precedence(finding: Finding) -> tuple[float, int]:
@@ -103,10 +103,10 @@ def _precedence(finding: Finding) -> tuple[float, int]:
 
 def _unexplained(finding: Finding, finding_of: I32) -> Finding | None:
     """Return the finding without the flows that others explain, or None where little is left."""
-    free = finding_of[finding.flows.index] < 0
-    if free.all():
+    free = np.empty(len(finding.flows), np.uint8)
+    if pick_unnumbered(finding_of, finding.flows.index, free) == len(free):
         return finding
-    rest = finding.flows.where(free)
+    rest = finding.flows.where(free > 0)
     if rest.total_packets < _KEPT_SHARE * finding.flows.total_packets:
         return None
     return replace(finding, flows=rest)

@@ -36,7 +36,7 @@ def icmp_floods(context: Context, settings: VolumetricSettings, explained: np.nd
     for shape, vector, what, floor_pps in plan:
         for host in context.hosts_with(shape, settings.structural_packets):
             flows = context.shaped(host, shape)
-            flows = _without_monitors(flows.where(~explained[flows.index]))
+            flows = _without_monitors(flows.not_taken(explained))
             rate = max(flows.busiest_rate_pps, flows.mean_rate_pps) if len(flows) else 0.0
             if rate < floor_pps or flows.total_packets < settings.structural_packets:
                 continue
@@ -99,7 +99,7 @@ def ip_floods(context: Context, settings: VolumetricSettings, explained: np.ndar
     for shape, (vector, what) in _IP_SHAPES.items():
         for host in context.hosts_with(shape, settings.structural_packets):
             flows = context.shaped(host, shape)
-            flows = flows.where(~explained[flows.index])
+            flows = flows.not_taken(explained)
             if len(flows) == 0 or not floor_reached(flows, settings):
                 continue
             packets, sources, rate = flows.total_packets, flows.source_count, flows.busiest_rate_pps

@@ -30,7 +30,7 @@ def syn_floods(context: Context, settings: VolumetricSettings, explained: np.nda
     hosts = {*context.hosts_with(shapes.SYN, settings.flood_packets), *context.hosts_with(shapes.SYN_BARE, settings.flood_packets)}
     for host in sorted(hosts):
         bare, ordinary = context.shaped(host, shapes.SYN_BARE), context.shaped(host, shapes.SYN)
-        bare, ordinary = bare.where(~explained[bare.index]), ordinary.where(~explained[ordinary.index])
+        bare, ordinary = bare.not_taken(explained), ordinary.not_taken(explained)
         share = bare.total_packets / max(bare.total_packets + ordinary.total_packets, 1)
         # Where nearly all SYNs are bare, one with options is an ordinary SYN that failed beside them.
         flows = bare if share >= settings.no_options_share else bare.joined(ordinary)
@@ -123,7 +123,7 @@ def flag_floods(context: Context, settings: VolumetricSettings, explained: np.nd
     for shape, (vector, what) in _FLAG_SHAPES.items():
         for host in context.hosts_with(shape, settings.flood_packets):
             flows = context.shaped(host, shape)
-            flows = flows.where(~explained[flows.index])
+            flows = flows.not_taken(explained)
             if len(flows) == 0 or not floor_reached(flows, settings):
                 continue
             evidence, kind = Evidence(), (vector, what)

@@ -1,0 +1,47 @@
+"""A list of flows in, what arrays with a value for each flow have at those places out, or a value put there.
+
+NumPy would turn a list of 32-bit places into one of 64 bits first, which for ten million flows takes longer than the work.
+"""
+
+import numpy as np
+
+from floodmark_core._jit import kernel
+from floodmark_core.columns import I32, U8, U32
+
+
+@kernel
+def pick_received(
+    toward: U8, packets: U32, index: U32, first: int, end: int, to_initiator: int, from_responder: U8, picked: U32
+) -> None:
+    """Say of the listed flows from ``first`` to before ``end`` which end sent (1: the responder) and how many packets."""
+    for k in range(first, end):
+        flow = index[k]
+        from_responder[k] = np.uint8(toward[flow] == to_initiator)
+        picked[k] = packets[flow]
+
+
+@kernel
+def pick_free(taken: U8, index: U32, free: U8) -> int:
+    """Say which of the listed flows are not taken. Returns how many."""
+    count = 0
+    for k in range(index.shape[0]):
+        free[k] = taken[index[k]] == 0
+        count += np.int64(free[k])
+    return count
+
+
+@kernel
+def pick_unnumbered(numbers: I32, index: U32, free: U8) -> int:
+    """Say which of the listed flows have no number yet (-1). Returns how many."""
+    count = 0
+    for k in range(index.shape[0]):
+        free[k] = numbers[index[k]] < 0
+        count += np.int64(free[k])
+    return count
+
+
+@kernel
+def put_number(numbers: I32, index: U32, number: int) -> None:
+    """Give the listed flows a number."""
+    for k in range(index.shape[0]):
+        numbers[index[k]] = number
