@@ -61,7 +61,8 @@ class Matcher(NamedTuple):
     hashes: U64
     networks: U32
     mine: I64  # packets of the batch that belong to this share's flows
-    rows: I64  # of each of them the row that may be its flow's, or -1
+    slots: U64  # of each of them where its flow may stand in the index, or the free slot it would take
+    rows: I64  # those flows' rows
     timeouts: I64
     service_ports: U8  # kinds.py PORT_ by port
 
@@ -120,6 +121,7 @@ def bring_rows(count: int, matcher: Matcher, flows: FlowTable) -> None:
         slot = mixed >> shift
         while index[slot] != 0 and index[slot] >> np.uint64(32) != mixed >> np.uint64(32):
             slot = (slot + np.uint64(1)) & mask
+        matcher.slots[k] = slot
         if index[slot]:
             number = np.int64(index[slot] & np.uint64(0xFFFFFFFF)) - 1
             prefetch(rows, number)
@@ -264,14 +266,14 @@ def update_flows(block: U8, n: int, records: Records, headers: Headers, matcher:
     may need one for that and one for the flow it begins), and free slots in its index.
     """
     rows, index, hashes = flows.rows, flows.slots, matcher.hashes
-    mask, shift = np.uint64(index.shape[0] - 1), slot_shift(index)
+    mask = np.uint64(index.shape[0] - 1)
     count = choose_packets(headers, n, matcher, index)
     bring_rows(count, matcher, flows)
     for k in range(count):
         i = matcher.mine[k]
         network = matcher.networks[i]
         tag = hashes[i] >> np.uint64(32)
-        slot = hashes[i] >> shift
+        slot = matcher.slots[k]  # what stood before it has other keys, and nothing is ever taken out
         direction = 0
         number = -1
         while index[slot] != 0:
@@ -370,5 +372,5 @@ def order_by_birth(births: U64, rows: U32, ends: I64, since: np.uint64, until: n
 
 def new_matcher(seed: int, timeouts: I64, service_ports: U8, share: int = 0, shares: int = 1) -> Matcher:
     """Return the scratch space with which one share of the flows is metered."""
-    columns = (np.zeros(BATCH, np.uint64), np.zeros(BATCH, np.uint32), np.zeros(BATCH, np.int64), np.zeros(BATCH, np.int64))
+    columns = (np.zeros(BATCH, code) for code in (np.uint64, np.uint32, np.int64, np.uint64, np.int64))
     return Matcher(np.array([seed], np.uint64), np.array([share, shares], np.int64), *columns, timeouts, service_ports)

@@ -172,6 +172,11 @@ class BlockReader:
         return self._mapped is not None
 
     @property
+    def octets(self) -> int:
+        """Length of a mapped capture; 0 where it is not known."""
+        return self._mapped.size if self._mapped is not None else 0
+
+    @property
     def sha256(self) -> str | None:
         """SHA-256 of what was read so far, in hexadecimal; None where it was not asked for."""
         return None if self._hash is None else self._hash.hexdigest()

@@ -55,7 +55,7 @@ from floodmark_core.timeline import CLOCK_NS, CLOCK_SIZE, FILE_BEGINS
 
 _FIRST_FLOWS = 1 << 13
 _FIRST_CELLS = 1 << 11
-_LARGE_INDEX = 1 << 20  # slots: a smaller one grows fourfold, a larger one twofold
+_LARGE_INDEX = 1 << 20  # slots: a smaller one grows fourfold
 LOOKED_AT_OCTETS = 1 << 20  # of a mapped block: half of a second-level cache
 _GROWTH = 1.25  # of rows: their pages are moved, not copied, and room that is not used is still counted
 
@@ -146,46 +146,48 @@ def first_packet_ns(reader: BlockReader) -> int | None:
 class _Room:
     """A growing table that shares write to side by side: each is given one range after the other, and fills them in order."""
 
-    def __init__(self, dtype: np.dtype[np.void] | np.dtype[np.uint64], memory: Memory, places: tuple[int, int]) -> None:
+    def __init__(self, dtype: np.dtype[np.void], memory: Memory, places: tuple[int, int], least: int, shares: int) -> None:
+        """least: rows that a share must have room for before a batch. places: of the next row and the end in a share's counters."""
         self._table = GrowingRows(dtype, 0, memory)
+        self._next, self._end = places
+        self._least = least
         self._given = 0  # rows of all shares
-        self._next, self._end = places  # in a share's counters
-        self._ranges: dict[int, list[tuple[int, int]]] = {}  # of each share, those before the last
-        self._begins: dict[int, int] = {}  # of the last
+        self._filled: list[list[tuple[int, int]]] = [[] for _ in range(shares)]  # ranges of each that it has done with
+        self._begin = [0] * shares  # of each one's range
+        self._waiting: list[list[tuple[int, int]]] = [[] for _ in range(shares)]  # ranges that each takes next
 
     @property
     def rows(self) -> Rows:
         """The whole table."""
         return self._table.rows
 
-    def give(self, share: int, used: I64, least: int) -> None:
-        """Make room for at least so many more rows of a share where there is not, and for a part of what it has."""
-        left = int(used[self._end] - used[self._next])
-        if left >= least:
-            return
-        more = max(2 * least, int(self.count(share, used) * (_GROWTH - 1)))
-        if used[self._end] == self._given and share in self._begins:
-            more -= left  # what is left goes on into the new room
-        else:
-            self._close(share, used)
-            self._begins[share] = int(self._given)
-            used[self._next] = self._given
-        self._given += more
-        used[self._end] = self._given
+    def go_on(self, share: int, used: I64) -> bool:
+        """Let a share go on in its next range where there is too little left for a batch. Returns whether it had to and could."""
+        if used[self._end] - used[self._next] >= self._least or not self._waiting[share]:
+            return False
+        first, end = self._waiting[share].pop(0)
+        if first != used[self._end]:
+            self._filled[share].append((self._begin[share], int(used[self._next])))
+            self._begin[share] = used[self._next] = first
+        used[self._end] = end
+        return True
+
+    def give(self, everyone: list[I64]) -> None:
+        """Give every share room for the same number of rows, so that all of them need more at the same time."""
+        filled = max(sum(end - first for first, end in self.filled(share, used)) for share, used in enumerate(everyone))
+        enough = max(2 * self._least, int(filled * (_GROWTH - 1)))
+        for share, used in enumerate(everyone):
+            left = int(used[self._end] - used[self._next]) + sum(end - first for first, end in self._waiting[share])
+            if left < enough:
+                self._waiting[share].append((self._given, self._given + enough))
+                self._given += enough
         self._table.reach(self._given)
-
-    def count(self, share: int, used: I64) -> int:
-        """Return how many rows a share has filled."""
-        filled = sum(end - begin for begin, end in self._ranges.get(share, ()))
-        return filled + int(used[self._next]) - self._begins.get(share, 0)
-
-    def _close(self, share: int, used: I64) -> None:
-        if share in self._begins:
-            self._ranges.setdefault(share, []).append((self._begins[share], int(used[self._next])))
+        for share, used in enumerate(everyone):
+            self.go_on(share, used)
 
     def filled(self, share: int, used: I64) -> list[tuple[int, int]]:
         """Return the ranges of a share's rows, first and end, in order."""
-        return [*self._ranges.get(share, ()), (self._begins[share], int(used[self._next]))] if share in self._begins else []
+        return [*self._filled[share], (self._begin[share], int(used[self._next]))]
 
     def trim(self) -> Rows:
         """Give back the room behind the last range. Returns the rows."""
@@ -220,14 +222,19 @@ class _Share:
         self.clock[FILE_BEGINS] = 1
         self.tally = new_tally()
 
-    def grow_index(self) -> bool:
-        """Make free slots for a batch. Returns whether there were too few."""
-        if self.used[TAKEN_SLOTS] + BATCH <= len(self.index) * FULLEST_EIGHTHS // 8:
-            return False
-        index = self._memory.array(len(self.index) * (4 if len(self.index) < _LARGE_INDEX else 2), np.uint64)
+    def needs_index(self) -> bool:
+        """Tell whether there are too few free slots for a batch."""
+        return bool(self.used[TAKEN_SLOTS] + BATCH > len(self.index) * FULLEST_EIGHTHS // 8)
+
+    def grow_index(self, done: float) -> None:
+        """Make free slots, a large index at once for as many flows as are to be expected. done: part of the capture that is read."""
+        slots = len(self.index) * (4 if len(self.index) < _LARGE_INDEX else 2)
+        expected = self.used[TAKEN_SLOTS] / max(done, 0.05)
+        while slots >= _LARGE_INDEX and slots * FULLEST_EIGHTHS // 8 < expected:
+            slots *= 2
+        index = self._memory.array(slots, np.uint64)
         move_index(self.index, index)
         self.index = index
-        return True
 
     def drop_indexes(self) -> None:
         """Give back the memory that only reading needs."""
@@ -249,9 +256,9 @@ class Meter:
         """Prepare for reading with so many shares of the flows, worked on side by side; their number never shows in the answer."""
         self._memory = memory or Memory()
         self._workers = workers or Workers()
-        self._rows = _Room(FLOW, self._memory, (NEXT_ROW, END_ROW))
-        self._more = _Room(MORE, self._memory, (NEXT_MORE, END_MORE))
-        self._addresses = _Room(ADDRESSES, self._memory, (NEXT_ADDRESSES, END_ADDRESSES))
+        self._rows = _Room(FLOW, self._memory, (NEXT_ROW, END_ROW), BATCH, shares)
+        self._more = _Room(MORE, self._memory, (NEXT_MORE, END_MORE), 2 * BATCH, shares)
+        self._addresses = _Room(ADDRESSES, self._memory, (NEXT_ADDRESSES, END_ADDRESSES), BATCH, shares)
         self._births = GrowingRows(np.dtype(np.uint64), 0, self._memory)
         self._timeouts, chosen = timeouts_ns(settings), secrets.randbits(64) if seed is None else seed
         self._shares = [
@@ -295,17 +302,21 @@ class Meter:
             waiting = [number for number, (_, stop) in enumerate(reached) if stop == STOP_NEEDS_FLOWS]
             if not waiting:
                 return reached[0]
-            tasks = [self._task(self._shares[number], block, base, mapped=mapped) for number in waiting]
+            tasks = [self._task(self._shares[number], block, base, reader.octets, mapped=mapped) for number in waiting]
             runs = self._workers.each(lambda place, first, _: tasks[place](first), [(reached[number][0], 0) for number in waiting])  # noqa: B023 - run at once
             for number, run in zip(waiting, runs, strict=True):
                 reached[number] = run
             if any(stop == STOP_NEEDS_FLOWS for _, stop in reached):
                 self._make_room()
 
-    def _task(self, share: _Share, block: U8, base: int, *, mapped: bool) -> Callable[[int], tuple[int, int]]:
-        """Return what reads on in a block for one share. Its tables stay where they are until all shares have stopped."""
+    def _task(self, share: _Share, block: U8, base: int, octets: int, *, mapped: bool) -> Callable[[int], tuple[int, int]]:
+        """Return what reads on in a block for one share. The tables stay where they are until all shares have stopped.
+
+        octets: of the whole capture, 0 where that is not known.
+        """
         more = self._more.rows
         shared = (self._rows.rows, more, more.view(np.uint64), self._addresses.rows, self._births.rows)
+        rooms = self._rows, self._more, self._addresses
         state = (share.layout, share.interfaces, share.clock, self._reorder_window_ns, share.records, share.headers, share.matcher)
 
         def read(part: U8, at: int) -> tuple[int, int]:
@@ -316,7 +327,9 @@ class Meter:
                 at, stop = read_block(part, at, base, *state, flows, cells, share.tally)
                 if stop == STOP_NEEDS_CELLS:
                     share.grow_cells()
-                elif stop != STOP_NEEDS_FLOWS or not share.grow_index():
+                elif stop == STOP_NEEDS_FLOWS and share.needs_index():
+                    share.grow_index((base + at) / octets if octets else 1.0)
+                elif stop != STOP_NEEDS_FLOWS or not any([room.go_on(share.number, share.used) for room in rooms]):
                     return at, stop
 
         def run(at: int) -> tuple[int, int]:
@@ -337,10 +350,8 @@ class Meter:
 
     def _make_room(self) -> None:
         """Make room for every share's next batch. No share may be reading: tables may move."""
-        for share in self._shares:
-            self._rows.give(share.number, share.used, BATCH)
-            self._more.give(share.number, share.used, 2 * BATCH)
-            self._addresses.give(share.number, share.used, BATCH)
+        for room in (self._rows, self._more, self._addresses):
+            room.give([share.used for share in self._shares])
         if len(self._shares) > 1:
             self._births.reach(len(self._rows.rows))
 
