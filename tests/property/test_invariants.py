@@ -2,6 +2,7 @@
 
 import struct
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from floodmark import metering
+from floodmark.capture import reader_of
 from floodmark.metering import ReadCapture
+from floodmark.settings import FlowSettings
 from property.strategies import (
     CONTAINERS,
     PROFILE,
@@ -153,23 +156,61 @@ def test_the_time_of_day_changes_nothing_but_the_times(packets: list[Sent], shif
     assert same(now, then)
 
 
-def flood(count: int, silence_us: int) -> bytes:
-    """Two rounds of one packet each of many UDP flows."""
+@settings(PROFILE, max_examples=150)
+@given(
+    captures=st.lists(st.one_of(files(), odd_sections(), damaged()), min_size=1, max_size=3),
+    seed=st.integers(0, 2**64 - 1),
+    shares=st.sampled_from([2, 3, 8]),
+    block_octets=st.sampled_from([60, 400, 1 << 20]),
+)
+def test_the_number_of_shares_changes_nothing(captures: list[bytes], seed: int, shares: int, block_octets: int) -> None:
+    alone, together = run_core(captures), run_core(captures, seed=seed, shares=shares, block_octets=block_octets)
+    assert same(alone, together)
+    assert tallies(alone.captures) == tallies(together.captures)
+
+
+@settings(PROFILE, max_examples=150)
+@given(packets=dialogues(120), seed=st.integers(0, 2**64 - 1), shares=st.sampled_from([2, 5]))
+def test_dialogues_are_the_same_whichever_share_they_fall_to(packets: list[Sent], seed: int, shares: int) -> None:
+    data = pcap(packets)
+    assert same(run_core([data]), run_core([data], seed=seed, shares=shares))
+
+
+def flood(count: int, silence_us: int, rounds: int = 2) -> bytes:
+    """Rounds of one packet each of many UDP flows."""
     frame = [ethernet(0x0800, ipv4(struct.pack("!I", 0x0A000000 + number), V4[1], 17, udp((7, 9), b"x"))) for number in range(count)]
-    return pcap([Sent((place * silence_us + number) * US, body, 43) for place in range(2) for number, body in enumerate(frame)])
+    return pcap([Sent((place * silence_us + number) * US, body, 43) for place in range(rounds) for number, body in enumerate(frame)])
 
 
-def test_tables_that_grow_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("shares", [1, 2, 8])
+def test_tables_that_grow_change_nothing(shares: int, monkeypatch: pytest.MonkeyPatch) -> None:
     captures = [flood(9000, 1_000_000), flood(3000, 300_000_000)]
     expected = run_core(captures)
-    for name in ("_FIRST_FLOWS", "_FIRST_MORE", "_FIRST_CELLS"):
+    assert len(expected.flows["parent"]) == 9000 + 3000  # a silence of 300 s ends and continues 3,000
+    for name in ("_FIRST_FLOWS", "_FIRST_CELLS"):
         monkeypatch.setattr(metering, name, 1024)
-    assert same(expected, run_core(captures))
-    assert same(expected, run_core(captures, block_octets=100))
+    assert same(expected, run_core(captures, shares=shares))
+    assert same(expected, run_core(captures, block_octets=100, shares=shares))
 
 
-def test_a_batch_that_ends_and_continues_one_packet_flows_stays_inside_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = run_core([flood(512, 61_000_000)])
-    assert len(expected.flows["parent"]) == 1024
-    monkeypatch.setattr(metering, "_FIRST_MORE", 512)
-    assert same(expected, run_core([flood(512, 61_000_000)]))
+def test_an_index_made_for_the_flows_to_be_expected_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "flood.pcap"
+    path.write_bytes(flood(9000, 1_000_000))
+    expected = run_core([path.read_bytes()])
+    for name, value in (("floodmark.metering._FIRST_FLOWS", 512), ("floodmark.metering._LARGE_INDEX", 4096), ("floodmark.mapping._LEAST_OCTETS", 1)):
+        monkeypatch.setattr(name, value)
+    meter = metering.Meter(FlowSettings(), 1)
+    with reader_of(str(path)) as reader:
+        if not reader.is_mapped:
+            pytest.skip("the system gives no lease on this file")
+        meter.read(reader)
+    flows, _ = meter.finish()
+    assert plain(flows.columns(np.arange(len(flows)))) == plain(expected.flows)
+
+
+@pytest.mark.parametrize("shares", [1, 2])
+def test_batches_that_end_and_continue_one_packet_flows_stay_inside_the_table(shares: int) -> None:
+    flows = run_core([flood(512, 61_000_000, rounds=12)], shares=shares).flows
+    assert len(flows["parent"]) == 12 * 512
+    assert flows["parent"].tolist() == [max(number - 512, -1) for number in range(12 * 512)]
+    assert (flows["initiator_packets"] == 1).all()

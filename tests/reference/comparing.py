@@ -16,6 +16,7 @@ from floodmark.capture import reader_of
 from floodmark.errors import CaptureError
 from floodmark.services import service_ports
 from floodmark.settings import FlowSettings
+from floodmark.workers import Workers
 from floodmark_core import kinds, new_headers, new_interfaces, new_records, new_tally, status
 from floodmark_core.decode import decode_batch
 from floodmark_core.framing import CONTAINER, LAST_TIME_NS, PCAP, frame_pcap, frame_pcapng
@@ -207,17 +208,18 @@ class CoreRun:
 
 
 def run_core(captures: Iterable[bytes], settings: FlowSettings = DEFAULTS, block_octets: int = 1 << 20, seed: int = 1, shares: int = 1) -> CoreRun:
-    """Send captures through the core as one timeline."""
-    core = metering.Meter(settings, seed, shares=shares)
+    """Send captures through the core as one timeline, in so many shares side by side."""
     read: list[metering.ReadCapture | None] = []
-    for data in captures:
-        try:
-            reader = reader_of(io.BytesIO(data), block_octets)
-        except CaptureError:
-            read.append(None)
-        else:
-            read.append(core.read(reader))
-    flows, found = core.finish()
+    with Workers(shares) as workers:
+        core = metering.Meter(settings, seed, workers=workers, shares=shares)
+        for data in captures:
+            try:
+                reader = reader_of(io.BytesIO(data), block_octets)
+            except CaptureError:
+                read.append(None)
+            else:
+                read.append(core.read(reader))
+        flows, found = core.finish()
     return CoreRun(read, flows.columns(np.arange(len(flows))), {name: found[name].copy() for name in found.dtype.names or ()})
 
 

@@ -44,16 +44,43 @@ def test_a_new_array_holds_zeros_of_the_type_asked_for_and_can_be_written(memory
 @pytest.mark.parametrize("capacity", [1, 100, 5000, 20_000])
 def test_growing_keeps_rows_and_adds_zeros(memory: Memory, capacity: int) -> None:
     table = filled(capacity, memory)
-    table.grow(2)
-    table.grow(1.5)
-    assert len(table.rows) == int(2 * capacity * 1.5)
+    table.reach(2 * capacity)
+    table.reach(3 * capacity)
+    assert len(table.rows) == 3 * capacity
     assert table.rows["number"].tolist() == [*range(1, capacity + 1), *[0] * (len(table.rows) - capacity)]
+
+
+def test_rows_that_there_is_room_for_change_nothing(memory: Memory) -> None:
+    table = filled(100, memory)
+    table.reach(100)
+    assert len(table.rows) == 100
+
+
+def test_growing_a_little_makes_room_for_more() -> None:
+    table = filled(5000, Memory())
+    table.reach(5001)
+    assert len(table.rows) == 6250
+
+
+def test_addresses_set_aside_are_not_counted_as_memory() -> None:
+    told: list[str] = []
+    memory = Memory(1 << 16, told.append)
+    tables = [GrowingRows(ROW, 100, memory) for _ in range(8)]
+    assert (told, memory.spilled_octets) == ([], 0)
+    assert sum(len(table.rows) for table in tables) == 800
+
+
+def test_rows_stay_in_place_while_they_lie_in_memory() -> None:
+    table = filled(100, Memory(1 << 20))
+    before = table.rows.ctypes.data
+    table.reach(10_000)
+    assert table.rows.ctypes.data == before
 
 
 def test_growing_while_a_view_is_held_copies_instead(memory: Memory) -> None:
     table = filled(5000, memory)
     view = table.rows["number"]
-    table.grow(2)
+    table.reach(10_000)
     assert view.tolist() == table.rows["number"][:5000].tolist() == [*range(1, 5001)]
 
 
