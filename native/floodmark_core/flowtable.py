@@ -49,6 +49,7 @@ from floodmark_core.prefetch import prefetch
 from floodmark_core.status import IN_FLOW, IN_FLOW_HEADER_CUT
 
 FULLEST_EIGHTHS = 6  # of the index that may be taken: then 2.5 probes find a key that is there, 8.5 find that one is not, side by side
+TOGETHER = 64  # packets whose flows are brought into the cache together: five lines each, and the nearest cache holds 700
 SHARE_BITS, SHARE_SHIFT = np.uint64(0xFFFF), np.uint64(16)
 DYNAMIC_PORTS = 32_768  # Linux's ip_local_port_range begins here, IANA's dynamic range above it
 
@@ -111,12 +112,12 @@ def choose_packets(headers: Headers, n: int, matcher: Matcher, index: U64) -> in
 
 
 @step
-def bring_rows(count: int, matcher: Matcher, flows: FlowTable) -> None:
+def bring_rows(first: int, end: int, matcher: Matcher, flows: FlowTable) -> None:
     """Bring into the cache what the flows of the chosen packets have in the tables: three waits for memory, but of all flows at once."""
     rows, index = flows.rows, flows.slots
     mask, shift = np.uint64(index.shape[0] - 1), slot_shift(index)
     found = 0
-    for k in range(count):
+    for k in range(first, end):
         mixed = matcher.hashes[matcher.mine[k]]
         slot = mixed >> shift
         while index[slot] != 0 and index[slot] >> np.uint64(32) != mixed >> np.uint64(32):
@@ -268,8 +269,9 @@ def update_flows(block: U8, n: int, records: Records, headers: Headers, matcher:
     rows, index, hashes = flows.rows, flows.slots, matcher.hashes
     mask = np.uint64(index.shape[0] - 1)
     count = choose_packets(headers, n, matcher, index)
-    bring_rows(count, matcher, flows)
     for k in range(count):
+        if k % TOGETHER == 0:
+            bring_rows(k, min(k + TOGETHER, count), matcher, flows)
         i = matcher.mine[k]
         network = matcher.networks[i]
         tag = hashes[i] >> np.uint64(32)

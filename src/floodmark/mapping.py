@@ -6,11 +6,13 @@ is brought into memory (madvise(2), MADV_POPULATE_READ) before it is looked at. 
 """
 
 import contextlib
+import ctypes
 import fcntl
 import mmap
 import os
 import signal
 import stat
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import BinaryIO, Self
 
 import numpy as np
@@ -18,6 +20,9 @@ import numpy as np
 from floodmark_core.columns import U8
 
 _POPULATE_READ = 22  # Linux 5.14; unknown to the mmap module of Python 3.11
+# That module's madvise would hold Python's lock meanwhile.
+_madvise = ctypes.CDLL(None, use_errno=True).madvise
+_madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 _LEAST_OCTETS = 8 << 20  # of a file worth mapping
 
 
@@ -35,6 +40,10 @@ class MappedFile:
         self.size = os.fstat(stream.fileno()).st_size  # as it stands under the lease
         # Private and writable, though nobody writes: kernels would be compiled once more for arrays that cannot be written.
         self._map = mmap.mmap(stream.fileno(), self.size, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE)
+        self._at = int(np.frombuffer(self._map, np.uint8).ctypes.data)
+        self._aside = ThreadPoolExecutor(1)  # brings the next part in while this one is looked at
+        self._coming: Future[None] | None = None
+        self._brought = 0  # octets from the file's beginning on that are in memory, or on their way
 
     @classmethod
     def of(cls, stream: BinaryIO) -> Self | None:
@@ -49,13 +58,23 @@ class MappedFile:
         if fcntl.fcntl(self._stream, fcntl.F_GETLEASE) != fcntl.F_RDLCK:
             raise OSError("another process wants to write to the file")
         octets = min(octets, self.size - base)
-        if octets > 0:
-            page = base & -mmap.PAGESIZE
-            self._map.madvise(_POPULATE_READ, page, base + octets - page)
+        if self._coming is not None:
+            self._coming.result()
+        self._bring(base + octets)
+        self._coming = self._aside.submit(self._bring, min(base + 2 * octets, self.size))
         return np.frombuffer(self._map, np.uint8, octets, base)
+
+    def _bring(self, end: int) -> None:
+        """Bring what is missing up to an offset into memory. Raises OSError."""
+        page = self._brought & -mmap.PAGESIZE
+        if end > self._brought and _madvise(self._at + page, end - page, _POPULATE_READ):
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code))
+        self._brought = max(self._brought, end)
 
     def close(self) -> None:
         """Give the lease back. The memory goes with the last array that shows it."""
         with contextlib.suppress(OSError):
             fcntl.fcntl(self._stream, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+        self._aside.shutdown()
         del self._map
