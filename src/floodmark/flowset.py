@@ -23,7 +23,7 @@ from floodmark_core.text import LONGEST, write_addresses
 MOST_SOURCES = 20  # kept by name
 _DEALT_TOGETHER = 1 << 21  # flows whose senders are counted together: their list is made in memory that the next one uses again
 _SMALL = 1 << 16  # flows; lists of fewer are not worth counting
-SAMPLE = 1 << 18  # flows on which shares are measured where there are more: a share of 0.9 is then known to 0.1 %
+SAMPLE = 1 << 16  # flows on which shares are measured where there are more: a share of 0.9 is then known to 0.25 %
 
 
 def address_text(hi: int, lo: int) -> str:

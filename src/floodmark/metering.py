@@ -143,6 +143,17 @@ def first_packet_ns(reader: BlockReader) -> int | None:
         block, at = reader.next_block(at), 0
 
 
+def mean_record_octets(reader: BlockReader) -> float:
+    """Return how long a capture's first records are on average, with their headers; 0 where there is none."""
+    layout, records, tally = reader.container.layout.copy(), new_records(), new_tally()
+    first = reader.container.header_octets
+    if layout[CONTAINER] == PCAP:
+        count, at, _ = frame_pcap(reader.block, first, 0, layout, records, tally)
+    else:
+        count, at, _ = frame_pcapng(reader.block, first, 0, layout, new_interfaces(), records, tally)
+    return float((at - first) / count) if count else 0.0
+
+
 class _Room:
     """A growing table that shares write to side by side: each is given one range after the other, and fills them in order."""
 

@@ -16,7 +16,7 @@ from floodmark.errors import CaptureError
 from floodmark.events import Judged, events_of
 from floodmark.flows import Flows
 from floodmark.memory import Announce, Memory
-from floodmark.metering import Meter, ReadCapture, first_packet_ns
+from floodmark.metering import Meter, ReadCapture, first_packet_ns, mean_record_octets
 from floodmark.packets import packet_counts, problems_of
 from floodmark.result import CaptureSummary, Count, FlowRecords, Profile, Result, Totals
 from floodmark.settings import Settings
@@ -30,6 +30,8 @@ Source = str | PathLike[str] | BinaryIO
 Progress = Callable[[str, int], None]  # told a capture's name and the octets read of it so far
 
 _LARGE_OCTETS = 32 << 20  # of captures in all: a tenth of a second on one processor
+# Every thread goes through all records, so where finding the next one is most of the work a second thread gains nothing (DESIGN.md D19).
+_SHORT_RECORD_OCTETS = 1000
 _SNAPLEN_CUT_SHARE = 0.01  # of the packets: below it, cut packets are an accident
 
 
@@ -57,11 +59,14 @@ def classify(
     sources, left_out = _listed(captures)
     memory = Memory(options.memory_octets, options.announce)
     with Workers(options.threads or processors()) as workers:
-        meter = Meter(settings.flow, memory=memory, workers=workers, shares=workers.threads if _is_large(sources) else 1)
-        reads = []
+        meter, large, reads = None, _is_large(sources), []
         for source in _in_order(sources):
             with reader_of(source, hashing=options.hash_captures) as reader:
+                if meter is None:
+                    several = large and mean_record_octets(reader) <= _SHORT_RECORD_OCTETS
+                    meter = Meter(settings.flow, memory=memory, workers=workers, shares=workers.threads if several else 1)
                 reads.append(_read(meter, reader, progress))
+        assert meter is not None  # noqa: S101 - there is a source
         flows, cells = meter.finish()
         del meter  # and with it the indexes of its tables
         span_ns = _span_ns(reads)
