@@ -306,16 +306,16 @@ def begin_tcp(row: Row, more: Row, from_initiator: bool) -> None:
 
 @kernel
 def copy_fields(
-    rows: Rows, more_words: U64, index: U32, place: U32, clock_ns: int, timeouts: I64, scratch: Rows, scratch_words: U64, fields: I64, out: U64
+    rows: Rows, more_words: U64, at: U32, clock_ns: int, timeouts: I64, scratch: Rows, scratch_words: U64, fields: I64, out: U64
 ) -> None:
-    """Write fields of the MORE rows of the listed flows, made up for those of one packet, with the reason of its end as the last packet shows it.
+    """Write fields of the MORE rows of flows, made up for those of one packet, with the reason of the end as the last packet shows it.
 
-    more_words, scratch_words: MORE rows as words. index: uint32[n], flows. place: uint32[flows], their rows. scratch: MORE[1].
-    fields: int64[k, 3], of each its word, its lowest bit and how many bits it has. out: uint64[k, n].
+    more_words, scratch_words: MORE rows as words. at: uint32[n], the flows' FLOW rows. scratch: MORE[1].
+    fields: int64[k, 3], of each its word, its lowest bit and how many bits it has. out: uint64[k, n or more].
     """
     end_at, end_shift = np.int64(END_REASON_AT // 8), np.uint64(END_REASON_AT % 8 * 8)
-    for n in range(index.shape[0]):
-        row = rows[place[index[n]]]
+    for n in range(at.shape[0]):
+        row = rows[at[n]]
         if row.more_row:
             words, first = more_words, (np.int64(row.more_row) - 1) * MORE_WORDS
         else:

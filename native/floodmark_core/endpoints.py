@@ -4,7 +4,9 @@ import numpy as np
 
 from floodmark_core import kinds
 from floodmark_core._jit import kernel, step
-from floodmark_core.columns import U32, U64, Headers, Row, Rows
+from floodmark_core.columns import FLOW, I64, U32, U64, Headers, Row, Rows
+
+ROW_WORDS = FLOW.itemsize // 8
 
 
 @step
@@ -92,9 +94,24 @@ def sender_of_row(row: Row, network: np.uint32, headers: Headers, i: int, addres
 
 
 @kernel
-def copy_ends(rows: Rows, addresses: Rows, index: U32, place: U32, hi: U64, lo: U64, responder: int) -> None:
-    """Write the addresses of one end of the listed flows. responder: 1 for the responder's, 0 for the initiator's."""
-    for k in range(index.shape[0]):
-        row = rows[place[index[k]]]
-        hi[k], lo[k] = responder_of(row, addresses) if responder else initiator_of(row, addresses)
+def copy_ends(rows: Rows, addresses: Rows, at: U32, hi: U64, lo: U64, responder: int) -> None:
+    """Write the addresses of one end of the flows in some rows. responder: 1 for the responder's, 0 for the initiator's."""
+    for n in range(at.shape[0]):
+        row = rows[at[n]]
+        hi[n], lo[n] = responder_of(row, addresses) if responder else initiator_of(row, addresses)
 
+
+@kernel
+def copy_first_fields(words: U64, at: U32, fields: I64, out: U64) -> None:
+    """Write fields of some FLOW rows. words: the rows as words. at: uint32[n], which rows.
+
+    fields: int64[k, 3], of each its word, its lowest bit and how many bits it has, fewer than 64 or from a word's beginning.
+    out: uint64[k, n or more].
+    """
+    for n in range(at.shape[0]):
+        first = np.int64(at[n]) * ROW_WORDS
+        for k in range(fields.shape[0]):
+            value = words[first + fields[k, 0]] >> np.uint64(fields[k, 1])
+            if fields[k, 2] < 64:
+                value &= (np.uint64(1) << np.uint64(fields[k, 2])) - np.uint64(1)
+            out[k, n] = value

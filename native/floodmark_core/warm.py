@@ -71,7 +71,8 @@ def _first_half() -> list[Call]:
         lambda: picking.pick_unnumbered(_array("i4"), place, _array("u1")),
         lambda: picking.put_number(_array("i4"), place, 0),
         lambda: cells.join_cells(cell_table.rows, _SEED, cell_table),
-        lambda: endpoints.copy_ends(rows, pairs, place, place, _array("u8"), _array("u8"), 0),
+        lambda: endpoints.copy_ends(rows, pairs, place, _array("u8"), _array("u8"), 0),
+        lambda: endpoints.copy_first_fields(_array("u8"), place, np.zeros((0, 3), np.int64), np.zeros((1, 0), np.uint64)),
     ]
 
 
@@ -93,7 +94,7 @@ def _second_half() -> list[Call]:
         lambda: flowtable.move_index(table.slots, _array("u8", 4)),
         lambda: flowtable.order_by_birth(table.births, place, _array("i8", 2), _SEED, _SEED, _array("i8", 1), place),
         lambda: dialogue.copy_fields(
-            table.rows, table.more_words, place, place, 0, timeouts, table.more, table.more_words, fields, np.zeros((1, 0), np.uint64)
+            table.rows, table.more_words, place, 0, timeouts, table.more, table.more_words, fields, np.zeros((1, 0), np.uint64)
         ),
     ]
 

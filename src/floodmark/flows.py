@@ -15,34 +15,42 @@ from floodmark.workers import Workers
 from floodmark_core import FLOW, MORE, kinds
 from floodmark_core.columns import I64, U32, U64, Rows
 from floodmark_core.dialogue import copy_fields
-from floodmark_core.endpoints import copy_ends
+from floodmark_core.endpoints import copy_ends, copy_first_fields
 from floodmark_core.ranking import hash_initiators
 
 SEED = np.uint64(secrets.randbits(64))  # the keys are an attacker's choice; no answer depends on it
-_FIRST = {
-    "ip_version": np.dtype("u1"),
-    "vlan": np.dtype("u4"),  # the tag's id, or the outer one's << 12 | the inner one's; 0 untagged
-    "is_fragment": np.dtype("u1"),  # keyed by addresses and protocol only
-    "initiator_basis": np.dtype("u1"),  # kinds.py BASIS_
-    "from_responder": np.dtype("u1"),  # the first packet seen was an answer
-    "header_whole": np.dtype("u1"),  # the transport header was captured whole and can be one
-    **{f"{end}_{half}": np.dtype("u8") for end in ("initiator", "responder") for half in ("hi", "lo")},
-    **{name: FLOW[name] for name in FLOW.names or () if name not in ("initiator", "responder", "network", "origin", "prefix", "more_row")},
+_Field = tuple[int, int, int]  # word of a row, lowest bit in it, how many bits
+
+
+def _fields_of(rows: np.dtype[np.void]) -> dict[str, _Field]:
+    offsets: Any = rows.fields
+    return {name: (offset // 8, offset % 8 * 8, kind.itemsize * 8) for name, (kind, offset) in offsets.items()}
+
+
+def _part(field: _Field, bits: int) -> _Field:
+    """Return the part of a field that some bits in a row are."""
+    lowest = (bits & -bits).bit_length() - 1
+    return field[0], field[1] + lowest, bits.bit_count()
+
+
+_WHOLE = _fields_of(FLOW)
+_NETWORK, _ORIGIN = _WHOLE.pop("network"), _WHOLE.pop("origin")
+# Columns of what a flow's first packet said.
+_FIRST: dict[str, tuple[np.dtype[Any], _Field]] = {
+    "vlan": (np.dtype("u4"), _part(_NETWORK, kinds.NETWORK_VLAN)),  # the tag's id, or the outer one's << 12 | the inner one's; 0 untagged
+    "ip_version": (np.dtype("u1"), _part(_NETWORK, kinds.NETWORK_IPV6)),
+    "is_fragment": (np.dtype("u1"), _part(_NETWORK, kinds.NETWORK_FRAGMENT)),  # keyed by addresses and protocol only
+    "initiator_basis": (np.dtype("u1"), _part(_ORIGIN, kinds.ORIGIN_BASIS)),  # kinds.py BASIS_
+    "from_responder": (np.dtype("u1"), _part(_ORIGIN, kinds.ORIGIN_FROM_RESPONDER)),  # the first packet seen was an answer
+    "header_whole": (np.dtype("u1"), _part(_ORIGIN, kinds.ORIGIN_HEADER_WHOLE)),  # it was captured whole and can be one
+    **{name: (FLOW[name], field) for name, field in _WHOLE.items() if name not in ("initiator", "responder", "prefix", "more_row")},
 }
-# Columns that share a field: the field, the lowest bit, the bits.
-_PACKED = {
-    "vlan": ("network", 0, kinds.NETWORK_VLAN),
-    "is_fragment": ("network", kinds.NETWORK_FRAGMENT.bit_length() - 1, 1),
-    "initiator_basis": ("origin", 0, kinds.ORIGIN_BASIS),
-    "from_responder": ("origin", kinds.ORIGIN_FROM_RESPONDER.bit_length() - 1, 1),
-    "header_whole": ("origin", kinds.ORIGIN_HEADER_WHOLE.bit_length() - 1, 1),
-}
-_SECOND = {name: MORE[name] for name in MORE.names or ()}
-# Of each: its word in a MORE row, the lowest bit there, how many bits.
-_OFFSETS: Any = MORE.fields
-_FIELDS = {name: (_OFFSETS[name][1] // 8, _OFFSETS[name][1] % 8 * 8, _SECOND[name].itemsize * 8) for name in _SECOND}
-COLUMNS = tuple(_FIRST) + tuple(_SECOND)  # names of all columns of a flow
-_CHUNK = 4096  # rows looked at together: the buffer stays in the cache
+_ENDS = ("initiator_hi", "initiator_lo", "responder_hi", "responder_lo")
+# Columns of what all its packets said.
+_SECOND: dict[str, tuple[np.dtype[Any], _Field]] = {name: (MORE[name], field) for name, field in _fields_of(MORE).items()}
+COLUMNS = (*_FIRST, *_ENDS, *_SECOND)  # names of all columns of a flow
+_CHUNK = 2048  # rows looked at together: the buffer stays in the cache
+_APART = 8  # words between its columns: a power of two apart they would all fall to the same few lines of the cache
 
 
 Numbers: TypeAlias = U32 | I64  # of flows
@@ -91,48 +99,49 @@ class Flows:
         return hashes
 
     def columns(self, index: Numbers, names: Iterable[str] = COLUMNS) -> dict[str, np.ndarray]:
-        """Return several columns of some flows, by default every one: each flow is looked at once for all that several packets make."""
-        wanted, index = tuple(names), np.ascontiguousarray(index, np.uint32)
-        return {name: self._first(name, index) for name in wanted if name in _FIRST} | self._second(
-            tuple(name for name in wanted if name not in _FIRST), index
-        )
+        """Return several columns of some flows, by default every one: each flow is looked at once for all that stand together."""
+        wanted = tuple(names)
+        at = self.tables.place[index]
+        found = {name: np.empty(len(at), (_FIRST.get(name) or _SECOND[name])[0]) for name in wanted if name not in _ENDS}
+        first, second = tuple(name for name in found if name in _FIRST), tuple(name for name in found if name in _SECOND)
+        for start in range(0, len(at), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            self._copy(at[part], first, _FIRST, {name: found[name][part] for name in first})
+            self._copy(at[part], second, _SECOND, {name: found[name][part] for name in second})
+        if "ip_version" in found:
+            found["ip_version"] = 4 + 2 * found["ip_version"]
+        if "parent" in found:
+            continued = np.nonzero(found["parent"] >= 0)[0]
+            if len(continued):
+                found["parent"][continued] = self._numbers[found["parent"][continued]]
+        for end in ("initiator", "responder"):
+            if f"{end}_hi" in wanted or f"{end}_lo" in wanted:
+                found[f"{end}_hi"], found[f"{end}_lo"] = self._ends(at, responder=end == "responder")
+        return found
 
     def column(self, name: str, index: Numbers) -> np.ndarray:
         """Return a column of some flows, one of COLUMNS."""
         return self.columns(index, (name,))[name]
 
-    def _second(self, names: tuple[str, ...], index: U32) -> dict[str, np.ndarray]:
-        """Return columns of what all packets of some flows said; ``parent`` is the number of a flow."""
+    def _copy(
+        self, at: U32, names: tuple[str, ...], columns: dict[str, tuple[np.dtype[Any], _Field]], found: dict[str, np.ndarray]
+    ) -> None:
+        """Fill columns of the flows in some rows."""
         if not names:
-            return {}
-        rows, more, _, place = self.tables
-        fields = np.array([_FIELDS[name] for name in names], np.int64)
-        scratch, found = np.zeros(1, MORE), {name: np.empty(len(index), _SECOND[name]) for name in names}
-        for start in range(0, len(index), _CHUNK):
-            part = index[start : start + _CHUNK]
-            out = np.empty((len(names), len(part)), np.uint64)
-            copy_fields(
-                rows, more.view(np.uint64), part, place, self._clock_ns, self._timeouts, scratch, scratch.view(np.uint64), fields, out
-            )
-            for values, name in zip(out, names, strict=True):
-                found[name][start : start + _CHUNK] = values.view(np.int64)
-        if "parent" in found:
-            continued = np.nonzero(found["parent"] >= 0)[0]
-            if len(continued):
-                found["parent"][continued] = self._numbers[found["parent"][continued]]
-        return found
+            return
+        rows, more, *_ = self.tables
+        fields = np.array([columns[name][1] for name in names], np.int64)
+        out = np.empty((len(names), len(at) + _APART), np.uint64)
+        if columns is _FIRST:
+            copy_first_fields(rows.view(np.uint64), at, fields, out)
+        else:
+            scratch = np.zeros(1, MORE)
+            copy_fields(rows, more.view(np.uint64), at, self._clock_ns, self._timeouts, scratch, scratch.view(np.uint64), fields, out)
+        for values, name in zip(out, names, strict=True):
+            found[name][:] = values[: len(at)].view(np.int64)
 
-    def _first(self, name: str, index: U32) -> np.ndarray:
-        """Return a column of what the first packets of some flows said."""
-        rows, _, addresses, place = self.tables
-        if name in ("initiator_hi", "initiator_lo", "responder_hi", "responder_lo"):
-            hi, lo = np.empty(len(index), np.uint64), np.empty(len(index), np.uint64)
-            copy_ends(rows, addresses, index, place, hi, lo, int(name.startswith("responder")))
-            return hi if name.endswith("hi") else lo
-        if name in _PACKED:
-            packed, shift, bits = _PACKED[name]
-            return (rows[packed][place[index]] >> shift & bits).astype(_FIRST[name])
-        if name == "ip_version":
-            return np.where(rows["network"][place[index]] & kinds.NETWORK_IPV6, 6, 4).astype(np.uint8)
-        return rows[name][place[index]]
-
+    def _ends(self, at: U32, *, responder: bool) -> tuple[U64, U64]:
+        """Return the addresses of one end of the flows in some rows: high and low halves."""
+        hi, lo = np.empty(len(at), np.uint64), np.empty(len(at), np.uint64)
+        copy_ends(self.tables.rows, self.tables.addresses, at, hi, lo, int(responder))
+        return hi, lo
