@@ -65,19 +65,20 @@ def keep_frequent(hashes: U64, chosen: U8, least: int, buckets: U8, part: int, p
 
 
 @kernel
-def order_by_group(groups: I32, starts: I64, cursor: I64, order: U32) -> None:
-    """Put row numbers in order of group, rows of a group in their own order (counting sort).
-
-    groups: int32[n], -1 for rows in no group. starts, cursor: int64[groups + 1], all zero; on return rows of group g are
-    order[starts[g]:starts[g + 1]].
-    """
-    for i in range(groups.shape[0]):
+def count_groups(groups: I32, first: int, end: int, counts: I64) -> None:
+    """Count the rows from ``first`` to before ``end`` by group. groups: int32[n], -1 for rows in no group. counts: int64[groups], zero."""
+    for i in range(first, end):
         if groups[i] >= 0:
-            starts[groups[i] + 1] += 1
-    for g in range(1, starts.shape[0]):
-        starts[g] += starts[g - 1]
-        cursor[g] = starts[g]
-    for i in range(groups.shape[0]):
+            counts[groups[i]] += 1
+
+
+@kernel
+def order_by_group(groups: I32, first: int, end: int, cursor: I64, order: U32) -> None:
+    """Put the numbers of the rows from ``first`` to before ``end`` in order of group, those of a group in their own order.
+
+    cursor: int64[groups], where in ``order`` each group goes on (counting sort).
+    """
+    for i in range(first, end):
         if groups[i] >= 0:
             order[cursor[groups[i]]] = i
             cursor[groups[i]] += 1

@@ -21,27 +21,27 @@ def pick_received(
 
 
 @kernel
-def pick_free(taken: U8, index: U32, free: U8) -> int:
-    """Say which of the listed flows are not taken. Returns how many."""
+def pick_free(taken: U8, index: U32, first: int, end: int, free: U8) -> int:
+    """Say which of the listed flows from ``first`` to before ``end`` are not taken. Returns how many."""
     count = 0
-    for k in range(index.shape[0]):
+    for k in range(first, end):
         free[k] = taken[index[k]] == 0
         count += np.int64(free[k])
     return count
 
 
 @kernel
-def pick_unnumbered(numbers: I32, index: U32, free: U8) -> int:
-    """Say which of the listed flows have no number yet (-1). Returns how many."""
+def pick_unnumbered(numbers: I32, index: U32, first: int, end: int, free: U8) -> int:
+    """Say which of the listed flows from ``first`` to before ``end`` have no number yet (-1). Returns how many."""
     count = 0
-    for k in range(index.shape[0]):
+    for k in range(first, end):
         free[k] = numbers[index[k]] < 0
         count += np.int64(free[k])
     return count
 
 
 @kernel
-def put_number(numbers: I32, index: U32, number: int) -> None:
-    """Give the listed flows a number."""
-    for k in range(index.shape[0]):
+def put_number(numbers: I32, index: U32, first: int, end: int, number: int) -> None:
+    """Give the listed flows from ``first`` to before ``end``, none of which is listed twice, a number."""
+    for k in range(first, end):
         numbers[index[k]] = number

@@ -72,7 +72,7 @@ class Context:
         self._received_in_shape: I64 = np.sum([seen.received for seen, _ in done], axis=0)
         self._dialogues_seen: I64 = np.sum([dialogues for _, dialogues in done], axis=0)
         self._toward, self._probe, self._packets = toward, probe, packets
-        self._starts, self._order = split(group, hosts * shapes.SHAPES, memory)
+        self._starts, self._order = split(group, hosts * shapes.SHAPES, memory, self.flows.workers)
 
     def probes(self, least: int) -> I64:
         """Return the flows that may be a scanner's probes, of initiators that have at least ``least`` of them."""

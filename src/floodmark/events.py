@@ -16,7 +16,6 @@ from floodmark.terms import VECTORS, Verdict
 from floodmark.verdicts.decide import Decision
 from floodmark.verdicts.evidence import Finding, Reason
 from floodmark_core.columns import I32
-from floodmark_core.picking import put_number
 
 MOST_VICTIMS = 100  # named in an event; victim_count has them all
 _LEAST_SHARE = 0.01  # of the largest part's packets in a part of its own; less, or a handful, stays with the part before
@@ -86,7 +85,7 @@ def events_of(context: Context, decision: Decision, span_ns: tuple[int, int], se
     event_of: I32 = context.flows.memory.array(len(context.flows), np.int32)
     event_of.fill(-1)
     for place, (_, flows) in enumerate(parts):
-        put_number(event_of, flows.index, place)
+        flows.give_number(event_of, place)
     return Judged([replace(event, id=place + 1) for place, (event, _) in enumerate(parts)], event_of)
 
 

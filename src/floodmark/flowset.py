@@ -13,15 +13,17 @@ import numpy as np
 
 from floodmark.flows import SEED, Flows, Numbers
 from floodmark.memory import Memory
+from floodmark.workers import Workers
 from floodmark_core import ranking
 from floodmark_core.columns import I32, I64, U32, U64
-from floodmark_core.grouping import number_keys, order_by_group
-from floodmark_core.picking import pick_free
+from floodmark_core.grouping import count_groups, number_keys, order_by_group
+from floodmark_core.picking import pick_free, pick_unnumbered, put_number
 from floodmark_core.sums import measure_flows
 from floodmark_core.text import LONGEST, write_addresses
 
 MOST_SOURCES = 20  # kept by name
 _DEALT_TOGETHER = 1 << 21  # flows whose senders are counted together: their list is made in memory that the next one uses again
+_WORTH_COUNTING = 8  # rows of a group on average, where several threads count the groups each for itself
 _SMALL = 1 << 16  # flows; lists of fewer are not worth counting
 SAMPLE = 1 << 16  # flows on which shares are measured where there are more: a share of 0.9 is then known to 0.25 %
 
@@ -71,12 +73,18 @@ def number(first: U64, second: U64, third: U64) -> tuple[I32, I64]:
     return groups, leaders[:count]
 
 
-def split(groups: I32, count: int, memory: Memory | None = None) -> tuple[I64, U32]:
+def split(groups: I32, count: int, memory: Memory | None = None, workers: Workers | None = None) -> tuple[I64, U32]:
     """Order rows by group. Returns (starts, order): the rows of group g are order[starts[g]:starts[g + 1]]."""
-    starts, cursor = np.zeros(count + 1, np.int64), np.zeros(count + 1, np.int64)
-    rows = int((groups >= 0).sum())
+    workers = workers or Workers()
+    parts = workers.parts(len(groups)) if count * _WORTH_COUNTING < len(groups) else [(0, len(groups))]
+    counts = np.zeros((len(parts), count), np.int64)
+    workers.each(lambda part, first, end: count_groups(groups, first, end, counts[part]), parts)
+    starts: I64 = np.concatenate(([0], np.cumsum(counts.sum(axis=0))))
+    # Each group begins with what the first part has of it, then the second's: the order is that of the rows.
+    cursors = starts[:-1] + np.cumsum(counts, axis=0) - counts
+    rows = int(starts[-1])
     order: U32 = np.empty(rows, np.uint32) if memory is None else memory.array(rows, np.uint32)
-    order_by_group(groups, starts, cursor, order)
+    workers.each(lambda part, first, end: order_by_group(groups, first, end, cursors[part], order), parts)
     return starts, order
 
 
@@ -105,8 +113,24 @@ class FlowSet:
 
     def not_taken(self, taken: np.ndarray) -> "FlowSet":
         """Return the flows for which a mask over all flows is false."""
-        free = np.empty(len(self), np.uint8)
-        return self if pick_free(taken.view(np.uint8), self.index, free) == len(self) else self.where(free > 0)
+        free, workers = np.empty(len(self), np.uint8), self.flows.workers
+        picked = workers.each(
+            lambda _, first, end: pick_free(taken.view(np.uint8), self.index, first, end, free), workers.parts(len(self))
+        )
+        return self if sum(picked) == len(self) else self.where(free > 0)
+
+    def unnumbered(self, numbers: I32) -> "FlowSet":
+        """Return the flows that have no number yet, of numbers of all flows (-1: none)."""
+        free, workers = np.empty(len(self), np.uint8), self.flows.workers
+        picked = workers.each(
+            lambda _, first, end: pick_unnumbered(numbers, self.index, first, end, free), workers.parts(len(self))
+        )
+        return self if sum(picked) == len(self) else self.where(free > 0)
+
+    def give_number(self, numbers: I32, number: int) -> None:
+        """Enter a number for these flows into the numbers of all flows."""
+        workers = self.flows.workers
+        workers.each(lambda _, first, end: put_number(numbers, self.index, first, end, number), workers.parts(len(self)))
 
     def take(self, places: Numbers) -> "FlowSet":
         """Return the flows at some places, in that order."""

@@ -16,7 +16,6 @@ from floodmark.settings import Settings
 from floodmark.verdicts import connections, guessing, ip_floods, reflection, requests, scans, slow, tcp_floods, udp_floods
 from floodmark.verdicts.evidence import Finding
 from floodmark_core.columns import I32
-from floodmark_core.picking import pick_unnumbered, put_number
 
 _KEPT_SHARE = 0.5  # a finding that keeps less than this of its packets was another one's shadow
 
@@ -76,7 +75,7 @@ def decide(context: Context, settings: Settings) -> Decision:
                     on_victim.setdefault((finding.victims[0], vector), []).append(main)
             else:
                 main.take_in(finding)
-            put_number(finding_of, finding.flows.index, main.number)
+            finding.flows.give_number(finding_of, main.number)
 
     volumetric, application = settings.volumetric, settings.application
     settle(scans.scans(context, application))
@@ -103,10 +102,9 @@ def _precedence(finding: Finding) -> tuple[float, int]:
 
 def _unexplained(finding: Finding, finding_of: I32) -> Finding | None:
     """Return the finding without the flows that others explain, or None where little is left."""
-    free = np.empty(len(finding.flows), np.uint8)
-    if pick_unnumbered(finding_of, finding.flows.index, free) == len(free):
+    rest = finding.flows.unnumbered(finding_of)
+    if rest is finding.flows:
         return finding
-    rest = finding.flows.where(free > 0)
     if rest.total_packets < _KEPT_SHARE * finding.flows.total_packets:
         return None
     return replace(finding, flows=rest)
