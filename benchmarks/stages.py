@@ -16,11 +16,12 @@ from floodmark.capture import BlockReader, reader_of
 from floodmark.context import Context
 from floodmark.events import events_of
 from floodmark.flows import FlowRows, Flows
-from floodmark.metering import LOOKED_AT_OCTETS, timeouts_ns
+from floodmark.metering import timeouts_ns
 from floodmark.report.parquet import write_flows
 from floodmark.result import FlowRecords
 from floodmark.services import service_ports
 from floodmark.settings import Settings
+from floodmark.shares import LOOKED_AT_OCTETS
 from floodmark.verdicts.decide import decide
 from floodmark_core import ADDRESSES, CELL, FLOW, MORE, CellTable, FlowTable, new_headers, new_records, new_tally
 from floodmark_core.ahead import CURSORS, touch_records

@@ -1,4 +1,4 @@
-"""Row of a flow in, its two ends and the rest of its key out: an IPv4 address stands in the row, a pair of IPv6 ones in a table beside it."""
+"""Row of a flow in, its two ends and the rest of its key out: IPv4 addresses stand in the row, a pair of IPv6 ones in a table beside it."""
 
 import numpy as np
 

@@ -374,5 +374,7 @@ def order_by_birth(births: U64, rows: U32, ends: I64, since: np.uint64, until: n
 
 def new_matcher(seed: int, timeouts: I64, service_ports: U8, share: int = 0, shares: int = 1) -> Matcher:
     """Return the scratch space with which one share of the flows is metered."""
-    columns = (np.zeros(BATCH, code) for code in (np.uint64, np.uint32, np.int64, np.uint64, np.int64))
-    return Matcher(np.array([seed], np.uint64), np.array([share, shares], np.int64), *columns, timeouts, service_ports)
+    hashes, networks, slots = np.zeros(BATCH, np.uint64), np.zeros(BATCH, np.uint32), np.zeros(BATCH, np.uint64)
+    mine, rows = np.zeros(BATCH, np.int64), np.zeros(BATCH, np.int64)
+    chosen = np.array([share, shares], np.int64)
+    return Matcher(np.array([seed], np.uint64), chosen, hashes, networks, mine, slots, rows, timeouts, service_ports)

@@ -10,9 +10,7 @@ from floodmark_core.columns import I32, U8, U32
 
 
 @kernel
-def pick_received(
-    toward: U8, packets: U32, index: U32, first: int, end: int, to_initiator: int, from_responder: U8, picked: U32
-) -> None:
+def pick_received(toward: U8, packets: U32, index: U32, first: int, end: int, to_initiator: int, from_responder: U8, picked: U32) -> None:
     """Say of the listed flows from ``first`` to before ``end`` which end sent (1: the responder) and how many packets."""
     for k in range(first, end):
         flow = index[k]

@@ -10,6 +10,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+_declared: Any = cgutils.get_or_insert_function
+
 
 @intrinsic
 def _prefetch(typing_context: Any, array: Any, index: Any) -> Any:  # noqa: ANN401, ARG001 - Numba's calling convention
@@ -19,9 +21,7 @@ def _prefetch(typing_context: Any, array: Any, index: Any) -> Any:  # noqa: ANN4
         view = context.make_array(signature.args[0])(context, builder, arguments[0])
         octet, number = ir.IntType(8).as_pointer(), ir.IntType(32)
         place = builder.bitcast(builder.gep(view.data, [arguments[1]]), octet)
-        hint = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(ir.VoidType(), [octet, number, number, number]), "llvm.prefetch.p0"
-        )
+        hint = _declared(builder.module, ir.FunctionType(ir.VoidType(), [octet, number, number, number]), "llvm.prefetch.p0")
         builder.call(hint, [place, number(0), number(3), number(1)])
         return context.get_dummy_value()
 

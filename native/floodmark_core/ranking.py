@@ -17,6 +17,18 @@ ZERO = np.uint64(0)
 PART = 1 << 11  # flows in a part, about: their senders' table fits the cache
 
 
+class Listed(NamedTuple):
+    """Some flows and their senders."""
+
+    rows: Rows  # FLOW
+    addresses: Rows  # ADDRESSES
+    place: U32  # row of every flow
+    hashes: U64  # of every flow's initiator
+    index: U32  # [n] the flows
+    from_responder: U8  # [n] whether the responder is the one that sent
+    packets: U32  # [n] that the sender sent
+
+
 class Dealt(NamedTuple):
     """Flows by the hash of their sender."""
 
@@ -43,47 +55,32 @@ def hash_initiators(seed: np.uint64, rows: Rows, addresses: Rows, place: U32, fi
 
 
 @step
-def sender_hash(seed: np.uint64, rows: Rows, addresses: Rows, place: U32, hashes: U64, flow: int, from_responder: int) -> np.uint64:
-    """Return the hash of a flow's sender."""
-    if not from_responder:
-        return hashes[flow]
-    row = rows[place[flow]]
-    hi, lo = responder_of(row, addresses)
+def sender_hash(seed: np.uint64, listed: Listed, i: int) -> np.uint64:
+    """Return the hash of a listed flow's sender."""
+    flow = listed.index[i]
+    if not listed.from_responder[i]:
+        return listed.hashes[flow]
+    row = listed.rows[listed.place[flow]]
+    hi, lo = responder_of(row, listed.addresses)
     return hash_host(seed, hi, lo, version_of(row)) | np.uint64(1)
 
 
 @kernel
-def count_senders(
-    seed: np.uint64, rows: Rows, addresses: Rows, place: U32, hashes: U64, index: U32, from_responder: U8, first: int, end: int, counts: I64
-) -> None:
-    """Count how many of the listed flows from ``first`` to before ``end`` have a sender whose hash falls into each range. counts: int64[shares]."""
+def count_senders(seed: np.uint64, listed: Listed, first: int, end: int, counts: I64) -> None:
+    """Count the listed flows from ``first`` to before ``end`` by the range that their sender's hash falls into. counts: int64[shares]."""
     many = np.uint64(counts.shape[0])
     for i in range(first, end):
-        mixed = sender_hash(seed, rows, addresses, place, hashes, index[i], from_responder[i])
-        counts[np.int64((mixed >> np.uint64(32)) * many >> np.uint64(32))] += 1
+        counts[np.int64((sender_hash(seed, listed, i) >> np.uint64(32)) * many >> np.uint64(32))] += 1
 
 
 @kernel
-def hash_senders(
-    seed: np.uint64,
-    rows: Rows,
-    addresses: Rows,
-    place: U32,
-    hashes: U64,
-    index: U32,
-    from_responder: U8,
-    packets: U32,
-    share: int,
-    shares: int,
-    dealt: Dealt,
-) -> None:
-    """List the flows whose sender's hash falls into one of ``shares`` equal ranges; the list must have room for one more.
-    """
+def hash_senders(seed: np.uint64, listed: Listed, share: int, shares: int, dealt: Dealt) -> None:
+    """List the flows whose sender's hash falls into one of ``shares`` equal ranges; the list must have room for one more."""
     mine, many, count = np.uint64(share), np.uint64(shares), 0
-    for i in range(index.shape[0]):
-        mixed = sender_hash(seed, rows, addresses, place, hashes, index[i], from_responder[i])
+    for i in range(listed.index.shape[0]):
+        mixed = sender_hash(seed, listed, i)
         # Written whether it belongs here or not: which it is cannot be predicted.
-        dealt.hash[count], dealt.flow[count], dealt.packets[count] = mixed, i, packets[i]
+        dealt.hash[count], dealt.flow[count], dealt.packets[count] = mixed, i, listed.packets[i]
         count += np.int64((mixed >> np.uint64(32)) * many >> np.uint64(32) == mine)
 
 

@@ -8,7 +8,23 @@ from collections.abc import Callable
 
 import numpy as np
 
-from floodmark_core import ahead, cells, decode, dialogue, endpoints, flowtable, framing, grouping, picking, ranking, reader, shapes, sums, text, timeline
+from floodmark_core import (
+    ahead,
+    cells,
+    decode,
+    dialogue,
+    endpoints,
+    flowtable,
+    framing,
+    grouping,
+    picking,
+    ranking,
+    reader,
+    shapes,
+    sums,
+    text,
+    timeline,
+)
 from floodmark_core.columns import (
     ADDRESSES,
     CELL,
@@ -41,6 +57,7 @@ def _first_half() -> list[Call]:
     hosts = shapes.Hosts(_array("u8"), _array("u8"), _array("u1"), _array("i4", 2), _array("i8"), np.zeros((0, shapes.SHAPES), np.int64))
     shaped = shapes.Shaped(_array("u1"), _array("u1"), _array("u1"), _array("i4"), _array("u4"), _array("i8", 3))
     wide, dealt = (ranking.Dealt(_array("u8", n), _array("u4", n), _array("u4", n)) for n in (1, 0))
+    listed = ranking.Listed(rows, pairs, place, _array("u8"), place, _array("u1"), place)
     ranked = ranking.Ranked(_array("i8"), _array("i8"), _array("i8"))
     return [
         lambda: decode.decode_batch(block, 0, 0, records, ports, headers, tally),
@@ -52,8 +69,8 @@ def _first_half() -> list[Call]:
         lambda: shapes.list_hosts(_SEED, hosts),
         lambda: shapes.shape_flows(_SEED, rows, more, pairs, place, _array("u8"), more, _array("u1", 256), 0, 0, hosts, shaped),
         lambda: ranking.hash_initiators(_SEED, rows, pairs, place, 0, 0, _array("u8")),
-        lambda: ranking.count_senders(_SEED, rows, pairs, place, _array("u8"), place, _array("u1"), 0, 0, _array("i8", 1)),
-        lambda: ranking.hash_senders(_SEED, rows, pairs, place, _array("u8"), place, _array("u1"), place, 0, 1, wide),
+        lambda: ranking.count_senders(_SEED, listed, 0, 0, _array("i8", 1)),
+        lambda: ranking.hash_senders(_SEED, listed, 0, 1, wide),
         lambda: ranking.deal_senders(dealt, 0, 0, _array("i8", 2), _array("i8", 2), dealt),
         lambda: ranking.rank_senders(dealt, _array("i8", 2), np.zeros((1, 4), np.uint64), ranked),
         lambda: ranking.join_rankings(ranked, ranked),

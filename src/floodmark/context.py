@@ -4,17 +4,17 @@ from functools import cached_property
 
 import numpy as np
 
-from floodmark.flows import SEED, Flows, Numbers
+from floodmark.flows import SEED, Flows, Numbers, listed
 from floodmark.flowset import ByInitiator, FlowSet, Host, number, split
 from floodmark.payloads import ANSWER_KINDS
 from floodmark.settings import VICTIM_PACKETS
+from floodmark.workers import Part
 from floodmark_core import MORE, kinds, shapes
 from floodmark_core.columns import I64, U8, U32, U64, Rows
 from floodmark_core.grouping import keep_frequent
 from floodmark_core.picking import pick_received
 
 _LEAST_BUCKETS = 1 << 16
-_POWERS = frozenset(1 << bits for bits in range(9))
 _SETTLED_NS = 1_000_000_000  # the first repetition of an unanswered SYN or segment comes after a second (RFC 6298)
 
 
@@ -60,10 +60,10 @@ class Context:
         group, packets = memory.array(rows, np.int32), memory.array(rows, np.uint32)
         given = (SEED, *self.flows.tables, self.flows.initiator_hashes)
 
-        def shape_part(_: int, first: int, end: int) -> tuple[shapes.Hosts, I64]:
+        def shape_part(part: Part) -> tuple[shapes.Hosts, I64]:
             seen, dialogues = listed(), np.zeros(3, np.int64)
             shaped = shapes.Shaped(shape, toward, probe, group, packets, dialogues)
-            shapes.shape_flows(*given, np.zeros(1, MORE), ANSWER_KINDS, first, end, seen, shaped)
+            shapes.shape_flows(*given, np.zeros(1, MORE), ANSWER_KINDS, part.first, part.end, seen, shaped)
             return seen, dialogues
 
         done = self.flows.workers.each(shape_part, self.flows.workers.parts(rows))
@@ -77,13 +77,14 @@ class Context:
     def probes(self, least: int) -> I64:
         """Return the flows that may be a scanner's probes, of initiators that have at least ``least`` of them."""
         chosen = self._probe.copy()
-        buckets = self.flows.memory.array(max(_LEAST_BUCKETS, 1 << (int(chosen.sum(dtype=np.int64)) // 2).bit_length()), np.uint8)
-        hashes, parts = self.flows.initiator_hashes, len(self.flows.workers.parts(len(self.flows)))
-        # Each part has buckets of its own: they are told apart by other bits of the hash.
-        rooms = np.split(buckets, parts) if parts in _POWERS else [buckets.copy() for _ in range(parts)]
-        self.flows.workers.each(
-            lambda part, *_: keep_frequent(hashes, chosen, least, rooms[part], part, parts), [(part, part + 1) for part in range(parts)]
+        buckets = self.flows.memory.array(
+            max(_LEAST_BUCKETS, 1 << (int(chosen.sum(dtype=np.int64)) // (2 * self.flows.workers.threads)).bit_length()), np.uint8
         )
+        hashes, workers = self.flows.initiator_hashes, self.flows.workers
+        parts = len(workers.parts(len(self.flows)))
+        # Each thread looks at its part of the initiators, in buckets of its own.
+        rooms = [buckets, *(buckets.copy() for _ in range(parts - 1))]
+        workers.each(lambda part: keep_frequent(hashes, chosen, least, rooms[part], part, parts), range(parts))
         return np.nonzero(chosen)[0]
 
     def host(self, number: int) -> Host:
@@ -104,14 +105,14 @@ class Context:
 
     def flow_set(self, index: Numbers) -> FlowSet:
         """Wrap rows, each seen from its receiving end."""
-        index = np.ascontiguousarray(index, np.uint32)
-        back, packets, workers = np.empty(len(index), bool), np.empty(len(index), np.uint32), self.flows.workers
-        given = (self._toward, self._packets, index)
+        chosen = listed(index)
+        back, packets, workers = np.empty(len(chosen), bool), np.empty(len(chosen), np.uint32), self.flows.workers
+        given = (self._toward, self._packets, chosen)
         workers.each(
-            lambda _, first, end: pick_received(*given, first, end, shapes.TO_INITIATOR, back.view(np.uint8), packets),
-            workers.parts(len(index)),
+            lambda part: pick_received(*given, part.first, part.end, shapes.TO_INITIATOR, back.view(np.uint8), packets),
+            workers.parts(len(chosen)),
         )
-        return FlowSet(self.flows, index, back, packets)
+        return FlowSet(self.flows, chosen, back, packets)
 
     def everything_to(self, host: int) -> FlowSet:
         """Return all flows that a host received."""
@@ -121,7 +122,7 @@ class Context:
     def dialogues_of(self, host: int) -> FlowSet:
         """Return the two-way UDP flows that a listed host began, seen from it."""
         index = self._dialogues.of(self.host(host))
-        return FlowSet(self.flows, index, np.ones(len(index), bool), _stopped(self.flows.column("responder_packets", index)))
+        return FlowSet(self.flows, listed(index), np.ones(len(index), bool), _stopped(self.flows.column("responder_packets", index)))
 
     def connections_of(self, host: Host) -> FlowSet:
         """Return the TCP connections that a host began, seen from the servers."""
@@ -129,7 +130,7 @@ class Context:
 
     def clients(self, index: Numbers) -> FlowSet:
         """Wrap rows in which the initiator is the one to judge."""
-        return FlowSet(self.flows, index, np.zeros(len(index), bool), _stopped(self.flows.column("initiator_packets", index)))
+        return FlowSet(self.flows, listed(index), np.zeros(len(index), bool), _stopped(self.flows.column("initiator_packets", index)))
 
     def dialogue_packets(self, host: int) -> int:
         """Return the UDP packets that a host received in two-way flows."""

@@ -56,6 +56,12 @@ _APART = 8  # words between its columns: a power of two apart they would all fal
 Numbers: TypeAlias = U32 | I64  # of flows
 
 
+def listed(numbers: Numbers) -> U32:
+    """Return numbers of flows, such as NumPy finds them, in the form that sets of flows keep them in."""
+    short: U32 = np.ascontiguousarray(numbers, np.uint32)
+    return short
+
+
 class FlowRows(NamedTuple):
     """The tables of flows (floodmark_core.columns) and where in them each flow stands."""
 
@@ -95,7 +101,7 @@ class Flows:
         hashes: U64 = self.memory.array(len(self), np.uint64)
         rows, _, addresses, place = self.tables
         parts = self.workers.parts(len(self))
-        self.workers.each(lambda _, first, end: hash_initiators(SEED, rows, addresses, place, first, end, hashes), parts)
+        self.workers.each(lambda part: hash_initiators(SEED, rows, addresses, place, part.first, part.end, hashes), parts)
         return hashes
 
     def columns(self, index: Numbers, names: Iterable[str] = COLUMNS) -> dict[str, np.ndarray]:

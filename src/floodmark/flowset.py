@@ -7,13 +7,13 @@ import ipaddress
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from floodmark.flows import SEED, Flows, Numbers
 from floodmark.memory import Memory
-from floodmark.workers import Workers
+from floodmark.workers import Part, Workers
 from floodmark_core import ranking
 from floodmark_core.columns import I32, I64, U32, U64
 from floodmark_core.grouping import count_groups, number_keys, order_by_group
@@ -76,15 +76,15 @@ def number(first: U64, second: U64, third: U64) -> tuple[I32, I64]:
 def split(groups: I32, count: int, memory: Memory | None = None, workers: Workers | None = None) -> tuple[I64, U32]:
     """Order rows by group. Returns (starts, order): the rows of group g are order[starts[g]:starts[g + 1]]."""
     workers = workers or Workers()
-    parts = workers.parts(len(groups)) if count * _WORTH_COUNTING < len(groups) else [(0, len(groups))]
+    parts = workers.parts(len(groups)) if count * _WORTH_COUNTING < len(groups) else [Part(0, 0, len(groups))]
     counts = np.zeros((len(parts), count), np.int64)
-    workers.each(lambda part, first, end: count_groups(groups, first, end, counts[part]), parts)
+    workers.each(lambda part: count_groups(groups, part.first, part.end, counts[part.number]), parts)
     starts: I64 = np.concatenate(([0], np.cumsum(counts.sum(axis=0))))
     # Each group begins with what the first part has of it, then the second's: the order is that of the rows.
     cursors = starts[:-1] + np.cumsum(counts, axis=0) - counts
     rows = int(starts[-1])
     order: U32 = np.empty(rows, np.uint32) if memory is None else memory.array(rows, np.uint32)
-    workers.each(lambda part, first, end: order_by_group(groups, first, end, cursors[part], order), parts)
+    workers.each(lambda part: order_by_group(groups, part.first, part.end, cursors[part.number], order), parts)
     return starts, order
 
 
@@ -96,10 +96,6 @@ class FlowSet:
     index: U32
     from_responder: np.ndarray = field(repr=False)
     packets: U32 = field(repr=False)  # that the sender sent, per flow
-
-    def __post_init__(self) -> None:
-        """Take lists of flows as NumPy makes them, too."""
-        object.__setattr__(self, "index", np.ascontiguousarray(self.index, np.uint32))
 
     def __len__(self) -> int:
         """Return the number of flows."""
@@ -115,22 +111,20 @@ class FlowSet:
         """Return the flows for which a mask over all flows is false."""
         free, workers = np.empty(len(self), np.uint8), self.flows.workers
         picked = workers.each(
-            lambda _, first, end: pick_free(taken.view(np.uint8), self.index, first, end, free), workers.parts(len(self))
+            lambda part: pick_free(taken.view(np.uint8), self.index, part.first, part.end, free), workers.parts(len(self))
         )
         return self if sum(picked) == len(self) else self.where(free > 0)
 
     def unnumbered(self, numbers: I32) -> "FlowSet":
         """Return the flows that have no number yet, of numbers of all flows (-1: none)."""
         free, workers = np.empty(len(self), np.uint8), self.flows.workers
-        picked = workers.each(
-            lambda _, first, end: pick_unnumbered(numbers, self.index, first, end, free), workers.parts(len(self))
-        )
+        picked = workers.each(lambda part: pick_unnumbered(numbers, self.index, part.first, part.end, free), workers.parts(len(self)))
         return self if sum(picked) == len(self) else self.where(free > 0)
 
     def give_number(self, numbers: I32, number: int) -> None:
         """Enter a number for these flows into the numbers of all flows."""
         workers = self.flows.workers
-        workers.each(lambda _, first, end: put_number(numbers, self.index, first, end, number), workers.parts(len(self)))
+        workers.each(lambda part: put_number(numbers, self.index, part.first, part.end, number), workers.parts(len(self)))
 
     def take(self, places: Numbers) -> "FlowSet":
         """Return the flows at some places, in that order."""
@@ -187,11 +181,12 @@ class FlowSet:
         parts = workers.parts(len(self))
         shares = len(parts) * -(-len(self) // (_DEALT_TOGETHER * len(parts)))
         rows, _, addresses, place = self.flows.tables
-        given = (SEED, rows, addresses, place, self.flows.initiator_hashes, self.index, self.from_responder.view(np.uint8))
+        back = self.from_responder.view(np.uint8)
+        listed = ranking.Listed(rows, addresses, place, self.flows.initiator_hashes, self.index, back, self.packets)
         counts = np.zeros((len(parts), shares), np.int64)
-        workers.each(lambda part, first, end: ranking.count_senders(*given, first, end, counts[part]), parts)
+        workers.each(lambda part: ranking.count_senders(SEED, listed, part.first, part.end, counts[part.number]), parts)
         sizes = counts.sum(axis=0)
-        results = workers.each(lambda share, size, _: self._rank(given, share, size, shares), [(int(size), 0) for size in sizes])
+        results = workers.each(lambda share: self._rank(listed, share, int(sizes[share]), shares), range(shares))
         (_, ranked), *others = results
         for _, other in others:
             ranking.join_rankings(ranked, other)
@@ -199,11 +194,11 @@ class FlowSet:
         sources = [RankedSource(host, int(p), int(f)) for host, p, f in zip(hosts, ranked.packets, ranked.flows, strict=False)]
         return sum(count for count, _ in results), sources
 
-    def _rank(self, given: tuple[Any, ...], share: int, count: int, shares: int) -> tuple[int, ranking.Ranked]:
+    def _rank(self, listed: ranking.Listed, share: int, count: int, shares: int) -> tuple[int, ranking.Ranked]:
         """Count and rank the senders whose hashes fall into one of several equal ranges, which ``count`` flows have."""
         ranked = ranking.Ranked(*(np.full(MOST_SOURCES, -1, np.int64) for _ in range(3)))
         gathered, dealt = self._dealt(count + 1), self._dealt(count)
-        ranking.hash_senders(*given, self.packets, share, shares, gathered)
+        ranking.hash_senders(SEED, listed, share, shares, gathered)
         bits = max(count // ranking.PART, 1).bit_length() - 1
         starts, cursor = np.zeros((1 << bits) + 1, np.int64), np.zeros((1 << bits) + 1, np.int64)
         ranking.deal_senders(gathered, count, bits, starts, cursor, dealt)
@@ -232,7 +227,8 @@ class FlowSet:
         (rows, more, _, place), back = self.flows.tables, self.from_responder.view(np.uint8)
         workers = self.flows.workers
         found = workers.each(
-            lambda _, begin, end: measure_flows(rows, more, place, self.index[begin:end], back[begin:end], gap_ns), workers.parts(len(self))
+            lambda part: measure_flows(rows, more, place, self.index[part.first : part.end], back[part.first : part.end], gap_ns),
+            workers.parts(len(self)),
         )
         between = sum(later[0] - earlier[1] > gap_ns for earlier, later in pairwise(found))
         return (

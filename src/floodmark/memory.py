@@ -61,7 +61,7 @@ class Memory:
         self._used = 0  # octets of anonymous arrays
         self._in_files = 0
         self._taken: WeakKeyDictionary[mmap.mmap, _Taken] = WeakKeyDictionary()
-        self._lock = RLock()  # arrays may be given back at any moment, by whatever thread drops the last of them
+        self._lock = RLock()  # threads take arrays side by side, and give them back at any moment
         self.spilled_octets = 0  # most that lay in temporary files at one time
 
     def array(self, count: int, dtype: Any) -> NDArray[Any]:  # noqa: ANN401 - whatever NumPy takes for a type
@@ -77,36 +77,38 @@ class Memory:
 
         set_aside: map as much as that part, of which only ``octets`` count until :meth:`resize` asks for more.
         """
-        octets = max(octets, mmap.PAGESIZE)
-        fits = octets < _LARGE or self._has_room(octets, share)
-        taken = _Taken(octets, None if fits else self._reserved(octets))
-        if taken.file is None:
-            memory = self._anonymous(octets, int((self._limit or 0) * _FOR_ARRAYS * share) if set_aside else 0)
-        else:
-            memory = mmap.mmap(taken.file.fileno(), octets)
-        self._count(taken, octets)
-        self._taken[memory] = taken
-        weakref.finalize(memory, self._give_back, taken)
-        return memory
+        with self._lock:
+            octets = max(octets, mmap.PAGESIZE)
+            fits = octets < _LARGE or self._has_room(octets, share)
+            taken = _Taken(octets, None if fits else self._reserved(octets))
+            if taken.file is None:
+                memory = self._anonymous(octets, int((self._limit or 0) * _FOR_ARRAYS * share) if set_aside else 0)
+            else:
+                memory = mmap.mmap(taken.file.fileno(), octets)
+            self._count(taken, octets)
+            self._taken[memory] = taken
+            weakref.finalize(memory, self._give_back, taken)
+            return memory
 
     def resize(self, memory: mmap.mmap, octets: int, share: float = 1.0) -> mmap.mmap:
         """Return memory that holds what this one holds, then zeros; its pages are moved (mremap), not copied, where that can be."""
-        taken = self._taken[memory]
-        octets = max(octets, mmap.PAGESIZE)
-        if taken.file is not None:
-            self._reserved(octets, taken.file)
-        elif octets > taken.octets and not self._has_room(octets - taken.octets, share):
-            return self._copied(memory, octets, share)
-        if taken.file is None and taken.octets < _LARGE <= octets:
-            _in_huge_pages(memory)
-        try:
-            if taken.file is not None or octets > len(memory):
-                memory.resize(octets)
-        except (BufferError, SystemError, OSError):  # a view is still held, or the system cannot move pages
-            return self._copied(memory, octets, share)
-        self._count(taken, octets - taken.octets)
-        taken.octets = octets
-        return memory
+        with self._lock:
+            taken = self._taken[memory]
+            octets = max(octets, mmap.PAGESIZE)
+            if taken.file is not None:
+                self._reserved(octets, taken.file)
+            elif octets > taken.octets and not self._has_room(octets - taken.octets, share):
+                return self._copied(memory, octets, share)
+            if taken.file is None and taken.octets < _LARGE <= octets:
+                _in_huge_pages(memory)
+            try:
+                if taken.file is not None or octets > len(memory):
+                    memory.resize(octets)
+            except (BufferError, SystemError, OSError):  # a view is still held, or the system cannot move pages
+                return self._copied(memory, octets, share)
+            self._count(taken, octets - taken.octets)
+            taken.octets = octets
+            return memory
 
     @staticmethod
     def _anonymous(octets: int, set_aside: int) -> mmap.mmap:

@@ -22,7 +22,7 @@ from floodmark.result import CaptureSummary, Count, FlowRecords, Profile, Result
 from floodmark.settings import Settings
 from floodmark.terms import Verdict, link_type_name
 from floodmark.verdicts.decide import decide
-from floodmark.workers import Workers, processors
+from floodmark.workers import Part, Workers, processors
 from floodmark_core import status
 from floodmark_core.sums import sum_flows
 
@@ -188,9 +188,9 @@ def _answer(reads: list[ReadCapture], left_out: list[CaptureError], context: Con
 def _verdict_counts(flows: Flows, judged: Judged) -> dict[str, Count]:
     rows, more, _, place = flows.tables
 
-    def add_up(_: int, first: int, end: int) -> np.ndarray:
+    def add_up(part: Part) -> np.ndarray:
         sums = np.zeros((len(judged.events) + 1, 3), np.int64)
-        sum_flows(rows, more, place, judged.event_of, first, end, sums)
+        sum_flows(rows, more, place, judged.event_of, part.first, part.end, sums)
         return sums
 
     sums = np.sum(flows.workers.each(add_up, flows.workers.parts(len(flows))), axis=0)

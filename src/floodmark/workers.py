@@ -1,14 +1,23 @@
 """Rows in, parts of them worked on side by side: kernels release the GIL, so threads are enough."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
-from typing import Self, TypeVar
+from typing import NamedTuple, Self, TypeVar
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 
 _FEWEST_ROWS = 1 << 16  # in a part: handing one over costs some tens of microseconds
+
+
+class Part(NamedTuple):
+    """Some rows that one thread works on."""
+
+    number: int
+    first: int
+    end: int
 
 
 def processors() -> int:
@@ -32,13 +41,14 @@ class Workers:
         if self._pool is not None:
             self._pool.shutdown()
 
-    def parts(self, rows: int) -> list[tuple[int, int]]:
-        """Cut rows into one part a thread, or fewer where that is not worth it. Returns (first, end) of each."""
+    def parts(self, rows: int) -> list[Part]:
+        """Cut rows into one part a thread, or fewer where that is not worth it."""
         count = max(min(self.threads, rows // _FEWEST_ROWS), 1)
-        return list(pairwise(rows * part // count for part in range(count + 1)))
+        edges = pairwise(rows * part // count for part in range(count + 1))
+        return [Part(number, first, end) for number, (first, end) in enumerate(edges)]
 
-    def each(self, task: Callable[[int, int, int], T], parts: list[tuple[int, int]]) -> list[T]:
-        """Run a task for each part, with its number, first and end. Returns what they return, in order of the parts."""
-        if self._pool is None or len(parts) == 1:
-            return [task(place, *part) for place, part in enumerate(parts)]
-        return list(self._pool.map(lambda place: task(place, *parts[place]), range(len(parts))))
+    def each(self, task: Callable[[Item], T], items: Sequence[Item]) -> list[T]:
+        """Run a task for each of some parts or other items. Returns what it returns for each, in their order."""
+        if self._pool is None or len(items) == 1:
+            return [task(item) for item in items]
+        return list(self._pool.map(task, items))

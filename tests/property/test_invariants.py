@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from floodmark import metering
+from floodmark import shares as shares_module
 from floodmark.capture import reader_of
 from floodmark.metering import ReadCapture
 from floodmark.settings import FlowSettings
@@ -187,8 +188,8 @@ def test_tables_that_grow_change_nothing(shares: int, monkeypatch: pytest.Monkey
     captures = [flood(9000, 1_000_000), flood(3000, 300_000_000)]
     expected = run_core(captures)
     assert len(expected.flows["parent"]) == 9000 + 3000  # a silence of 300 s ends and continues 3,000
-    for name in ("_FIRST_FLOWS", "_FIRST_CELLS"):
-        monkeypatch.setattr(metering, name, 1024)
+    for name, value in (("FIRST_SLOTS", 2048), ("FIRST_CELLS", 1024)):
+        monkeypatch.setattr(shares_module, name, value)
     assert same(expected, run_core(captures, shares=shares))
     assert same(expected, run_core(captures, block_octets=100, shares=shares))
 
@@ -197,7 +198,11 @@ def test_an_index_made_for_the_flows_to_be_expected_changes_nothing(tmp_path: Pa
     path = tmp_path / "flood.pcap"
     path.write_bytes(flood(9000, 1_000_000))
     expected = run_core([path.read_bytes()])
-    for name, value in (("floodmark.metering._FIRST_FLOWS", 512), ("floodmark.metering._LARGE_INDEX", 4096), ("floodmark.mapping._LEAST_OCTETS", 1)):
+    for name, value in (
+        ("floodmark.shares.FIRST_SLOTS", 1024),
+        ("floodmark.shares.LARGE_INDEX", 4096),
+        ("floodmark.mapping._LEAST_OCTETS", 1),
+    ):
         monkeypatch.setattr(name, value)
     meter = metering.Meter(FlowSettings(), 1)
     with reader_of(str(path)) as reader:

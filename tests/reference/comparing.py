@@ -207,7 +207,9 @@ class CoreRun:
     cells: Columns
 
 
-def run_core(captures: Iterable[bytes], settings: FlowSettings = DEFAULTS, block_octets: int = 1 << 20, seed: int = 1, shares: int = 1) -> CoreRun:
+def run_core(
+    captures: Iterable[bytes], settings: FlowSettings = DEFAULTS, block_octets: int = 1 << 20, seed: int = 1, shares: int = 1
+) -> CoreRun:
     """Send captures through the core as one timeline, in so many shares side by side."""
     read: list[metering.ReadCapture | None] = []
     with Workers(shares) as workers:
@@ -255,14 +257,16 @@ def capture_columns(read: metering.ReadCapture | None) -> Row:
     }
 
 
-def core_answer(
-    captures: Iterable[bytes], settings: FlowSettings = DEFAULTS, block_octets: int = 1 << 20, shares: int = 1
-) -> Answer:
+def core_answer(captures: Iterable[bytes], settings: FlowSettings = DEFAULTS, block_octets: int = 1 << 20, shares: int = 1) -> Answer:
     """Send captures through the core as one timeline and turn its answer into plain values."""
     run = run_core(captures, settings, block_octets, shares=shares)
     run.flows["stage"] &= STAGES  # the core keeps bits of its own beside these
     rows = plain_rows({name: column for name, column in run.flows.items() if name not in NOT_COMPARED})
-    return Answer([capture_columns(one) for one in run.captures], rows, plain_rows({name: column for name, column in run.cells.items() if name not in NOT_COMPARED}))
+    return Answer(
+        [capture_columns(one) for one in run.captures],
+        rows,
+        plain_rows({name: column for name, column in run.cells.items() if name not in NOT_COMPARED}),
+    )
 
 
 def row_differences(what: str, core: Sequence[Row], oracle: Sequence[Row], describe: Callable[[Row], str]) -> list[str]:

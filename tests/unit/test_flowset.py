@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from builders import CLIENT, SECOND, SERVER, START_NS, answer, metered, pcap, tcp, udp
 from floodmark import workers
-from floodmark.flows import Flows
+from floodmark.flows import Flows, listed
 from floodmark.flowset import FlowSet, Host, distinct, modal_share, number, split, top_ports
 from floodmark.workers import Workers
 from floodmark_core.columns import I64
@@ -27,7 +27,7 @@ def flow_set(flows: Flows, index: I64 | None = None, from_responder: np.ndarray 
     index = np.arange(len(flows)) if index is None else index
     back = np.zeros(len(index), bool) if from_responder is None else from_responder
     packets = np.where(back, flows.column("responder_packets", index), flows.column("initiator_packets", index))
-    return FlowSet(flows, index, back, packets.astype(np.uint32))
+    return FlowSet(flows, listed(index), back, packets.astype(np.uint32))
 
 
 def many_sources(seed: int, flows: int = 3000) -> Flows:

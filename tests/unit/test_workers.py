@@ -3,7 +3,7 @@
 import pytest
 
 from floodmark import workers
-from floodmark.workers import Workers
+from floodmark.workers import Part, Workers
 
 
 @pytest.fixture
@@ -18,12 +18,12 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_parts_are_all_rows_in_order(threads: int, rows: int) -> None:
     with Workers(threads) as pool:
         parts = pool.parts(rows)
-        covered = pool.each(lambda _, first, end: list(range(first, end)), parts)
+        covered = pool.each(lambda part: list(range(part.first, part.end)), parts)
         assert [row for part in covered for row in part] == list(range(rows))
         assert len(parts) <= threads
-        assert pool.each(lambda place, *_: place, parts) == list(range(len(parts)))
+        assert [part.number for part in parts] == list(range(len(parts)))
 
 
 def test_few_rows_are_one_part() -> None:
     with Workers(8) as pool:
-        assert pool.parts(100) == [(0, 100)]
+        assert pool.parts(100) == [Part(0, 0, 100)]

@@ -33,7 +33,9 @@ def write_flows(path: str, batches: Iterable[pa.RecordBatch]) -> int:
     try:
         with (
             _appearing_whole(Path(path)) as file,
-            pq.ParquetWriter(file, SCHEMA, compression="zstd", use_dictionary=_REPEATING, column_encoding=_GROWING, write_statistics=_SOUGHT) as writer,
+            pq.ParquetWriter(
+                file, SCHEMA, compression="zstd", use_dictionary=_REPEATING, column_encoding=_GROWING, write_statistics=_SOUGHT
+            ) as writer,
             ThreadPoolExecutor(1) as aside,  # packs one batch while the next is made
         ):
             packed: Future[None] | None = None

@@ -1,0 +1,242 @@
+"""One thread's share of the flows: what it takes to meter it, and the tables that all shares write to side by side.
+
+Each share goes through all packets and counts those whose key falls to it, so nothing passes from one thread to another (DESIGN.md D19).
+A share's rows are parts of tables in which every share has its own; only between blocks, when no share reads, may these move.
+"""
+
+import numpy as np
+
+from floodmark.memory import GrowingRows, Memory
+from floodmark.workers import Part, Workers
+from floodmark_core import (
+    ADDRESSES,
+    BATCH,
+    CELL,
+    FLOW,
+    MORE,
+    CellTable,
+    FlowTable,
+    new_headers,
+    new_interfaces,
+    new_records,
+    new_tally,
+    read_block,
+)
+from floodmark_core.ahead import CURSORS, touch_records
+from floodmark_core.cells import rebuild_cell_index
+from floodmark_core.columns import (
+    END_ADDRESSES,
+    END_MORE,
+    END_ROW,
+    I64,
+    NEXT_ADDRESSES,
+    NEXT_MORE,
+    NEXT_ROW,
+    PACKETS_SEEN,
+    TAKEN_SLOTS,
+    U8,
+    U32,
+    U64,
+    USED_SIZE,
+    Rows,
+)
+from floodmark_core.flowtable import FULLEST_EIGHTHS, Matcher, move_index, order_by_birth
+from floodmark_core.framing import LAST_TIME_NS
+from floodmark_core.status import STOP_NEEDS_CELLS, STOP_NEEDS_DATA, STOP_NEEDS_FLOWS
+from floodmark_core.timeline import CLOCK_SIZE, FILE_BEGINS
+
+FIRST_SLOTS = 1 << 14  # of the index of flows
+FIRST_CELLS = 1 << 11
+LARGE_INDEX = 1 << 20  # slots: a smaller one grows fourfold
+LOOKED_AT_OCTETS = 1 << 20  # of a mapped block: half of a second-level cache
+_GROWTH = 0.25  # room that is not used is counted as memory all the same
+_LEAST_DONE = 0.05  # of a capture: earlier, what is still to come cannot be told
+
+
+class Room:
+    """A growing table that shares write to side by side: each is given one range after the other, and fills them in order."""
+
+    def __init__(self, dtype: np.dtype[np.void], memory: Memory, places: tuple[int, int], least: int, shares: int) -> None:
+        """least: rows that a share must have room for before a batch. places: of the next row and the end in a share's counters."""
+        self._table = GrowingRows(dtype, 0, memory)
+        self._next, self._end = places
+        self._least = least
+        self._given = 0  # rows of all shares
+        self._filled: list[list[tuple[int, int]]] = [[] for _ in range(shares)]  # ranges of each that it has done with
+        self._begin = [0] * shares  # of each one's range
+        self._waiting: list[list[tuple[int, int]]] = [[] for _ in range(shares)]  # ranges that each takes next
+
+    @property
+    def rows(self) -> Rows:
+        """The whole table."""
+        return self._table.rows
+
+    def go_on(self, share: int, used: I64) -> bool:
+        """Let a share go on in its next range where there is too little left for a batch. Returns whether it had to and could."""
+        if used[self._end] - used[self._next] >= self._least or not self._waiting[share]:
+            return False
+        first, end = self._waiting[share].pop(0)
+        if first != used[self._end]:
+            self._filled[share].append((self._begin[share], int(used[self._next])))
+            self._begin[share] = used[self._next] = first
+        used[self._end] = end
+        return True
+
+    def give(self, everyone: list[I64]) -> None:
+        """Give every share room for the same number of rows, so that all of them need more at the same time."""
+        filled = max(sum(end - first for first, end in self.filled(share, used)) for share, used in enumerate(everyone))
+        enough = max(2 * self._least, int(filled * _GROWTH))
+        for share, used in enumerate(everyone):
+            left = int(used[self._end] - used[self._next]) + sum(end - first for first, end in self._waiting[share])
+            if left < enough:
+                self._waiting[share].append((self._given, self._given + enough))
+                self._given += enough
+        self._table.reach(self._given)
+        for share, used in enumerate(everyone):
+            self.go_on(share, used)
+
+    def filled(self, share: int, used: I64) -> list[tuple[int, int]]:
+        """Return the ranges of a share's rows, first and end, in order."""
+        return [*self._filled[share], (self._begin[share], int(used[self._next]))]
+
+    def trim(self) -> Rows:
+        """Give back the room behind the last range. Returns the rows."""
+        return self._table.trim(self._given)
+
+
+class Tables:
+    """The tables of flows that shares write to."""
+
+    def __init__(self, memory: Memory, shares: int) -> None:
+        """Make room for the first batch of each share."""
+        self.rows = Room(FLOW, memory, (NEXT_ROW, END_ROW), BATCH, shares)
+        self.more = Room(MORE, memory, (NEXT_MORE, END_MORE), 2 * BATCH, shares)
+        self.addresses = Room(ADDRESSES, memory, (NEXT_ADDRESSES, END_ADDRESSES), BATCH, shares)
+        self._births = GrowingRows(np.dtype(np.uint64), 0, memory)
+        self._memory = memory
+
+    def make_room(self, shares: "list[Share]") -> None:
+        """Make room for every share's next batches. No share may be reading."""
+        for room in (self.rows, self.more, self.addresses):
+            room.give([share.used for share in shares])
+        if len(shares) > 1:
+            self._births.reach(len(self.rows.rows))
+
+    def go_on(self, share: "Share") -> bool:
+        """Let a share go on in the next ranges that it was given, where it must. Returns whether it can read on."""
+        moved = [room.go_on(share.number, share.used) for room in (self.rows, self.more, self.addresses)]
+        return any(moved)
+
+    def of(self, share: "Share") -> FlowTable:
+        """Return the tables as a share's kernels see them."""
+        more = self.more.rows
+        words: U64 = more.view(np.uint64)
+        births: U64 = self._births.rows.view(np.uint64)
+        return FlowTable(self.rows.rows, more, words, self.addresses.rows, births, share.index, share.used)
+
+    def in_order(self, shares: "list[Share]", workers: Workers) -> U32:
+        """Return the row of every flow, in order of first packets; what tells the order is given back."""
+        ranges = [self.rows.filled(share.number, share.used) for share in shares]
+        counts = [sum(end - first for first, end in own) for own in ranges]
+        ends: I64 = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+        rows: U32 = self._memory.array(int(ends[-1]), np.uint32)
+        at = 0
+        for first, end in (one for own in ranges for one in own):
+            rows[at : at + end - first] = np.arange(first, end, dtype=np.uint32)
+            at += end - first
+        if len(shares) == 1:
+            return rows
+        place: U32 = self._memory.array(len(rows), np.uint32)
+        births: U64 = self._births.rows.view(np.uint64)
+
+        def order(packets: Part) -> None:
+            order_by_birth(births, rows, ends, np.uint64(packets.first), np.uint64(packets.end), np.zeros(len(shares), np.int64), place)
+
+        workers.each(order, workers.parts(int(shares[0].used[PACKETS_SEEN])))
+        self._births = GrowingRows(np.dtype(np.uint64), 0, self._memory)
+        return place
+
+
+class Share:
+    """What one thread needs to meter its share: all that framing, clock and decoding carry over, its index and its cells."""
+
+    def __init__(self, number: int, matcher: Matcher, reorder_window_ns: int, memory: Memory) -> None:
+        self.number = number
+        self.matcher = matcher
+        self.clock: I64 = np.zeros(CLOCK_SIZE, np.int64)
+        self.used: I64 = np.zeros(USED_SIZE, np.int64)  # floodmark_core.columns
+        self.index: U64 = memory.array(FIRST_SLOTS, np.uint64)
+        self.layout: I64 = np.zeros(0, np.int64)
+        self.tally = new_tally()
+        self._reorder_window_ns = reorder_window_ns
+        self._records, self._headers, self._interfaces = new_records(), new_headers(), new_interfaces()
+        self._cells = GrowingRows(CELL, FIRST_CELLS, memory)
+        self._cell_index: U64 = memory.array(2 * FIRST_CELLS, np.uint64)
+        self._cells_used: I64 = np.zeros(1, np.int64)
+        self._cursors: I64 = np.zeros(CURSORS, np.int64)
+        self._memory = memory
+
+    @property
+    def cells(self) -> Rows:
+        """The cells of this share's packets."""
+        return self._cells.rows[: self._cells_used[0]]
+
+    def begin(self, layout: I64, last_time_ns: int) -> None:
+        """Begin a capture."""
+        self.layout = layout.copy()
+        self.layout[LAST_TIME_NS] = last_time_ns
+        self.clock[FILE_BEGINS] = 1
+        self.tally = new_tally()
+
+    def read(self, tables: Tables, block: U8, at: int, base: int, octets: int) -> tuple[int, int]:
+        """Read records until the octets end or the tables that all shares write to are full.
+
+        block: octets of the capture from offset ``base`` on. octets: of the whole capture, 0 where that is not known.
+        Returns (position of the first record not read, status.py STOP_ code).
+        """
+        state = (self.layout, self._interfaces, self.clock, self._reorder_window_ns, self._records, self._headers, self.matcher)
+        while True:
+            cells = CellTable(self._cells.rows, self._cell_index, self._cells_used)
+            at, stop = read_block(block, at, base, *state, tables.of(self), cells, self.tally)
+            if stop == STOP_NEEDS_CELLS:
+                self._grow_cells()
+            elif stop == STOP_NEEDS_FLOWS and self._needs_index():
+                self._grow_index((base + at) / octets if octets else 1.0)
+            elif stop != STOP_NEEDS_FLOWS or not tables.go_on(self):
+                return at, stop
+
+    def read_mapped(self, tables: Tables, block: U8, at: int, base: int, octets: int) -> tuple[int, int]:
+        """Do the same with octets that are not yet in the cache: part by part, the record headers of each brought there first."""
+        while True:
+            part, before = block[: at + LOOKED_AT_OCTETS], at
+            touch_records(part, at, self.layout, self._cursors)
+            at, stop = self.read(tables, part, at, base, octets)
+            if at == before and stop == STOP_NEEDS_DATA:  # a record longer than the part
+                part = block
+                at, stop = self.read(tables, part, at, base, octets)
+            if stop != STOP_NEEDS_DATA or len(part) == len(block):
+                return at, stop
+
+    def _needs_index(self) -> bool:
+        """Tell whether there are too few free slots for a batch."""
+        return bool(self.used[TAKEN_SLOTS] + BATCH > len(self.index) * FULLEST_EIGHTHS // 8)
+
+    def _grow_index(self, done: float) -> None:
+        """Make free slots, a large index at once for as many flows as are to be expected. done: part of the capture that is read."""
+        slots = len(self.index) * (4 if len(self.index) < LARGE_INDEX else 2)
+        expected = self.used[TAKEN_SLOTS] / max(done, _LEAST_DONE)
+        while slots >= LARGE_INDEX and slots * FULLEST_EIGHTHS // 8 < expected:
+            slots *= 2
+        index = self._memory.array(slots, np.uint64)
+        move_index(self.index, index)
+        self.index = index
+
+    def _grow_cells(self) -> None:
+        """Make room for as many cells again."""
+        self._cells.reach(2 * len(self._cells.rows))
+        self._cell_index = self._memory.array(2 * len(self._cell_index), np.uint64)
+        rebuild_cell_index(self._cells.rows, int(self._cells_used[0]), self.matcher.seed[0], self._cell_index)
+
+    def drop_indexes(self) -> None:
+        """Give back the memory that only reading needs."""
+        self.index, self._cell_index = np.zeros(0, np.uint64), np.zeros(0, np.uint64)
