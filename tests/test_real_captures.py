@@ -248,3 +248,19 @@ def test_documents_and_flow_tables_keep_their_rules(kind: str) -> None:
         result = floodmark.classify(TRACES / row["file"])
         VALIDATOR.validate(json.loads(result.to_json()))
         result.flows.to_table().validate(full=True)
+
+
+@pytest.mark.slow
+def test_the_number_of_threads_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def told(name: str, threads: int) -> object:
+        try:
+            return floodmark.classify(TRACES / name, options=floodmark.Options(threads=threads)).to_dict()
+        except floodmark.FloodmarkError as error:
+            return str(error)
+
+    names = [row["file"] for row in manifest()]
+    alone = {name: told(name, 1) for name in names}
+    monkeypatch.setattr("floodmark.pipeline._LARGE_OCTETS", 0)
+    monkeypatch.setattr("floodmark.workers._FEWEST_ROWS", 50)
+    for threads in (2, 3):
+        assert [name for name in names if told(name, threads) != alone[name]] == []

@@ -3,8 +3,11 @@
 The captures come from benchmarks/traffic and carry the label of every flow; none of them is kept as a file.
 """
 
+import gzip
 import io
 from functools import cache
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -283,3 +286,40 @@ def test_the_size_of_the_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch,
     original = floodmark.capture.reader_of  # type: ignore[attr-defined]
     monkeypatch.setattr("floodmark.pipeline.reader_of", lambda source, *, hashing=False: original(source, block_octets, hashing=hashing))
     assert plain(classified(demo(), Format())) == plain(expected())
+
+
+# ---- the same answer, however many threads read it
+
+
+def threaded(source: Any, threads: int) -> floodmark.Result:
+    return floodmark.classify(source, options=floodmark.Options(threads=threads))
+
+
+SOURCES = ("file object", "gzip", "mapped", "mapped pcapng", "rotated")
+
+
+def source_of(kind: str, folder: Path) -> Any:
+    """Return the demonstration as a source of some kind."""
+    if kind == "file object":
+        return io.BytesIO(octets(demo(), Format()))
+    if kind == "gzip":
+        return gzip.GzipFile(fileobj=io.BytesIO(gzip.compress(octets(demo(), Format()))))
+    if kind == "rotated":
+        edges = [*range(0, len(demo()), 1500), len(demo())]
+        for number, (first, end) in enumerate(pairwise(edges)):
+            wire.write_capture(folder / f"{number}.pcap", demo()[first:end], Format(pcapng=number % 2 == 1))
+    else:
+        wire.write_capture(folder / "a.pcap", demo(), Format(pcapng=kind.endswith("pcapng")))
+    return folder
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+@pytest.mark.parametrize("threads", [1, 2, 8])
+def test_the_number_of_threads_changes_nothing(kind: str, threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("floodmark.pipeline._LARGE_OCTETS", "floodmark.mapping._LEAST_OCTETS"):
+        monkeypatch.setattr(name, 1)
+    monkeypatch.setattr("floodmark.workers._FEWEST_ROWS", 100)
+    result = threaded(source_of(kind, tmp_path), threads)
+    assert result.events == expected().events
+    assert (result.totals, result.verdicts, result.profile) == (expected().totals, expected().verdicts, expected().profile)
+    assert result.flows.to_table() == expected().flows.to_table()
