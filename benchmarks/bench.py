@@ -3,19 +3,22 @@
     python benchmarks/bench.py [--scale X] [--rounds N] [--folder DIR] [--record]
 
 Times are wall times of whole processes, less that of the same program on a capture of one packet; the median of the rounds counts, since
-machines are noisy. A peer that takes longer than a minute is stopped and its figure is a bound. --record keeps table, figures and chart
-in benchmarks/record.
+machines are noisy. A peer that takes longer than a minute is stopped and its figure is a bound. Memory is the most that was anonymous at
+one time, in the program's own process. --record keeps table, figures and chart in benchmarks/record.
 """
 
 import argparse
+import importlib.util
 import os
 import platform
 import re
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -37,6 +40,7 @@ PROGRAMS = {
     "nfpcapd": ["nfpcapd", "-r", "{}", "-w", "{scratch}"],
     "argus": ["argus", "-r", "{}", "-w", "/dev/null"],
     "tshark": ["tshark", "-r", "{}", "-q", "-z", "conv,ip"],
+    "nfstream": [sys.executable, "-c", "import sys, nfstream; all(nfstream.NFStreamer(sys.argv[1], n_dissections=0))", "{}"],
 }
 CAPTURES = {"syn-flood": 10_000_000, "dns-amplification": 2_000_000, "mixed": 4_000_000, "bulk": 2_000_000, "incident": 5_000_000}
 GROWTH = (1_000_000, 3_000_000, 10_000_000, 30_000_000)
@@ -50,35 +54,60 @@ class Figure(NamedTuple):
     octets: int
     program: str
     seconds: float
-    memory_octets: int  # most resident, mapped files among it
+    memory_octets: int  # most anonymous memory
     stopped: bool
 
 
+class Watch(threading.Thread):
+    """Looks at a process while it runs: the most anonymous memory it has had, and whether it took too long."""
+
+    def __init__(self, pid: int) -> None:
+        super().__init__(daemon=True)
+        self.memory_octets, self.stopped = 0, False
+        self._pid, self._ended = pid, threading.Event()
+
+    def run(self) -> None:
+        """Look every ten milliseconds; end a process, and what it has started, that has used up all patience."""
+        until = time.perf_counter() + PATIENCE_S
+        while not self._ended.wait(0.01):
+            self.memory_octets = max(self.memory_octets, anonymous(self._pid))
+            if time.perf_counter() > until and not self.stopped:
+                os.killpg(self._pid, signal.SIGKILL)
+                self.stopped = True
+
+    def end(self) -> None:
+        """Stop looking."""
+        self._ended.set()
+        self.join()
+
+
 def run(command: list[str], capture: Path) -> tuple[float, int, bool]:
-    """Run a program and throw its output away. Returns (seconds, most resident octets, whether it was stopped)."""
+    """Run a program and throw its output away. Returns (seconds, most anonymous octets, whether it was stopped)."""
     with tempfile.TemporaryDirectory() as scratch:
         filled = [part.replace("{scratch}", scratch).replace("{}", str(capture)) for part in command]
         start = time.perf_counter()
-        process = subprocess.Popen(filled, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        stopped, most = False, 0
-        while True:
-            most = max(most, resident(process.pid))
-            if os.waitpid(process.pid, os.WNOHANG)[0]:
-                return time.perf_counter() - start, most, stopped
-            if time.perf_counter() - start > PATIENCE_S and not stopped:
-                process.kill()
-                stopped = True
-            time.sleep(0.002)
+        process = subprocess.Popen(filled, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        watch = Watch(process.pid)
+        watch.start()
+        process.wait()
+        seconds = time.perf_counter() - start
+        watch.end()
+        return seconds, watch.memory_octets, watch.stopped
 
 
-def resident(pid: int) -> int:
-    """Return the most memory a running process has had, in octets; 0 where the system does not say (Linux does)."""
+def anonymous(pid: int) -> int:
+    """Return the anonymous memory of a running process, in octets; 0 where the system does not say (Linux does)."""
     try:
         status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     except OSError:
         return 0
-    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    found = re.search(r"RssAnon:\s+(\d+) kB", status)
     return int(found[1]) * 1024 if found else 0
+
+
+def is_installed(name: str, command: list[str]) -> bool:
+    """Tell whether a program is on this machine."""
+    return importlib.util.find_spec("nfstream") is not None if name == "nfstream" else shutil.which(command[0]) is not None
 
 
 def compare(shape: str, packets: int, folder: Path, rounds: int, programs: dict[str, list[str]]) -> list[Figure]:
@@ -108,7 +137,7 @@ def table(figures: list[Figure]) -> list[str]:
     lines = [
         f"### {first.capture}: {first.packets:,} packets, {first.octets / first.packets:.0f} octets a record, {first.octets / 1e6:,.0f} MB",
         "",
-        "| program | seconds | million packets/s | MB/s | peak memory, MiB | floodmark's time / its time |",
+        "| program | seconds | million packets/s | MB/s | anonymous memory, MiB | floodmark's time / its time |",
         "|---|--:|--:|--:|--:|--:|",
     ]
     for figure in figures:
@@ -120,6 +149,29 @@ def table(figures: list[Figure]) -> list[str]:
             f"| {figure.memory_octets / 2**20:,.0f} | {less}{first.seconds / figure.seconds:.2f} |"
         )
     return [*lines, ""]
+
+
+# What this program is measured against: (what, capture, program, beside, at most).
+TARGETS = (
+    ("counting a SYN flood", "syn-flood", "floodmark", "capinfos -c", 0.35),
+    ("copying a SYN flood", "syn-flood", "floodmark", "tcpdump -w", 0.5),
+    ("counting mixed traffic", "mixed", "floodmark", "capinfos -c", 0.25),
+    ("counting a bulk transfer", "bulk", "floodmark", "capinfos -c", 0.6),
+    ("reading a bulk transfer", "bulk", "floodmark", "cat", 1 / 0.7),
+    ("one thread", "syn-flood", "floodmark", "floodmark, one thread", 1 / 1.7),
+    ("without --flows", "syn-flood", "floodmark --flows", "floodmark", 2.0),
+)
+
+
+def target_table(figures: list[Figure]) -> list[str]:
+    """Write what was aimed at beside what was reached, for those pairs that were measured."""
+    found = {(figure.capture, figure.program): figure.seconds for figure in figures}
+    lines = ["### Aims: time of one over time of the other, and the most memory", "", "| beside | ratio | at most |", "|---|--:|--:|"]
+    for what, capture, program, beside, most in TARGETS:
+        if (capture, program) in found and (capture, beside) in found:
+            lines.append(f"| {what} ({beside}) | {found[capture, program] / found[capture, beside]:.2f} | {most:.2f} |")
+    memory = max(figure.memory_octets for figure in figures if figure.program.startswith("floodmark"))
+    return [*lines, f"| anonymous memory, MiB | {memory / 2**20:,.0f} | 2,248 |", ""]
 
 
 def growth_table(figures: list[Figure]) -> list[str]:
@@ -179,7 +231,7 @@ def main() -> None:
     arguments.add_argument("--folder", type=Path, help="where the captures go; a temporary folder otherwise")
     arguments.add_argument("--record", action="store_true", help="keep the figures in benchmarks/record/MACHINE/DATE")
     chosen = arguments.parse_args()
-    programs = {name: command for name, command in PROGRAMS.items() if shutil.which(command[0])}
+    programs = {name: command for name, command in PROGRAMS.items() if is_installed(name, command)}
     folder_name, described = machine()
     text = [f"# {described}, Python {platform.python_version()}, {time.strftime('%Y-%m-%d')}", ""]
     print("\n".join(text))
@@ -197,6 +249,7 @@ def main() -> None:
             found = compare(shape, int(packets * chosen.scale), folder, chosen.rounds, programs)
             figures += found
             tell(table(found))
+        tell(target_table(figures))
         some = {name: programs[name] for name in ("floodmark", "capinfos -c") if name in programs}
         grown = [figure for n in GROWTH for figure in compare("syn-flood", int(n * chosen.scale), folder, 1, some)]
         tell(growth_table(grown))

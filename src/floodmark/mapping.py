@@ -19,6 +19,7 @@ import numpy as np
 
 from floodmark_core.columns import U8
 
+_DONT_NEED = 4
 _POPULATE_READ = 22  # Linux 5.14; unknown to the mmap module of Python 3.11
 # That module's madvise would hold Python's lock meanwhile.
 _madvise = ctypes.CDLL(None, use_errno=True).madvise
@@ -43,6 +44,7 @@ class MappedFile:
         self._at = int(np.frombuffer(self._map, np.uint8).ctypes.data)
         self._aside = ThreadPoolExecutor(1)  # brings the next part in while this one is looked at
         self._coming: Future[None] | None = None
+        self._left = 0  # octets from the file's beginning on that are no longer needed
         self._brought = 0  # octets from the file's beginning on that are in memory, or on their way
 
     @classmethod
@@ -61,8 +63,16 @@ class MappedFile:
         if self._coming is not None:
             self._coming.result()
         self._bring(base + octets)
-        self._coming = self._aside.submit(self._bring, min(base + 2 * octets, self.size))
+        done, end = base & -mmap.PAGESIZE, min(base + 2 * octets, self.size)
+        if end > self._brought or done - self._left >= _LEAST_OCTETS:
+            self._coming = self._aside.submit(self._go_on, done, end)
         return np.frombuffer(self._map, np.uint8, octets, base)
+
+    def _go_on(self, done: int, end: int) -> None:
+        """Let go of what stands before one offset, which nobody looks at again, and bring what is missing up to another."""
+        _madvise(self._at + self._left, done - self._left, _DONT_NEED)
+        self._left = done
+        self._bring(end)
 
     def _bring(self, end: int) -> None:
         """Bring what is missing up to an offset into memory. Raises OSError."""
