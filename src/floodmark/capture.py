@@ -4,6 +4,8 @@ A large file is mapped where that is safe (mapping.py); everything else is read 
 meanwhile ends early instead of killing the process (DESIGN.md D4).
 """
 
+import contextlib
+import fcntl
 import hashlib
 import io
 import os
@@ -24,7 +26,8 @@ from floodmark_core.columns import I64, U8
 from floodmark_core.framing import CONTAINER, LARGEST_RECORD, LAYOUT_SIZE, LINK_TYPE, PCAP, PCAPNG, SNAPLEN, SWAPPED, TICK_NS
 
 MAPPED_OCTETS = 64 << 20  # of a mapped file handed out together: threads that read it side by side meet after each
-BLOCK_OCTETS = 1 << 20  # measured best of 256 KiB to 16 MiB on bulk traffic, see DESIGN.md D4
+BLOCK_OCTETS = 8 << 20  # read together; threads that look at them side by side meet after each (DESIGN.md D19)
+_PIPE_OCTETS = 1 << 20  # that a pipe holds, where the system allows: its own 64 KiB make reader and writer wait for each other
 
 # Magic numbers (draft-ietf-opsawg-pcap section 4): big endian value of the first four octets -> (swapped, ns per tick).
 _PCAP_MAGIC = {0xD4C3B2A1: (0, 1000), 0xA1B2C3D4: (1, 1000), 0x4D3CB2A1: (0, 1), 0xA1B23C4D: (1, 1)}
@@ -108,6 +111,7 @@ class BlockReader:
             self._block_octets = max(self._block_octets, MAPPED_OCTETS)
             self._look(self._mapped)
         else:
+            _widen(stream)
             self._read(0)
         self.container = recognise(self.block[:64].tobytes(), path)
 
@@ -194,6 +198,13 @@ class BlockReader:
                 self._buffer[:rest] = self.block[consumed:].copy()
             self._read(rest)
         return self.block
+
+
+def _widen(stream: BinaryIO) -> None:
+    """Let a pipe hold more at one time."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # no file of the system, closed, not Linux
+        if stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode):
+            fcntl.fcntl(stream.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_OCTETS)
 
 
 def _read_into(stream: BinaryIO, room: memoryview) -> int | None:

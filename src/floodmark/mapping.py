@@ -64,7 +64,7 @@ class MappedFile:
             self._coming.result()
         self._bring(base + octets)
         done, end = base & -mmap.PAGESIZE, min(base + 2 * octets, self.size)
-        if end > self._brought or done - self._left >= _LEAST_OCTETS:
+        if self._brought < min(base + octets + octets // 2, self.size) or done - self._left >= _LEAST_OCTETS:
             self._coming = self._aside.submit(self._go_on, done, end)
         return np.frombuffer(self._map, np.uint8, octets, base)
 
