@@ -62,7 +62,8 @@ def first_pass(reader: BlockReader, packets: int, watch: Stopwatch, *, empty: bo
         more,
         more.view(np.uint64),
         np.zeros(packets + 512, ADDRESSES),
-        np.zeros(0, np.uint64),
+        np.zeros(0, np.uint16),
+        np.zeros(0, np.uint16),
         np.zeros(size, np.uint64),
         used,
     )

@@ -93,13 +93,14 @@ class FlowTable(NamedTuple):
     more: Rows  # MORE, of the flows that have more than their first packet
     more_words: U64  # the same memory, flat
     addresses: Rows  # ADDRESSES, of the flows over IPv6
-    births: U64  # number of each flow's first packet in all captures; empty where there is one share only
+    births: U16  # place of each flow's first packet in its batch; empty where there is one share only
+    opened: U16  # rows begun in each batch, of which all shares see the same
     slots: U64  # high half of the hash << 32 | row + 1; open addressing from its highest bits on, linear probing; power of two
     used: I64  # places below
 
 
 # Places in a share's counters: the next row to use and the end of the room it was given, for each table; what it has seen so far.
-NEXT_ROW, END_ROW, NEXT_MORE, END_MORE, NEXT_ADDRESSES, END_ADDRESSES, TAKEN_SLOTS, PACKETS_SEEN, USED_SIZE = range(9)
+NEXT_ROW, END_ROW, NEXT_MORE, END_MORE, NEXT_ADDRESSES, END_ADDRESSES, TAKEN_SLOTS, PACKETS_SEEN, BATCHES_SEEN, USED_SIZE = range(10)
 
 
 class CellTable(NamedTuple):

@@ -13,6 +13,7 @@ from floodmark_core import kinds
 from floodmark_core._jit import kernel, step
 from floodmark_core.columns import (
     BATCH,
+    BATCHES_SEEN,
     I64,
     NEXT_ADDRESSES,
     NEXT_MORE,
@@ -268,7 +269,7 @@ def update_flows(block: U8, n: int, records: Records, headers: Headers, matcher:
     """
     rows, index, hashes = flows.rows, flows.slots, matcher.hashes
     mask = np.uint64(index.shape[0] - 1)
-    count = choose_packets(headers, n, matcher, index)
+    count, before = choose_packets(headers, n, matcher, index), flows.used[NEXT_ROW]
     for k in range(count):
         if k % TOGETHER == 0:
             bring_rows(k, min(k + TOGETHER, count), matcher, flows)
@@ -311,11 +312,14 @@ def update_flows(block: U8, n: int, records: Records, headers: Headers, matcher:
         row = rows[number]
         open_row(row, block, headers, records, i, network, sender_began, basis, flows)
         if flows.births.shape[0]:
-            flows.births[number] = np.uint64(flows.used[PACKETS_SEEN] + i)
+            flows.births[number] = i
         if parent >= 0 or says_more(row, headers, i):
             more = flows.more[more_of(row, flows)]
             more.parent = parent
             keep_more(row, more, block, headers, i, sender_began)
+    if n > 0 and flows.births.shape[0]:
+        flows.opened[flows.used[BATCHES_SEEN]] = flows.used[NEXT_ROW] - before
+        flows.used[BATCHES_SEEN] += 1
     flows.used[PACKETS_SEEN] += n
     return count
 
@@ -333,43 +337,6 @@ def move_index(old: U64, new: U64) -> None:
             while new[slot] != 0:
                 slot = (slot + np.uint64(1)) & mask
             new[slot] = old[place]
-
-
-@step
-def first_born_after(births: U64, rows: U32, end: int, birth: np.uint64) -> int:
-    """Return the first of some rows, in order of birth, that is born at ``birth`` or later."""
-    low, high = 0, end
-    while low < high:
-        middle = (low + high) // 2
-        if births[rows[middle]] < birth:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@kernel
-def order_by_birth(births: U64, rows: U32, ends: I64, since: np.uint64, until: np.uint64, cursors: I64, place: U32) -> None:
-    """Put the rows of all shares that were born from ``since`` to before ``until`` in order of birth.
-
-    rows: uint32[n], those of each share in their order, one share after the other. ends: int64[shares + 1], where each ends, a zero first.
-    cursors: int64[shares]. place: uint32[n], filled where these rows belong.
-    """
-    shares = ends.shape[0] - 1
-    at = 0
-    for share in range(shares):
-        cursors[share] = ends[share] + first_born_after(births, rows[ends[share] :], ends[share + 1] - ends[share], since)
-        at += cursors[share] - ends[share]
-    while True:
-        earliest, next_birth = -1, until
-        for share in range(shares):
-            if cursors[share] < ends[share + 1] and births[rows[cursors[share]]] < next_birth:
-                earliest, next_birth = share, births[rows[cursors[share]]]
-        if earliest < 0:
-            return
-        place[at] = rows[cursors[earliest]]
-        cursors[earliest] += 1
-        at += 1
 
 
 def new_matcher(seed: int, timeouts: I64, service_ports: U8, share: int = 0, shares: int = 1) -> Matcher:

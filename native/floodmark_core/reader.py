@@ -6,6 +6,7 @@ from floodmark_core._jit import kernel, step
 from floodmark_core.cells import count_cells
 from floodmark_core.columns import (
     BATCH,
+    BATCHES_SEEN,
     END_ADDRESSES,
     END_MORE,
     END_ROW,
@@ -38,6 +39,7 @@ def has_room(flows: FlowTable) -> bool:
         used[NEXT_ROW] + BATCH <= used[END_ROW]
         and used[NEXT_ADDRESSES] + BATCH <= used[END_ADDRESSES]
         and used[NEXT_MORE] + 2 * BATCH <= used[END_MORE]
+        and (used[BATCHES_SEEN] < flows.opened.shape[0] or flows.births.shape[0] == 0)
         and used[TAKEN_SLOTS] + BATCH <= flows.slots.shape[0] * FULLEST_EIGHTHS // 8
     )
 

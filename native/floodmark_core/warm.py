@@ -10,6 +10,7 @@ import numpy as np
 
 from floodmark_core import (
     ahead,
+    births,
     cells,
     decode,
     dialogue,
@@ -96,9 +97,9 @@ def _first_half() -> list[Call]:
 
 def _flow_table() -> FlowTable:
     """Return a table that has no room: what reads into it returns at once."""
-    more = np.zeros(0, MORE)
+    more, short = np.zeros(0, MORE), _array("u2")
     return FlowTable(
-        np.zeros(0, FLOW), more, more.view(np.uint64), np.zeros(0, ADDRESSES), _array("u8"), _array("u8", 2), _array("i8", USED_SIZE)
+        np.zeros(0, FLOW), more, more.view(np.uint64), np.zeros(0, ADDRESSES), short, short, _array("u8", 2), _array("i8", USED_SIZE)
     )
 
 
@@ -110,7 +111,7 @@ def _second_half() -> list[Call]:
     return [
         lambda: flowtable.update_flows(block, 0, records, headers, matcher, table),
         lambda: flowtable.move_index(table.slots, _array("u8", 4)),
-        lambda: flowtable.order_by_birth(table.births, place, _array("i8", 2), _SEED, _SEED, _array("i8", 1), place),
+        lambda: births.order_by_birth(table.births, place, np.zeros((1, 0), np.uint16), 0, 0, np.zeros((1, 2), np.int64), 0, place),
         lambda: dialogue.copy_fields(
             table.rows, table.more_words, place, 0, timeouts, table.more, table.more_words, fields, np.zeros((1, 0), np.uint64)
         ),

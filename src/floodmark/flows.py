@@ -52,7 +52,6 @@ COLUMNS = (*_FIRST, *_ENDS, *_SECOND)  # names of all columns of a flow
 _CHUNK = 2048  # rows looked at together: the buffer stays in the cache
 _APART = 8  # words between its columns: a power of two apart they would all fall to the same few lines of the cache
 
-
 Numbers: TypeAlias = U32 | I64  # of flows
 
 

@@ -81,7 +81,9 @@ def split(groups: I32, count: int, memory: Memory | None = None, workers: Worker
     workers.each(lambda part: count_groups(groups, part.first, part.end, counts[part.number]), parts)
     starts: I64 = np.concatenate(([0], np.cumsum(counts.sum(axis=0))))
     # Each group begins with what the first part has of it, then the second's: the order is that of the rows.
-    cursors = starts[:-1] + np.cumsum(counts, axis=0) - counts
+    cursors = counts.cumsum(axis=0)
+    cursors -= counts
+    cursors += starts[:-1]
     rows = int(starts[-1])
     order: U32 = np.empty(rows, np.uint32) if memory is None else memory.array(rows, np.uint32)
     workers.each(lambda part: order_by_group(groups, part.first, part.end, cursors[part.number], order), parts)

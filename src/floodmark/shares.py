@@ -23,8 +23,10 @@ from floodmark_core import (
     read_block,
 )
 from floodmark_core.ahead import CURSORS, touch_records
+from floodmark_core.births import order_by_birth
 from floodmark_core.cells import rebuild_cell_index
 from floodmark_core.columns import (
+    BATCHES_SEEN,
     END_ADDRESSES,
     END_MORE,
     END_ROW,
@@ -32,24 +34,26 @@ from floodmark_core.columns import (
     NEXT_ADDRESSES,
     NEXT_MORE,
     NEXT_ROW,
-    PACKETS_SEEN,
     TAKEN_SLOTS,
     U8,
+    U16,
     U32,
     U64,
     USED_SIZE,
     Rows,
 )
-from floodmark_core.flowtable import FULLEST_EIGHTHS, Matcher, move_index, order_by_birth
+from floodmark_core.flowtable import FULLEST_EIGHTHS, Matcher, move_index
 from floodmark_core.framing import LAST_TIME_NS
 from floodmark_core.status import STOP_NEEDS_CELLS, STOP_NEEDS_DATA, STOP_NEEDS_FLOWS
 from floodmark_core.timeline import CLOCK_SIZE, FILE_BEGINS
 
 FIRST_SLOTS = 1 << 14  # of the index of flows
 FIRST_CELLS = 1 << 11
+FIRST_BATCHES = 1 << 11
 LARGE_INDEX = 1 << 20  # slots: a smaller one grows fourfold
 LOOKED_AT_OCTETS = 1 << 20  # of a mapped block: half of a second-level cache
 _GROWTH = 0.25  # room that is not used is counted as memory all the same
+_FEWEST_BATCHES = 128  # whose flows are worth ordering by a thread of its own
 _LEAST_DONE = 0.05  # of a capture: earlier, what is still to come cannot be told
 
 
@@ -112,7 +116,7 @@ class Tables:
         self.rows = Room(FLOW, memory, (NEXT_ROW, END_ROW), BATCH, shares)
         self.more = Room(MORE, memory, (NEXT_MORE, END_MORE), 2 * BATCH, shares)
         self.addresses = Room(ADDRESSES, memory, (NEXT_ADDRESSES, END_ADDRESSES), BATCH, shares)
-        self._births = GrowingRows(np.dtype(np.uint64), 0, memory)
+        self._births = GrowingRows(np.dtype(np.uint16), 0, memory)
         self._memory = memory
 
     def make_room(self, shares: "list[Share]") -> None:
@@ -131,8 +135,8 @@ class Tables:
         """Return the tables as a share's kernels see them."""
         more = self.more.rows
         words: U64 = more.view(np.uint64)
-        births: U64 = self._births.rows.view(np.uint64)
-        return FlowTable(self.rows.rows, more, words, self.addresses.rows, births, share.index, share.used)
+        births: U16 = self._births.rows.view(np.uint16)
+        return FlowTable(self.rows.rows, more, words, self.addresses.rows, births, share.opened, share.index, share.used)
 
     def in_order(self, shares: "list[Share]", workers: Workers) -> U32:
         """Return the row of every flow, in order of first packets; what tells the order is given back."""
@@ -147,13 +151,17 @@ class Tables:
         if len(shares) == 1:
             return rows
         place: U32 = self._memory.array(len(rows), np.uint32)
-        births: U64 = self._births.rows.view(np.uint64)
+        births: U16 = self._births.rows.view(np.uint16)
+        batches = int(shares[0].used[BATCHES_SEEN])
+        opened: U16 = np.stack([share.opened[:batches] for share in shares])
 
-        def order(packets: Part) -> None:
-            order_by_birth(births, rows, ends, np.uint64(packets.first), np.uint64(packets.end), np.zeros(len(shares), np.int64), place)
+        def order(part: Part) -> None:
+            before = opened[:, : part.first].sum(axis=1, dtype=np.int64)  # rows of each share that earlier batches began
+            cursors = np.stack((ends[:-1] + before, before), axis=1)
+            order_by_birth(births, rows, opened, part.first, part.end, cursors, int(before.sum()), place)
 
-        workers.each(order, workers.parts(int(shares[0].used[PACKETS_SEEN])))
-        self._births = GrowingRows(np.dtype(np.uint64), 0, self._memory)
+        workers.each(order, workers.parts(batches, _FEWEST_BATCHES))
+        self._births = GrowingRows(np.dtype(np.uint16), 0, self._memory)
         return place
 
 
@@ -166,6 +174,7 @@ class Share:
         self.clock: I64 = np.zeros(CLOCK_SIZE, np.int64)
         self.used: I64 = np.zeros(USED_SIZE, np.int64)  # floodmark_core.columns
         self.index: U64 = memory.array(FIRST_SLOTS, np.uint64)
+        self._opened = GrowingRows(np.dtype(np.uint16), FIRST_BATCHES, memory)
         self.layout: I64 = np.zeros(0, np.int64)
         self.tally = new_tally()
         self._reorder_window_ns = reorder_window_ns
@@ -175,6 +184,12 @@ class Share:
         self._cells_used: I64 = np.zeros(1, np.int64)
         self._cursors: I64 = np.zeros(CURSORS, np.int64)
         self._memory = memory
+
+    @property
+    def opened(self) -> U16:
+        """How many flows this share began in each batch."""
+        counts: U16 = self._opened.rows.view(np.uint16)
+        return counts
 
     @property
     def cells(self) -> Rows:
@@ -200,6 +215,8 @@ class Share:
             at, stop = read_block(block, at, base, *state, tables.of(self), cells, self.tally)
             if stop == STOP_NEEDS_CELLS:
                 self._grow_cells()
+            elif stop == STOP_NEEDS_FLOWS and self.used[BATCHES_SEEN] == len(self.opened):
+                self._opened.reach(2 * len(self.opened))
             elif stop == STOP_NEEDS_FLOWS and self._needs_index():
                 self._grow_index((base + at) / octets if octets else 1.0)
             elif stop != STOP_NEEDS_FLOWS or not tables.go_on(self):
@@ -207,15 +224,14 @@ class Share:
 
     def read_mapped(self, tables: Tables, block: U8, at: int, base: int, octets: int) -> tuple[int, int]:
         """Do the same with octets that are not yet in the cache: part by part, the record headers of each brought there first."""
+        end = (at // LOOKED_AT_OCTETS + 1) * LOOKED_AT_OCTETS  # the same for all shares, and so are the batches that a part's end cuts
         while True:
-            part, before = block[: at + LOOKED_AT_OCTETS], at
+            part = block[:end]
             touch_records(part, at, self.layout, self._cursors)
             at, stop = self.read(tables, part, at, base, octets)
-            if at == before and stop == STOP_NEEDS_DATA:  # a record longer than the part
-                part = block
-                at, stop = self.read(tables, part, at, base, octets)
-            if stop != STOP_NEEDS_DATA or len(part) == len(block):
+            if stop != STOP_NEEDS_DATA or end >= len(block):
                 return at, stop
+            end += LOOKED_AT_OCTETS
 
     def _needs_index(self) -> bool:
         """Tell whether there are too few free slots for a batch."""

@@ -41,9 +41,9 @@ class Workers:
         if self._pool is not None:
             self._pool.shutdown()
 
-    def parts(self, rows: int) -> list[Part]:
-        """Cut rows into one part a thread, or fewer where that is not worth it."""
-        count = max(min(self.threads, rows // _FEWEST_ROWS), 1)
+    def parts(self, rows: int, fewest: int | None = None) -> list[Part]:
+        """Cut rows into one part a thread, or fewer where that is not worth it. fewest: rows of a part."""
+        count = max(min(self.threads, rows // (fewest or _FEWEST_ROWS)), 1)
         edges = pairwise(rows * part // count for part in range(count + 1))
         return [Part(number, first, end) for number, (first, end) in enumerate(edges)]
 

@@ -87,3 +87,19 @@ def test_a_small_file_or_one_open_for_writing_is_read(tmp_path: Path, file: Path
     (tmp_path / "empty").write_bytes(b"")
     with (tmp_path / "empty").open("rb") as stream:
         assert MappedFile.of(stream) is None
+
+
+def test_what_is_done_with_is_let_go_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mapping, "_LEAST_OCTETS", 1 << 16)
+    path = tmp_path / "long"
+    path.write_bytes(bytes(range(256)) * (1 << 13))
+    with path.open("rb") as stream:
+        mapped = MappedFile.of(stream)
+        if mapped is None:
+            pytest.skip("the system gives no lease on this file")
+        step = 1 << 18
+        for base in range(0, mapped.size, step):
+            assert mapped.part(base, step)[:300].tobytes() == (bytes(range(256)) * 2)[:300]
+            mapped._coming.result()  # type: ignore[union-attr] # noqa: SLF001 - until it is done aside
+            assert mapped._left == base  # noqa: SLF001
+        mapped.close()
