@@ -8,6 +8,7 @@ one time, in the program's own process. --record keeps table, figures and chart 
 """
 
 import argparse
+import contextlib
 import importlib.util
 import os
 import platform
@@ -72,7 +73,8 @@ class Watch(threading.Thread):
         while not self._ended.wait(0.01):
             self.memory_octets = max(self.memory_octets, anonymous(self._pid))
             if time.perf_counter() > until and not self.stopped:
-                os.killpg(self._pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # it has ended just now
+                    os.killpg(self._pid, signal.SIGKILL)
                 self.stopped = True
 
     def end(self) -> None:

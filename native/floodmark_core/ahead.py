@@ -9,13 +9,13 @@ import numpy as np
 
 from floodmark_core._jit import kernel, step
 from floodmark_core.columns import I64, U8
-from floodmark_core.framing import CONTAINER, LARGEST_RECORD, NS, PCAP, SECTION_HEADER, SWAPPED, TICK_NS
+from floodmark_core.framing import CONTAINER, LARGEST_RECORD, NS, PCAP, SECTION_HEADER, SMALL_RECORD, SWAPPED, TICK_NS
 from floodmark_core.octets import host32
 
 CURSORS = 8
+LOOKED_AT = 16  # records that tell how long the others are
 FURTHEST = 1 << 13  # octets in which a cursor looks for a record
 DAY_S = 86_400
-SMALL_RECORD = 256  # octets; the processor itself fetches ahead of smaller ones
 HEADERS = 64  # octets after which the frame's own headers may go on in another cache line
 
 
@@ -50,14 +50,25 @@ def looks_right(block: U8, at: int, like: int, layout: I64) -> bool:
     return True
 
 
+@step
+def are_small(block: U8, at: int, end: int, layout: I64) -> bool:
+    """Tell whether the first records are so small, on average, that the processor needs no help."""
+    first = at
+    for count in range(1, LOOKED_AT + 1):
+        length = record_length(block, at, layout)
+        at += length
+        if length == 0 or at > end:
+            return 0 < at - first <= count * SMALL_RECORD
+    return at - first <= LOOKED_AT * SMALL_RECORD
+
+
 @kernel
 def touch_records(block: U8, at: int, layout: I64, cursors: I64) -> int:
     """Walk the records from ``at`` to the block's end with several cursors at once. cursors: int64[CURSORS]. Returns what only it needs."""
     end = block.shape[0] - 16 - HEADERS
     if at > end:
         return 0
-    first = record_length(block, at, layout)
-    if 0 < first <= SMALL_RECORD:
+    if are_small(block, at, end, layout):
         return 0
     share = (end - at) // CURSORS + 1
     cursors[0] = at

@@ -139,7 +139,7 @@ FLOW = np.dtype(
 # The two ends of a flow over IPv6, whose addresses have no room in its FLOW row.
 ADDRESSES = np.dtype([("initiator_hi", "<u8"), ("initiator_lo", "<u8"), ("responder_hi", "<u8"), ("responder_lo", "<u8")])
 
-# What a flow of two packets and more has beside its FLOW row. A one-packet flow's is made when it is asked for (complete).
+# What a flow of two packets and more has beside its FLOW row. A one-packet flow's is made when it is asked for (copy_fields).
 MORE = np.dtype(
     [
         ("initiator_packets", "<u8"),

@@ -11,7 +11,7 @@ import numpy as np
 from floodmark_core import kinds
 from floodmark_core._jit import kernel, step
 from floodmark_core.columns import I64, MORE, U8, U32, U64, Headers, Records, Row, Rows
-from floodmark_core.endpoints import is_fragment, is_from_responder, is_header_whole
+from floodmark_core.endpoints import field_of, is_fragment, is_from_responder, is_header_whole
 from floodmark_core.payload import head_ends, is_http_request, is_http_status, request_target, tcp_code, udp_code
 from floodmark_core.status import IN_FLOW
 
@@ -311,7 +311,7 @@ def copy_fields(
     """Write fields of the MORE rows of flows, made up for those of one packet, with the reason of the end as the last packet shows it.
 
     more_words, scratch_words: MORE rows as words. at: uint32[n], the flows' FLOW rows. scratch: MORE[1].
-    fields: int64[k, 3], of each its word, its lowest bit and how many bits it has. out: uint64[k, n or more].
+    fields: see field_of. out: uint64[k, n or more].
     """
     end_at, end_shift = np.int64(END_REASON_AT // 8), np.uint64(END_REASON_AT % 8 * 8)
     for n in range(at.shape[0]):
@@ -324,9 +324,7 @@ def copy_fields(
             begin(row, scratch[0])
             words, first = scratch_words, 0
         for k in range(fields.shape[0]):
-            value = words[first + fields[k, 0]] >> np.uint64(fields[k, 1])
-            if fields[k, 2] < 64:
-                value &= (np.uint64(1) << np.uint64(fields[k, 2])) - np.uint64(1)
+            value = field_of(words, first, fields, k)
             if fields[k, 0] == end_at and np.uint64(fields[k, 1]) == end_shift and value == np.uint64(kinds.END_CAPTURE):
                 stage = np.int64(words[first + STAGE_AT // 8] >> np.uint64(STAGE_AT % 8 * 8) & np.uint64(0xFFFF))
                 if clock_ns - np.int64(words[first + LAST_CLOCK_AT // 8]) > idle_timeout(row, stage, timeouts):

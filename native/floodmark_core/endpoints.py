@@ -93,6 +93,15 @@ def sender_of_row(row: Row, network: np.uint32, headers: Headers, i: int, addres
     return 0
 
 
+@step
+def field_of(words: U64, first: int, fields: I64, k: int) -> np.uint64:
+    """Return a field of the row whose words begin at ``first``. fields: int64[k, 3], of each its word, its lowest bit, how many bits."""
+    value = words[first + fields[k, 0]] >> np.uint64(fields[k, 1])
+    if fields[k, 2] < 64:
+        value &= (np.uint64(1) << np.uint64(fields[k, 2])) - np.uint64(1)
+    return value
+
+
 @kernel
 def copy_ends(rows: Rows, addresses: Rows, at: U32, hi: U64, lo: U64, responder: int) -> None:
     """Write the addresses of one end of the flows in some rows. responder: 1 for the responder's, 0 for the initiator's."""
@@ -103,15 +112,11 @@ def copy_ends(rows: Rows, addresses: Rows, at: U32, hi: U64, lo: U64, responder:
 
 @kernel
 def copy_first_fields(words: U64, at: U32, fields: I64, out: U64) -> None:
-    """Write fields of some FLOW rows. words: the rows as words. at: uint32[n], which rows.
+    """Write fields of some FLOW rows.
 
-    fields: int64[k, 3], of each its word, its lowest bit and how many bits it has, fewer than 64 or from a word's beginning.
-    out: uint64[k, n or more].
+    words: the rows as words. at: uint32[n], which rows. fields: see field_of. out: uint64[k, n or more].
     """
     for n in range(at.shape[0]):
         first = np.int64(at[n]) * ROW_WORDS
         for k in range(fields.shape[0]):
-            value = words[first + fields[k, 0]] >> np.uint64(fields[k, 1])
-            if fields[k, 2] < 64:
-                value &= (np.uint64(1) << np.uint64(fields[k, 2])) - np.uint64(1)
-            out[k, n] = value
+            out[k, n] = field_of(words, first, fields, k)

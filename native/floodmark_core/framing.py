@@ -247,3 +247,11 @@ def frame_pcapng(
             n += 1
         at = stop
     return n, at, STOP_BATCH_FULL
+
+
+@kernel
+def frame_batch(block: U8, at: int, base: int, layout: I64, interfaces: Interfaces, records: Records, tally: Tally) -> tuple[int, int, int]:
+    """Walk the records of whichever container the layout names from ``at``. Returns (records, position, stop code)."""
+    if layout[CONTAINER] == PCAP:
+        return frame_pcap(block, at, base, layout, records, tally)
+    return frame_pcapng(block, at, base, layout, interfaces, records, tally)

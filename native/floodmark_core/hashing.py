@@ -38,8 +38,9 @@ def _trailing_zeros(typing_context: Any, word: Any) -> Any:  # noqa: ANN401, ARG
     return types.uint64(types.uint64), code
 
 
-trailing_zeros: Any = _trailing_zeros  # as below
-fold: Any = _fold  # called with two arguments; the type stubs of intrinsics know three
+# Called without the typing context that the type stubs of intrinsics count among the arguments.
+trailing_zeros: Any = _trailing_zeros
+fold: Any = _fold
 
 
 @step

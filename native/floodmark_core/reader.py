@@ -26,7 +26,7 @@ from floodmark_core.columns import (
 )
 from floodmark_core.decode import decode_batch
 from floodmark_core.flowtable import FULLEST_EIGHTHS, Matcher, update_flows
-from floodmark_core.framing import CONTAINER, PCAP, frame_pcap, frame_pcapng
+from floodmark_core.framing import frame_batch
 from floodmark_core.status import STOP_BATCH_FULL, STOP_NEEDS_CELLS, STOP_NEEDS_FLOWS
 from floodmark_core.timeline import advance_clock
 
@@ -69,10 +69,7 @@ def read_block(
             return at, STOP_NEEDS_FLOWS
         if cells.used[0] + BATCH > cells.rows.shape[0]:
             return at, STOP_NEEDS_CELLS
-        if layout[CONTAINER] == PCAP:
-            n, at, stop = frame_pcap(block, at, base, layout, records, tally)
-        else:
-            n, at, stop = frame_pcapng(block, at, base, layout, interfaces, records, tally)
+        n, at, stop = frame_batch(block, at, base, layout, interfaces, records, tally)
         advance_clock(records, n, base, reorder_window_ns, clock, tally)
         decode_batch(block, n, base, records, matcher.service_ports, headers, tally)
         before = flows.used[PACKETS_SEEN]

@@ -64,6 +64,7 @@ def _first_half() -> list[Call]:
         lambda: decode.decode_batch(block, 0, 0, records, ports, headers, tally),
         lambda: framing.frame_pcapng(block, 0, 0, layout, interfaces, records, tally),
         lambda: framing.frame_pcap(block, 0, 0, layout, records, tally),
+        lambda: framing.frame_batch(block, 0, 0, layout, interfaces, records, tally),
         lambda: cells.count_cells(_array("i8"), 0, 0, records, headers, _SEED, cell_table),
         lambda: timeline.advance_clock(records, 0, 0, 0, clock, tally),
         lambda: ahead.touch_records(block, 0, layout, _array("i8", ahead.CURSORS)),

@@ -50,18 +50,18 @@ class Context:
         rows, hosts = len(self.flows), len(self.host_lo)
         table = np.full(1 << max(2 * hosts, 1).bit_length(), -1, np.int32)
 
-        def listed() -> shapes.Hosts:
+        def no_counts() -> shapes.Hosts:
             counts = np.zeros(hosts, np.int64), np.zeros((hosts, shapes.SHAPES), np.int64)
             return shapes.Hosts(self.host_hi, self.host_lo, self.host_version, table, *counts)
 
-        shapes.list_hosts(SEED, listed())
+        shapes.list_hosts(SEED, no_counts())
         memory = self.flows.memory
         shape, toward, probe = (memory.array(rows, np.uint8) for _ in range(3))
         group, packets = memory.array(rows, np.int32), memory.array(rows, np.uint32)
         given = (SEED, *self.flows.tables, self.flows.initiator_hashes)
 
         def shape_part(part: Part) -> tuple[shapes.Hosts, I64]:
-            seen, dialogues = listed(), np.zeros(3, np.int64)
+            seen, dialogues = no_counts(), np.zeros(3, np.int64)
             shaped = shapes.Shaped(shape, toward, probe, group, packets, dialogues)
             shapes.shape_flows(*given, np.zeros(1, MORE), ANSWER_KINDS, part.first, part.end, seen, shaped)
             return seen, dialogues
@@ -76,14 +76,11 @@ class Context:
 
     def probes(self, least: int) -> I64:
         """Return the flows that may be a scanner's probes, of initiators that have at least ``least`` of them."""
-        chosen = self._probe.copy()
-        buckets = self.flows.memory.array(
-            max(_LEAST_BUCKETS, 1 << (int(chosen.sum(dtype=np.int64)) // (2 * self.flows.workers.threads)).bit_length()), np.uint8
-        )
-        hashes, workers = self.flows.initiator_hashes, self.flows.workers
+        chosen, hashes, workers = self._probe.copy(), self.flows.initiator_hashes, self.flows.workers
         parts = len(workers.parts(len(self.flows)))
         # Each thread looks at its part of the initiators, in buckets of its own.
-        rooms = [buckets, *(buckets.copy() for _ in range(parts - 1))]
+        size = max(_LEAST_BUCKETS, 1 << (int(chosen.sum(dtype=np.int64)) // (2 * parts)).bit_length())
+        rooms = [self.flows.memory.array(size, np.uint8) for _ in range(parts)]
         workers.each(lambda part: keep_frequent(hashes, chosen, least, rooms[part], part, parts), range(parts))
         return np.nonzero(chosen)[0]
 

@@ -108,11 +108,15 @@ class Flows:
         wanted = tuple(names)
         at = self.tables.place[index]
         found = {name: np.empty(len(at), (_FIRST.get(name) or _SECOND[name])[0]) for name in wanted if name not in _ENDS}
-        first, second = tuple(name for name in found if name in _FIRST), tuple(name for name in found if name in _SECOND)
         for start in range(0, len(at), _CHUNK):
             part = slice(start, start + _CHUNK)
-            self._copy(at[part], first, _FIRST, {name: found[name][part] for name in first})
-            self._copy(at[part], second, _SECOND, {name: found[name][part] for name in second})
+            for columns, copy in ((_FIRST, self._copy_first), (_SECOND, self._copy_second)):
+                names = [name for name in found if name in columns]
+                if names:
+                    out = np.empty((len(names), len(at[part]) + _APART), np.uint64)
+                    copy(at[part], np.array([columns[name][1] for name in names], np.int64), out)
+                    for values, name in zip(out, names, strict=True):
+                        found[name][part] = values[:-_APART].view(np.int64)
         if "ip_version" in found:
             found["ip_version"] = 4 + 2 * found["ip_version"]
         if "parent" in found:
@@ -128,22 +132,14 @@ class Flows:
         """Return a column of some flows, one of COLUMNS."""
         return self.columns(index, (name,))[name]
 
-    def _copy(
-        self, at: U32, names: tuple[str, ...], columns: dict[str, tuple[np.dtype[Any], _Field]], found: dict[str, np.ndarray]
-    ) -> None:
-        """Fill columns of the flows in some rows."""
-        if not names:
-            return
-        rows, more, *_ = self.tables
-        fields = np.array([columns[name][1] for name in names], np.int64)
-        out = np.empty((len(names), len(at) + _APART), np.uint64)
-        if columns is _FIRST:
-            copy_first_fields(rows.view(np.uint64), at, fields, out)
-        else:
-            scratch = np.zeros(1, MORE)
-            copy_fields(rows, more.view(np.uint64), at, self._clock_ns, self._timeouts, scratch, scratch.view(np.uint64), fields, out)
-        for values, name in zip(out, names, strict=True):
-            found[name][:] = values[: len(at)].view(np.int64)
+    def _copy_first(self, at: U32, fields: I64, out: U64) -> None:
+        """Copy fields of some FLOW rows."""
+        copy_first_fields(self.tables.rows.view(np.uint64), at, fields, out)
+
+    def _copy_second(self, at: U32, fields: I64, out: U64) -> None:
+        """Copy fields of the MORE rows of the flows in some rows."""
+        (rows, more, *_), scratch = self.tables, np.zeros(1, MORE)
+        copy_fields(rows, more.view(np.uint64), at, self._clock_ns, self._timeouts, scratch, scratch.view(np.uint64), fields, out)
 
     def _ends(self, at: U32, *, responder: bool) -> tuple[U64, U64]:
         """Return the addresses of one end of the flows in some rows: high and low halves."""

@@ -4,6 +4,7 @@ Numbers are exact; shares are measured on evenly spaced flows where there are mo
 """
 
 import ipaddress
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -15,7 +16,7 @@ from floodmark.flows import SEED, Flows, Numbers
 from floodmark.memory import Memory
 from floodmark.workers import Part, Workers
 from floodmark_core import ranking
-from floodmark_core.columns import I32, I64, U32, U64
+from floodmark_core.columns import I32, I64, U8, U32, U64
 from floodmark_core.grouping import count_groups, number_keys, order_by_group
 from floodmark_core.picking import pick_free, pick_unnumbered, put_number
 from floodmark_core.sums import measure_flows
@@ -111,17 +112,18 @@ class FlowSet:
 
     def not_taken(self, taken: np.ndarray) -> "FlowSet":
         """Return the flows for which a mask over all flows is false."""
-        free, workers = np.empty(len(self), np.uint8), self.flows.workers
-        picked = workers.each(
-            lambda part: pick_free(taken.view(np.uint8), self.index, part.first, part.end, free), workers.parts(len(self))
-        )
-        return self if sum(picked) == len(self) else self.where(free > 0)
+        mask = taken.view(np.uint8)
+        return self._free(lambda part, free: pick_free(mask, self.index, part.first, part.end, free))
 
     def unnumbered(self, numbers: I32) -> "FlowSet":
         """Return the flows that have no number yet, of numbers of all flows (-1: none)."""
+        return self._free(lambda part, free: pick_unnumbered(numbers, self.index, part.first, part.end, free))
+
+    def _free(self, pick: Callable[[Part, U8], int]) -> "FlowSet":
+        """Return the flows that a kernel picks, part by part: it says of each whether it does, and how many it picks."""
         free, workers = np.empty(len(self), np.uint8), self.flows.workers
-        picked = workers.each(lambda part: pick_unnumbered(numbers, self.index, part.first, part.end, free), workers.parts(len(self)))
-        return self if sum(picked) == len(self) else self.where(free > 0)
+        picked = sum(workers.each(lambda part: pick(part, free), workers.parts(len(self))))
+        return self if picked == len(self) else self.where(free > 0)
 
     def give_number(self, numbers: I32, number: int) -> None:
         """Enter a number for these flows into the numbers of all flows."""
@@ -331,7 +333,8 @@ class ByInitiator:
 
     def __init__(self, flows: Flows, rows: Numbers) -> None:
         self._flows = flows
-        keys = _mixed(flows.column("initiator_hi", rows), flows.column("initiator_lo", rows))
+        seen = flows.columns(rows, ("initiator_hi", "initiator_lo"))
+        keys = _mixed(seen["initiator_hi"], seen["initiator_lo"])
         order = np.argsort(keys, kind="stable")
         self._keys, self._rows = keys[order], rows[order]
 
@@ -340,8 +343,9 @@ class ByInitiator:
         key = _mixed(np.array([host.hi], np.uint64), np.array([host.lo], np.uint64))[0]
         first, last = np.searchsorted(self._keys, key, "left"), np.searchsorted(self._keys, key, "right")
         rows = self._rows[first:last]
-        same = (self._flows.column("initiator_lo", rows) == host.lo) & (self._flows.column("initiator_hi", rows) == host.hi)
-        found: Numbers = rows[same & (self._flows.column("ip_version", rows) == host.version)]
+        seen = self._flows.columns(rows, ("initiator_hi", "initiator_lo", "ip_version"))
+        same = (seen["initiator_lo"] == host.lo) & (seen["initiator_hi"] == host.hi)
+        found: Numbers = rows[same & (seen["ip_version"] == host.version)]
         return found
 
 

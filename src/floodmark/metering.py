@@ -20,7 +20,7 @@ from floodmark_core import CELL, CellTable, Tally, new_interfaces, new_records, 
 from floodmark_core.cells import join_cells
 from floodmark_core.columns import I64, U8, Rows
 from floodmark_core.flowtable import new_matcher
-from floodmark_core.framing import CONTAINER, LAST_TIME_NS, LINK_TYPE, PCAP, frame_pcap, frame_pcapng
+from floodmark_core.framing import LAST_TIME_NS, LINK_TYPE, frame_batch
 from floodmark_core.status import STOP_DAMAGED, STOP_NEEDS_FLOWS
 from floodmark_core.timeline import CLOCK_NS
 
@@ -97,10 +97,7 @@ def first_packet_ns(reader: BlockReader) -> int | None:
     layout, records, interfaces, tally = reader.container.layout, new_records(), new_interfaces(), new_tally()
     block, at = reader.block, reader.container.header_octets
     while True:
-        if layout[CONTAINER] == PCAP:
-            _, at, stop = frame_pcap(block, at, reader.base, layout, records, tally)
-        else:
-            _, at, stop = frame_pcapng(block, at, reader.base, layout, interfaces, records, tally)
+        _, at, stop = frame_batch(block, at, reader.base, layout, interfaces, records, tally)
         if tally.totals[3] >= 0:
             return int(records.time_ns[0]) or int(tally.totals[2])  # the first may have no time of its own
         if stop == STOP_DAMAGED or reader.at_end:
@@ -110,12 +107,8 @@ def first_packet_ns(reader: BlockReader) -> int | None:
 
 def mean_record_octets(reader: BlockReader) -> float:
     """Return how long a capture's first records are on average, with their headers; 0 where there is none."""
-    layout, records, tally = reader.container.layout.copy(), new_records(), new_tally()
-    first = reader.container.header_octets
-    if layout[CONTAINER] == PCAP:
-        count, at, _ = frame_pcap(reader.block, first, 0, layout, records, tally)
-    else:
-        count, at, _ = frame_pcapng(reader.block, first, 0, layout, new_interfaces(), records, tally)
+    layout, first = reader.container.layout.copy(), reader.container.header_octets
+    count, at, _ = frame_batch(reader.block, first, 0, layout, new_interfaces(), new_records(), new_tally())
     return float((at - first) / count) if count else 0.0
 
 

@@ -19,7 +19,7 @@ from floodmark.settings import FlowSettings
 from floodmark.workers import Workers
 from floodmark_core import kinds, new_headers, new_interfaces, new_records, new_tally, status
 from floodmark_core.decode import decode_batch
-from floodmark_core.framing import CONTAINER, LAST_TIME_NS, PCAP, frame_pcap, frame_pcapng
+from floodmark_core.framing import LAST_TIME_NS, frame_batch
 from floodmark_core.timeline import CLOCK_SIZE, advance_clock
 from reference.cells import Cell, cells
 from reference.cells import Key as CellKey
@@ -380,10 +380,7 @@ def core_packets(data: bytes) -> list[Row]:
     rows: list[Row] = []
     stop = status.STOP_BATCH_FULL
     while stop == status.STOP_BATCH_FULL:
-        if layout[CONTAINER] == PCAP:
-            n, at, stop = frame_pcap(block, at, 0, layout, records, tally)
-        else:
-            n, at, stop = frame_pcapng(block, at, 0, layout, interfaces, records, tally)
+        n, at, stop = frame_batch(block, at, 0, layout, interfaces, records, tally)
         advance_clock(records, n, 0, 10**9, clock, tally)
         decode_batch(block, n, 0, records, service_ports(), headers, tally)
         for i in range(n):

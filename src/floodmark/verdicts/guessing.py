@@ -18,7 +18,8 @@ def guessing(context: Context, settings: ApplicationSettings) -> list[Finding]:
     if not len(rows):
         return []
     hosts, _ = number_services(context, rows)
-    groups, leaders = number(flows.column("initiator_hi", rows), flows.column("initiator_lo", rows), hosts.astype(np.uint64))
+    seen = flows.columns(rows, ("initiator_hi", "initiator_lo"))
+    groups, leaders = number(seen["initiator_hi"], seen["initiator_lo"], hosts.astype(np.uint64))
     starts, order = split(groups, len(leaders))
     found = []
     for group in np.nonzero(np.diff(starts) >= settings.guessing_connections)[0]:
