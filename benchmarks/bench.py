@@ -9,6 +9,7 @@ one time, in the program's own process. --record keeps table, figures and chart 
 
 import argparse
 import contextlib
+import csv
 import importlib.util
 import os
 import platform
@@ -28,6 +29,7 @@ import corpus
 import stages
 
 PATIENCE_S = 60.0
+LEAST_S = 0.001  # a program that waits a second at a time may take no longer for a capture than for one packet
 FLOODMARK = [sys.executable, "-m", "floodmark.cli", "classify", "--format", "json"]
 # Program -> command; {} is the capture, {scratch} a folder for output. cat only reads, capinfos only counts, tcpdump copies to nowhere.
 PROGRAMS = {
@@ -125,7 +127,7 @@ def compare(shape: str, packets: int, folder: Path, rounds: int, programs: dict[
                 continue  # too slow once is enough
             idle = run(command, empty)[0]
             seconds, memory, stopped = run(command, path)
-            found[name].append((max(seconds - idle, 0.001), memory, stopped))
+            found[name].append((max(seconds - idle, LEAST_S), memory, stopped))
     path.unlink()
     return [
         Figure(shape, packets, octets, name, statistics.median(r[0] for r in runs), max(r[1] for r in runs), runs[-1][2])
@@ -143,6 +145,9 @@ def table(figures: list[Figure]) -> list[str]:
         "|---|--:|--:|--:|--:|--:|",
     ]
     for figure in figures:
+        if figure.seconds <= LEAST_S:
+            lines.append(f"| {figure.program} | not above its start | | | {figure.memory_octets / 2**20:,.0f} | |")
+            continue
         more = "> " if figure.stopped else ""
         rate, octets = figure.packets / figure.seconds / 1e6, figure.octets / figure.seconds / 1e6
         less = "< " if figure.stopped else ""
@@ -208,6 +213,7 @@ def draw(figures: list[Figure], path: Path) -> None:
     """Draw packets a second by program and capture, as bars."""
     from matplotlib.figure import Figure as Canvas  # noqa: PLC0415 - only where a chart is asked for
 
+    figures = [figure for figure in figures if figure.seconds > LEAST_S]
     names = list(dict.fromkeys(figure.program for figure in figures))
     shapes = list(dict.fromkeys(figure.capture for figure in figures))
     canvas = Canvas(figsize=(9, 1.2 + 0.22 * len(names) * len(shapes)))
@@ -261,8 +267,8 @@ def main() -> None:
         kept.mkdir(parents=True, exist_ok=True)
         stem = kept / time.strftime("%Y-%m-%d")
         stem.with_suffix(".md").write_text("\n".join(text), encoding="utf-8")
-        rows = [",".join(Figure._fields), *(",".join(str(value) for value in figure) for figure in figures + grown)]
-        stem.with_suffix(".csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+        with stem.with_suffix(".csv").open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows([Figure._fields, *figures, *grown])
         draw(figures, stem.with_suffix(".png"))
 
 
