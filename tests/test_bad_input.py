@@ -59,7 +59,7 @@ def complaint(result: Result) -> str:
         (header()[:10], 10, "the pcap header ends after 10 of 24 octets"),
         (header()[:23], 23, "the pcap header ends after 23 of 24 octets"),
         (b"\xd4\xc3\xb2", 0, "not a capture: begins with d4c3b2"),
-        (gzip.compress(pcap([udp(0)])), 0, "this is gzip-compressed"),
+        (gzip.compress(gzip.compress(pcap([udp(0)]))), 0, "compressed twice, the second time with gzip"),
         (pcapng([])[:11], 11, "the pcapng section header ends after 11 octets"),
         (pcapng([])[:8] + b"\0\0\0\0" + pcapng([])[12:], 8, "pcapng byte-order magic expected, 00000000 found"),
         (header(version=(3, 0)), 4, "pcap version 3"),

@@ -295,7 +295,7 @@ def threaded(source: Any, threads: int) -> floodmark.Result:
     return floodmark.classify(source, options=floodmark.Options(threads=threads))
 
 
-SOURCES = ("file object", "gzip", "mapped", "mapped pcapng", "rotated")
+SOURCES = ("file object", "gzip", "compressed", "mapped", "mapped pcapng", "rotated")
 
 
 def source_of(kind: str, folder: Path) -> Any:
@@ -304,6 +304,9 @@ def source_of(kind: str, folder: Path) -> Any:
         return io.BytesIO(octets(demo(), Format()))
     if kind == "gzip":
         return gzip.GzipFile(fileobj=io.BytesIO(gzip.compress(octets(demo(), Format()))))
+    if kind == "compressed":
+        (folder / "a.pcap.gz").write_bytes(gzip.compress(octets(demo(), Format())))
+        return folder
     if kind == "rotated":
         edges = [*range(0, len(demo()), 1500), len(demo())]
         for number, (first, end) in enumerate(pairwise(edges)):

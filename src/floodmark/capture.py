@@ -22,6 +22,7 @@ import numpy as np
 
 from floodmark.errors import CaptureError, TruncatedCaptureError, UnknownFormatError
 from floodmark.mapping import MappedFile
+from floodmark.unpacking import Unpacked, codec_of
 from floodmark_core.columns import I64, U8
 from floodmark_core.framing import CONTAINER, LARGEST_RECORD, LAYOUT_SIZE, LINK_TYPE, PCAP, PCAPNG, SNAPLEN, SWAPPED, TICK_NS
 
@@ -35,11 +36,6 @@ _PCAPNG_MAGIC = 0x0A0D0D0A
 _REFUSED_MAGIC = {
     b"\x34\xcd\xb2\xa1": "a modified ('Kuznetzov') pcap file",
     b"\xa1\xb2\xcd\x34": "a modified ('Kuznetzov') pcap file",
-    b"\x1f\x8b": "gzip-compressed",
-    b"\x28\xb5\x2f\xfd": "zstd-compressed",
-    b"\xfd7zXZ": "xz-compressed",
-    b"BZh": "bzip2-compressed",
-    b"\x04\x22\x4d\x18": "lz4-compressed",
     b"PK\x03\x04": "a zip archive",
     b"snoop\0\0\0": "a snoop file",
 }
@@ -61,9 +57,7 @@ def recognise(head: bytes, path: str) -> Container:
     """Recognise a container by its first octets. Raises UnknownFormatError or TruncatedCaptureError."""
     if not head:
         raise TruncatedCaptureError(path, "the file is empty; a capture has at least a 24-octet header", 0)
-    for magic, what in _REFUSED_MAGIC.items():
-        if head.startswith(magic):
-            raise UnknownFormatError(path, f"this is {what}, which is not read here; convert or unpack it to pcap or pcapng first", 0)
+    _refuse(head, path)
     layout = np.zeros(LAYOUT_SIZE, np.int64)
     magic_number = int.from_bytes(head[:4], "big")
     if magic_number == _PCAPNG_MAGIC:
@@ -87,6 +81,15 @@ def recognise(head: bytes, path: str) -> Container:
     return Container("pcap" if tick_ns != 1 else "pcap-ns", layout, 24)
 
 
+def _refuse(head: bytes, path: str) -> None:
+    """Raise UnknownFormatError for what is known by name and not read."""
+    for magic, what in _REFUSED_MAGIC.items():
+        if head.startswith(magic):
+            raise UnknownFormatError(path, f"this is {what}, which is not read here; convert or unpack it to pcap or pcapng first", 0)
+    if codec := codec_of(head):
+        raise UnknownFormatError(path, f"compressed twice, the second time with {codec.name}; unpack it once first", 0)
+
+
 class BlockReader:
     """Octets of one capture, block by block: parts of a mapped file, or a buffer that is reused.
 
@@ -98,6 +101,7 @@ class BlockReader:
     ) -> None:
         self._owned = owned
         self._stream = stream
+        self._source: BinaryIO | Unpacked = stream  # of plain octets
         self._hash = hashlib.sha256() if hashing else None
         self._hashed = 0  # octets
         self._buffer: U8 = np.empty(0, np.uint8)
@@ -113,7 +117,37 @@ class BlockReader:
         else:
             _widen(stream)
             self._read(0)
-        self.container = recognise(self.block[:64].tobytes(), path)
+        try:
+            self._unpack()
+            self.container = recognise(self.block[:64].tobytes(), path)
+        except CaptureError as error:
+            self._close()
+            if self.damage and not len(self.block):
+                raise CaptureError(path, f"nothing could be unpacked: {self.damage}", 0) from error
+            raise
+
+    def _unpack(self) -> None:
+        """Go on with what the octets hold, where they are compressed."""
+        codec = codec_of(self.block[:_SNIFF_OCTETS].tobytes())
+        if codec is None:
+            return
+        packed, stream = self.block.tobytes(), self._stream
+        if self._mapped is not None:  # its first part was looked at; nothing of it was read
+            self._unmap(self._mapped)
+            packed = b""
+        if self._hash is not None:
+            self._hash = hashlib.sha256()
+
+        def read(octets: int) -> bytes:
+            nonlocal packed
+            taken, packed = packed[:octets], packed[octets:]
+            taken = taken or _read_some(stream, octets)
+            if self._hash is not None:
+                self._hash.update(taken)
+            return taken
+
+        self._source, self.at_end = Unpacked(codec, read), False
+        self._read(0)
 
     def _look(self, mapped: MappedFile) -> None:
         """Make the block what stands in a mapped file from the base on; read it instead where the map is no longer safe."""
@@ -142,7 +176,7 @@ class BlockReader:
         while filled < len(view) and not self.at_end:
             offset = self.base + filled
             try:
-                count = _read_into(self._stream, view[filled:])
+                count = _read_into(self._source, view[filled:])
             except (OSError, ValueError, TypeError, EOFError) as error:  # a closed file object raises ValueError, a cut gzip EOFError
                 reason = getattr(error, "strerror", None) or error
                 raise CaptureError(self.path, f"cannot be read: {reason}", offset) from error
@@ -155,7 +189,7 @@ class BlockReader:
 
     def _take_in(self, end: int) -> None:
         """Hash the octets up to an offset that are not yet hashed."""
-        if self._hash is not None and end > self._hashed:
+        if self._hash is not None and self._source is self._stream and end > self._hashed:
             self._hash.update(memoryview(self.block[self._hashed - self.base :]))  # type: ignore[arg-type]
             self._hashed = end
 
@@ -165,6 +199,11 @@ class BlockReader:
 
     def __exit__(self, *_: object) -> None:
         """Close the stream if it was opened here."""
+        self._close()
+
+    def _close(self) -> None:
+        if isinstance(self._source, Unpacked):
+            self._source.close()
         if self._mapped is not None:
             self._unmap(self._mapped)
         if self._owned:
@@ -181,8 +220,18 @@ class BlockReader:
         return self._mapped.size if self._mapped is not None else 0
 
     @property
+    def compression(self) -> str | None:
+        """Name of the compression that the octets were unpacked from; offsets are those of the octets unpacked."""
+        return self._source.codec.name if isinstance(self._source, Unpacked) else None
+
+    @property
+    def damage(self) -> str | None:
+        """Why compressed octets end before their end, where they do."""
+        return self._source.damage if isinstance(self._source, Unpacked) else None
+
+    @property
     def sha256(self) -> str | None:
-        """SHA-256 of what was read so far, in hexadecimal; None where it was not asked for."""
+        """SHA-256 of what was read so far, compressed as it was, in hexadecimal; None where it was not asked for."""
         return None if self._hash is None else self._hash.hexdigest()
 
     def next_block(self, consumed: int) -> U8:
@@ -207,7 +256,16 @@ def _widen(stream: BinaryIO) -> None:
             fcntl.fcntl(stream.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_OCTETS)
 
 
-def _read_into(stream: BinaryIO, room: memoryview) -> int | None:
+def _read_some(stream: BinaryIO, octets: int) -> bytes:
+    """Read at most so many octets from a stream. Raises BlockingIOError where one that does not wait has none yet."""
+    room = bytearray(octets)
+    count = _read_into(stream, memoryview(room))
+    if count is None:
+        raise BlockingIOError("has nothing to read yet: it does not wait for data (O_NONBLOCK)")
+    return bytes(room[:count])
+
+
+def _read_into(stream: BinaryIO | Unpacked, room: memoryview) -> int | None:
     """Fill some room from a stream. Returns the octets read, 0 at the end, None where a stream that does not wait has none yet."""
     if hasattr(stream, "readinto"):
         count: int | None = stream.readinto(room)
@@ -256,6 +314,15 @@ def can_reread(source: "str | BinaryIO") -> bool:
     if isinstance(source, str):
         return source != "-" and not Path(source).is_fifo() and not Path(source).is_char_device()
     return bool(getattr(source, "seekable", bool)())
+
+
+def is_compressed(path: str) -> bool:
+    """Tell whether a file is compressed, by its first octets; False where it cannot be read."""
+    try:
+        with Path(path).open("rb") as stream:
+            return codec_of(stream.read(_SNIFF_OCTETS)) is not None
+    except OSError:
+        return False
 
 
 def expand(paths: Iterable[str]) -> list["str | CaptureError"]:
@@ -312,6 +379,19 @@ def _begins_like_capture(file: Path) -> bool:
     magic = int.from_bytes(head[:4], "big")
     if magic in _PCAP_MAGIC or magic == _PCAPNG_MAGIC:
         return True
+    if codec_of(head):
+        return _holds_capture(file, named_so)
     if named_so:
         recognise(head, str(file))  # says what it is instead
     return False
+
+
+def _holds_capture(file: Path, named_so: bool) -> bool:
+    """Tell whether a compressed file holds a capture. Raises CaptureError where its name says so and its octets do not."""
+    try:
+        with reader_of(str(file), _SNIFF_OCTETS):
+            return True
+    except CaptureError:
+        if named_so:
+            raise
+        return False

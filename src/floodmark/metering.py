@@ -59,6 +59,8 @@ class ReadCapture:
     truncated_at: int | None  # offset of the record that the file's end cuts
     damaged_at: int | None  # offset of a record that cannot be one; nothing after it was read
     sha256: str | None  # of the file, where asked for
+    compression: str | None = None  # the file is compressed with; all offsets are those of the octets unpacked
+    unpacking_ended: str | None = None  # why compressed octets end before their end
 
     @property
     def packets(self) -> int:
@@ -152,7 +154,18 @@ class Meter:
         first = self._shares[0]
         self._last_time_ns = int(first.layout[LAST_TIME_NS])
         link_type = int(first.layout[LINK_TYPE]) if reader.container.name != "pcapng" else -1
-        return ReadCapture(reader.path, reader.container.name, link_type, end, first.tally, truncated_at, damaged_at, reader.sha256)
+        return ReadCapture(
+            reader.path,
+            reader.container.name,
+            link_type,
+            end,
+            first.tally,
+            truncated_at,
+            damaged_at,
+            reader.sha256,
+            reader.compression,
+            reader.damage,
+        )
 
     def _read_block(self, reader: BlockReader, block: U8, at: int) -> tuple[int, int]:
         """Let every share read a block. Returns (where its last record ends, why reading stopped), which is the same for all."""

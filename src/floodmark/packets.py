@@ -60,6 +60,8 @@ def problems_of(read: ReadCapture) -> list[Problem]:
             found.append(Problem(name, int(tally.remark_count[code]), int(tally.remark_first[code])))
     if read.truncated_at is not None:
         found.append(Problem("record_truncated", 1, read.truncated_at))
+    if read.unpacking_ended is not None:
+        found.append(Problem("compressed_stream_broken", 1, read.octets))
     if read.damaged_at is not None:
         found.append(Problem("record_damaged", 1, read.damaged_at))
         found.append(Problem("octets_unread", read.octets - read.damaged_at, read.damaged_at))

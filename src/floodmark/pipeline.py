@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 import pyarrow as pa
 
-from floodmark.capture import BlockReader, can_reread, expand, reader_of
+from floodmark.capture import BlockReader, can_reread, expand, is_compressed, reader_of
 from floodmark.context import Context
 from floodmark.errors import CaptureError
 from floodmark.events import Judged, events_of
@@ -29,6 +29,7 @@ from floodmark_core.sums import sum_flows
 Source = str | PathLike[str] | BinaryIO
 Progress = Callable[[str, int], None]  # told a capture's name and the octets read of it so far
 
+_UNPACKED_TIMES = 4  # what captures grow by when they are unpacked, as a rule
 _LARGE_OCTETS = 32 << 20  # of captures in all: a tenth of a second on one processor
 # Every thread goes through all records, so where finding the next one is most of the work a second thread gains nothing (DESIGN.md D19).
 _SHORT_RECORD_OCTETS = 1000
@@ -125,7 +126,7 @@ def _is_large(sources: list[str | BinaryIO]) -> bool:
     for source in sources:
         if not isinstance(source, str) or not Path(source).is_file():
             return True
-        octets += Path(source).stat().st_size
+        octets += Path(source).stat().st_size * (_UNPACKED_TIMES if is_compressed(source) else 1)
     return octets >= _LARGE_OCTETS
 
 
@@ -209,6 +210,7 @@ def _summary(read: ReadCapture) -> CaptureSummary:
         path=read.path,
         sha256=read.sha256,
         format=read.format,
+        compression=read.compression,
         link_types=tuple(link_type_name(code) for code in read.link_types),
         packets=read.packets,
         bytes=read.wire_octets,
@@ -231,6 +233,9 @@ def _notes(reads: list[ReadCapture], totals: Totals) -> Iterator[str]:
         yield "no packet in the captures"
     elif totals.packets_in_flows == 0:
         yield "no packet could be assigned to a flow: nothing here is IP, or its link type is not read"
+    for read in reads:
+        if read.unpacking_ended is not None:
+            yield f"{read.path}: {read.unpacking_ended}; what was before that is answered"
     timed = [read for read in reads if read.is_timed]
     if any(later.first_ns < earlier.last_ns for earlier, later in pairwise(timed)):
         yield "captures overlap in time: they were read one after the other, not merged packet by packet"

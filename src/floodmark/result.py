@@ -34,6 +34,7 @@ class CaptureSummary:
     path: str
     sha256: str | None
     format: str
+    compression: str | None  # that the file was unpacked from; offsets are those of the octets unpacked
     link_types: tuple[str, ...]
     packets: int
     bytes: int

@@ -261,7 +261,7 @@ def test_files_and_standard_input_are_passed_on_unseen() -> None:
 
 def test_a_member_that_is_a_capture_by_name_alone_is_left_out_with_its_reason(tmp_path: Path) -> None:
     (tmp_path / "a.pcap").write_bytes(DATA)
-    (tmp_path / "b.pcap.gz").write_bytes(b"\x1f\x8b" + bytes(30))
+    (tmp_path / "b.pcap.gz").write_bytes(b"\x1f\x8b\x08" + bytes(30))
     (tmp_path / "c.cap").write_bytes(b"")
     (tmp_path / "d.pcapng").symlink_to(tmp_path / "nowhere")
     (tmp_path / "e.txt").symlink_to(tmp_path / "nowhere")
