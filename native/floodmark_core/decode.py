@@ -10,7 +10,8 @@ from floodmark_core import kinds
 from floodmark_core._jit import kernel, step
 from floodmark_core.columns import U8, Headers, Records, Tally
 from floodmark_core.framing import remark
-from floodmark_core.octets import big16, big32, big64, host32
+from floodmark_core.links import ETHERNET, TYPE_IPV4, TYPE_IPV6, unwrap
+from floodmark_core.octets import big16, big32, big64
 from floodmark_core.status import (
     IN_FLOW,
     IN_FLOW_HEADER_CUT,
@@ -19,19 +20,10 @@ from floodmark_core.status import (
     IP_HEADER_LENGTH_BAD,
     IP_LENGTH_BAD,
     IP_VERSION_BAD,
-    LINK_HEADER_CUT,
-    LINK_TYPE_UNKNOWN,
     NOT_IP,
     REMARK_IP_LENGTH_BEYOND_FRAME,
     REMARK_TRANSPORT_HEADER_BAD,
 )
-
-# LINKTYPE_ values of the tcpdump group's registry. 12 and 14 are raw IP on the BSDs.
-NULL, ETHERNET, RAW_BSD, RAW_OPENBSD, RAW, LOOP, LINUX_COOKED, IPV4, IPV6, LINUX_COOKED_2 = 0, 1, 12, 14, 101, 108, 113, 228, 229, 276
-# EtherTypes; 0x9100 and 0x9200 are the older QinQ tags.
-TYPE_IPV4, TYPE_IPV6, TYPE_VLAN, TYPE_QINQ, TYPE_QINQ_OLD, TYPE_QINQ_OLDER = 0x0800, 0x86DD, 0x8100, 0x88A8, 0x9100, 0x9200
-# Protocol families in a NULL/LOOP header: 2 is IPv4 everywhere, IPv6 is 24 NetBSD, 28 FreeBSD, 30 Darwin, 10 Linux.
-FAMILY_IPV4, FAMILY_IPV6_NETBSD, FAMILY_IPV6_FREEBSD, FAMILY_IPV6_DARWIN, FAMILY_IPV6_LINUX = 2, 24, 28, 30, 10
 
 ICMP, TCP, UDP, GRE, ESP, AH, ICMPV6, DCCP, SCTP, UDP_LITE = 1, 6, 17, 47, 50, 51, 58, 33, 132, 136
 # IPv6 extension headers (RFC 8200 section 4, and the IANA list): all but the fragment header count their length in 8 octets.
@@ -40,46 +32,12 @@ HOP_BY_HOP, ROUTING, V6_FRAGMENT, DESTINATION, MOBILITY, HIP, SHIM6 = 0, 43, 44,
 
 @step
 def link_layer(block: U8, at: int, end: int, link_type: int) -> tuple[int, int, int, int]:
-    """Step over the link header. Returns (outcome, position of the payload, EtherType, vlan)."""
-    if link_type in (ETHERNET, LINUX_COOKED, LINUX_COOKED_2):
-        if link_type == ETHERNET:
-            type_at, header = at + 12, 14
-        elif link_type == LINUX_COOKED:
-            type_at, header = at + 14, 16
-        else:
-            type_at, header = at, 20
-        if at + header > end:
-            return LINK_HEADER_CUT, at, 0, 0
-        ethertype = big16(block, type_at)
-        at += header
-        vlan = 0
-        tags = 0
-        while ethertype in (TYPE_VLAN, TYPE_QINQ, TYPE_QINQ_OLD, TYPE_QINQ_OLDER):
-            if at + 4 > end:
-                return LINK_HEADER_CUT, at, 0, 0
-            if tags < 2:  # the two outermost tags are kept
-                vlan = (vlan << 12) | (big16(block, at) & 0x0FFF)
-            tags += 1
-            ethertype = big16(block, at + 2)
-            at += 4
-        return IN_FLOW, at, ethertype, vlan
-    if link_type in (NULL, LOOP):
-        if at + 4 > end:
-            return LINK_HEADER_CUT, at, 0, 0
-        # NULL is in the order of the machine that captured, which the file's own order does not tell.
-        family = big32(block, at) if block[at] == 0 and block[at + 1] == 0 else host32(block, at, 0)
-        if family == FAMILY_IPV4:
-            return IN_FLOW, at + 4, TYPE_IPV4, 0
-        if family in (FAMILY_IPV6_NETBSD, FAMILY_IPV6_FREEBSD, FAMILY_IPV6_DARWIN, FAMILY_IPV6_LINUX):
-            return IN_FLOW, at + 4, TYPE_IPV6, 0
-        return IN_FLOW, at + 4, 0, 0
-    if link_type in (RAW, RAW_BSD, RAW_OPENBSD, IPV4, IPV6):
-        if at >= end:
-            return LINK_HEADER_CUT, at, 0, 0
-        if block[at] >> 4 == 6:
-            return IN_FLOW, at, TYPE_IPV6, 0
-        return IN_FLOW, at, TYPE_IPV4, 0
-    return LINK_TYPE_UNKNOWN, at, 0, 0
+    """Step over all that stands before IP. Returns (outcome, place, EtherType, vlan) as :func:`links.unwrap` does."""
+    if link_type == ETHERNET and at + 14 <= end:
+        ethertype = big16(block, at + 12)
+        if ethertype in (TYPE_IPV4, TYPE_IPV6):
+            return IN_FLOW, at + 14, ethertype, 0
+    return unwrap(block, at, end, link_type)
 
 
 @step
@@ -310,14 +268,14 @@ def decode_packet(block: U8, i: int, base: int, records: Records, service_ports:
         return INTERFACE_UNKNOWN, 0
     outcome, at, ethertype, vlan = link_layer(block, start, end, np.int64(records.link_type[i]))
     if outcome != IN_FLOW:
-        return outcome, 0
+        return outcome, ethertype
     headers.vlan[i] = vlan
     if ethertype == TYPE_IPV4:
         outcome, at, stop = ipv4_header(block, at, end, wire_end, i, headers)
     elif ethertype == TYPE_IPV6:
         outcome, at, stop = ipv6_header(block, at, end, wire_end, i, headers)
     else:
-        return NOT_IP, ethertype if ethertype >= 0x0600 else 0  # below: an IEEE 802.3 length
+        return NOT_IP, ethertype
     if outcome > IN_FLOW_HEADER_CUT:
         return outcome, ethertype
     if stop > wire_end:

@@ -50,13 +50,11 @@ def _array(code: str, rows: int = 0) -> np.ndarray:
 
 
 def _first_half() -> list[Call]:
-    """Return calls of all kernels but those of the flows: about half of the compiler's work."""
+    """Return calls of the kernels of packets, cells and groups: about half of the compiler's work."""
     block, layout, records, headers = _array("u1"), _array("i8", framing.LAYOUT_SIZE), new_records(), new_headers()
     interfaces, tally, clock, ports = new_interfaces(), new_tally(), _array("i8", timeline.CLOCK_SIZE), _array("u1", 1 << 16)
     rows, more, pairs, place = np.zeros(0, FLOW), np.zeros(1, MORE), np.zeros(0, ADDRESSES), _array("u4")
     cell_table = CellTable(np.zeros(0, CELL), _array("u8", 2), _array("i8", 1))
-    hosts = shapes.Hosts(_array("u8"), _array("u8"), _array("u1"), _array("i4", 2), _array("i8"), np.zeros((0, shapes.SHAPES), np.int64))
-    shaped = shapes.Shaped(_array("u1"), _array("u1"), _array("u1"), _array("i4"), _array("u4"), _array("i8", 3))
     wide, dealt = (ranking.Dealt(_array("u8", n), _array("u4", n), _array("u4", n)) for n in (1, 0))
     listed = ranking.Listed(rows, pairs, place, _array("u8"), place, _array("u1"), place)
     ranked = ranking.Ranked(_array("i8"), _array("i8"), _array("i8"))
@@ -68,8 +66,6 @@ def _first_half() -> list[Call]:
         lambda: cells.count_cells(_array("i8"), 0, 0, records, headers, _SEED, cell_table),
         lambda: timeline.advance_clock(records, 0, 0, 0, clock, tally),
         lambda: ahead.touch_records(block, 0, layout, _array("i8", ahead.CURSORS)),
-        lambda: shapes.list_hosts(_SEED, hosts),
-        lambda: shapes.shape_flows(_SEED, rows, more, pairs, place, _array("u8"), more, _array("u1", 256), 0, 0, hosts, shaped),
         lambda: ranking.hash_initiators(_SEED, rows, pairs, place, 0, 0, _array("u8")),
         lambda: ranking.count_senders(_SEED, listed, 0, 0, _array("i8", 1)),
         lambda: ranking.hash_senders(_SEED, listed, 0, 1, wide),
@@ -84,7 +80,6 @@ def _first_half() -> list[Call]:
         lambda: grouping.order_by_group(_array("i4"), 0, 0, _array("i8", 1), place),
         lambda: sums.sum_flows(rows, more, place, _array("i4"), 0, 0, np.zeros((1, 3), np.int64)),
         lambda: sums.measure_flows(rows, more, place, place, _array("u1"), 0),
-        lambda: text.write_addresses(_array("u8"), _array("u8"), _array("u1"), _array("i4", 1), _array("u1")),
         lambda: cells.rebuild_cell_index(cell_table.rows, 0, _SEED, cell_table.slots),
         lambda: picking.pick_received(_array("u1"), place, place, 0, 0, 0, _array("u1"), place),
         lambda: picking.pick_free(_array("u1"), place, 0, 0, _array("u1")),
@@ -105,13 +100,19 @@ def _flow_table() -> FlowTable:
 
 
 def _second_half() -> list[Call]:
-    """Return calls of the kernels of the flows, and of what they call only for some packets."""
+    """Return calls of the kernels of the flows, of their shapes and of their text: the other half."""
     block, records, headers, timeouts = _array("u1"), new_records(), new_headers(), _array("i8", 9)
     place, fields = _array("u4"), np.zeros((0, 3), np.int64)
     matcher, table = flowtable.new_matcher(1, timeouts, _array("u1", 1 << 16)), _flow_table()
+    rows, more, pairs = np.zeros(0, FLOW), np.zeros(1, MORE), np.zeros(0, ADDRESSES)
+    hosts = shapes.Hosts(_array("u8"), _array("u8"), _array("u1"), _array("i4", 2), _array("i8"), np.zeros((0, shapes.SHAPES), np.int64))
+    shaped = shapes.Shaped(_array("u1"), _array("u1"), _array("u1"), _array("i4"), _array("u4"), _array("i8", 3))
     return [
         lambda: flowtable.update_flows(block, 0, records, headers, matcher, table),
         lambda: flowtable.move_index(table.slots, _array("u8", 4)),
+        lambda: shapes.list_hosts(_SEED, hosts),
+        lambda: shapes.shape_flows(_SEED, rows, more, pairs, place, _array("u8"), more, _array("u1", 256), 0, 0, hosts, shaped),
+        lambda: text.write_addresses(_array("u8"), _array("u8"), _array("u1"), _array("i4", 1), _array("u1")),
         lambda: births.order_by_birth(table.births, place, np.zeros((1, 0), np.uint16), 0, 0, np.zeros((1, 2), np.int64), 0, place),
         lambda: dialogue.copy_fields(
             table.rows, table.more_words, place, 0, timeouts, table.more, table.more_words, fields, np.zeros((1, 0), np.uint64)
@@ -135,7 +136,7 @@ def compile_first_half() -> None:
 
 
 def compile_rest() -> None:
-    """Compile the kernels of the flows."""
+    """Compile the other half."""
     _run(_second_half())
 
 

@@ -88,7 +88,8 @@ def classify(  # noqa: PLR0913 - one parameter for each option of the contract
 ) -> None:
     """Classify the traffic in captures.
 
-    CAPTURE is a pcap or pcapng file, compressed or not, a folder of them, or - for standard input. Several are one timeline, in order of their first packets.
+    CAPTURE is a pcap or pcapng file, compressed or not, a folder of them, or - for standard input. Several are one timeline, in
+    order of their first packets.
 
     Exit code: 0 answered; 1 an attack was found and --fail-on asked for it; 2 wrong usage; 3 a capture could not be
     read, or the answer could not be written.

@@ -506,6 +506,127 @@ def odd_links(draw: st.DrawFn) -> bytes:
     return pcapng([behind(packet, link, number) for packet, link, number in zip(packets, links, numbers, strict=True)])
 
 
+def _types(ethertype: int) -> list[bytes]:
+    """List what may stand where an EtherType does, for the type of an IP version: itself, or a wrapping that leads to it."""
+    number = struct.pack("!H", ethertype)
+    ppp_number = b"\0\x21" if ethertype == 0x0800 else b"\0\x57"
+    snap = b"\xaa\xaa\x03\0\0\0" + number
+    bare = b"\x88\x47" + b"\0\1\0\x40" + b"\0\1\1\x40"
+    return [
+        number,
+        number,
+        b"\x81\0\0\7" + number,
+        b"\x81\0\0\7\0\x64" + snap,
+        b"\0\x64" + snap,
+        b"\0\x64\x06\x06\x03",
+        b"\0\x64\xfe\xfe\x03\xcc",
+        b"\0\x64\xaa\xaa\x03\0\x80\xc2\0\7" + MAC + number,
+        b"\0\4" + snap,
+        b"\0\1\xff\xff",
+        bare,
+        bare + b"\0\0\0\0" + MAC + number,
+        bare + MAC + number,
+        bare + b"\0\x1b" + MAC[2:] + number,
+        bare + b"\x10\0\0\x21",
+        b"\x88\x64\x11\0\0\1\0\x40" + ppp_number,
+        b"\x88\x64\x11\0\0\1\0\x40\xc0\x21",
+        b"\x88\xe7\0\0\0\5" + MAC + number,
+        b"\x89\x3f" + bytes(6) + number,
+        b"\x89\x26" + bytes(4) + number,
+        b"\x89\x03\0\x20" + MAC + number,
+        b"\x88\xe5\0\0\0\0\0\1" + number,
+        b"\x88\xe5\x20\0\0\0\0\1" + bytes(8) + number,
+        b"\x88\xe5\x2c\0\0\0\0\1" + bytes(8),
+        b"\x08\x06",
+    ]
+
+
+def _radio(control: int, flags: int, extra: int) -> bytes:
+    """Build an IEEE 802.11 header of a data frame."""
+    return bytes((control, flags, 0, 0)) + MAC + MAC[:6] + bytes(2 + extra)
+
+
+def _openings(ethertype: int) -> dict[int, list[bytes]]:
+    """List openings of frames by link type: what stands before IP."""
+    types, version = _types(ethertype), 2 if ethertype == 0x0800 else 30
+    ppp = (b"\0\x21" if version == 2 else b"\0\x57", b"\x21" if version == 2 else b"\x57", b"\x80\x21", b"\x02\x81\0\1\1\x40")
+    llc = [kind[2:] for kind in types if kind[:2] == b"\0\x64"]
+    radio = [_radio(8, 1, 0) + llc[0], _radio(0x88, 2, 2) + llc[0], _radio(0x88, 3, 8) + llc[0], _radio(0x88, 0x81, 6) + llc[0]]
+    radio += [_radio(0x88, 1, 0) + b"\x80\0" + bytes(14) + llc[0], _radio(8, 0x41, 0), b"\x80\0" + bytes(30), _radio(0x48, 1, 0)]
+    taps = [struct.pack("<BBHI", 0, 0, 8, 0), struct.pack("<BBHIB", 0, 0, 9, 2, 0), struct.pack("<BBHIQB", 0, 0, 17, 3, 0, 0x20)]
+    taps += [
+        struct.pack("<BBHIIQB", 0, 0, 25, 0x80000003, 0, 0, 0x20),
+        struct.pack("<BBHIB", 0, 0, 9, 2, 0x20),
+        struct.pack("<BBHI", 0, 0, 7, 0),
+    ]
+    padded = radio[1][:26] + bytes(2) + radio[1][26:]
+    relay = [b"\x18\x41\x03\xcc", b"\x18\x41\x03\0\x8e", b"\x18\x40\x41\x03\0\x80\0\0\0" + types[0], b"\x18\x41" + types[0]]
+    relay += [b"\x18\x41\x03\x81"]
+    family, network = struct.pack("<I", version), struct.pack("!I", version)
+    return {
+        0: [family, network, bytes(4)],
+        1: [MAC + kind for kind in types],
+        6: [b"\x10\x40" + MAC + llc[0], b"\x10\x40" + MAC[:6] + b"\x82" + MAC[7:] + b"\x06\x10abcd" + llc[0]],
+        8: [bytes(16)],
+        9: [*ppp, b"\xff\x03" + ppp[0], b"\x0f\0" + types[0]],
+        10: [b"\x50" + MAC + kind for kind in llc],
+        51: [b"\x11\0\0\1\0\x40" + ppp[0]],
+        100: llc,
+        101: [b""],
+        104: [b"\x0f\0" + kind for kind in types],
+        105: radio,
+        107: relay,
+        109: [family + bytes(8), network + bytes(8)],
+        113: [bytes(14) + kind for kind in types],
+        117: [bytes((61, version)) + bytes(62), bytes((3, version, 0, 0)), bytes((0, version, 0, 0))],
+        119: [struct.pack("<II", 0x44, 144) + bytes(136) + radio[0], struct.pack("!II", 0x80211001, 64) + bytes(56) + radio[0], bytes(8)],
+        122: [bytes(16) + kind for kind in llc],
+        127: [tap + (padded if tap[-1:] == b"\x20" else frame) for tap in taps for frame in radio],
+        138: [bytes(16) + kind for kind in types],
+        163: [struct.pack("!II", 0x80211002, 64) + bytes(56) + frame for frame in radio],
+        192: [
+            struct.pack("<BBHI", 0, 0, 8, 105) + radio[0],
+            struct.pack("<BBHI", 0, 0, 12, 1) + bytes(4) + MAC + types[0],
+            bytes(8) + family,
+        ],
+        204: [b"\1" + start for start in ppp],
+        205: [b"\1\x0f\0" + kind for kind in types],
+        206: [b"\1" + start for start in relay],
+        239: [bytes((version, 0, 0, 0)) + b"\5\0\1\0a\0\0\0" + b"\x40\0\x09\0", bytes((version, 0, 0, 0)) + b"\2\0\1\0"],
+        242: [bytes(40) + kind[:2] + bytes(2) for kind in types],
+        276: [types[0] + bytes(18), b"\0\4" + bytes(18) + types[4][2:], b"\0\1" + bytes(18)],
+        281: [MAC + bytes(4) + kind for kind in types],
+        282: [bytes(4) + MAC + kind for kind in types],
+        285: [MAC + bytes(8) + types[0]],
+        189: [b""],
+        165: [b""],
+        143: [b""],
+    }
+
+
+_OPENINGS = {4: _openings(0x0800), 6: _openings(0x86DD)}
+
+
+@st.composite
+def odd_wrappings(draw: st.DrawFn) -> bytes:
+    """Captures of packets behind every link header and wrapping, cut and changed at any octet."""
+    packets = []
+    for place in range(draw(st.integers(1, 6))):
+        version = draw(st.sampled_from([4, 4, 6]))
+        link = draw(st.sampled_from(sorted(_OPENINGS[version])))
+        body = udp((1024, 53), b"data")
+        ip = ipv4(V4[0], V4[1], 17, body) if version == 4 else ipv6(V6[0], V6[1], 17, body)
+        frame = bytearray(draw(st.sampled_from(_OPENINGS[version][link])) + ip)
+        if frame and draw(st.integers(0, 3)) == 0:
+            frame[draw(st.integers(0, min(len(frame), 60) - 1))] = draw(
+                st.one_of(st.sampled_from([0, 3, 0x45, 0x60, 0x88, 255]), st.integers(0, 255))
+            )
+        whole = len(frame)
+        kept = draw(st.integers(0, whole)) if draw(st.integers(0, 2)) == 0 else whole
+        packets.append(Sent(S + place * US, bytes(frame[:kept]), whole, link))
+    return pcapng(packets)
+
+
 @st.composite
 def odd_headers(draw: st.DrawFn) -> bytes:
     """Captures of single packets whose header fields, extension headers, lengths and cuts are drawn one by one."""

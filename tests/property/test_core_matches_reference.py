@@ -18,6 +18,7 @@ from property.strategies import (
     odd_headers,
     odd_links,
     odd_sections,
+    odd_wrappings,
     pcap,
     pcapng,
     section,
@@ -42,6 +43,12 @@ SETTINGS = [FlowSettings(), SHORT, FlowSettings(active_timeout_s=4.0, tcp_linger
 @settings(PROFILE, max_examples=600)
 @given(data=st.one_of(files(), odd_links(), odd_sections()))
 def test_records_and_packets_are_those_of_the_oracle(data: bytes) -> None:
+    assert compare_packets(data) == []
+
+
+@settings(PROFILE, max_examples=3000)
+@given(data=odd_wrappings())
+def test_what_wraps_ip_is_taken_off_as_by_the_oracle(data: bytes) -> None:
     assert compare_packets(data) == []
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
+from reference import links
 from reference.framing import Record
 
 Outcome = IntEnum(
@@ -40,13 +41,7 @@ ICMP, TCP, UDP, GRE, ESP, AH, ICMPV6, UDP_LITE = 1, 6, 17, 47, 50, 51, 58, 136
 TRANSPORT_OCTETS = {TCP: 20, UDP: 8, UDP_LITE: 8, ICMP: 8, ICMPV6: 8, 132: 4, 33: 4}  # 132 SCTP, 33 DCCP: the ports
 HOP_BY_HOP, V6_FRAGMENT = 0, 44
 V6_EXTENSIONS = {HOP_BY_HOP, 43, V6_FRAGMENT, 60, 135, 139, 140, AH}  # hop-by-hop, routing, destination, mobility, HIP, SHIM6
-VLAN_TAGS = {0x8100, 0x88A8, 0x9100, 0x9200}
 IPV4, IPV6 = 0x0800, 0x86DD
-# LINKTYPE_ value -> (octets of the link header, where in it the EtherType stands).
-ETHERTYPE_LINKS = {1: (14, 12), 113: (16, 14), 276: (20, 0)}
-FAMILY_LINKS = {0, 108}  # four octets of protocol family
-FAMILIES = {2: IPV4, 24: IPV6, 28: IPV6, 30: IPV6, 10: IPV6}
-BARE_LINKS = {12, 14, 101, 228, 229}  # no link header at all
 
 
 class RefusedError(Exception):
@@ -127,30 +122,14 @@ class IpHeader:
 
 def link_layer(frame: bytes, link_type: int) -> tuple[int, list[int], bytes]:
     """Take the link header off. Returns (EtherType, VLAN ids from the outside in, what follows). Raises RefusedError."""
-    if link_type in ETHERTYPE_LINKS:
-        octets, type_at = ETHERTYPE_LINKS[link_type]
-        if len(frame) < octets:
-            raise RefusedError(Outcome.LINK_HEADER_CUT)
-        (ethertype,) = struct.unpack_from("!H", frame, type_at)
-        rest, ids = frame[octets:], []
-        while ethertype in VLAN_TAGS:
-            if len(rest) < 4:
-                raise RefusedError(Outcome.LINK_HEADER_CUT)
-            control, ethertype = struct.unpack("!HH", rest[:4])
-            ids.append(control & 0x0FFF)
-            rest = rest[4:]
-        return ethertype, ids, rest
-    if link_type in FAMILY_LINKS:
-        if len(frame) < 4:
-            raise RefusedError(Outcome.LINK_HEADER_CUT)
-        # The order is the capturing machine's. Families are small numbers: the side with two zero octets is the high one.
-        family = int.from_bytes(frame[:4], "big" if frame[:2] == b"\0\0" else "little")
-        return FAMILIES.get(family, 0), [], frame[4:]
-    if link_type in BARE_LINKS:
-        if not frame:
-            raise RefusedError(Outcome.LINK_HEADER_CUT)
-        return IPV6 if frame[0] >> 4 == 6 else IPV4, [], frame
-    raise RefusedError(Outcome.LINK_TYPE_UNKNOWN)
+    try:
+        return links.unwrap(frame, link_type)
+    except links.CutError:
+        raise RefusedError(Outcome.LINK_HEADER_CUT) from None
+    except links.NotIpError as other:
+        raise RefusedError(Outcome.NOT_IP, other.code) from None
+    except links.UnknownLinkError:
+        raise RefusedError(Outcome.LINK_TYPE_UNKNOWN) from None
 
 
 def ipv4_header(ip: bytes, wire_octets: int) -> IpHeader:
@@ -284,7 +263,7 @@ def decode(record: Record, service_ports: Sequence[int], clock_ns: int = 0) -> P
             raise RefusedError(Outcome.INTERFACE_UNKNOWN)
         ethertype, ids, rest = link_layer(record.frame, record.link_type)
         if ethertype not in (IPV4, IPV6):
-            raise RefusedError(Outcome.NOT_IP, ethertype if ethertype >= 0x0600 else 0)  # below: an IEEE 802.3 length
+            raise RefusedError(Outcome.NOT_IP, ethertype)
         # The wire never held less than the capture does, whatever the record says.
         wire_octets = max(record.wire_length, record.captured_length) - (record.captured_length - len(rest))
         ip = ipv4_header(rest, wire_octets) if ethertype == IPV4 else ipv6_header(rest, wire_octets)
