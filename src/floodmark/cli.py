@@ -70,6 +70,7 @@ def main() -> None:
 @click.option("--memory", type=_Octets(), default="2GiB", show_default=True, help="Most memory; the rest goes to temporary files.")
 @click.option("--threads", type=click.IntRange(1), help="Most threads to use; by default one for each processor.")
 @click.option("--settings", "settings_path", type=click.Path(dir_okay=False), metavar="FILE", help="Time-outs and thresholds, as TOML.")
+@click.option("--keep-going", is_flag=True, help="After a damaged record look for the next one, instead of stopping there.")
 @click.option("--hash", "hash_captures", is_flag=True, help="Give the SHA-256 of each capture.")
 @click.option(
     "--fail-on", type=click.Choice(["attack", "volumetric", "application-layer"]), help="Exit with 1 where such an event is found."
@@ -83,6 +84,7 @@ def classify(  # noqa: PLR0913 - one parameter for each option of the contract
     memory: int,
     threads: int | None,
     settings_path: str | None,
+    keep_going: bool,
     hash_captures: bool,
     fail_on: str | None,
 ) -> None:
@@ -106,7 +108,7 @@ def classify(  # noqa: PLR0913 - one parameter for each option of the contract
     _announce_compilation()
     from floodmark.pipeline import Options  # noqa: PLC0415 - as above
 
-    options = Options(memory_octets=memory, threads=threads or 0, hash_captures=hash_captures, announce=_say)
+    options = Options(memory_octets=memory, threads=threads or 0, hash_captures=hash_captures, announce=_say, keep_going=keep_going)
     if each:
         sys.exit(_answer_each(captures, settings, options, form, fail_on))
     try:

@@ -21,6 +21,7 @@ from floodmark_core.cells import join_cells
 from floodmark_core.columns import I64, U8, Rows
 from floodmark_core.flowtable import new_matcher
 from floodmark_core.framing import LAST_TIME_NS, LINK_TYPE, frame_batch
+from floodmark_core.resync import next_record
 from floodmark_core.status import STOP_DAMAGED, STOP_NEEDS_FLOWS
 from floodmark_core.timeline import CLOCK_NS
 
@@ -57,10 +58,12 @@ class ReadCapture:
     octets: int  # length of the file as far as it was read
     tally: Tally
     truncated_at: int | None  # offset of the record that the file's end cuts
-    damaged_at: int | None  # offset of a record that cannot be one; nothing after it was read
+    damaged_at: int | None  # offset of the first record that cannot be one
     sha256: str | None  # of the file, where asked for
     compression: str | None = None  # the file is compressed with; all offsets are those of the octets unpacked
     unpacking_ended: str | None = None  # why compressed octets end before their end
+    damages: int = 0  # places where reading stopped, or had to look for the next record
+    unread_octets: int = 0  # from each of them to the next record, or to the end
 
     @property
     def packets(self) -> int:
@@ -114,6 +117,20 @@ def mean_record_octets(reader: BlockReader) -> float:
     return float((at - first) / count) if count else 0.0
 
 
+def _skip(reader: BlockReader, block: U8, at: int, layout: I64 | None) -> tuple[U8, int]:
+    """Pass over a damaged record. Returns the block that holds the next one, and its place; with no layout go to the end at once.
+
+    What is passed over is read all the same: its length belongs in the answer.
+    """
+    found, at = False, at + 1
+    while not found:
+        found, at = next_record(block, at, layout, reader.at_end) if layout is not None else (False, len(block))
+        if found or reader.at_end:
+            break
+        block, at = reader.next_block(at), 0
+    return block, at if found else len(block)
+
+
 class Meter:
     """Reads captures one after the other into one set of flows and cells."""
 
@@ -130,28 +147,31 @@ class Meter:
         self._tables.make_room(self._shares)
         self._last_time_ns = 0  # for packets without a time of their own
 
-    def read(self, reader: BlockReader, progress: Progress | None = None) -> ReadCapture:
-        """Read one capture to its end; ``progress`` is told the octets read so far after each block."""
+    def read(self, reader: BlockReader, progress: Progress | None = None, *, keep_going: bool = False) -> ReadCapture:
+        """Read one capture to its end, or to a record that cannot be one; with ``keep_going`` on from the next that can.
+
+        ``progress`` is told the octets read so far after each block.
+        """
         for share in self._shares:
             share.begin(reader.container.layout, self._last_time_ns)
+        first = self._shares[0]
         block, at = reader.block, reader.container.header_octets
+        gaps: list[tuple[int, int]] = []  # offsets of a damaged record and of the next one that is read, or of the end
         while True:
             at, stop = self._read_block(reader, block, at)
-            if stop == STOP_DAMAGED or reader.at_end:
+            if stop == STOP_DAMAGED:
+                damaged_at = reader.base + at
+                block, at = _skip(reader, block, at, first.layout if keep_going else None)
+                gaps.append((damaged_at, reader.base + at))
+            elif reader.at_end:
                 break
-            block, at = reader.next_block(at), 0
+            else:
+                block, at = reader.next_block(at), 0
             if progress is not None:
                 progress(reader.base + at)
-        offset, left = reader.base + at, len(block) - at
+        end, left = reader.base + len(block), len(block) - at
         if progress is not None:
-            progress(offset + left)
-        if stop == STOP_DAMAGED:
-            while not reader.at_end:  # the length of what is left unread belongs in the answer
-                block = reader.next_block(len(block))
-            end, truncated_at, damaged_at = reader.base + len(block), None, offset
-        else:
-            end, truncated_at, damaged_at = offset + left, offset if left else None, None
-        first = self._shares[0]
+            progress(end)
         self._last_time_ns = int(first.layout[LAST_TIME_NS])
         link_type = int(first.layout[LINK_TYPE]) if reader.container.name != "pcapng" else -1
         return ReadCapture(
@@ -160,11 +180,13 @@ class Meter:
             link_type,
             end,
             first.tally,
-            truncated_at,
-            damaged_at,
+            end - left if left else None,
+            gaps[0][0] if gaps else None,
             reader.sha256,
             reader.compression,
             reader.damage,
+            len(gaps),
+            sum(after - before for before, after in gaps),
         )
 
     def _read_block(self, reader: BlockReader, block: U8, at: int) -> tuple[int, int]:

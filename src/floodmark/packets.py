@@ -63,8 +63,8 @@ def problems_of(read: ReadCapture) -> list[Problem]:
     if read.unpacking_ended is not None:
         found.append(Problem("compressed_stream_broken", 1, read.octets))
     if read.damaged_at is not None:
-        found.append(Problem("record_damaged", 1, read.damaged_at))
-        found.append(Problem("octets_unread", read.octets - read.damaged_at, read.damaged_at))
+        found.append(Problem("record_damaged", read.damages, read.damaged_at))
+        found.append(Problem("octets_unread", read.unread_octets, read.damaged_at))
     return found
 
 

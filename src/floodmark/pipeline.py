@@ -44,6 +44,7 @@ class Options:
     announce: Announce | None = None  # told when temporary files are needed
     threads: int = 0  # most threads to use; 0: one for each processor this process may use
     hash_captures: bool = False
+    keep_going: bool = False  # after a damaged record, look for the next one, instead of leaving the rest unread
 
 
 def classify(
@@ -66,14 +67,13 @@ def classify(
                 if meter is None:
                     several = large and mean_record_octets(reader) <= _SHORT_RECORD_OCTETS
                     meter = Meter(settings.flow, memory=memory, workers=workers, shares=workers.threads if several else 1)
-                reads.append(_read(meter, reader, progress))
+                reads.append(_read(meter, reader, progress, options))
         assert meter is not None  # noqa: S101 - there is a source
         flows, cells = meter.finish()
         del meter  # and with it the indexes of its tables
-        span_ns = _span_ns(reads)
         context = Context(flows, cells)
-        judged = events_of(context, decide(context, settings), span_ns, settings.event)
-        return _answer(reads, left_out, context, judged, span_ns)
+        judged = events_of(context, decide(context, settings), _span_ns(reads), settings.event)
+        return _answer(reads, left_out, context, judged, options)
 
 
 def stream(
@@ -142,8 +142,9 @@ def _first_packet_ns(source: str | BinaryIO) -> int | None:
         source.seek(position)
 
 
-def _read(meter: Meter, reader: BlockReader, progress: Progress | None) -> ReadCapture:
-    return meter.read(reader, None if progress is None else lambda octets: progress(reader.path, octets))
+def _read(meter: Meter, reader: BlockReader, progress: Progress | None, options: Options) -> ReadCapture:
+    tell = None if progress is None else lambda octets: progress(reader.path, octets)
+    return meter.read(reader, tell, keep_going=options.keep_going)
 
 
 def _span_ns(reads: list[ReadCapture]) -> tuple[int, int]:
@@ -152,7 +153,8 @@ def _span_ns(reads: list[ReadCapture]) -> tuple[int, int]:
     return (min(read.first_ns for read in timed), max(read.last_ns for read in timed)) if timed else (0, 0)
 
 
-def _answer(reads: list[ReadCapture], left_out: list[CaptureError], context: Context, judged: Judged, span_ns: tuple[int, int]) -> Result:
+def _answer(reads: list[ReadCapture], left_out: list[CaptureError], context: Context, judged: Judged, options: Options) -> Result:
+    span_ns = _span_ns(reads)
     counts = packet_counts(reads)
     packets = sum(read.packets for read in reads)
     totals = Totals(
@@ -180,7 +182,11 @@ def _answer(reads: list[ReadCapture], left_out: list[CaptureError], context: Con
         totals=totals,
         verdicts=_verdict_counts(context.flows, judged),
         events=tuple(events),
-        notes=(*_notes(reads, totals), *_spilled(context.flows.memory), *(f"left out: {error}" for error in left_out)),
+        notes=(
+            *_notes(reads, totals, keep_going=options.keep_going),
+            *_spilled(context.flows.memory),
+            *(f"left out: {error}" for error in left_out),
+        ),
         flows=FlowRecords(context.flows, judged),
         left_out=tuple(left_out),
     )
@@ -227,13 +233,15 @@ def _spilled(memory: Memory) -> Iterator[str]:
         yield f"{memory.spilled_octets / 2**20:,.0f} MiB did not fit into the memory allowed and lay in temporary files"
 
 
-def _notes(reads: list[ReadCapture], totals: Totals) -> Iterator[str]:
+def _notes(reads: list[ReadCapture], totals: Totals, *, keep_going: bool) -> Iterator[str]:
     """Yield what a reader should know beside the figures."""
     if totals.packets == 0:
         yield "no packet in the captures"
     elif totals.packets_in_flows == 0:
         yield "no packet could be assigned to a flow: nothing here is IP, or its link type is not read"
     for read in reads:
+        if read.damages and not keep_going:
+            yield f"{read.path}: {read.unread_octets:,} octets after a damaged record were not read; --keep-going looks for the next one"
         if read.unpacking_ended is not None:
             yield f"{read.path}: {read.unpacking_ended}; what was before that is answered"
     timed = [read for read in reads if read.is_timed]

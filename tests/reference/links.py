@@ -201,8 +201,9 @@ LINKS: dict[int, Callable[[bytes], Found]] = {
     0: null, 1: behind(0, "ethernet"), 6: token_ring, 8: slip, 9: ppp_line, 10: behind(13, "802.2"), 12: by_version, 14: by_version,
     50: ppp_line, 51: behind(0, PPPOE), 100: behind(0, "802.2"), 101: by_version, 104: typed(4, 2), 105: ieee80211, 107: frame_relay,
     108: null, 109: enc, 113: cooked(16, 14), 117: pflog, 119: prism, 122: behind(16, "802.2"), 127: radiotap, 138: typed(18, 16),
-    163: prism, 204: behind(1, "ppp"), 205: typed(5, 3), 206: lambda octets: frame_relay(octets[1:]), 228: by_version, 229: by_version, 239: nflog,
-    242: typed(44, 40), 276: cooked(20, 0), 281: typed(18, 16), 282: behind(4, "ethernet"), 284: typed(18, 16), 285: typed(22, 20),
+    163: prism, 204: behind(1, "ppp"), 205: typed(5, 3), 206: lambda octets: frame_relay(octets[1:]), 228: by_version, 229: by_version,
+    239: nflog, 242: typed(44, 40), 276: cooked(20, 0), 281: typed(18, 16), 282: behind(4, "ethernet"), 284: typed(18, 16),
+    285: typed(22, 20),
 }  # fmt: skip
 WITHOUT_IP = {
     3, *range(139, 143), 165, 169, 177, 184, 186, 187, *range(189, 192), 195, 196, 198, *range(201, 204), *range(209, 213), 215, 220, 224,

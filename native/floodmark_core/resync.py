@@ -1,0 +1,100 @@
+"""Octets behind a damaged record in, place of the next one that can be a record out.
+
+One header's worth of octets that look right prove little in a payload, so a record counts only where those behind it look right too.
+"""
+
+import numpy as np
+
+from floodmark_core._jit import kernel, step
+from floodmark_core.columns import I64, U8
+from floodmark_core.framing import (
+    CONTAINER,
+    ENHANCED_PACKET,
+    INTERFACE,
+    INTERFACE_COUNT,
+    LARGEST_BLOCK,
+    LARGEST_RECORD,
+    LAST_TIME_NS,
+    NS,
+    PACKET,
+    PCAP,
+    SECTION_HEADER,
+    SIMPLE_PACKET,
+    SWAPPED,
+    TICK_NS,
+)
+from floodmark_core.octets import host16, host32
+
+IN_A_ROW = 3  # records that must look right, the first among them, where the octets reach so far
+_DAY_S = 86_400  # from the last time read: a record further away is taken for chance
+_NO, _YES, _UNDECIDED = -1, 0, 1
+NAME_RESOLUTION, STATISTICS, JOURNAL, SECRETS, CUSTOM, CUSTOM_PRIVATE = 4, 5, 9, 10, 0x0BAD, 0x40000BAD
+
+
+@step
+def pcap_record(block: U8, at: int, layout: I64) -> int:
+    """Return the octets that a pcap record at a place takes, 0 where there can be none; its header is in the block."""
+    swapped = layout[SWAPPED]
+    captured, wire = host32(block, at + 8, swapped), host32(block, at + 12, swapped)
+    if captured > LARGEST_RECORD or captured == 0 or wire < captured or wire > LARGEST_RECORD:
+        return 0
+    seconds, last_s = host32(block, at, swapped), layout[LAST_TIME_NS] // NS
+    if host32(block, at + 4, swapped) * layout[TICK_NS] >= NS or (last_s > 0 and abs(seconds - last_s) > _DAY_S):
+        return 0
+    return 16 + captured
+
+
+@step
+def pcapng_block(block: U8, at: int, end: int, layout: I64) -> int:
+    """Return the octets that a pcapng block at a place takes, 0 where there can be none; its first 12 octets are in the block."""
+    kind, swapped = host32(block, at, 0), layout[SWAPPED]
+    if kind == SECTION_HEADER:
+        magic = host32(block, at + 8, 0)
+        if magic not in (0x1A2B3C4D, 0x4D3C2B1A):
+            return 0
+        swapped = 1 if magic == 0x4D3C2B1A else 0
+    elif swapped:
+        kind = host32(block, at, 1)
+    length = host32(block, at + 4, swapped)
+    if length % 4 or length < 12 or length > LARGEST_BLOCK:
+        return 0
+    if kind in (ENHANCED_PACKET, PACKET):
+        interface = host32(block, at + 8, swapped) if kind == ENHANCED_PACKET else host16(block, at + 8, swapped)
+        if length < 32 or interface >= layout[INTERFACE_COUNT]:
+            return 0
+    elif kind not in (
+        SECTION_HEADER, INTERFACE, SIMPLE_PACKET, NAME_RESOLUTION, STATISTICS, JOURNAL, SECRETS, CUSTOM, CUSTOM_PRIVATE
+    ):  # fmt: skip
+        return 0
+    if at + length <= end and host32(block, at + length - 4, swapped) != length:
+        return 0
+    return length
+
+
+@step
+def begins_record(block: U8, at: int, end: int, layout: I64, at_end: bool) -> int:
+    """Tell whether records stand at a place: _YES, _NO, or _UNDECIDED where more octets must be seen."""
+    for place in range(IN_A_ROW):
+        if at == end and at_end and place > 0:
+            return _YES
+        if at + 16 > end:
+            return _UNDECIDED if not at_end else (_YES if place > 1 else _NO)
+        octets = pcap_record(block, at, layout) if layout[CONTAINER] == PCAP else pcapng_block(block, at, end, layout)
+        if octets == 0:
+            return _NO
+        if at + octets > end:
+            return _UNDECIDED if not at_end else (_YES if place > 0 else _NO)
+        at += octets
+    return _YES
+
+
+@kernel
+def next_record(block: U8, at: int, layout: I64, at_end: bool) -> tuple[bool, int]:
+    """Look for a record from a place on. Returns (whether there is one, its place; otherwise the first place not ruled out)."""
+    end = np.int64(block.shape[0])
+    while at < end:
+        verdict = begins_record(block, at, end, layout, at_end)
+        if verdict != _NO:
+            return verdict == _YES, at
+        at += 1
+    return False, end
