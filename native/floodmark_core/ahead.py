@@ -9,7 +9,7 @@ import numpy as np
 
 from floodmark_core._jit import kernel, step
 from floodmark_core.columns import I64, U8
-from floodmark_core.framing import CONTAINER, LARGEST_RECORD, NS, PCAP, SECTION_HEADER, SMALL_RECORD, SWAPPED, TICK_NS
+from floodmark_core.framing import CONTAINER, LARGEST_RECORD, NS, PCAP, RECORD_HEADER, SECTION_HEADER, SMALL_RECORD, SNOOP, SWAPPED, TICK_NS
 from floodmark_core.octets import host32
 
 CURSORS = 8
@@ -27,7 +27,7 @@ def record_length(block: U8, at: int, layout: I64) -> int:
         captured, wire = host32(block, at + 8, swapped), host32(block, at + 12, swapped)
         if captured > LARGEST_RECORD or wire < captured or wire > LARGEST_RECORD or host32(block, at + 4, swapped) * layout[TICK_NS] >= NS:
             return 0
-        return 16 + captured
+        return layout[RECORD_HEADER] + captured
     kind, length = host32(block, at, swapped), host32(block, at + 4, swapped)
     if (kind > 0x10 and kind != SECTION_HEADER) or kind == 0 or length < 12 or length & 3 or at + length > block.shape[0]:
         return 0
@@ -66,7 +66,7 @@ def are_small(block: U8, at: int, end: int, layout: I64) -> bool:
 def touch_records(block: U8, at: int, layout: I64, cursors: I64) -> int:
     """Walk the records from ``at`` to the block's end with several cursors at once. cursors: int64[CURSORS]. Returns what only it needs."""
     end = block.shape[0] - 16 - HEADERS
-    if at > end:
+    if at > end or layout[CONTAINER] == SNOOP:
         return 0
     if are_small(block, at, end, layout):
         return 0
@@ -79,7 +79,7 @@ def touch_records(block: U8, at: int, layout: I64, cursors: I64) -> int:
             guess += 1 if layout[CONTAINER] == PCAP else 4
         cursors[c] = guess
     # Where a record's length stands, and what to add to it.
-    where, more, swapped = (8, 16, layout[SWAPPED]) if layout[CONTAINER] == PCAP else (4, 0, layout[SWAPPED])
+    where, more, swapped = (8, layout[RECORD_HEADER], layout[SWAPPED]) if layout[CONTAINER] == PCAP else (4, 0, layout[SWAPPED])
     touched, busy = 0, True
     while busy:
         busy = False

@@ -69,6 +69,7 @@ class Interfaces(NamedTuple):
     snaplen: I64  # octets; 0 unlimited
     resolution: I32  # n: units of 10^-n s; -n: units of 2^-n s
     offset_s: I64
+    dropped: I64  # packets lost so far, by its last statistics block
 
 
 class Tally(NamedTuple):
@@ -81,6 +82,7 @@ class Tally(NamedTuple):
     remark_first: I64
     ethertype_count: I64  # of frames that are not IP, by EtherType; 0 for IEEE 802.3 frames
     link_type_count: I64  # packets by link type
+    dropped: I64  # [packets that the capture says it lost]
 
 
 class FlowTable(NamedTuple):
@@ -221,11 +223,12 @@ def new_headers() -> Headers:
 
 def new_interfaces() -> Interfaces:
     """Return room for the interfaces that one pcapng section can number with 16 bits."""
-    return Interfaces(np.zeros(1 << 16, np.int32), np.zeros(1 << 16, np.int64), np.zeros(1 << 16, np.int32), np.zeros(1 << 16, np.int64))
+    links, lengths, resolutions, offsets, drops = (np.zeros(1 << 16, code) for code in ("i4", "i8", "i4", "i8", "i8"))
+    return Interfaces(links, lengths, resolutions, offsets, drops)
 
 
 def new_tally() -> Tally:
     """Return the counters of one capture at zero."""
     totals = np.array([0, 0, np.iinfo(np.int64).max, -1], np.int64)
     counts = [np.zeros(size, np.int64) for size in (OUTCOMES, OUTCOMES, REMARKS, REMARKS, 1 << 16, 1 << 16)]
-    return Tally(totals, counts[0], counts[1] - 1, counts[2], counts[3] - 1, counts[4], counts[5])
+    return Tally(totals, counts[0], counts[1] - 1, counts[2], counts[3] - 1, counts[4], counts[5], np.zeros(1, np.int64))

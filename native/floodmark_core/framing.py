@@ -1,14 +1,14 @@
 """Block of a capture in, batch of records out: where each packet's frame lies, when it was seen, how long it is.
 
-Two containers: pcap (draft-ietf-opsawg-pcap) and pcapng (draft-ietf-opsawg-pcapng). A record that is not wholly in the block
-stops the walk at its first octet, so the caller can go on there with more data.
+Three containers: pcap (draft-ietf-opsawg-pcap), pcapng (draft-ietf-opsawg-pcapng) and snoop (RFC 1761). A record that is not wholly
+in the block stops the walk at its first octet, so the caller can go on there with more data.
 """
 
 import numpy as np
 
 from floodmark_core._jit import kernel, step
 from floodmark_core.columns import BATCH, I64, U8, Interfaces, Records, Tally
-from floodmark_core.octets import host16, host32
+from floodmark_core.octets import big32, host16, host32
 from floodmark_core.prefetch import prefetch
 from floodmark_core.status import (
     REMARK_BEYOND_SNAPLEN,
@@ -21,19 +21,20 @@ from floodmark_core.status import (
     STOP_NEEDS_DATA,
 )
 
-PCAP = 0
-PCAPNG = 1
+PCAP, PCAPNG, SNOOP = 0, 1, 2
 
 # Places in the layout array, which carries over from block to block.
-CONTAINER, SWAPPED, TICK_NS, LINK_TYPE, SNAPLEN, INTERFACE_COUNT, LAST_TIME_NS, LAYOUT_SIZE = 0, 1, 2, 3, 4, 5, 6, 8
+# RECORD_HEADER: octets of a pcap record header, 16 or in modified files 24.
+CONTAINER, SWAPPED, TICK_NS, LINK_TYPE, SNAPLEN, INTERFACE_COUNT, LAST_TIME_NS, RECORD_HEADER, LAYOUT_SIZE = 0, 1, 2, 3, 4, 5, 6, 7, 8
 
 # Largest snap length that libpcap and Wireshark accept (MAXIMUM_SNAPLEN); a longer record is damage, not data.
 LARGEST_RECORD = 262_144
 # Largest pcapng block that Wireshark reads (MAX_BLOCK_SIZE in wiretap/pcapng.c).
 LARGEST_BLOCK = 16 * 1024 * 1024
 
-SECTION_HEADER, INTERFACE, PACKET, SIMPLE_PACKET, ENHANCED_PACKET = 0x0A0D0D0A, 1, 2, 3, 6
+SECTION_HEADER, INTERFACE, PACKET, SIMPLE_PACKET, STATISTICS, ENHANCED_PACKET = 0x0A0D0D0A, 1, 2, 3, 5, 6
 OPTION_END, OPTION_RESOLUTION, OPTION_OFFSET = 0, 9, 14
+OPTION_INTERFACE_DROPS, OPTION_SYSTEM_DROPS = 5, 7  # of a statistics block: packets lost so far by the card and by the system
 
 SMALL_RECORD = 256  # octets: the processor itself fetches ahead of smaller ones, but within a page of 4 KiB only
 AHEAD_OCTETS = 2048
@@ -71,18 +72,19 @@ def remark_lengths(tally: Tally, captured: int, wire: int, snaplen: int, offset:
 def frame_pcap(block: U8, at: int, base: int, layout: I64, records: Records, tally: Tally) -> tuple[int, int, int]:
     """Walk pcap records from ``at``. Returns (records, position, stop code); ``base`` is the block's offset in the file."""
     swapped, tick_ns, link_type, snaplen = layout[SWAPPED], layout[TICK_NS], layout[LINK_TYPE], layout[SNAPLEN]
+    header = layout[RECORD_HEADER]
     end = block.shape[0]
     earliest, latest = tally.totals[2], tally.totals[3]
     count, stop = BATCH, STOP_BATCH_FULL
     for n in range(BATCH):
-        if at + 16 > end:
+        if at + header > end:
             count, stop = n, STOP_NEEDS_DATA
             break
         captured = host32(block, at + 8, swapped)
         if captured > LARGEST_RECORD:
             count, stop = n, STOP_DAMAGED
             break
-        if at + 16 + captured > end:
+        if at + header + captured > end:
             count, stop = n, STOP_NEEDS_DATA
             break
         wire = host32(block, at + 12, swapped)
@@ -94,13 +96,13 @@ def frame_pcap(block: U8, at: int, base: int, layout: I64, records: Records, tal
         time_ns = host32(block, at, swapped) * NS + fraction * tick_ns
         earliest, latest = min(earliest, time_ns), max(latest, time_ns)
         records.time_ns[n] = time_ns
-        records.frame_at[n] = at + 16
+        records.frame_at[n] = at + header
         records.captured_length[n] = captured
         records.wire_length[n] = wire
         records.link_type[n] = link_type
         if captured < SMALL_RECORD:
             prefetch(block, at + AHEAD_OCTETS)
-        at += 16 + captured
+        at += header + captured
     if count > 0:
         layout[LAST_TIME_NS] = records.time_ns[count - 1]
     tally.totals[2], tally.totals[3] = earliest, latest
@@ -117,6 +119,7 @@ def describe_interface(block: U8, at: int, stop: int, swapped: int, layout: I64,
     interfaces.link_type[i] = host16(block, at + 8, swapped)
     interfaces.snaplen[i] = host32(block, at + 12, swapped)
     interfaces.resolution[i] = 6
+    interfaces.dropped[i] = 0
     interfaces.offset_s[i] = 0
     option = at + 16
     while option + 4 <= stop - 4:
@@ -132,6 +135,28 @@ def describe_interface(block: U8, at: int, stop: int, swapped: int, layout: I64,
             high = host32(block, value + (0 if swapped else 4), swapped)
             interfaces.offset_s[i] = (high << 32) | low
         option = value + (length + 3) // 4 * 4
+
+
+@kernel
+def count_drops(block: U8, at: int, stop: int, swapped: int, layout: I64, interfaces: Interfaces, tally: Tally) -> None:
+    """Read how many packets an interface has lost so far out of its statistics block, and count those that are new."""
+    i = host32(block, at + 8, swapped)
+    if i >= min(layout[INTERFACE_COUNT], interfaces.link_type.shape[0]):
+        return
+    lost = 0
+    option = at + 20
+    while option + 4 <= stop - 4:
+        code, length = host16(block, option, swapped), host16(block, option + 2, swapped)
+        value = option + 4
+        if code == OPTION_END or value + length > stop - 4:
+            break
+        if code in (OPTION_INTERFACE_DROPS, OPTION_SYSTEM_DROPS) and length == 8:
+            high, low = (value, value + 4) if swapped else (value + 4, value)
+            if host32(block, high, swapped) == 0:  # more than 32 bits hold is no count but damage
+                lost += host32(block, low, swapped)
+        option = value + (length + 3) // 4 * 4
+    tally.dropped[0] += max(lost - interfaces.dropped[i], 0)
+    interfaces.dropped[i] = max(lost, interfaces.dropped[i])
 
 
 @step
@@ -207,6 +232,8 @@ def frame_pcapng(
             layout[INTERFACE_COUNT] = 0
         elif kind == INTERFACE and length >= 20:
             describe_interface(block, at, stop, swapped, layout, interfaces)
+        elif kind == STATISTICS and length >= 24:
+            count_drops(block, at, stop, swapped, layout, interfaces, tally)
         elif kind == ENHANCED_PACKET and length >= 32:
             header, interface = 28, host32(block, at + 8, swapped)
         elif kind == PACKET and length >= 32:
@@ -250,8 +277,42 @@ def frame_pcapng(
 
 
 @kernel
+def frame_snoop(block: U8, at: int, base: int, layout: I64, records: Records, tally: Tally) -> tuple[int, int, int]:
+    """Walk snoop records from ``at``, each of 24 octets and a padded frame, all numbers big endian. Returns as :func:`frame_pcap` does."""
+    end = block.shape[0]
+    n = 0
+    while n < BATCH:
+        if at + 24 > end:
+            return n, at, STOP_NEEDS_DATA
+        wire, captured, octets = big32(block, at), big32(block, at + 4), big32(block, at + 8)
+        if captured > LARGEST_RECORD or octets < 24 + captured or octets > LARGEST_BLOCK:
+            return n, at, STOP_DAMAGED
+        if at + octets > end:
+            return n, at, STOP_NEEDS_DATA
+        fraction = big32(block, at + 20)
+        if fraction * 1000 >= NS:
+            remark(tally, REMARK_FRACTION_BAD, base + at)
+        if captured != wire:
+            remark_lengths(tally, captured, wire, 0, base + at)
+        time_ns = big32(block, at + 16) * NS + fraction * 1000
+        enter_time(tally, time_ns)
+        tally.dropped[0] = max(tally.dropped[0], big32(block, at + 12))  # lost since the capture began
+        layout[LAST_TIME_NS] = time_ns
+        records.time_ns[n] = time_ns
+        records.frame_at[n] = at + 24
+        records.captured_length[n] = captured
+        records.wire_length[n] = wire
+        records.link_type[n] = layout[LINK_TYPE]
+        at += octets
+        n += 1
+    return n, at, STOP_BATCH_FULL
+
+
+@kernel
 def frame_batch(block: U8, at: int, base: int, layout: I64, interfaces: Interfaces, records: Records, tally: Tally) -> tuple[int, int, int]:
     """Walk the records of whichever container the layout names from ``at``. Returns (records, position, stop code)."""
     if layout[CONTAINER] == PCAP:
         return frame_pcap(block, at, base, layout, records, tally)
+    if layout[CONTAINER] == SNOOP:
+        return frame_snoop(block, at, base, layout, records, tally)
     return frame_pcapng(block, at, base, layout, interfaces, records, tally)

@@ -18,8 +18,10 @@ from floodmark_core.framing import (
     NS,
     PACKET,
     PCAP,
+    RECORD_HEADER,
     SECTION_HEADER,
     SIMPLE_PACKET,
+    STATISTICS,
     SWAPPED,
     TICK_NS,
 )
@@ -28,7 +30,7 @@ from floodmark_core.octets import host16, host32
 IN_A_ROW = 3  # records that must look right, the first among them, where the octets reach so far
 _DAY_S = 86_400  # from the last time read: a record further away is taken for chance
 _NO, _YES, _UNDECIDED = -1, 0, 1
-NAME_RESOLUTION, STATISTICS, JOURNAL, SECRETS, CUSTOM, CUSTOM_PRIVATE = 4, 5, 9, 10, 0x0BAD, 0x40000BAD
+NAME_RESOLUTION, JOURNAL, SECRETS, CUSTOM, CUSTOM_PRIVATE = 4, 9, 10, 0x0BAD, 0x40000BAD
 
 
 @step
@@ -41,7 +43,7 @@ def pcap_record(block: U8, at: int, layout: I64) -> int:
     seconds, last_s = host32(block, at, swapped), layout[LAST_TIME_NS] // NS
     if host32(block, at + 4, swapped) * layout[TICK_NS] >= NS or (last_s > 0 and abs(seconds - last_s) > _DAY_S):
         return 0
-    return 16 + captured
+    return layout[RECORD_HEADER] + captured
 
 
 @step
@@ -77,7 +79,7 @@ def begins_record(block: U8, at: int, end: int, layout: I64, at_end: bool) -> in
     for place in range(IN_A_ROW):
         if at == end and at_end and place > 0:
             return _YES
-        if at + 16 > end:
+        if at + 24 > end:
             return _UNDECIDED if not at_end else (_YES if place > 1 else _NO)
         octets = pcap_record(block, at, layout) if layout[CONTAINER] == PCAP else pcapng_block(block, at, end, layout)
         if octets == 0:

@@ -56,24 +56,17 @@ def _first_half() -> list[Call]:
     interfaces, tally, clock, ports = new_interfaces(), new_tally(), _array("i8", timeline.CLOCK_SIZE), _array("u1", 1 << 16)
     rows, more, pairs, place = np.zeros(0, FLOW), np.zeros(1, MORE), np.zeros(0, ADDRESSES), _array("u4")
     cell_table = CellTable(np.zeros(0, CELL), _array("u8", 2), _array("i8", 1))
-    wide, dealt = (ranking.Dealt(_array("u8", n), _array("u4", n), _array("u4", n)) for n in (1, 0))
-    listed = ranking.Listed(rows, pairs, place, _array("u8"), place, _array("u1"), place)
-    ranked = ranking.Ranked(_array("i8"), _array("i8"), _array("i8"))
     return [
         lambda: decode.decode_batch(block, 0, 0, records, ports, headers, tally),
         lambda: framing.frame_pcapng(block, 0, 0, layout, interfaces, records, tally),
+        lambda: framing.count_drops(block, 0, 0, 0, layout, interfaces, tally),
+        lambda: framing.frame_snoop(block, 0, 0, layout, records, tally),
         lambda: framing.frame_pcap(block, 0, 0, layout, records, tally),
         lambda: framing.frame_batch(block, 0, 0, layout, interfaces, records, tally),
         lambda: cells.count_cells(_array("i8"), 0, 0, records, headers, _SEED, cell_table),
         lambda: resync.next_record(block, 0, layout, True),
         lambda: timeline.advance_clock(records, 0, 0, 0, clock, tally),
         lambda: ahead.touch_records(block, 0, layout, _array("i8", ahead.CURSORS)),
-        lambda: ranking.hash_initiators(_SEED, rows, pairs, place, 0, 0, _array("u8")),
-        lambda: ranking.count_senders(_SEED, listed, 0, 0, _array("i8", 1)),
-        lambda: ranking.hash_senders(_SEED, listed, 0, 1, wide),
-        lambda: ranking.deal_senders(dealt, 0, 0, _array("i8", 2), _array("i8", 2), dealt),
-        lambda: ranking.rank_senders(dealt, _array("i8", 2), np.zeros((1, 4), np.uint64), ranked),
-        lambda: ranking.join_rankings(ranked, ranked),
         lambda: grouping.number_keys(
             _SEED, _array("u8"), _array("u8"), _array("u8"), _array("u4", 2), _array("u4", 1), _array("i4"), _array("i8")
         ),
@@ -107,6 +100,9 @@ def _second_half() -> list[Call]:
     place, fields = _array("u4"), np.zeros((0, 3), np.int64)
     matcher, table = flowtable.new_matcher(1, timeouts, _array("u1", 1 << 16)), _flow_table()
     rows, more, pairs = np.zeros(0, FLOW), np.zeros(1, MORE), np.zeros(0, ADDRESSES)
+    wide, dealt = (ranking.Dealt(_array("u8", n), _array("u4", n), _array("u4", n)) for n in (1, 0))
+    listed = ranking.Listed(rows, pairs, place, _array("u8"), place, _array("u1"), place)
+    ranked = ranking.Ranked(_array("i8"), _array("i8"), _array("i8"))
     hosts = shapes.Hosts(_array("u8"), _array("u8"), _array("u1"), _array("i4", 2), _array("i8"), np.zeros((0, shapes.SHAPES), np.int64))
     shaped = shapes.Shaped(_array("u1"), _array("u1"), _array("u1"), _array("i4"), _array("u4"), _array("i8", 3))
     return [
@@ -115,6 +111,12 @@ def _second_half() -> list[Call]:
         lambda: shapes.list_hosts(_SEED, hosts),
         lambda: shapes.shape_flows(_SEED, rows, more, pairs, place, _array("u8"), more, _array("u1", 256), 0, 0, hosts, shaped),
         lambda: text.write_addresses(_array("u8"), _array("u8"), _array("u1"), _array("i4", 1), _array("u1")),
+        lambda: ranking.hash_initiators(_SEED, rows, pairs, place, 0, 0, _array("u8")),
+        lambda: ranking.count_senders(_SEED, listed, 0, 0, _array("i8", 1)),
+        lambda: ranking.hash_senders(_SEED, listed, 0, 1, wide),
+        lambda: ranking.deal_senders(dealt, 0, 0, _array("i8", 2), _array("i8", 2), dealt),
+        lambda: ranking.rank_senders(dealt, _array("i8", 2), np.zeros((1, 4), np.uint64), ranked),
+        lambda: ranking.join_rankings(ranked, ranked),
         lambda: births.order_by_birth(table.births, place, np.zeros((1, 0), np.uint16), 0, 0, np.zeros((1, 2), np.int64), 0, place),
         lambda: dialogue.copy_fields(
             table.rows, table.more_words, place, 0, timeouts, table.more, table.more_words, fields, np.zeros((1, 0), np.uint64)

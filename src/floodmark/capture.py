@@ -24,7 +24,19 @@ from floodmark.errors import CaptureError, TruncatedCaptureError, UnknownFormatE
 from floodmark.mapping import MappedFile
 from floodmark.unpacking import Unpacked, codec_of
 from floodmark_core.columns import I64, U8
-from floodmark_core.framing import CONTAINER, LARGEST_RECORD, LAYOUT_SIZE, LINK_TYPE, PCAP, PCAPNG, SNAPLEN, SWAPPED, TICK_NS
+from floodmark_core.framing import (
+    CONTAINER,
+    LARGEST_RECORD,
+    LAYOUT_SIZE,
+    LINK_TYPE,
+    PCAP,
+    PCAPNG,
+    RECORD_HEADER,
+    SNAPLEN,
+    SNOOP,
+    SWAPPED,
+    TICK_NS,
+)
 
 MAPPED_OCTETS = 64 << 20  # of a mapped file handed out together: threads that read it side by side meet after each
 BLOCK_OCTETS = 8 << 20  # read together; threads that look at them side by side meet after each (DESIGN.md D19)
@@ -33,13 +45,21 @@ _PIPE_OCTETS = 1 << 20  # that a pipe holds, where the system allows: its own 64
 # Magic numbers (draft-ietf-opsawg-pcap section 4): big endian value of the first four octets -> (swapped, ns per tick).
 _PCAP_MAGIC = {0xD4C3B2A1: (0, 1000), 0xA1B2C3D4: (1, 1000), 0x4D3CB2A1: (0, 1), 0xA1B23C4D: (1, 1)}
 _PCAPNG_MAGIC = 0x0A0D0D0A
+# Modified pcap (A. Kuznetzov's patch of libpcap): eight octets more in each record header, the interface and the direction.
+_MODIFIED_MAGIC = {0x34CDB2A1: 0, 0xA1B2CD34: 1}
+_SNOOP_MAGIC = b"snoop\0\0\0"
+_SNOOP_LINKS = {0: 1, 2: 6, 4: 1, 8: 10}  # data link of RFC 1761 -> LINKTYPE_: Ethernet, token ring, FDDI
+_UNKNOWN_LINK = 0xFFFF
 _REFUSED_MAGIC = {
-    b"\x34\xcd\xb2\xa1": "a modified ('Kuznetzov') pcap file",
-    b"\xa1\xb2\xcd\x34": "a modified ('Kuznetzov') pcap file",
+    b"\x1c\0\x01\xac": "an IXIA lcap file",
+    b"\x1c\0\x01\xab": "an IXIA lcap file",
+    b"\xac\x01\0\x1c": "an IXIA lcap file",
+    b"\xab\x01\0\x1c": "an IXIA lcap file",
     b"PK\x03\x04": "a zip archive",
-    b"snoop\0\0\0": "a snoop file",
 }
 _SNIFF_OCTETS = 24
+_LOOKED_AT_RECORDS = 4
+_DAY_S = 86_400
 # Names that tools give to captures, rotated or compressed ones too: a.pcap, a.pcapng.gz, a.cap.0042.
 _CAPTURE_NAME = re.compile(r"\.(pcap|pcapng|ntar|cap|dmp|snoop|erf)(\d+)?(\.\d+)?(\.(gz|zst|xz|bz2|lz4|zip))?$", re.IGNORECASE)
 
@@ -48,7 +68,7 @@ _CAPTURE_NAME = re.compile(r"\.(pcap|pcapng|ntar|cap|dmp|snoop|erf)(\d+)?(\.\d+)
 class Container:
     """What the first octets of a capture say: its format and the layout with which framing starts."""
 
-    name: str  # "pcap", "pcap-ns" or "pcapng"
+    name: str  # "pcap", "pcap-ns", "pcap-modified", "pcap-nokia", "pcapng" or "snoop"
     layout: I64
     header_octets: int  # before the first record or block
 
@@ -67,18 +87,62 @@ def recognise(head: bytes, path: str) -> Container:
             raise UnknownFormatError(path, f"pcapng byte-order magic expected, {head[8:12].hex()} found", 8)
         layout[CONTAINER] = PCAPNG
         return Container("pcapng", layout, 0)
-    if magic_number not in _PCAP_MAGIC:
+    if head.startswith(_SNOOP_MAGIC):
+        return _snoop(head, layout, path)
+    if magic_number not in _PCAP_MAGIC and magic_number not in _MODIFIED_MAGIC:
         raise UnknownFormatError(path, f"not a capture: begins with {head[:4].hex()}, expected a pcap or pcapng magic number", 0)
     if len(head) < 24:
         raise TruncatedCaptureError(path, f"the pcap header ends after {len(head)} of 24 octets", len(head))
-    swapped, tick_ns = _PCAP_MAGIC[magic_number]
+    modified = magic_number in _MODIFIED_MAGIC
+    swapped, tick_ns = (_MODIFIED_MAGIC[magic_number], 1000) if modified else _PCAP_MAGIC[magic_number]
     major, _minor, _zone, _accuracy, snaplen, network = struct.unpack((">" if swapped else "<") + "HHiIII", head[4:24])
     if major != 2:
         raise UnknownFormatError(path, f"pcap version {major}; only version 2 is defined", 4)
     layout[CONTAINER], layout[SWAPPED], layout[TICK_NS] = PCAP, swapped, tick_ns
     layout[LINK_TYPE] = network & 0xFFFF  # the bits above tell the length of a frame check sequence
     layout[SNAPLEN] = snaplen or LARGEST_RECORD
-    return Container("pcap" if tick_ns != 1 else "pcap-ns", layout, 24)
+    layout[RECORD_HEADER] = 24 if modified else 16
+    return Container("pcap-modified" if modified else "pcap-ns" if tick_ns == 1 else "pcap", layout, 24)
+
+
+def _snoop(head: bytes, layout: I64, path: str) -> Container:
+    """Read a snoop header: after its name the version and the data link, big endian."""
+    if len(head) < 16:
+        raise TruncatedCaptureError(path, f"the snoop header ends after {len(head)} of 16 octets", len(head))
+    version, link = struct.unpack(">II", head[8:16])
+    if version != 2:
+        raise UnknownFormatError(path, f"snoop version {version}; only version 2 is defined", 8)
+    layout[CONTAINER], layout[SWAPPED], layout[TICK_NS], layout[LINK_TYPE] = SNOOP, 1, 1000, _SNOOP_LINKS.get(link, _UNKNOWN_LINK)
+    layout[SNAPLEN] = LARGEST_RECORD
+    return Container("snoop", layout, 16)
+
+
+def fitted(container: Container, block: U8) -> Container:
+    """Return the container with record headers of the length that its first records show.
+
+    Nokia's files have pcap's own magic number and four octets more in each record header; some files of the modified kind have it too.
+    """
+    layout = container.layout
+    if container.name != "pcap" or _are_records(block, layout, 16):
+        return container
+    for octets, name in ((20, "pcap-nokia"), (24, "pcap-modified")):
+        if _are_records(block, layout, octets):
+            layout[RECORD_HEADER] = octets
+            return Container(name, layout, container.header_octets)
+    return container
+
+
+def _are_records(block: U8, layout: I64, header_octets: int) -> bool:
+    """Tell whether a block's first records look right with headers of so many octets: two at least, or all to its end."""
+    order, at, seen, first = ">" if layout[SWAPPED] else "<", 24, 0, 0
+    while at + header_octets <= len(block) and seen < _LOOKED_AT_RECORDS:
+        seconds, fraction, captured, wire = struct.unpack(order + "4I", block[at : at + 16].tobytes())
+        first = seconds if seen == 0 else first
+        if fraction >= 1_000_000 or not 0 < captured <= wire <= LARGEST_RECORD or abs(seconds - first) > _DAY_S:
+            return False
+        at += header_octets + captured
+        seen += 1
+    return seen > 1 or (seen == 1 and at == len(block))
 
 
 def _refuse(head: bytes, path: str) -> None:
@@ -119,7 +183,7 @@ class BlockReader:
             self._read(0)
         try:
             self._unpack()
-            self.container = recognise(self.block[:64].tobytes(), path)
+            self.container = fitted(recognise(self.block[:64].tobytes(), path), self.block)
         except CaptureError as error:
             self._close()
             if self.damage and not len(self.block):
@@ -377,7 +441,7 @@ def _begins_like_capture(file: Path) -> bool:
     except OSError as error:
         raise CaptureError(str(file), f"cannot be opened: {error.strerror or error}") from error
     magic = int.from_bytes(head[:4], "big")
-    if magic in _PCAP_MAGIC or magic == _PCAPNG_MAGIC:
+    if magic in _PCAP_MAGIC or magic == _PCAPNG_MAGIC or magic in _MODIFIED_MAGIC or head.startswith(_SNOOP_MAGIC):
         return True
     if codec_of(head):
         return _holds_capture(file, named_so)

@@ -20,7 +20,7 @@ from floodmark_core import CELL, CellTable, Tally, new_interfaces, new_records, 
 from floodmark_core.cells import join_cells
 from floodmark_core.columns import I64, U8, Rows
 from floodmark_core.flowtable import new_matcher
-from floodmark_core.framing import LAST_TIME_NS, LINK_TYPE, frame_batch
+from floodmark_core.framing import CONTAINER, LAST_TIME_NS, LINK_TYPE, SNOOP, frame_batch
 from floodmark_core.resync import next_record
 from floodmark_core.status import STOP_DAMAGED, STOP_NEEDS_FLOWS
 from floodmark_core.timeline import CLOCK_NS
@@ -161,7 +161,7 @@ class Meter:
             at, stop = self._read_block(reader, block, at)
             if stop == STOP_DAMAGED:
                 damaged_at = reader.base + at
-                block, at = _skip(reader, block, at, first.layout if keep_going else None)
+                block, at = _skip(reader, block, at, first.layout if keep_going and first.layout[CONTAINER] != SNOOP else None)
                 gaps.append((damaged_at, reader.base + at))
             elif reader.at_end:
                 break

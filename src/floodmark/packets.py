@@ -58,6 +58,8 @@ def problems_of(read: ReadCapture) -> list[Problem]:
     for code, name in REMARK_NAMES.items():
         if tally.remark_count[code]:
             found.append(Problem(name, int(tally.remark_count[code]), int(tally.remark_first[code])))
+    if tally.dropped[0]:
+        found.append(Problem("dropped_by_capture", int(tally.dropped[0]), None))
     if read.truncated_at is not None:
         found.append(Problem("record_truncated", 1, read.truncated_at))
     if read.unpacking_ended is not None:

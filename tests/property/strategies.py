@@ -426,6 +426,34 @@ def pcap(packets: Sequence[Sent], order: str = "<", tick_ns: int = US, snaplen: 
     return b"".join(parts)
 
 
+def modified(packets: Sequence[Sent], order: str = "<") -> bytes:
+    """Write a modified pcap file."""
+    parts = [struct.pack(order + "IHHiIII", 0xA1B2CD34, 2, 4, 0, 0, 65535, ETHERNET)]
+    for packet in packets:
+        seconds, rest = divmod(packet.time_ns, S)
+        lengths = len(packet.frame), packet.wire_length
+        parts.append(struct.pack(order + "IIIIIHBB", seconds, rest // US, *lengths, 2, 0x800, 0, 0) + packet.frame)
+    return b"".join(parts)
+
+
+def snoop(packets: Sequence[Sent], pad: int = 4) -> bytes:
+    """Write a snoop file, in which every third packet tells of another one lost."""
+    parts = [b"snoop\0\0\0" + struct.pack(">II", 2, 4)]
+    for place, packet in enumerate(packets):
+        seconds, rest = divmod(packet.time_ns, S)
+        padding = -len(packet.frame) % pad
+        octets = 24 + len(packet.frame) + padding
+        head = struct.pack(">6I", packet.wire_length, len(packet.frame), octets, place // 3, seconds, rest // US)
+        parts.append(head + packet.frame + bytes(padding))
+    return b"".join(parts)
+
+
+def statistics(order: str, number: int, counts: Sequence[tuple[int, int]]) -> bytes:
+    """Write an interface statistics block: options by their codes, 64 bits each."""
+    body = struct.pack(order + "III", number, 0, 0)
+    return block(order, 5, body + b"".join(option(order, code, struct.pack(order + "Q", count)) for code, count in counts))
+
+
 def block(order: str, kind: int, body: bytes) -> bytes:
     """Write a pcapng block."""
     body += bytes(-len(body) % 4)
@@ -485,6 +513,8 @@ CONTAINERS: list[tuple[Callable[..., bytes], dict[str, Any]]] = [
     *((pcap, {"order": order, "tick_ns": tick}) for order in "<>" for tick in (1, US)),
     *((pcapng, {"order": order, "resolution": n, "kind": kind}) for order in "<>" for n, kind in ((None, 6), (6, 2), (9, 6), (7, 6))),
     (pcapng, {"order": "<", "resolution": 9, "offset_s": -3_000_000}),
+    *((modified, {"order": order}) for order in "<>"),
+    *((snoop, {"pad": pad}) for pad in (1, 4)),
 ]
 
 
@@ -684,7 +714,11 @@ def odd_sections(draw: st.DrawFn) -> bytes:
         for _ in range(draw(st.integers(0, 6))):
             frame, number = draw(st.sampled_from(frames)), draw(st.integers(0, 2))
             wire = draw(st.sampled_from([len(frame), len(frame) + 9, max(len(frame) - 3, 0)]))
-            which = draw(st.sampled_from(["interface", "interface", "enhanced", "enhanced", "obsolete", "simple", "unknown", "options"]))
+            which = draw(
+                st.sampled_from(
+                    ["interface", "interface", "enhanced", "enhanced", "obsolete", "simple", "unknown", "options", "statistics"]
+                )
+            )
             if which == "interface":
                 snaplen = draw(st.sampled_from([0, 40, 65535]))
                 parts.append(interface(order, draw(st.sampled_from([1, 101, 147])), snaplen, draw(resolutions), draw(offsets)))
@@ -694,6 +728,9 @@ def odd_sections(draw: st.DrawFn) -> bytes:
                 parts.append(obsolete(order, number, draw(ticks), frame, wire))
             elif which == "simple":
                 parts.append(simple(order, frame, wire))
+            elif which == "statistics":
+                counts = st.tuples(st.sampled_from([4, 5, 7, 8]), st.one_of(st.integers(0, 9), st.just(2**40)))
+                parts.append(statistics(order, number, draw(st.lists(counts, max_size=3))))
             elif which == "unknown":
                 parts.append(block(order, draw(st.sampled_from([4, 5, 10, 0x0BAD, 0x80000001])), draw(st.binary(max_size=9))))
             else:

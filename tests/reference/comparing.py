@@ -186,6 +186,7 @@ def oracle_answer(captures: Iterable[bytes], settings: FlowSettings = DEFAULTS) 
                 "remark_first": framing.remarks.first,
                 "ethertypes": dict(ethertypes),
                 "link_types": dict(links),
+                "dropped": framing.dropped,
             }
         )
     answer.flows = [flow_columns(flow) for flow in meter(packets, settings, RANKS)]
@@ -254,6 +255,7 @@ def capture_columns(read: metering.ReadCapture | None) -> Row:
         "remark_first": {by_remark[code]: int(tally.remark_first[code]) for code in remarks},
         "ethertypes": counted(tally.ethertype_count),
         "link_types": counted(tally.link_type_count),
+        "dropped": int(tally.dropped[0]),
     }
 
 

@@ -21,9 +21,10 @@ PCAP_MAGIC = {
     b"\x4d\x3c\xb2\xa1": ("<", 1),
     b"\xa1\xb2\x3c\x4d": (">", 1),
 }
+MODIFIED_MAGIC = {b"\x34\xcd\xb2\xa1": "<", b"\xa1\xb2\xcd\x34": ">"}  # eight octets more in each record header
 SECTION_HEADER = b"\x0a\x0d\x0d\x0a"  # reads the same in both byte orders
 SECTION_ORDER = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
-INTERFACE, PACKET, SIMPLE_PACKET, ENHANCED_PACKET = 1, 2, 3, 6
+INTERFACE, PACKET, SIMPLE_PACKET, STATISTICS, ENHANCED_PACKET = 1, 2, 3, 5, 6
 SMALLEST_BODY = {INTERFACE: 8, PACKET: 20, SIMPLE_PACKET: 4, ENHANCED_PACKET: 20}  # octets of the fixed fields
 
 
@@ -66,13 +67,14 @@ class Remarks:
 class Framing:
     """One capture: its records and how it ended."""
 
-    format: str  # "pcap", "pcap-ns" or "pcapng"
+    format: str  # "pcap", "pcap-ns", "pcap-modified", "pcapng" or "snoop"
     link_type: int  # of the pcap header, -1 for pcapng
     octets: int
     records: list[Record] = field(default_factory=list)
     remarks: Remarks = field(default_factory=Remarks)
     truncated_at: int | None = None  # offset of the record that the end of the file cuts
     damaged_at: int | None = None  # offset of the record that cannot be one
+    dropped: int = 0  # packets that the capture says it lost
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ class Interface:
     snaplen: int
     ticks_per_second: int
     offset_s: int
+    dropped: int = 0  # by its last statistics
 
 
 def frames(data: bytes, last_ns: int = 0) -> Framing:
@@ -93,13 +96,18 @@ def frames(data: bytes, last_ns: int = 0) -> Framing:
         capture = Framing("pcapng", -1, len(data))
         read_pcapng(data, last_ns, capture)
         return capture
-    if data[:4] not in PCAP_MAGIC or len(data) < 24:
+    if data[:8] == b"snoop\0\0\0" and len(data) >= 16 and data[8:12] == b"\0\0\0\2":
+        capture = Framing("snoop", {0: 1, 2: 6, 4: 1, 8: 10}.get(int.from_bytes(data[12:16], "big"), 0xFFFF), len(data))
+        read_snoop(data, capture)
+        return capture
+    modified = data[:4] in MODIFIED_MAGIC
+    if (data[:4] not in PCAP_MAGIC and not modified) or len(data) < 24:
         raise NotACaptureError(data[:24].hex())
-    order, tick_ns = PCAP_MAGIC[data[:4]]
+    order, tick_ns = (MODIFIED_MAGIC[data[:4]], 1000) if modified else PCAP_MAGIC[data[:4]]
     major, _minor, _zone, _accuracy, snaplen, network = struct.unpack(order + "HHiIII", data[4:24])
     if major != 2:
         raise NotACaptureError(f"pcap version {major}")
-    capture = Framing("pcap-ns" if tick_ns == 1 else "pcap", network & 0xFFFF, len(data))
+    capture = Framing("pcap-modified" if modified else "pcap-ns" if tick_ns == 1 else "pcap", network & 0xFFFF, len(data))
     read_pcap(data, order, tick_ns, snaplen or LARGEST_RECORD, capture)
     return capture
 
@@ -118,24 +126,49 @@ def read_pcap(data: bytes, order: str, tick_ns: int, snaplen: int, capture: Fram
     """Read pcap records: four words of 32 bits (seconds, fraction, captured length, length on the wire), then the frame."""
     at = 24
     while at < len(data):
-        header = data[at : at + 16]
-        if len(header) < 16:
+        size = 24 if capture.format == "pcap-modified" else 16
+        header = data[at : at + size]
+        if len(header) < size:
             capture.truncated_at = at
             return
-        seconds, fraction, captured, wire = struct.unpack(order + "IIII", header)
+        seconds, fraction, captured, wire = struct.unpack(order + "IIII", header[:16])
         if captured > LARGEST_RECORD:
             capture.damaged_at = at
             return
-        frame = data[at + 16 : at + 16 + captured]
+        frame = data[at + size : at + size + captured]
         if len(frame) < captured:
             capture.truncated_at = at
             return
         if fraction * tick_ns >= 10**9:
             capture.remarks.add("FRACTION_BAD", at)
-        record = Record(at, at + 16, frame, seconds * 10**9 + fraction * tick_ns, wire, capture.link_type)
+        record = Record(at, at + size, frame, seconds * 10**9 + fraction * tick_ns, wire, capture.link_type)
         remark_lengths(record, snaplen, capture.remarks)
         capture.records.append(record)
-        at += 16 + captured
+        at += size + captured
+
+
+def read_snoop(data: bytes, capture: Framing) -> None:
+    """Read snoop records (RFC 1761): original, included and record length, drops so far, seconds, microseconds, then the padded frame."""
+    at = 16
+    while at < len(data):
+        if at + 24 > len(data):
+            capture.truncated_at = at
+            return
+        wire, captured, octets, drops, seconds, micros = struct.unpack(">6I", data[at : at + 24])
+        if captured > LARGEST_RECORD or not 24 + captured <= octets <= LARGEST_BLOCK:
+            capture.damaged_at = at
+            return
+        if at + octets > len(data):
+            capture.truncated_at = at
+            return
+        if micros >= 10**6:
+            capture.remarks.add("FRACTION_BAD", at)
+        capture.dropped = max(capture.dropped, drops)
+        frame = data[at + 24 : at + 24 + captured]
+        record = Record(at, at + 24, frame, seconds * 10**9 + micros * 1000, wire, capture.link_type)
+        remark_lengths(record, 0, capture.remarks)
+        capture.records.append(record)
+        at += octets
 
 
 def options(body: bytes, order: str) -> Iterator[tuple[int, bytes]]:
@@ -169,7 +202,7 @@ def time_ns(ticks: int, interface: Interface) -> int:
     return seconds * 10**9 + rest * 10**9 // interface.ticks_per_second
 
 
-def read_pcapng(data: bytes, last_ns: int, capture: Framing) -> None:
+def read_pcapng(data: bytes, last_ns: int, capture: Framing) -> None:  # noqa: PLR0912 - one branch for each kind of block
     """Read pcapng blocks: type, total length (rounded up to 32 bits), body, total length again.
 
     A packet without a usable time of its own has that of the packet before it.
@@ -203,6 +236,8 @@ def read_pcapng(data: bytes, last_ns: int, capture: Framing) -> None:
             return
         elif kind == INTERFACE:
             interfaces.append(interface_of(body, order))
+        elif kind == STATISTICS:
+            capture.dropped += newly_dropped(body, order, interfaces)
         elif kind in SMALLEST_BODY:
             record, snaplen = packet_of(body, kind, order, interfaces, at)
             if record is None:
@@ -215,6 +250,20 @@ def read_pcapng(data: bytes, last_ns: int, capture: Framing) -> None:
             remark_lengths(record, snaplen, capture.remarks)
             capture.records.append(record)
         at += length
+
+
+def newly_dropped(body: bytes, order: str, interfaces: list[Interface]) -> int:
+    """Read the body of an interface statistics block. Returns the packets lost since the one before, which the interface then has."""
+    if len(body) < 12:
+        return 0
+    number: int = struct.unpack(order + "I", body[:4])[0]
+    if number >= min(len(interfaces), INTERFACES):
+        return 0
+    counts = [value for code, value in options(body[12:], order) if code in (5, 7) and len(value) == 8]  # isb_ifdrop, isb_osdrop
+    lost = sum(count for (count,) in (struct.unpack(order + "Q", value) for value in counts) if count < 2**32)
+    new: int = max(lost - interfaces[number].dropped, 0)
+    interfaces[number] = replace(interfaces[number], dropped=interfaces[number].dropped + new)
+    return new
 
 
 def packet_of(body: bytes, kind: int, order: str, interfaces: list[Interface], at: int) -> tuple[Record | None, int]:

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from builders import header, pcap, udp
+from builders import header, metered, pcap, record, udp
 from floodmark.capture import BlockReader, Container, expand, open_capture, reader_of, recognise
 from floodmark.errors import CaptureError, TruncatedCaptureError, UnknownFormatError
-from floodmark_core.framing import CONTAINER, LARGEST_RECORD, LINK_TYPE, PCAP, PCAPNG, SNAPLEN, SWAPPED, TICK_NS
+from floodmark_core.framing import CONTAINER, LARGEST_RECORD, LINK_TYPE, PCAP, PCAPNG, RECORD_HEADER, SNAPLEN, SWAPPED, TICK_NS
 from property.strategies import PROFILE
 
 DATA = pcap([udp(0), udp(1000)])
@@ -85,15 +85,46 @@ def test_another_major_version_is_refused_at_its_offset() -> None:
         (b"BZh9", "bzip2"),
         (b"\x04\x22\x4d\x18", "lz4"),
         (b"PK\x03\x04", "zip"),
-        (b"snoop\0\0\0", "snoop"),
-        (b"\xa1\xb2\xcd\x34", "Kuznetzov"),
-        (b"\x34\xcd\xb2\xa1", "Kuznetzov"),
+        (b"\x1c\0\x01\xac", "IXIA"),
     ],
 )
 def test_what_is_recognised_but_not_read_is_called_by_its_name(head: bytes, what: str) -> None:
     with pytest.raises(UnknownFormatError, match=what) as caught:
         recognise(head.ljust(64, b"\0"), "x")
     assert caught.value.offset == 0
+
+
+@pytest.mark.parametrize(("magic", "swapped"), [(b"\xa1\xb2\xcd\x34", 1), (b"\x34\xcd\xb2\xa1", 0)])
+def test_a_modified_pcap_has_longer_record_headers(magic: bytes, swapped: int) -> None:
+    container = recognise(magic + struct.pack(">HHiIII" if swapped else "<HHiIII", 2, 4, 0, 0, 96, 1), "x")
+    assert (container.name, container.layout[SWAPPED], container.layout[RECORD_HEADER]) == ("pcap-modified", swapped, 24)
+
+
+@pytest.mark.parametrize(("extra", "name"), [(0, "pcap"), (4, "pcap-nokia"), (8, "pcap-modified")])
+@pytest.mark.parametrize("count", [1, 2, 9])
+def test_longer_record_headers_are_told_by_the_records(extra: int, name: str, count: int) -> None:
+    packets = [record(bytes(60 + n)) for n in range(count)]
+    data = header() + b"".join(octets[:16] + b"\xa5" * extra + octets[16:] for octets in packets)
+    read = metered(data)[2]
+    assert (read.format, read.packets, read.truncated_at, read.damaged_at) == (name, count, None, None)
+
+
+def test_damaged_first_records_change_no_header() -> None:
+    data = header() + record(bytes(60), captured=1 << 30) + record(bytes(60)) * 3
+    assert metered(data)[2].format == "pcap"
+
+
+@pytest.mark.parametrize(("link", "link_type"), [(0, 1), (2, 6), (4, 1), (8, 10), (9, 0xFFFF)])
+def test_a_snoop_header_gives_the_link_type(link: int, link_type: int) -> None:
+    container = recognise(b"snoop\0\0\0" + struct.pack(">II", 2, link), "x")
+    assert (container.name, container.header_octets, container.layout[LINK_TYPE]) == ("snoop", 16, link_type)
+
+
+@pytest.mark.parametrize(("head", "offset"), [(b"snoop\0\0\0\0", 9), (b"snoop\0\0\0" + struct.pack(">II", 1, 4), 8)])
+def test_a_snoop_header_that_is_cut_or_of_another_version_is_refused(head: bytes, offset: int) -> None:
+    with pytest.raises(CaptureError) as caught:
+        recognise(head, "x")
+    assert caught.value.offset == offset
 
 
 def outcome(head: bytes) -> Container | CaptureError:
