@@ -133,7 +133,7 @@ def fitted(container: Container, block: U8) -> Container:
 
 
 def _are_records(block: U8, layout: I64, header_octets: int) -> bool:
-    """Tell whether a block's first records look right with headers of so many octets: two at least, or all to its end."""
+    """Tell whether a block's first records look right with headers of so many octets: two at least, in pcap's own form one."""
     order, at, seen, first = ">" if layout[SWAPPED] else "<", 24, 0, 0
     while at + header_octets <= len(block) and seen < _LOOKED_AT_RECORDS:
         seconds, fraction, captured, wire = struct.unpack(order + "4I", block[at : at + 16].tobytes())
@@ -142,7 +142,7 @@ def _are_records(block: U8, layout: I64, header_octets: int) -> bool:
             return False
         at += header_octets + captured
         seen += 1
-    return seen > 1 or (seen == 1 and at == len(block))
+    return seen > 1 or (seen == 1 and header_octets == 16)
 
 
 def _refuse(head: bytes, path: str) -> None:

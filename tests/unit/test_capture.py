@@ -101,7 +101,7 @@ def test_a_modified_pcap_has_longer_record_headers(magic: bytes, swapped: int) -
 
 
 @pytest.mark.parametrize(("extra", "name"), [(0, "pcap"), (4, "pcap-nokia"), (8, "pcap-modified")])
-@pytest.mark.parametrize("count", [1, 2, 9])
+@pytest.mark.parametrize("count", [2, 9])
 def test_longer_record_headers_are_told_by_the_records(extra: int, name: str, count: int) -> None:
     packets = [record(bytes(60 + n)) for n in range(count)]
     data = header() + b"".join(octets[:16] + b"\xa5" * extra + octets[16:] for octets in packets)
