@@ -110,6 +110,17 @@ def frame_pcap(block: U8, at: int, base: int, layout: I64, records: Records, tal
 
 
 @step
+def read_option(block: U8, at: int, stop: int, swapped: int) -> tuple[int, int, int]:
+    """Read the head of a block's option, whose octets end before ``stop``. Returns (code, length, place of the next); OPTION_END: no more."""
+    if at + 4 > stop - 4:
+        return OPTION_END, 0, at
+    code, length = host16(block, at, swapped), host16(block, at + 2, swapped)
+    if at + 4 + length > stop - 4:
+        return OPTION_END, 0, at
+    return code, length, at + 4 + (length + 3) // 4 * 4
+
+
+@step
 def describe_interface(block: U8, at: int, stop: int, swapped: int, layout: I64, interfaces: Interfaces) -> None:
     """Read an interface description block: link type, snap length, resolution (default 10^-6 s) and offset of its times."""
     i = layout[INTERFACE_COUNT]
@@ -121,12 +132,9 @@ def describe_interface(block: U8, at: int, stop: int, swapped: int, layout: I64,
     interfaces.resolution[i] = 6
     interfaces.dropped[i] = 0
     interfaces.offset_s[i] = 0
-    option = at + 16
-    while option + 4 <= stop - 4:
-        code, length = host16(block, option, swapped), host16(block, option + 2, swapped)
-        value = option + 4
-        if code == OPTION_END or value + length > stop - 4:
-            break
+    value = at + 20
+    code, length, following = read_option(block, at + 16, stop, swapped)
+    while code != OPTION_END:
         if code == OPTION_RESOLUTION and length >= 1:
             power = np.int32(block[value] & 0x7F)
             interfaces.resolution[i] = -power if block[value] & 0x80 else power
@@ -134,7 +142,8 @@ def describe_interface(block: U8, at: int, stop: int, swapped: int, layout: I64,
             low = host32(block, value + (4 if swapped else 0), swapped)
             high = host32(block, value + (0 if swapped else 4), swapped)
             interfaces.offset_s[i] = (high << 32) | low
-        option = value + (length + 3) // 4 * 4
+        value = following + 4
+        code, length, following = read_option(block, following, stop, swapped)
 
 
 @kernel
@@ -144,17 +153,15 @@ def count_drops(block: U8, at: int, stop: int, swapped: int, layout: I64, interf
     if i >= min(layout[INTERFACE_COUNT], interfaces.link_type.shape[0]):
         return
     lost = 0
-    option = at + 20
-    while option + 4 <= stop - 4:
-        code, length = host16(block, option, swapped), host16(block, option + 2, swapped)
-        value = option + 4
-        if code == OPTION_END or value + length > stop - 4:
-            break
+    value = at + 24
+    code, length, following = read_option(block, at + 20, stop, swapped)
+    while code != OPTION_END:
         if code in (OPTION_INTERFACE_DROPS, OPTION_SYSTEM_DROPS) and length == 8:
             high, low = (value, value + 4) if swapped else (value + 4, value)
             if host32(block, high, swapped) == 0:  # more than 32 bits hold is no count but damage
                 lost += host32(block, low, swapped)
-        option = value + (length + 3) // 4 * 4
+        value = following + 4
+        code, length, following = read_option(block, following, stop, swapped)
     tally.dropped[0] += max(lost - interfaces.dropped[i], 0)
     interfaces.dropped[i] = max(lost, interfaces.dropped[i])
 
