@@ -105,6 +105,6 @@ def step(function: Callable[P, R]) -> Callable[P, R]:
     """Compile a part of a kernel's loop into the loop itself.
 
     A call that passes a batch by value copies hundreds of words and counts references for each packet: decoding took
-    980 ns a packet with calls and 32 ns without (DESIGN.md D3).
+    980 ns a packet with calls and 32 ns without (DESIGN.md D3). Python cannot call it: that ends the process.
     """
     return _compile(function, forceinline=True)

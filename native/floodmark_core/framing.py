@@ -111,7 +111,7 @@ def frame_pcap(block: U8, at: int, base: int, layout: I64, records: Records, tal
 
 @step
 def read_option(block: U8, at: int, stop: int, swapped: int) -> tuple[int, int, int]:
-    """Read the head of an option of a block that ends at ``stop``. Returns (code, length, place of the next); OPTION_END where none follows."""
+    """Read the head of an option of a block that ends at ``stop``. Returns (code, length, place of the next); OPTION_END: none follows."""
     if at + 4 > stop - 4:
         return OPTION_END, 0, at
     code, length = host16(block, at, swapped), host16(block, at + 2, swapped)
