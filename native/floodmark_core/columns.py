@@ -60,6 +60,12 @@ class Headers(NamedTuple):
     tcp_ack: U32
     tcp_window: U16  # as sent, not scaled
     tcp_options: U32  # signature of the SYN's options; 0 without options
+    tunnel: U8  # kinds.py TUNNEL_ of the outermost tunnel that was opened; 0: what follows is meaningless
+    outer_version: U8  # 4 or 6: of that tunnel's own packet
+    outer_src_hi: U64
+    outer_src_lo: U64
+    outer_dst_hi: U64
+    outer_dst_lo: U64
 
 
 class Interfaces(NamedTuple):
@@ -116,7 +122,7 @@ class CellTable(NamedTuple):
 # The first packet of a flow and its key, in one cache line. A flood of one-packet flows takes no more memory than this.
 FLOW = np.dtype(
     [
-        ("initiator", "<u4"),  # IPv4 address; over IPv6 the row of ADDRESSES that has both
+        ("initiator", "<u4"),  # IPv4 address; over IPv6 or in a tunnel the row of ADDRESSES that has both
         ("responder", "<u4"),
         ("initiator_port", "<u2"),
         ("responder_port", "<u2"),
@@ -138,7 +144,8 @@ FLOW = np.dtype(
     ]
 )
 
-# The two ends of a flow over IPv6, whose addresses have no room in its FLOW row.
+# The two ends of a flow over IPv6 or in a tunnel, whose addresses have no room in its FLOW row; of a flow in a tunnel the row after it
+# has the tunnel's own two ends, as the flow's first packet had them.
 ADDRESSES = np.dtype([("initiator_hi", "<u8"), ("initiator_lo", "<u8"), ("responder_hi", "<u8"), ("responder_lo", "<u8")])
 
 # What a flow of two packets and more has beside its FLOW row. A one-packet flow's is made when it is asked for (copy_fields).
@@ -217,7 +224,7 @@ def new_records() -> Records:
 
 def new_headers() -> Headers:
     """Return an empty batch for decoding."""
-    types = (*["u1"] * 8, *["u8"] * 4, "u2", "u2", "u4", *["i8"] * 4, "u4", "u4", "u2", "u4")
+    types = (*["u1"] * 8, *["u8"] * 4, "u2", "u2", "u4", *["i8"] * 4, "u4", "u4", "u2", "u4", "u1", "u1", *["u8"] * 4)
     return Headers(*(np.zeros(BATCH, code) for code in types))
 
 

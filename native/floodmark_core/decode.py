@@ -24,6 +24,7 @@ from floodmark_core.status import (
     REMARK_IP_LENGTH_BEYOND_FRAME,
     REMARK_TRANSPORT_HEADER_BAD,
 )
+from floodmark_core.tunnels import carries, inner_packet
 
 ICMP, TCP, UDP, GRE, ESP, AH, ICMPV6, DCCP, SCTP, UDP_LITE = 1, 6, 17, 47, 50, 51, 58, 33, 132, 136
 # IPv6 extension headers (RFC 8200 section 4, and the IANA list): all but the fragment header count their length in 8 octets.
@@ -249,7 +250,57 @@ def transport_header(block: U8, at: int, end: int, stop: int, i: int, service_po
 
 
 @step
-def decode_packet(block: U8, i: int, base: int, records: Records, service_ports: U8, headers: Headers, tally: Tally) -> tuple[int, int]:
+def keep_outer(tunnel: int, i: int, headers: Headers) -> None:
+    """Keep whose packet a tunnel's is, before the one inside is read."""
+    headers.tunnel[i] = tunnel
+    headers.outer_version[i] = headers.ip_version[i]
+    headers.outer_src_hi[i], headers.outer_src_lo[i] = headers.src_hi[i], headers.src_lo[i]
+    headers.outer_dst_hi[i], headers.outer_dst_lo[i] = headers.dst_hi[i], headers.dst_lo[i]
+
+
+@step
+def innermost(
+    block: U8, first: int, end: int, first_stop: int, first_type: int, first_vlan: int, depth: int, i: int, headers: Headers
+) -> tuple[int, int, int, bool]:
+    """Read IP headers until the packet is in no tunnel that is opened.
+
+    Returns (outcome, place of the payload, its end on the wire, whether an IP length goes beyond what was there). Where the packet inside
+    cannot be read, this is a packet of the tunnel around it, and the search is done again for one tunnel less.
+    """
+    opened, place, ethertype, wire_end, beyond = 0, first, first_type, first_stop, False
+    headers.tunnel[i] = 0
+    headers.vlan[i] = first_vlan
+    while True:
+        if ethertype == TYPE_IPV4:
+            outcome, at, stop = ipv4_header(block, place, end, wire_end, i, headers)
+        else:
+            outcome, at, stop = ipv6_header(block, place, end, wire_end, i, headers)
+        if outcome > IN_FLOW_HEADER_CUT:
+            if opened == 0:
+                return outcome, at, stop, False
+            depth = opened - 1
+            opened, place, ethertype, wire_end, beyond = 0, first, first_type, first_stop, False
+            headers.tunnel[i] = 0
+            headers.vlan[i] = first_vlan
+            continue
+        if stop > wire_end:
+            headers.ip_octets[i] -= stop - wire_end  # a forged length must not inflate what is counted
+            stop, beyond = wire_end, True
+        if opened == depth or outcome != IN_FLOW or headers.fragment[i] or not carries(headers.protocol[i]):
+            return outcome, at, stop, beyond
+        tunnel, inner, inner_type, vlan = inner_packet(block, at, end, stop, np.int64(headers.protocol[i]))
+        if tunnel == 0:
+            return outcome, at, stop, beyond
+        if opened == 0:
+            keep_outer(tunnel, i, headers)
+        headers.vlan[i] = vlan
+        opened, place, ethertype, wire_end = opened + 1, inner, inner_type, stop
+
+
+@step
+def decode_packet(
+    block: U8, i: int, base: int, records: Records, service_ports: U8, depth: int, headers: Headers, tally: Tally
+) -> tuple[int, int]:
     """Decode one packet into row ``i``. Returns (outcome, EtherType)."""
     start = records.frame_at[i]
     end = start + records.captured_length[i]
@@ -269,19 +320,13 @@ def decode_packet(block: U8, i: int, base: int, records: Records, service_ports:
     outcome, at, ethertype, vlan = link_layer(block, start, end, np.int64(records.link_type[i]))
     if outcome != IN_FLOW:
         return outcome, ethertype
-    headers.vlan[i] = vlan
-    if ethertype == TYPE_IPV4:
-        outcome, at, stop = ipv4_header(block, at, end, wire_end, i, headers)
-    elif ethertype == TYPE_IPV6:
-        outcome, at, stop = ipv6_header(block, at, end, wire_end, i, headers)
-    else:
+    if ethertype not in (TYPE_IPV4, TYPE_IPV6):
         return NOT_IP, ethertype
+    outcome, at, stop, beyond = innermost(block, at, end, wire_end, ethertype, vlan, depth, i, headers)
     if outcome > IN_FLOW_HEADER_CUT:
         return outcome, ethertype
-    if stop > wire_end:
+    if beyond:
         remark(tally, REMARK_IP_LENGTH_BEYOND_FRAME, base + start)
-        headers.ip_octets[i] -= stop - wire_end  # a forged length must not inflate what is counted
-        stop = wire_end
     if outcome == IN_FLOW_HEADER_CUT:
         headers.kind[i] = kinds.IPSEC if headers.protocol[i] == AH else kinds.OTHER_IP
         return outcome, ethertype
@@ -301,10 +346,10 @@ def decode_packet(block: U8, i: int, base: int, records: Records, service_ports:
 
 
 @kernel
-def decode_batch(block: U8, n: int, base: int, records: Records, service_ports: U8, headers: Headers, tally: Tally) -> None:
-    """Decode the first ``n`` records and count what became of each."""
+def decode_batch(block: U8, n: int, base: int, records: Records, service_ports: U8, depth: int, headers: Headers, tally: Tally) -> None:
+    """Decode the first ``n`` records and count what became of each. depth: most tunnels over IP that are opened, one in another."""
     for i in range(n):
-        outcome, ethertype = decode_packet(block, i, base, records, service_ports, headers, tally)
+        outcome, ethertype = decode_packet(block, i, base, records, service_ports, depth, headers, tally)
         headers.outcome[i] = outcome
         if tally.outcome_count[outcome] == 0:
             tally.outcome_first[outcome] = base + records.frame_at[i]

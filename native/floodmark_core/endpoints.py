@@ -1,4 +1,4 @@
-"""Row of a flow in, its two ends and the rest of its key out: IPv4 addresses stand in the row, a pair of IPv6 ones in a table beside it."""
+"""Row of a flow in, its two ends and the rest of its key out: IPv4 addresses stand in the row, others in a table beside it."""
 
 import numpy as np
 
@@ -36,7 +36,7 @@ def is_header_whole(row: Row) -> bool:
 @step
 def initiator_of(row: Row, addresses: Rows) -> tuple[np.uint64, np.uint64]:
     """Return the initiator's address: high and low half."""
-    if row.network & np.uint32(kinds.NETWORK_IPV6):
+    if row.network & np.uint32(kinds.NETWORK_WIDE):
         return addresses[row.initiator].initiator_hi, addresses[row.initiator].initiator_lo
     return np.uint64(0), np.uint64(row.initiator)
 
@@ -44,7 +44,7 @@ def initiator_of(row: Row, addresses: Rows) -> tuple[np.uint64, np.uint64]:
 @step
 def responder_of(row: Row, addresses: Rows) -> tuple[np.uint64, np.uint64]:
     """Return the responder's address: high and low half."""
-    if row.network & np.uint32(kinds.NETWORK_IPV6):
+    if row.network & np.uint32(kinds.NETWORK_WIDE):
         return addresses[row.responder].responder_hi, addresses[row.responder].responder_lo
     return np.uint64(0), np.uint64(row.responder)
 
@@ -57,6 +57,10 @@ def network_of(headers: Headers, i: int) -> np.uint32:
         network |= np.uint32(kinds.NETWORK_IPV6)
     if headers.fragment[i] == 2:
         network |= np.uint32(kinds.NETWORK_FRAGMENT)
+    if headers.tunnel[i]:
+        network |= np.uint32(headers.tunnel[i]) << np.uint32(kinds.NETWORK_TUNNEL_SHIFT)
+        if headers.outer_version[i] == 6:
+            network |= np.uint32(kinds.NETWORK_OUTER_IPV6)
     return network
 
 
@@ -69,7 +73,7 @@ def sender_of_row(row: Row, network: np.uint32, headers: Headers, i: int, addres
     back = row.initiator_port == headers.dst_port[i] and row.responder_port == headers.src_port[i]
     if not forward and not back:
         return 0
-    if not network & np.uint32(kinds.NETWORK_IPV6):
+    if not network & np.uint32(kinds.NETWORK_WIDE):
         if forward and row.initiator == np.uint32(headers.src_lo[i]) and row.responder == np.uint32(headers.dst_lo[i]):
             return 1
         return 2 if back and row.initiator == np.uint32(headers.dst_lo[i]) and row.responder == np.uint32(headers.src_lo[i]) else 0
@@ -108,6 +112,19 @@ def copy_ends(rows: Rows, addresses: Rows, at: U32, hi: U64, lo: U64, responder:
     for n in range(at.shape[0]):
         row = rows[at[n]]
         hi[n], lo[n] = responder_of(row, addresses) if responder else initiator_of(row, addresses)
+
+
+@kernel
+def copy_outer_ends(rows: Rows, addresses: Rows, at: U32, ends: U64) -> None:
+    """Write the ends of the tunnels that the flows in some rows came in: uint64[4, n], high and low halves of both.
+
+    The first is that of the initiator's side; rows without a tunnel are left alone.
+    """
+    for n in range(at.shape[0]):
+        row = rows[at[n]]
+        if row.network & np.uint32(kinds.NETWORK_TUNNEL):
+            pair = addresses[np.int64(row.initiator) + 1]
+            ends[0, n], ends[1, n], ends[2, n], ends[3, n] = pair.initiator_hi, pair.initiator_lo, pair.responder_hi, pair.responder_lo
 
 
 @kernel

@@ -67,6 +67,7 @@ class Matcher(NamedTuple):
     rows: I64  # those flows' rows
     timeouts: I64
     service_ports: U8  # kinds.py PORT_ by port
+    depth: I64  # [most tunnels over IP that are opened, one in another]
 
 
 @step
@@ -178,21 +179,34 @@ def find_initiator(block: U8, headers: Headers, i: int, service_ports: U8) -> tu
 
 
 @step
+def put_pair(pair: Row, sender_began: bool, src_hi: int, src_lo: int, dst_hi: int, dst_lo: int) -> None:
+    """Write a packet's two addresses into a row of ADDRESSES."""
+    if sender_began:
+        pair.initiator_hi, pair.initiator_lo, pair.responder_hi, pair.responder_lo = src_hi, src_lo, dst_hi, dst_lo
+    else:
+        pair.initiator_hi, pair.initiator_lo, pair.responder_hi, pair.responder_lo = dst_hi, dst_lo, src_hi, src_lo
+
+
+@step
 def open_row(
     row: Row, block: U8, headers: Headers, records: Records, i: int, network: np.uint32, sender_began: bool, basis: int, flows: FlowTable
 ) -> None:
     """Begin a flow with packet ``i``, which is thereby counted. The row must be all zero."""
-    if network & np.uint32(kinds.NETWORK_IPV6):
+    if network & np.uint32(kinds.NETWORK_WIDE):
         number = flows.used[NEXT_ADDRESSES]
-        flows.used[NEXT_ADDRESSES] = number + 1
         row.initiator = row.responder = number
-        pair = flows.addresses[number]
-        if sender_began:
-            pair.initiator_hi, pair.initiator_lo = headers.src_hi[i], headers.src_lo[i]
-            pair.responder_hi, pair.responder_lo = headers.dst_hi[i], headers.dst_lo[i]
-        else:
-            pair.initiator_hi, pair.initiator_lo = headers.dst_hi[i], headers.dst_lo[i]
-            pair.responder_hi, pair.responder_lo = headers.src_hi[i], headers.src_lo[i]
+        put_pair(flows.addresses[number], sender_began, headers.src_hi[i], headers.src_lo[i], headers.dst_hi[i], headers.dst_lo[i])
+        if headers.tunnel[i]:
+            number += 1
+            put_pair(
+                flows.addresses[number],
+                sender_began,
+                headers.outer_src_hi[i],
+                headers.outer_src_lo[i],
+                headers.outer_dst_hi[i],
+                headers.outer_dst_lo[i],
+            )
+        flows.used[NEXT_ADDRESSES] = number + 1
     elif sender_began:
         row.initiator, row.responder = headers.src_lo[i], headers.dst_lo[i]
     else:
@@ -264,7 +278,7 @@ def keep_more(row: Row, more: Row, block: U8, headers: Headers, i: int, sender_b
 def update_flows(block: U8, n: int, records: Records, headers: Headers, matcher: Matcher, flows: FlowTable) -> int:
     """Count those of the first ``n`` packets that belong to this share's flows. Returns how many, listed in ``matcher.mine``.
 
-    The share must have room for ``n`` new flows, ``n`` pairs of addresses and twice as many MORE rows (a packet that finds its flow over
+    The share must have room for ``n`` new flows, twice as many pairs of addresses and as many MORE rows (a packet that finds its flow over
     may need one for that and one for the flow it begins), and free slots in its index.
     """
     rows, index, hashes = flows.rows, flows.slots, matcher.hashes
@@ -339,9 +353,10 @@ def move_index(old: U64, new: U64) -> None:
             new[slot] = old[place]
 
 
-def new_matcher(seed: int, timeouts: I64, service_ports: U8, share: int = 0, shares: int = 1) -> Matcher:
+def new_matcher(seed: int, timeouts: I64, service_ports: U8, share: int = 0, shares: int = 1, depth: int = 0) -> Matcher:
     """Return the scratch space with which one share of the flows is metered."""
     hashes, networks, slots = np.zeros(BATCH, np.uint64), np.zeros(BATCH, np.uint32), np.zeros(BATCH, np.uint64)
     mine, rows = np.zeros(BATCH, np.int64), np.zeros(BATCH, np.int64)
     chosen = np.array([share, shares], np.int64)
-    return Matcher(np.array([seed], np.uint64), chosen, hashes, networks, mine, slots, rows, timeouts, service_ports)
+    deep = np.array([depth], np.int64)
+    return Matcher(np.array([seed], np.uint64), chosen, hashes, networks, mine, slots, rows, timeouts, service_ports, deep)

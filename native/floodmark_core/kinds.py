@@ -62,6 +62,15 @@ NETWORK_VLAN = 0xFFFFFF
 NETWORK_IPV6 = 1 << 24
 NETWORK_FRAGMENT = 1 << 25  # later fragments: keyed by addresses and protocol only
 
+NETWORK_TUNNEL = 0xF << 26  # TUNNEL_ that the flow's packets came in, the outermost; 0 none
+NETWORK_TUNNEL_SHIFT = 26
+NETWORK_OUTER_IPV6 = 1 << 30  # ... whose own packets are IPv6
+NETWORK_WIDE = NETWORK_IPV6 | NETWORK_TUNNEL  # addresses stand in a table beside the row
+
+# Tunnels over IP.
+TUNNEL_IP, TUNNEL_IPV6, TUNNEL_ETHERNET, TUNNEL_GRE, TUNNEL_ERSPAN, TUNNEL_VXLAN = 1, 2, 3, 4, 5, 6
+TUNNEL_GENEVE, TUNNEL_GTP, TUNNEL_L2TP, TUNNEL_TEREDO, TUNNEL_MPLS = 7, 8, 9, 10, 11
+
 # What is known of a flow's first packet: BASIS_ in the lowest bits, and these.
 ORIGIN_BASIS = 7
 ORIGIN_FROM_RESPONDER = 8  # the first packet seen was an answer

@@ -366,18 +366,9 @@ def next_layer(block: U8, at: int, end: int, what: int) -> tuple[int, int, int]:
 
 
 @kernel
-def unwrap(block: U8, at: int, end: int, link_type: int) -> tuple[int, int, int, int]:
-    """Step over all that stands before the IP packet of a frame.
-
-    Returns (outcome, place of what is wrapped, EtherType, VLAN: the id, or the outer one's << 12 | the inner one's, of the two outermost).
-    The EtherType of a frame without IP may be a number below LEAST_TYPE: 0 for IEEE 802.2, or the link type.
-    """
-    while link_type == PPI:  # CACE's header names the link type that follows
-        if at + 8 > end or at + max(host16(block, at + 2, 0), 8) > end:
-            return LINK_HEADER_CUT, at, 0, 0
-        link_type = host32(block, at + 4, 0)
-        at += max(host16(block, at + 2, 0), 8)
-    outcome, at, what = link_header(block, at, end, link_type)
+def unwrap_from(block: U8, at: int, end: int, what: int) -> tuple[int, int, int, int]:
+    """Step over all that stands before an IP packet, beginning with something that is known. Returns as :func:`unwrap` does."""
+    outcome = IN_FLOW
     vlan = tags = 0
     while outcome == IN_FLOW:
         if what in (TYPE_VLAN, TYPE_QINQ, TYPE_QINQ_OLD, TYPE_QINQ_OLDER):
@@ -397,3 +388,21 @@ def unwrap(block: U8, at: int, end: int, link_type: int) -> tuple[int, int, int,
         else:
             return IN_FLOW, at, what, vlan
     return outcome, at, what, vlan
+
+
+@kernel
+def unwrap(block: U8, at: int, end: int, link_type: int) -> tuple[int, int, int, int]:
+    """Step over all that stands before the IP packet of a frame.
+
+    Returns (outcome, place of what is wrapped, EtherType, VLAN: the id, or the outer one's << 12 | the inner one's, of the two outermost).
+    The EtherType of a frame without IP may be a number below LEAST_TYPE: 0 for IEEE 802.2, or the link type.
+    """
+    while link_type == PPI:  # CACE's header names the link type that follows
+        if at + 8 > end or at + max(host16(block, at + 2, 0), 8) > end:
+            return LINK_HEADER_CUT, at, 0, 0
+        link_type = host32(block, at + 4, 0)
+        at += max(host16(block, at + 2, 0), 8)
+    outcome, at, what = link_header(block, at, end, link_type)
+    if outcome != IN_FLOW:
+        return outcome, at, what, 0
+    return unwrap_from(block, at, end, what)

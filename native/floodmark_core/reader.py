@@ -37,7 +37,7 @@ def has_room(flows: FlowTable) -> bool:
     used = flows.used
     return bool(
         used[NEXT_ROW] + BATCH <= used[END_ROW]
-        and used[NEXT_ADDRESSES] + BATCH <= used[END_ADDRESSES]
+        and used[NEXT_ADDRESSES] + 2 * BATCH <= used[END_ADDRESSES]
         and used[NEXT_MORE] + 2 * BATCH <= used[END_MORE]
         and (used[BATCHES_SEEN] < flows.opened.shape[0] or flows.births.shape[0] == 0)
         and used[TAKEN_SLOTS] + BATCH <= flows.slots.shape[0] * FULLEST_EIGHTHS // 8
@@ -71,7 +71,7 @@ def read_block(
             return at, STOP_NEEDS_CELLS
         n, at, stop = frame_batch(block, at, base, layout, interfaces, records, tally)
         advance_clock(records, n, base, reorder_window_ns, clock, tally)
-        decode_batch(block, n, base, records, matcher.service_ports, headers, tally)
+        decode_batch(block, n, base, records, matcher.service_ports, matcher.depth[0], headers, tally)
         before = flows.used[PACKETS_SEEN]
         count = update_flows(block, n, records, headers, matcher, flows)
         count_cells(matcher.mine, count, before, records, headers, np.uint64(matcher.seed[0]), cells)

@@ -57,7 +57,7 @@ def _first_half() -> list[Call]:
     rows, more, pairs, place = np.zeros(0, FLOW), np.zeros(1, MORE), np.zeros(0, ADDRESSES), _array("u4")
     cell_table = CellTable(np.zeros(0, CELL), _array("u8", 2), _array("i8", 1))
     return [
-        lambda: decode.decode_batch(block, 0, 0, records, ports, headers, tally),
+        lambda: decode.decode_batch(block, 0, 0, records, ports, 0, headers, tally),
         lambda: framing.frame_pcapng(block, 0, 0, layout, interfaces, records, tally),
         lambda: framing.count_drops(block, 0, 0, 0, layout, interfaces, tally),
         lambda: framing.frame_snoop(block, 0, 0, layout, records, tally),
@@ -82,6 +82,7 @@ def _first_half() -> list[Call]:
         lambda: picking.put_number(_array("i4"), place, 0, 0, 0),
         lambda: cells.join_cells(cell_table.rows, _SEED, cell_table),
         lambda: endpoints.copy_ends(rows, pairs, place, _array("u8"), _array("u8"), 0),
+        lambda: endpoints.copy_outer_ends(rows, pairs, place, np.zeros((4, 0), np.uint64)),
         lambda: endpoints.copy_first_fields(_array("u8"), place, np.zeros((0, 3), np.int64), np.zeros((1, 0), np.uint64)),
     ]
 

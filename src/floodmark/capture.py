@@ -134,11 +134,12 @@ def fitted(container: Container, block: U8) -> Container:
 
 def _are_records(block: U8, layout: I64, header_octets: int) -> bool:
     """Tell whether a block's first records look right with headers of so many octets: two at least, in pcap's own form one."""
+    least = 0 if header_octets == 16 else 1  # octets captured: zeros that are put in between look like a record without any
     order, at, seen, first = ">" if layout[SWAPPED] else "<", 24, 0, 0
     while at + header_octets <= len(block) and seen < _LOOKED_AT_RECORDS:
         seconds, fraction, captured, wire = struct.unpack(order + "4I", block[at : at + 16].tobytes())
         first = seconds if seen == 0 else first
-        if fraction >= 1_000_000 or not 0 < captured <= wire <= LARGEST_RECORD or abs(seconds - first) > _DAY_S:
+        if fraction >= 1_000_000 or not least <= captured <= wire <= LARGEST_RECORD or abs(seconds - first) > _DAY_S:
             return False
         at += header_octets + captured
         seen += 1

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,7 @@ def main() -> None:
 @click.option("--memory", type=_Octets(), default="2GiB", show_default=True, help="Most memory; the rest goes to temporary files.")
 @click.option("--threads", type=click.IntRange(1), help="Most threads to use; by default one for each processor.")
 @click.option("--settings", "settings_path", type=click.Path(dir_okay=False), metavar="FILE", help="Time-outs and thresholds, as TOML.")
+@click.option("--tunnels", type=click.Choice(["inner", "outer"]), help="Whose flows to tell of tunnels over IP; by default inner.")
 @click.option("--keep-going", is_flag=True, help="After a damaged record look for the next one, instead of stopping there.")
 @click.option("--hash", "hash_captures", is_flag=True, help="Give the SHA-256 of each capture.")
 @click.option(
@@ -84,6 +86,7 @@ def classify(  # noqa: PLR0913 - one parameter for each option of the contract
     memory: int,
     threads: int | None,
     settings_path: str | None,
+    tunnels: str | None,
     keep_going: bool,
     hash_captures: bool,
     fail_on: str | None,
@@ -102,6 +105,8 @@ def classify(  # noqa: PLR0913 - one parameter for each option of the contract
 
     try:
         settings = load_settings(settings_path) if settings_path else Settings()
+        if tunnels:
+            settings = replace(settings, flow=replace(settings.flow, tunnels=tunnels))
     except SettingsError as error:
         _say(error)
         sys.exit(WRONG_USAGE)

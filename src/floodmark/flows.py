@@ -15,7 +15,7 @@ from floodmark.workers import Workers
 from floodmark_core import FLOW, MORE, kinds
 from floodmark_core.columns import I64, U32, U64, Rows
 from floodmark_core.dialogue import copy_fields
-from floodmark_core.endpoints import copy_ends, copy_first_fields
+from floodmark_core.endpoints import copy_ends, copy_first_fields, copy_outer_ends
 from floodmark_core.ranking import hash_initiators
 
 SEED = np.uint64(secrets.randbits(64))  # the keys are an attacker's choice; no answer depends on it
@@ -40,6 +40,8 @@ _FIRST: dict[str, tuple[np.dtype[Any], _Field]] = {
     "vlan": (np.dtype("u4"), _part(_NETWORK, kinds.NETWORK_VLAN)),  # the tag's id, or the outer one's << 12 | the inner one's; 0 untagged
     "ip_version": (np.dtype("u1"), _part(_NETWORK, kinds.NETWORK_IPV6)),
     "is_fragment": (np.dtype("u1"), _part(_NETWORK, kinds.NETWORK_FRAGMENT)),  # keyed by addresses and protocol only
+    "tunnel": (np.dtype("u1"), _part(_NETWORK, kinds.NETWORK_TUNNEL)),  # kinds.py TUNNEL_ of the outermost, 0 none
+    "outer_ipv6": (np.dtype("u1"), _part(_NETWORK, kinds.NETWORK_OUTER_IPV6)),  # that tunnel runs over IPv6
     "initiator_basis": (np.dtype("u1"), _part(_ORIGIN, kinds.ORIGIN_BASIS)),  # kinds.py BASIS_
     "from_responder": (np.dtype("u1"), _part(_ORIGIN, kinds.ORIGIN_FROM_RESPONDER)),  # the first packet seen was an answer
     "header_whole": (np.dtype("u1"), _part(_ORIGIN, kinds.ORIGIN_HEADER_WHOLE)),  # it was captured whole and can be one
@@ -66,7 +68,7 @@ class FlowRows(NamedTuple):
 
     rows: Rows  # FLOW
     more: Rows  # MORE, of the flows that have more than one packet
-    addresses: Rows  # ADDRESSES, of those over IPv6
+    addresses: Rows  # ADDRESSES, of those over IPv6 or in tunnels
     place: U32  # row of each flow, in order of first packets
 
 
@@ -140,6 +142,16 @@ class Flows:
         """Copy fields of the MORE rows of the flows in some rows."""
         (rows, more, *_), scratch = self.tables, np.zeros(1, MORE)
         copy_fields(rows, more.view(np.uint64), at, self._clock_ns, self._timeouts, scratch, scratch.view(np.uint64), fields, out)
+
+    def outer_ends(self, index: Numbers) -> U64:
+        """Return the ends of the tunnels that some flows came in: uint64[4, n], high and low halves, of initiator's side and responder's.
+
+        They are those of a flow's first packet; zero where there is no tunnel.
+        """
+        at = self.tables.place[index]
+        ends: U64 = np.zeros((4, len(at)), np.uint64)
+        copy_outer_ends(self.tables.rows, self.tables.addresses, at, ends)
+        return ends
 
     def _ends(self, at: U32, *, responder: bool) -> tuple[U64, U64]:
         """Return the addresses of one end of the flows in some rows: high and low halves."""

@@ -27,6 +27,8 @@ from floodmark_core.timeline import CLOCK_NS
 
 Progress = Callable[[int], None]
 
+_TUNNELS_OPENED = 4  # one in another, most: a mirror of a tunnel in an overlay has three
+
 
 def _ns(seconds: float) -> int:
     return round(seconds * 1e9)
@@ -141,7 +143,8 @@ class Meter:
         self._memory = memory or Memory()
         self._workers = workers or Workers()
         self._timeouts, chosen = timeouts_ns(settings), secrets.randbits(64) if seed is None else seed
-        matchers = [new_matcher(chosen, self._timeouts, service_ports(), number, shares) for number in range(shares)]
+        depth = _TUNNELS_OPENED if settings.tunnels == "inner" else 0
+        matchers = [new_matcher(chosen, self._timeouts, service_ports(), number, shares, depth) for number in range(shares)]
         self._shares = [Share(number, matcher, _ns(settings.reorder_window_s), self._memory) for number, matcher in enumerate(matchers)]
         self._tables = Tables(self._memory, shares)
         self._tables.make_room(self._shares)

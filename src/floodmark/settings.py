@@ -11,13 +11,20 @@ VICTIM_PACKETS = 20  # a host that received fewer of everything is no victim tha
 _LARGEST = 1_000_000_000  # of any setting: thirty years of seconds still fit int64 nanoseconds
 
 
+_WORDS = {"tunnels": ("inner", "outer")}
+
+
 class _Checked:
-    """Settings that hold only what can be used: numbers from 0, counts from 1. Raises SettingsError."""
+    """Settings that hold only what can be used: numbers from 0, counts from 1, words of a list. Raises SettingsError."""
 
     def __post_init__(self) -> None:
         for setting in fields(self):  # type: ignore[arg-type] # every heir is a dataclass
             value, kind = getattr(self, setting.name), int if isinstance(setting.default, int) else float
             name = f"{type(self).__name__.removesuffix('Settings').lower()}.{setting.name}"
+            if isinstance(setting.default, str):
+                if value not in _WORDS[setting.name]:
+                    raise SettingsError(f"{name} must be one of {', '.join(_WORDS[setting.name])}, found {value!r}")
+                continue
             least = 1 if kind is int else 0
             if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= _LARGEST:
                 raise SettingsError(f"{name} must be a number from {least} to {_LARGEST:,}, found {value!r}")
@@ -40,6 +47,7 @@ class FlowSettings(_Checked):
     active_timeout_s: float = 1800.0  # RFC 5102 flowActiveTimeout; nfstream's default
     syn_reuse_s: float = 1.0  # a new SYN on an established five-tuple after this silence is a new flow
     reorder_window_s: float = 1.0  # a packet earlier than this is a jump of the clock, not reordering
+    tunnels: str = "inner"  # whose flows are told: of the packets inside a tunnel over IP, or of the tunnel's own
 
 
 @dataclass(frozen=True)

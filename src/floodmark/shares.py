@@ -115,7 +115,7 @@ class Tables:
         """Make room for the first batch of each share."""
         self.rows = Room(FLOW, memory, (NEXT_ROW, END_ROW), BATCH, shares)
         self.more = Room(MORE, memory, (NEXT_MORE, END_MORE), 2 * BATCH, shares)
-        self.addresses = Room(ADDRESSES, memory, (NEXT_ADDRESSES, END_ADDRESSES), BATCH, shares)
+        self.addresses = Room(ADDRESSES, memory, (NEXT_ADDRESSES, END_ADDRESSES), 2 * BATCH, shares)
         self._births = GrowingRows(np.dtype(np.uint16), 0, memory)
         self._memory = memory
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from floodmark.events import Judged
 from floodmark.flows import Flows
 from floodmark.payloads import payload_name
-from floodmark.terms import END_REASONS, INITIATOR_BASES, ORDINARY, VECTORS, Verdict
+from floodmark.terms import END_REASONS, INITIATOR_BASES, ORDINARY, TUNNELS, VECTORS, Verdict
 from floodmark_core.columns import U8, U64
 from floodmark_core.payload import PROTOCOLS
 from floodmark_core.text import LONGEST, write_addresses
@@ -41,7 +41,9 @@ SCHEMA = pa.schema(
         pa.field("protocol", pa.uint8(), nullable=False),
         pa.field("vlan", pa.uint16()),
         pa.field("inner_vlan", pa.uint16()),
-        pa.field("tunnel", pa.string()),
+        pa.field("tunnel", _words(TUNNELS)),
+        pa.field("outer_initiator", pa.string()),
+        pa.field("outer_responder", pa.string()),
         pa.field("first_seen_ns", pa.int64(), nullable=False),
         pa.field("last_seen_ns", pa.int64(), nullable=False),
         pa.field("initiator_packets", pa.uint64(), nullable=False),
@@ -104,6 +106,26 @@ def _coded(codes: np.ndarray, names: tuple[str, ...]) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(_column(_words(names).index_type, codes), pa.array(names))
 
 
+def _tunnels(flows: Flows, index: np.ndarray, tunnel: U8, outer_ipv6: U8) -> dict[str, pa.Array]:
+    """Return the tunnels that some flows came in, and their ends."""
+    if not tunnel.any():
+        nothing = pa.nulls(len(index), pa.string())
+        return {"tunnel": pa.nulls(len(index), _words(TUNNELS)), "outer_initiator": nothing, "outer_responder": nothing}
+    ends, inside = flows.outer_ends(index), _valid(tunnel > 0)
+    version = np.where(outer_ipv6, 6, 4).astype(np.uint8)
+
+    def addresses(hi: U64, lo: U64) -> pa.Array:
+        text = _addresses(hi, lo, version)
+        return pa.StringArray.from_buffers(len(text), *text.buffers()[1:], inside)
+
+    codes = _column(_words(TUNNELS).index_type, np.where(tunnel > 0, tunnel - 1, 0), inside)
+    return {
+        "tunnel": pa.DictionaryArray.from_arrays(codes, pa.array(TUNNELS)),
+        "outer_initiator": addresses(ends[0], ends[1]),
+        "outer_responder": addresses(ends[2], ends[3]),
+    }
+
+
 def _labels(judged: Judged, event_of: np.ndarray) -> dict[str, pa.Array]:
     """Return verdict, vector, event and confidence of some flows; the last entry of each list is for those without an event."""
     events = judged.events
@@ -132,7 +154,7 @@ def _batch(flows: Flows, judged: Judged, index: np.ndarray) -> pa.RecordBatch:
         "responder_port": _column(pa.uint16(), found["responder_port"], ports),
         "vlan": _column(pa.uint16(), np.where(tag >> 12, tag >> 12, tag), _valid(tag > 0)),
         "inner_vlan": _column(pa.uint16(), tag & 0xFFF, _valid(tag >> 12 > 0)),
-        "tunnel": pa.nulls(len(index), pa.string()),
+        **_tunnels(flows, index, found["tunnel"], found["outer_ipv6"]),
         "end_reason": _coded(found["end_reason"], END_REASONS),
         "initiator_basis": _coded(found["initiator_basis"], INITIATOR_BASES),
         "parent": _column(pa.int64(), found["parent"], _valid(found["parent"] >= 0)),

@@ -59,6 +59,19 @@ VECTORS = _tree()
 
 ORDINARY = "ordinary"  # the vector of a flow that belongs to no attack
 END_REASONS = ("end-of-capture", "idle-timeout", "active-timeout", "tcp-fin", "tcp-rst", "tcp-syn-reuse")
+TUNNELS = (
+    "ipip",
+    "6in4",
+    "etherip",
+    "gre",
+    "erspan",
+    "vxlan",
+    "geneve",
+    "gtp-u",
+    "l2tp",
+    "teredo",
+    "mpls-over-udp",
+)  # by kinds.py TUNNEL_ - 1
 INITIATOR_BASES = ("first", "syn", "synack", "proto", "port", "parent")
 LINK_TYPES = {
     0: "NULL", 1: "ETHERNET", 3: "AX25", 6: "IEEE802_5", 8: "SLIP", 9: "PPP", 10: "FDDI", 12: "RAW", 14: "RAW", 50: "PPP_HDLC",

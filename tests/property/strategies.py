@@ -657,6 +657,87 @@ def odd_wrappings(draw: st.DrawFn) -> bytes:
     return pcapng(packets)
 
 
+def _gre(flags: int, protocol: int, more: bytes = b"") -> bytes:
+    return struct.pack("!HH", flags, protocol) + more
+
+
+def _carriers(version: int) -> list[tuple[int, bytes]]:
+    """List what may stand between two IP headers: the outer one's protocol, and the octets before the inner one."""
+    kind = 0x0800 if version == 4 else 0x86DD
+    frame, ppp = MAC + struct.pack("!H", kind), b"\xff\x03\0" + (b"\x21" if version == 4 else b"\x57")
+    tagged = MAC + struct.pack("!HHH", 0x8100, 9, kind)
+    gtp_extended = b"\x34\xff\0\0\0\0\0\1\0\0\0\x85\1\0\0\xc0\1\0\0\0"
+    datagrams = [
+        ((5, 4789), b"\x08\0\0\0\0\0\7\0" + frame),
+        ((5, 4789), b"\0\0\0\0\0\0\7\0" + frame),
+        ((5, 8472), b"\x08\0\0\0\0\0\7\0" + tagged),
+        ((5, 4790), b"\x0c\0\0" + (b"\1" if version == 4 else b"\2") + b"\0\0\7\0"),
+        ((5, 4790), b"\x08\0\0\1\0\0\7\0" + frame),
+        ((5, 6081), b"\0\0\x65\x58\0\0\7\0" + frame),
+        ((5, 6081), b"\2\0" + struct.pack("!H", kind) + b"\0\0\7\0" + bytes(8)),
+        ((2152, 5), b"\x30\xff\0\0\0\0\0\1"),
+        ((5, 2152), b"\x32\xff\0\0\0\0\0\1\0\1\0\0"),
+        ((5, 2152), gtp_extended),
+        ((5, 2152), gtp_extended[:12] + b"\0" + gtp_extended[13:]),
+        ((1701, 1701), b"\0\2\0\1\0\1" + ppp),
+        ((5, 1701), b"\x4a\2\0\x40\0\1\0\1\0\1\0\1\0\2ab" + ppp),
+        ((5, 1701), b"\xc8\2\0\x40\0\1\0\1\0\1\0\1"),
+        ((3544, 5), b""),
+        ((5, 3544), b"\0\1\1\1id" + bytes(9) + b"\0\0" + bytes(6)),
+        ((5, 6635), b"\0\1\1\x40"),
+        ((5, 6635), b"\0\1\1\x40\0\0\0\0" + frame),
+    ]
+    wrapped = [(17, struct.pack("!HHHH", *ports, 8, 0) + more) for ports, more in datagrams]
+    return [
+        *wrapped,
+        (4, b""),
+        (41, b""),
+        (97, b"\x30\0" + frame),
+        (47, _gre(0, kind)),
+        (47, _gre(0xB000, kind, bytes(12))),
+        (47, _gre(0x4000, kind, bytes(4))),
+        (47, _gre(0, 0x6558, frame)),
+        (47, _gre(0, 0x6558, tagged)),
+        (47, _gre(0, 0x88BE, frame)),
+        (47, _gre(0x1000, 0x88BE, bytes(12) + frame)),
+        (47, _gre(0x1000, 0x22EB, bytes(16) + frame)),
+        (47, _gre(0x1000, 0x22EB, bytes(15) + b"\1" + bytes(8) + frame)),
+        (47, _gre(0, 0x883E)),
+        (47, _gre(0, 0x883E, b"\0\0\0\0")),
+        (47, _gre(0x3081, 0x880B, bytes(12) + ppp)),
+        (47, _gre(0x2001, 0x880B, bytes(4) + ppp[2:])),
+        (47, _gre(0, 0x8847, b"\0\1\1\x40")),
+        (47, _gre(0, 0x1234)),
+    ]
+
+
+_CARRIERS = {4: _carriers(4), 6: _carriers(6)}
+
+
+@st.composite
+def odd_tunnels(draw: st.DrawFn) -> bytes:
+    """Captures of packets in tunnels up to six deep, to and fro, cut and changed at any octet."""
+    packets = []
+    for place in range(draw(st.integers(1, 6))):
+        version, (here, there) = draw(st.sampled_from([4, 4, 6])), draw(st.sampled_from([(0, 1), (1, 0)]))
+        protocol, octets = 17, udp((1024, 53) if here == 0 else (53, 1024), b"data")
+        for _ in range(draw(st.sampled_from([0, 1, 1, 1, 2, 3, 6])) + 1):
+            fragment = draw(st.sampled_from([0] * 9 + [0x2000, 0x00FF]))
+            if version == 4:
+                ip = ipv4(V4[here], V4[there], protocol, octets, fragment=fragment)
+            else:
+                ip = ipv6(V6[here], V6[there], protocol, octets)
+            protocol, before = draw(st.sampled_from(_CARRIERS[version]))
+            octets, kind, version = before + ip, version, draw(st.sampled_from([4, 4, 6]))
+        frame = bytearray(ethernet(0x0800 if kind == 4 else 0x86DD, ip))
+        if draw(st.integers(0, 3)) == 0:
+            frame[draw(st.integers(14, len(frame) - 1))] = draw(st.one_of(st.sampled_from([0, 0x45, 0x60, 255]), st.integers(0, 255)))
+        whole = len(frame)
+        kept = draw(st.integers(0, whole)) if draw(st.integers(0, 3)) == 0 else whole
+        packets.append(Sent(S + place * US, bytes(frame[:kept]), whole))
+    return pcap(packets)
+
+
 @st.composite
 def odd_headers(draw: st.DrawFn) -> bytes:
     """Captures of single packets whose header fields, extension headers, lengths and cuts are drawn one by one."""

@@ -18,6 +18,7 @@ from property.strategies import (
     odd_headers,
     odd_links,
     odd_sections,
+    odd_tunnels,
     odd_wrappings,
     pcap,
     pcapng,
@@ -50,6 +51,13 @@ def test_records_and_packets_are_those_of_the_oracle(data: bytes) -> None:
 @given(data=odd_wrappings())
 def test_what_wraps_ip_is_taken_off_as_by_the_oracle(data: bytes) -> None:
     assert compare_packets(data) == []
+
+
+@settings(PROFILE, max_examples=2500)
+@given(data=odd_tunnels())
+def test_tunnels_are_opened_as_by_the_oracle(data: bytes) -> None:
+    assert compare_packets(data) == []
+    assert compare([data]) == []
 
 
 @settings(PROFILE, max_examples=1000)

@@ -28,6 +28,7 @@ from reference.dialogue import Flow, Side, Stage
 from reference.flows import meter
 from reference.framing import NotACaptureError, Remarks, frames
 from reference.timeline import CaptureClock
+from reference.tunnels import DEPTH
 
 Row: TypeAlias = dict[str, Any]
 Columns: TypeAlias = dict[str, np.ndarray[Any, Any]]
@@ -130,6 +131,8 @@ def flow_columns(flow: Flow) -> Row:
         "responses": flow.responses,
         "error_responses": flow.error_responses,
     }
+    outer = flow.first.outer
+    own |= {"tunnel": flow.first.tunnel, "outer_ipv6": int(outer is not None and outer.version == 6)}
     return own | first_columns(flow) | side_columns("initiator", flow.initiator) | side_columns("responder", flow.responder)
 
 
@@ -325,9 +328,13 @@ def packet_columns(packet: Packet) -> Row:
     """Lay out one decoded packet under the core's column names; a refused one has only its outcome."""
     if not packet.in_flow:
         return {"outcome": int(packet.outcome)}
-    transport, tcp = packet.transport, packet.transport.tcp
+    transport, tcp, outer = packet.transport, packet.transport.tcp, packet.outer
     shift = tcp.window_shift if tcp else None
+    ends = {"src": outer.src, "dst": outer.dst} if outer else {}
+    halves = {f"outer_{end}_{half}": address >> shift & WORD for end, address in ends.items() for half, shift in (("hi", 64), ("lo", 0))}
     return {
+        **({"outer_version": outer.version} if outer else {}),
+        **halves,
         "outcome": int(packet.outcome),
         "kind": getattr(kinds, transport.kind.name),
         "ip_version": packet.ip_version,
@@ -343,6 +350,7 @@ def packet_columns(packet: Packet) -> Row:
         "src_port": transport.src_port,
         "dst_port": transport.dst_port,
         "vlan": packet.vlan,
+        "tunnel": packet.tunnel,
         "ip_octets": packet.ip_octets,
         "payload_octets": transport.payload_octets,
         "payload_captured": len(transport.payload),
@@ -384,13 +392,13 @@ def core_packets(data: bytes) -> list[Row]:
     while stop == status.STOP_BATCH_FULL:
         n, at, stop = frame_batch(block, at, 0, layout, interfaces, records, tally)
         advance_clock(records, n, 0, 10**9, clock, tally)
-        decode_batch(block, n, 0, records, service_ports(), headers, tally)
+        decode_batch(block, n, 0, records, service_ports(), DEPTH, headers, tally)
         for i in range(n):
             row: Row = {name: int(column[i]) for name, column in (records._asdict() | headers._asdict()).items()}
             payload_at = row.pop("payload_at")
             row["payload"] = block[payload_at : payload_at + row["payload_captured"]].tobytes() if row["payload_captured"] else b""
             wanted = (*records._fields, "outcome") if row["outcome"] > Outcome.IN_FLOW_HEADER_CUT else row.keys() - {"tcp_options"}
-            rows.append({name: row[name] for name in wanted})
+            rows.append({name: row[name] for name in wanted if row["tunnel"] or not name.startswith("outer_")})
     return rows
 
 

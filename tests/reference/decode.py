@@ -7,8 +7,9 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
-from reference import links
+from reference import links, tunnels
 from reference.framing import Record
 
 Outcome = IntEnum(
@@ -80,6 +81,21 @@ class Transport:
 
 
 @dataclass(frozen=True)
+class IpHeader:
+    """An IP header with its extension headers read."""
+
+    version: int
+    protocol: int
+    fragment: int
+    ttl: int
+    src: int
+    dst: int
+    header_octets: int
+    total_octets: int  # as the header claims
+    whole: bool = True  # False where an extension header was not captured to its end
+
+
+@dataclass(frozen=True)
 class Packet:
     """One decoded packet; all but the outcome is meaningless where it was refused."""
 
@@ -97,27 +113,14 @@ class Packet:
     dst: int = 0
     vlan: int = 0
     ip_octets: int = 0
+    tunnel: int = 0  # the outermost that was opened
+    outer: IpHeader | None = None  # ... and its own header
     transport: Transport = Transport(Outcome.NOT_IP, Kind.OTHER_IP)
 
     @property
     def in_flow(self) -> bool:
         """Whether the packet belongs to a flow and a cell."""
         return self.outcome in (Outcome.IN_FLOW, Outcome.IN_FLOW_HEADER_CUT)
-
-
-@dataclass(frozen=True)
-class IpHeader:
-    """An IP header with its extension headers read."""
-
-    version: int
-    protocol: int
-    fragment: int
-    ttl: int
-    src: int
-    dst: int
-    header_octets: int
-    total_octets: int  # as the header claims
-    whole: bool = True  # False where an extension header was not captured to its end
 
 
 def link_layer(frame: bytes, link_type: int) -> tuple[int, list[int], bytes]:
@@ -256,6 +259,33 @@ def transport_header(ip: IpHeader, octets: bytes, wire_octets: int, service_port
     return Transport(Outcome.IN_FLOW, kind, src_port, dst_port, octets[need:], max(wire_octets - need, 0), tcp, icmp_type)
 
 
+class Layer(NamedTuple):
+    """One IP header and what is behind it."""
+
+    ip: IpHeader
+    octets: bytes  # captured, from its first octet on
+    wire_octets: int
+    ids: list[int]  # VLAN tags around it
+    tunnel: int = 0  # that the next layer comes in
+
+
+def ip_layers(octets: bytes, wire_octets: int, ethertype: int, ids: list[int], depth: int = tunnels.DEPTH) -> list[Layer]:
+    """Read IP headers, the outermost first; one inside that cannot be read is none. Raises RefusedError where the first cannot be read."""
+    ip = ipv4_header(octets, wire_octets) if ethertype == IPV4 else ipv6_header(octets, wire_octets)
+    layer = Layer(ip, octets, wire_octets, ids)
+    stop = min(ip.total_octets, wire_octets)
+    if depth == 0 or not ip.whole or ip.fragment != WHOLE:
+        return [layer]
+    found = tunnels.inner(ip.protocol, octets[ip.header_octets :], stop - ip.header_octets)
+    if found is None:
+        return [layer]
+    try:
+        rest = ip_layers(found.octets, stop - ip.header_octets - found.missing, found.ethertype, found.ids, depth - 1)
+    except RefusedError:
+        return [layer]
+    return [layer._replace(tunnel=found.tunnel), *rest]
+
+
 def decode(record: Record, service_ports: Sequence[int], clock_ns: int = 0) -> Packet:
     """Decode one record. service_ports: rank of each of the 65,536 ports."""
     try:
@@ -266,12 +296,14 @@ def decode(record: Record, service_ports: Sequence[int], clock_ns: int = 0) -> P
             raise RefusedError(Outcome.NOT_IP, ethertype)
         # The wire never held less than the capture does, whatever the record says.
         wire_octets = max(record.wire_length, record.captured_length) - (record.captured_length - len(rest))
-        ip = ipv4_header(rest, wire_octets) if ethertype == IPV4 else ipv6_header(rest, wire_octets)
+        layers = ip_layers(rest, wire_octets, ethertype, ids)
     except RefusedError as refusal:
         return Packet(refusal.outcome, refusal.ethertype, record.time_ns, clock_ns, record.wire_length)
+    ip, rest, wire_octets, ids, _ = layers[-1]
     stop = min(ip.total_octets, wire_octets)
     transport = transport_header(ip, rest[ip.header_octets : stop], stop - ip.header_octets, service_ports)
-    remarks = ["IP_LENGTH_BEYOND_FRAME"] * (ip.total_octets > wire_octets) + ["TRANSPORT_HEADER_BAD"] * transport.bad
+    beyond = any(layer.ip.total_octets > layer.wire_octets for layer in layers)
+    remarks = ["IP_LENGTH_BEYOND_FRAME"] * beyond + ["TRANSPORT_HEADER_BAD"] * transport.bad
     vlan = 0
     for identifier in ids[:2]:  # the two outermost
         vlan = vlan << 12 | identifier
@@ -289,6 +321,8 @@ def decode(record: Record, service_ports: Sequence[int], clock_ns: int = 0) -> P
         src=ip.src,
         dst=ip.dst,
         vlan=vlan,
+        tunnel=layers[0].tunnel,
+        outer=layers[0].ip if len(layers) > 1 else None,
         ip_octets=stop,  # a forged length must not inflate what is counted
         transport=transport,
     )

@@ -38,13 +38,15 @@ class Timeouts(Protocol):
 
 
 Address: TypeAlias = tuple[int, int]  # (IP address, port)
-Key: TypeAlias = tuple[int, int, bool, int, frozenset[Address]]  # (version, protocol, later fragment, vlan, both ends)
+# (version, protocol, later fragment, vlan, tunnel and its IP version, both ends)
+Key: TypeAlias = tuple[int, int, bool, int, tuple[int, int], frozenset[Address]]
 
 
 def key_of(packet: Packet) -> Key:
     """Return the same key for both directions; later fragments have no ports and a key of their own."""
     ends = frozenset({(packet.src, packet.transport.src_port), (packet.dst, packet.transport.dst_port)})
-    return packet.ip_version, packet.protocol, packet.fragment == LATER_FRAGMENT, packet.vlan, ends
+    tunnel = (packet.tunnel, packet.outer.version) if packet.outer else (0, 0)
+    return packet.ip_version, packet.protocol, packet.fragment == LATER_FRAGMENT, packet.vlan, tunnel, ends
 
 
 def idle_timeout_s(flow: Flow, settings: Timeouts) -> float:

@@ -281,7 +281,11 @@ def unwrap(frame: bytes, link_type: int) -> tuple[int, list[int], bytes]:
         frame = take(frame, max(length, 8))[1]
     if link_type not in LINKS:
         raise NotIpError(link_type) if link_type in WITHOUT_IP else UnknownLinkError
-    what, rest = LINKS[link_type](frame)
+    return unwrap_from(*LINKS[link_type](frame))
+
+
+def unwrap_from(what: What, rest: bytes) -> tuple[int, list[int], bytes]:
+    """Take off all that stands before IP, beginning with something that is known. Returns and raises as :func:`unwrap` does."""
     ids: list[int] = []
     while what in VLAN_TAGS or what in WRAPPINGS:
         if what in VLAN_TAGS:
