@@ -97,6 +97,14 @@ class Flows:
         return numbers
 
     @cached_property
+    def tunnelled(self) -> U32:
+        """The flows that came in a tunnel, in order."""
+        if len(self.tables.addresses) == 0:
+            return np.zeros(0, np.uint32)
+        rows = np.nonzero(self.tables.rows["network"] & np.uint32(kinds.NETWORK_TUNNEL))[0]
+        return np.sort(self._numbers[rows])
+
+    @cached_property
     def initiator_hashes(self) -> U64:
         """Hash of each flow's initiator under the run's secret seed, odd."""
         hashes: U64 = self.memory.array(len(self), np.uint64)

@@ -13,7 +13,7 @@ import numpy as np
 from floodmark.context import Context
 from floodmark.flowset import Host
 from floodmark.settings import Settings
-from floodmark.verdicts import connections, guessing, ip_floods, reflection, requests, scans, slow, tcp_floods, udp_floods
+from floodmark.verdicts import connections, guessing, ip_floods, reflection, requests, scans, slow, tcp_floods, tunnel_floods, udp_floods
 from floodmark.verdicts.evidence import Finding
 from floodmark_core.columns import I32
 
@@ -78,6 +78,7 @@ def decide(context: Context, settings: Settings) -> Decision:
             finding.flows.give_number(finding_of, main.number)
 
     volumetric, application = settings.volumetric, settings.application
+    settle(tunnel_floods.tunnel_floods(context, volumetric))
     settle(scans.scans(context, application))
     settle(tcp_floods.flag_mixes(context, volumetric, finding_of >= 0))
     settle(reflection.udp_reflections(context, volumetric))
