@@ -286,7 +286,7 @@ def innermost(
         if stop > wire_end:
             headers.ip_octets[i] -= stop - wire_end  # a forged length must not inflate what is counted
             stop, beyond = wire_end, True
-        if opened == depth or outcome != IN_FLOW or headers.fragment[i] or not carries(headers.protocol[i]):
+        if headers.protocol[i] == TCP or opened == depth or outcome != IN_FLOW or headers.fragment[i] or not carries(headers.protocol[i]):
             return outcome, at, stop, beyond
         tunnel, inner, inner_type, vlan = inner_packet(block, at, end, stop, np.int64(headers.protocol[i]))
         if tunnel == 0:

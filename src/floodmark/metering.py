@@ -214,7 +214,8 @@ class Meter:
         for share in self._shares:
             share.drop_indexes()
         cells, place = self._joined_cells(), self._tables.in_order(self._shares, self._workers)
-        rows = FlowRows(self._tables.rows.trim(), self._tables.more.trim(), self._tables.addresses.trim(), place)
+        used, tables = [share.used for share in self._shares], self._tables
+        rows = FlowRows(tables.rows.trim(used), tables.more.trim(used), tables.addresses.trim(used), place)
         flows = Flows(rows, int(self._shares[0].clock[CLOCK_NS]), self._timeouts, self._memory)
         flows.workers = self._workers
         return flows, cells

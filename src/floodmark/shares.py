@@ -103,9 +103,10 @@ class Room:
         """Return the ranges of a share's rows, first and end, in order."""
         return [*self._filled[share], (self._begin[share], int(used[self._next]))]
 
-    def trim(self) -> Rows:
-        """Give back the room behind the last range. Returns the rows."""
-        return self._table.trim(self._given)
+    def trim(self, everyone: list[I64]) -> Rows:
+        """Give back the room behind the last row that a share has filled. Returns the rows."""
+        ranges = [one for share, used in enumerate(everyone) for one in self.filled(share, used)]
+        return self._table.trim(max((end for first, end in ranges if end > first), default=0))
 
 
 class Tables:
