@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 TRACES ?= ../shared/traces/dev
+SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint bounds evaluate bench golden format clean
+.PHONY: help demo test check lint bounds fuzz evaluate bench golden format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,6 +38,9 @@ lint: $(VENV)/installed-dev  ## lint, types and layers
 
 bounds: $(VENV)/installed-dev  ## the tests of the core, with every array access checked
 	NUMBA_BOUNDSCHECK=1 FLOODMARK_CACHE_DIR=$(VENV)/bounds-cache $(BIN)/python -m pytest tests/property
+
+fuzz: $(VENV)/installed-dev  ## change captures at random for SECONDS, every array access checked
+	NUMBA_BOUNDSCHECK=1 FLOODMARK_CACHE_DIR=$(VENV)/bounds-cache $(BIN)/python tests/fuzz.py --seconds $(SECONDS) --traces $(TRACES)
 
 evaluate: $(VENV)/installed-dev  ## how often the answers are right: generated captures, and real ones in TRACES
 	$(BIN)/python benchmarks/evaluate.py --list --traces $(TRACES)
