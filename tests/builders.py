@@ -10,7 +10,8 @@ from wire import Format, Packet
 import floodmark
 from floodmark.capture import reader_of
 from floodmark.flows import Flows
-from floodmark.metering import Meter, ReadCapture
+from floodmark.metering import Meter
+from floodmark.reading import ReadCapture
 from floodmark.settings import FlowSettings
 from floodmark_core.columns import Rows
 

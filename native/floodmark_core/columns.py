@@ -53,6 +53,7 @@ class Headers(NamedTuple):
     dst_port: U16
     vlan: U32  # the tag's id, or the outer one's << 12 | the inner one's; 0 untagged
     ip_octets: I64  # IP total length
+    ip_at: I64  # index into the block: the outermost IP header
     payload_at: I64  # index into the block
     payload_octets: I64  # of the transport layer, from the IP length: padding is never payload
     payload_captured: I64  # of those, octets in the capture
@@ -224,7 +225,7 @@ def new_records() -> Records:
 
 def new_headers() -> Headers:
     """Return an empty batch for decoding."""
-    types = (*["u1"] * 8, *["u8"] * 4, "u2", "u2", "u4", *["i8"] * 4, "u4", "u4", "u2", "u4", "u1", "u1", *["u8"] * 4)
+    types = (*["u1"] * 8, *["u8"] * 4, "u2", "u2", "u4", *["i8"] * 5, "u4", "u4", "u2", "u4", "u1", "u1", *["u8"] * 4)
     return Headers(*(np.zeros(BATCH, code) for code in types))
 
 

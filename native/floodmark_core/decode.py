@@ -322,6 +322,7 @@ def decode_packet(
         return outcome, ethertype
     if ethertype not in (TYPE_IPV4, TYPE_IPV6):
         return NOT_IP, ethertype
+    headers.ip_at[i] = at
     outcome, at, stop, beyond = innermost(block, at, end, wire_end, ethertype, vlan, depth, i, headers)
     if outcome > IN_FLOW_HEADER_CUT:
         return outcome, ethertype

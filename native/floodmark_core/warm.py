@@ -24,6 +24,7 @@ from floodmark_core import (
     resync,
     shapes,
     sums,
+    survey,
     text,
     timeline,
 )
@@ -126,13 +127,14 @@ def _second_half() -> list[Call]:
 
 
 def _whole() -> list[Call]:
-    """Return the call of the kernel that is made of the others."""
+    """Return the calls of the kernels that are made of the others."""
     records, headers = new_records(), new_headers()
     matcher = flowtable.new_matcher(1, _array("i8", 9), _array("u1", 1 << 16))
     table = CellTable(np.zeros(0, CELL), _array("u8", 2), _array("i8", 1))
     layout, clock = _array("i8", framing.LAYOUT_SIZE), _array("i8", timeline.CLOCK_SIZE)
     given = (_array("u1"), 0, 0, layout, new_interfaces(), clock, 0, records, headers, matcher, _flow_table(), table, new_tally())
-    return [lambda: reader.read_block(*given)]
+    looked_at = (*given[:9], _array("u1", 1 << 16), 0, survey.new_survey(), new_tally())
+    return [lambda: reader.read_block(*given), lambda: survey.survey_block(*looked_at)]
 
 
 def compile_first_half() -> None:

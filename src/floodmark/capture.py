@@ -133,7 +133,7 @@ def fitted(container: Container, block: U8) -> Container:
 
 
 def _are_records(block: U8, layout: I64, header_octets: int) -> bool:
-    """Tell whether a block's first records look right with headers of so many octets: two at least, in pcap's own form one."""
+    """Tell whether a block's first records look right with headers of so many octets: one in pcap's own form, more in others."""
     least = 0 if header_octets == 16 else 1  # octets captured: zeros that are put in between look like a record without any
     order, at, seen, first = ">" if layout[SWAPPED] else "<", 24, 0, 0
     while at + header_octets <= len(block) and seen < _LOOKED_AT_RECORDS:
@@ -143,7 +143,7 @@ def _are_records(block: U8, layout: I64, header_octets: int) -> bool:
             return False
         at += header_octets + captured
         seen += 1
-    return seen > 1 or (seen == 1 and header_octets == 16)
+    return seen > 0 if header_octets == 16 else seen > 2 or (seen == 2 and at == len(block))
 
 
 def _refuse(head: bytes, path: str) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ import click
 from floodmark.errors import CaptureError, FloodmarkError, OutputError, SettingsError
 
 if TYPE_CHECKING:
+    from floodmark.inspection import Inspection
     from floodmark.pipeline import Options, Progress
     from floodmark.result import Result
     from floodmark.settings import Settings
@@ -133,6 +135,38 @@ def classify(  # noqa: PLR0913 - one parameter for each option of the contract
 
 
 @main.command()
+@click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the answer; JSON is a line a capture.")
+@click.option("--keep-going", is_flag=True, help="After a damaged record look for the next one, instead of stopping there.")
+@click.option("--hash", "hashing", is_flag=True, help="Give the SHA-256 of each capture.")
+def inspect(captures: tuple[str, ...], *, form: str, keep_going: bool, hashing: bool) -> None:
+    """Say what is in captures, each by itself, without judging it.
+
+    Container, link types, times, silences, protocols, tunnels, duplicates, packets that the capture lost, and damage.
+
+    Exit code: 0 answered; 3 a capture could not be read.
+
+    Example: floodmark inspect traces/demo.pcap
+    """
+    _announce_compilation()
+    from floodmark.inspection import inspect as look  # noqa: PLC0415 - as above
+
+    code = ANSWERED
+    for member in _members(captures):
+        try:
+            if isinstance(member, CaptureError):
+                raise member
+            with _progress() as progress:
+                advance = None if progress is None else partial(progress, member)
+                found = look(member, hashing=hashing, keep_going=keep_going, progress=advance)
+            _show_inspection(found, form)
+        except FloodmarkError as error:
+            code = UNREADABLE
+            _show_error(str(getattr(error, "path", member)), error, form)
+    sys.exit(code)
+
+
+@main.command()
 def warm() -> None:
     """Compile the core ahead of its first use.
 
@@ -153,6 +187,30 @@ def _classify(captures: list[str], settings: "Settings", options: "Options", pro
     from floodmark.pipeline import classify as run  # noqa: PLC0415 - as above
 
     return run(captures, settings, options, progress)
+
+
+def _members(captures: tuple[str, ...]) -> "Iterator[str | CaptureError]":
+    """Yield captures one by one, folders replaced by what they hold; what cannot be one as the error that says why."""
+    from floodmark.capture import expand  # noqa: PLC0415 - as above
+
+    for path in captures:
+        try:
+            yield from expand([path])
+        except CaptureError as error:
+            yield error
+
+
+def _show_inspection(found: "Inspection", form: str) -> None:
+    if form == "json":
+        from floodmark.result import SCHEMA_VERSION, tool  # noqa: PLC0415 - as above
+
+        click.echo(json.dumps({"schema_version": SCHEMA_VERSION, "tool": tool()} | found.to_dict()))
+        return
+    from rich.console import Console  # noqa: PLC0415 - as above
+
+    from floodmark.report.survey import render_inspection  # noqa: PLC0415 - as above
+
+    render_inspection(found, Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False))
 
 
 def _answer_each(captures: tuple[str, ...], settings: "Settings", options: "Options", form: str, fail_on: str | None) -> int:

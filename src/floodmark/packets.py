@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from floodmark.metering import ReadCapture
+from floodmark.reading import ReadCapture
 from floodmark.terms import ethertype_name
 from floodmark_core import status
 

@@ -16,8 +16,9 @@ from floodmark.errors import CaptureError
 from floodmark.events import Judged, events_of
 from floodmark.flows import Flows
 from floodmark.memory import Announce, Memory
-from floodmark.metering import Meter, ReadCapture, first_packet_ns, mean_record_octets
+from floodmark.metering import Meter
 from floodmark.packets import packet_counts, problems_of
+from floodmark.reading import ReadCapture, first_packet_ns, mean_record_octets
 from floodmark.result import CaptureSummary, Count, FlowRecords, Profile, Result, Totals
 from floodmark.settings import Settings
 from floodmark.terms import Verdict, link_type_name

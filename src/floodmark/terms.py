@@ -100,6 +100,19 @@ ETHERTYPES = {
 }  # fmt: skip
 
 
+# IP protocol numbers (the IANA registry) that captures hold.
+PROTOCOLS = {
+    0: "hopopt", 1: "icmp", 2: "igmp", 4: "ipip", 6: "tcp", 17: "udp", 33: "dccp", 41: "ipv6", 43: "ipv6-route", 44: "ipv6-frag",
+    46: "rsvp", 47: "gre", 50: "esp", 51: "ah", 58: "icmpv6", 59: "ipv6-nonxt", 60: "ipv6-opts", 88: "eigrp", 89: "ospf", 97: "etherip",
+    103: "pim", 108: "ipcomp", 112: "vrrp", 115: "l2tp", 132: "sctp", 135: "mobility", 136: "udp-lite", 137: "mpls-in-ip", 139: "hip",
+}  # fmt: skip
+
+
+def protocol_name(number: int) -> str:
+    """Return the name of an IP protocol, or its number as text."""
+    return PROTOCOLS.get(number, str(number))
+
+
 def link_type_name(code: int) -> str:
     """Return the LINKTYPE_ name of a code, or the number as text."""
     return LINK_TYPES.get(code, str(code))

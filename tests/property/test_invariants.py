@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from floodmark import metering
 from floodmark import shares as shares_module
 from floodmark.capture import reader_of
-from floodmark.metering import ReadCapture
+from floodmark.reading import ReadCapture
 from floodmark.settings import FlowSettings
 from property.strategies import (
     CONTAINERS,

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from floodmark import metering
+from floodmark import metering, reading
 from floodmark.capture import reader_of
 from floodmark.errors import CaptureError
 from floodmark.services import service_ports
@@ -206,7 +206,7 @@ def counted(values: np.ndarray[Any, Any]) -> dict[int, int]:
 class CoreRun:
     """What the core made of some captures, as it says it."""
 
-    captures: list[metering.ReadCapture | None]  # None where refused
+    captures: list[reading.ReadCapture | None]  # None where refused
     flows: Columns  # all columns, those of one-packet flows made up
     cells: Columns
 
@@ -215,7 +215,7 @@ def run_core(
     captures: Iterable[bytes], settings: FlowSettings = DEFAULTS, block_octets: int = 1 << 20, seed: int = 1, shares: int = 1
 ) -> CoreRun:
     """Send captures through the core as one timeline, in so many shares side by side."""
-    read: list[metering.ReadCapture | None] = []
+    read: list[reading.ReadCapture | None] = []
     with Workers(shares) as workers:
         core = metering.Meter(settings, seed, workers=workers, shares=shares)
         for data in captures:
@@ -234,7 +234,7 @@ def plain_rows(columns: Columns) -> list[Row]:
     return [dict(zip(columns, values, strict=True)) for values in zip(*(column.tolist() for column in columns.values()), strict=True)]
 
 
-def capture_columns(read: metering.ReadCapture | None) -> Row:
+def capture_columns(read: reading.ReadCapture | None) -> Row:
     """Turn what the core says of one capture into plain values."""
     if read is None:
         return {"refused": True}
@@ -396,6 +396,7 @@ def core_packets(data: bytes) -> list[Row]:
         for i in range(n):
             row: Row = {name: int(column[i]) for name, column in (records._asdict() | headers._asdict()).items()}
             payload_at = row.pop("payload_at")
+            row.pop("ip_at")
             row["payload"] = block[payload_at : payload_at + row["payload_captured"]].tobytes() if row["payload_captured"] else b""
             wanted = (*records._fields, "outcome") if row["outcome"] > Outcome.IN_FLOW_HEADER_CUT else row.keys() - {"tcp_options"}
             rows.append({name: row[name] for name in wanted if row["tunnel"] or not name.startswith("outer_")})

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 import floodmark
 from builders import pcap, pcapng, syn_flood
 from floodmark.capture import reader_of
-from floodmark.metering import Meter, ReadCapture
+from floodmark.metering import Meter
+from floodmark.reading import ReadCapture
 from floodmark.settings import FlowSettings
 from floodmark_core.framing import LARGEST_BLOCK
 from property.strategies import PROFILE

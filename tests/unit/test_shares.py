@@ -8,7 +8,8 @@ import pytest
 from builders import SECOND, connection, metered, pcap, pcapng, syn_flood, udp
 from floodmark.capture import reader_of
 from floodmark.memory import Memory
-from floodmark.metering import Meter, mean_record_octets
+from floodmark.metering import Meter
+from floodmark.reading import mean_record_octets
 from floodmark.settings import FlowSettings
 from floodmark.shares import Room
 from floodmark.workers import Workers

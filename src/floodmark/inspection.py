@@ -1,0 +1,146 @@
+"""Captures in, what is in each out, without flows and verdicts: container, times, protocols, silences, losses, duplicates, damage."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from floodmark.capture import reader_of
+from floodmark.metering import TUNNELS_OPENED
+from floodmark.packets import Problem, packet_counts, problems_of
+from floodmark.reading import ReadCapture, read_capture
+from floodmark.result import rfc3339, valid_text
+from floodmark.services import service_ports
+from floodmark.settings import FlowSettings
+from floodmark.shares import LOOKED_AT_OCTETS
+from floodmark.terms import TUNNELS, link_type_name, protocol_name
+from floodmark_core import new_headers, new_interfaces, new_records, new_tally
+from floodmark_core.ahead import CURSORS, touch_records
+from floodmark_core.columns import I64, U8, Interfaces
+from floodmark_core.framing import CONTAINER, INTERFACE_COUNT, PCAPNG
+from floodmark_core.status import STOP_NEEDS_DATA
+from floodmark_core.survey import CUT, DUPLICATES, FRAGMENTS, IPV6_PACKETS, TAGGED, Survey, new_survey, survey_block
+from floodmark_core.timeline import CLOCK_SIZE
+
+_MOST_INTERFACES = 100  # told one by one
+
+
+@dataclass(frozen=True)
+class Interface:
+    """A described interface of a pcapng capture's last section."""
+
+    link_type: str
+    snaplen: int  # octets; 0 no limit
+    ticks_per_second: float
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What is in one capture. Times are nanoseconds since the epoch, None where no packet has one."""
+
+    path: str
+    format: str
+    compression: str | None
+    sha256: str | None
+    octets: int  # of the capture, unpacked
+    link_types: tuple[str, ...]
+    interfaces: tuple[Interface, ...]
+    packets: int
+    bytes: int  # on the wire
+    packets_in_flows: int
+    packets_not_ip: dict[str, int]
+    packets_refused: dict[str, int]
+    protocols: dict[str, int]  # packets by IP protocol, most first
+    tunnels: dict[str, int]  # packets by the outermost tunnel
+    ipv6: int  # packets
+    tagged: int  # packets with a VLAN tag
+    fragments: int
+    duplicates: int  # packets seen within 5 ms before, octet by octet from the IP header on
+    snaplen_cut: int
+    first_seen_ns: int | None
+    last_seen_ns: int | None
+    longest_gap_ns: int  # without any packet
+    longest_gap_begins_ns: int | None
+    problems: tuple[Problem, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values: times as RFC 3339 text, problems as dictionaries."""
+        document = dict(vars(self))
+        document["path"] = valid_text(self.path)
+        document["interfaces"] = [vars(interface) for interface in self.interfaces]
+        document["problems"] = [vars(problem) for problem in self.problems]
+        for name in ("first_seen", "last_seen", "longest_gap_begins"):
+            time_ns = document.pop(f"{name}_ns")
+            document[name] = None if time_ns is None else rfc3339(time_ns)
+        return document
+
+
+def inspect(source: str, *, hashing: bool = False, keep_going: bool = False, progress: Callable[[int], None] | None = None) -> Inspection:
+    """Look at one capture. Raises CaptureError."""
+    with reader_of(source, hashing=hashing) as reader:
+        survey, interfaces = new_survey(), new_interfaces()
+        layout, tally = reader.container.layout, new_tally()
+        records, headers, clock, cursors = new_records(), new_headers(), np.zeros(CLOCK_SIZE, np.int64), np.zeros(CURSORS, np.int64)
+        window_ns = round(FlowSettings().reorder_window_s * 1e9)
+        state = layout, interfaces, clock, window_ns, records, headers, service_ports(), TUNNELS_OPENED, survey, tally
+
+        def read_block(block: U8, at: int) -> tuple[int, int]:
+            if not reader.is_mapped:
+                return survey_block(block, at, reader.base, *state)
+            end = at
+            while True:
+                end = (end // LOOKED_AT_OCTETS + 1) * LOOKED_AT_OCTETS
+                touch_records(block[:end], at, layout, cursors)
+                at, stop = survey_block(block[:end], at, reader.base, *state)
+                if stop != STOP_NEEDS_DATA or end >= len(block):
+                    return at, stop
+
+        read = read_capture(reader, read_block, (layout, tally), progress, keep_going)
+        described = tuple(_interfaces(layout, interfaces)) if layout[CONTAINER] == PCAPNG else ()
+        return _inspection(read, survey, described)
+
+
+def _interfaces(layout: I64, interfaces: Interfaces) -> Iterator[Interface]:
+    """Yield the interfaces of the last section, as many as are told one by one."""
+    for i in range(min(int(layout[INTERFACE_COUNT]), _MOST_INTERFACES)):
+        resolution = int(interfaces.resolution[i])
+        ticks = 10.0**resolution if resolution >= 0 else 2.0**-resolution
+        yield Interface(link_type_name(int(interfaces.link_type[i])), int(interfaces.snaplen[i]), ticks)
+
+
+def _named(counts: I64, name: Callable[[int], str]) -> dict[str, int]:
+    """Return the counters that are not zero by name, most first."""
+    found = [(name(code), int(counts[code])) for code in counts.nonzero()[0].tolist()]
+    return dict(sorted(found, key=lambda one: (-one[1], one[0])))
+
+
+def _inspection(read: ReadCapture, survey: Survey, interfaces: tuple[Interface, ...]) -> Inspection:
+    where, counts = packet_counts([read]), survey.counts
+    longest, begins, _ = (int(value) for value in survey.gap)
+    return Inspection(
+        path=read.path,
+        format=read.format,
+        compression=read.compression,
+        sha256=read.sha256,
+        octets=read.octets,
+        link_types=tuple(link_type_name(code) for code in read.link_types),
+        interfaces=interfaces,
+        packets=read.packets,
+        bytes=read.wire_octets,
+        packets_in_flows=where.in_flows,
+        packets_not_ip=where.not_ip,
+        packets_refused=where.refused,
+        protocols=_named(survey.protocols, protocol_name),
+        tunnels=_named(survey.tunnels[1:], lambda code: TUNNELS[code]),
+        ipv6=int(counts[IPV6_PACKETS]),
+        tagged=int(counts[TAGGED]),
+        fragments=int(counts[FRAGMENTS]),
+        duplicates=int(counts[DUPLICATES]),
+        snaplen_cut=int(counts[CUT]),
+        first_seen_ns=read.first_ns if read.is_timed else None,
+        last_seen_ns=read.last_ns if read.is_timed else None,
+        longest_gap_ns=longest,
+        longest_gap_begins_ns=begins if begins >= 0 else None,
+        problems=tuple(problems_of(read)),
+    )
