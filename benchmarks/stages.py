@@ -79,7 +79,8 @@ def first_pass(reader: BlockReader, packets: int, watch: Stopwatch, *, empty: bo
                 n, at, stop = frame_pcap(part, at, 0, layout, records, tally)
             m = 0 if empty else n
             watch.of("clock", lambda: advance_clock(records, m, 0, 10**9, clock, tally))  # noqa: B023 - as above
-            watch.of("decoding", lambda: decode_batch(part, m, 0, records, matcher.service_ports, matcher.depth[0], headers, tally))  # noqa: B023
+            state = matcher.service_ports, matcher.depth[0], matcher.fragments, headers, tally
+            watch.of("decoding", lambda: decode_batch(part, m, 0, records, *state))  # noqa: B023
             before = used[PACKETS_SEEN]
             mine = watch.of("flows", lambda: update_flows(part, m, records, headers, matcher, flows))  # noqa: B023
             watch.of("cells", lambda: count_cells(matcher.mine, mine, before, records, headers, seed, cells))  # type: ignore[arg-type] # noqa: B023

@@ -41,7 +41,7 @@ class Headers(NamedTuple):
     kind: U8  # kinds.py, traffic kind
     ip_version: U8  # 4 or 6
     protocol: U8  # IP protocol number after extension headers
-    fragment: U8  # 0 whole, 1 first fragment, 2 later fragment
+    fragment: U8  # fragments.py
     ttl: U8  # or hop limit
     tcp_flags: U8  # CWR ECE URG ACK PSH RST SYN FIN
     window_shift: U8  # window scale option + 1; 0 where the packet carries none
@@ -61,6 +61,7 @@ class Headers(NamedTuple):
     tcp_ack: U32
     tcp_window: U16  # as sent, not scaled
     tcp_options: U32  # signature of the SYN's options; 0 without options
+    fragment_id: U32  # identification; meaningless where the packet is whole
     tunnel: U8  # kinds.py TUNNEL_ of the outermost tunnel that was opened; 0: what follows is meaningless
     outer_version: U8  # 4 or 6: of that tunnel's own packet
     outer_src_hi: U64
@@ -225,7 +226,7 @@ def new_records() -> Records:
 
 def new_headers() -> Headers:
     """Return an empty batch for decoding."""
-    types = (*["u1"] * 8, *["u8"] * 4, "u2", "u2", "u4", *["i8"] * 5, "u4", "u4", "u2", "u4", "u1", "u1", *["u8"] * 4)
+    types = (*["u1"] * 8, *["u8"] * 4, "u2", "u2", "u4", *["i8"] * 5, "u4", "u4", "u2", "u4", "u4", "u1", "u1", *["u8"] * 4)
     return Headers(*(np.zeros(BATCH, code) for code in types))
 
 

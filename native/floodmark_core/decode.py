@@ -9,6 +9,7 @@ import numpy as np
 from floodmark_core import kinds
 from floodmark_core._jit import kernel, step
 from floodmark_core.columns import U8, Headers, Records, Tally
+from floodmark_core.fragments import FIRST, LATER, WHOLE, Fragments, keep_ports, tie
 from floodmark_core.framing import remark
 from floodmark_core.links import ETHERNET, TYPE_IPV4, TYPE_IPV6, unwrap
 from floodmark_core.octets import big16, big32, big64
@@ -63,7 +64,8 @@ def ipv4_header(block: U8, at: int, end: int, wire_end: int, i: int, headers: He
     headers.dst_lo[i] = np.uint64(big32(block, at + 16))
     field = big16(block, at + 6)
     more, offset = field & 0x2000, field & 0x1FFF
-    headers.fragment[i] = 2 if offset else (1 if more else 0)
+    headers.fragment[i] = LATER if offset else (FIRST if more else WHOLE)
+    headers.fragment_id[i] = big16(block, at + 4)
     headers.ip_octets[i] = total
     return IN_FLOW, at + header, at + total
 
@@ -85,7 +87,7 @@ def ipv6_header(block: U8, at: int, end: int, wire_end: int, i: int, headers: He
     headers.src_lo[i] = big64(block, at + 16)
     headers.dst_hi[i] = big64(block, at + 24)
     headers.dst_lo[i] = big64(block, at + 32)
-    headers.fragment[i] = 0
+    headers.fragment[i] = WHOLE
     headers.ip_octets[i] = stop - at
     protocol = np.int64(block[at + 6])
     at += 40
@@ -99,7 +101,8 @@ def ipv6_header(block: U8, at: int, end: int, wire_end: int, i: int, headers: He
         if protocol == V6_FRAGMENT:
             offset, more = big16(block, at + 2) & 0xFFF8, block[at + 3] & 1
             if offset or more:
-                headers.fragment[i] = 2 if offset else 1
+                headers.fragment[i] = LATER if offset else FIRST
+                headers.fragment_id[i] = big32(block, at + 4)
             size = 8
         elif protocol == AH:
             size = (np.int64(block[at + 1]) + 2) * 4  # RFC 4302: 32-bit words less two
@@ -112,7 +115,7 @@ def ipv6_header(block: U8, at: int, end: int, wire_end: int, i: int, headers: He
             return IN_FLOW_HEADER_CUT, at, stop
         at += size
         protocol = following
-        if headers.fragment[i] == 2:
+        if headers.fragment[i] == LATER:
             break  # what follows is the middle of a payload
     headers.protocol[i] = protocol
     return IN_FLOW, at, stop
@@ -299,7 +302,7 @@ def innermost(
 
 @step
 def decode_packet(
-    block: U8, i: int, base: int, records: Records, service_ports: U8, depth: int, headers: Headers, tally: Tally
+    block: U8, i: int, base: int, records: Records, service_ports: U8, depth: int, fragments: Fragments, headers: Headers, tally: Tally
 ) -> tuple[int, int]:
     """Decode one packet into row ``i``. Returns (outcome, EtherType)."""
     start = records.frame_at[i]
@@ -331,15 +334,18 @@ def decode_packet(
     if outcome == IN_FLOW_HEADER_CUT:
         headers.kind[i] = kinds.IPSEC if headers.protocol[i] == AH else kinds.OTHER_IP
         return outcome, ethertype
-    if headers.fragment[i] == 2:
+    if headers.fragment[i] == LATER:
         headers.kind[i] = kinds.FRAGMENT
         length = 0
+        tie(i, records.clock_ns[i], headers, fragments)
     else:
         length = transport_header(block, at, end, stop, i, service_ports, headers)
         if length < 0:
             if length == -2:
                 remark(tally, REMARK_TRANSPORT_HEADER_BAD, base + start)
             return IN_FLOW_HEADER_CUT, ethertype
+        if headers.fragment[i] == FIRST:
+            keep_ports(i, records.clock_ns[i], headers, fragments)
     headers.payload_at[i] = at + length
     headers.payload_octets[i] = max(stop - at - length, 0)
     headers.payload_captured[i] = max(min(stop, end) - at - length, 0)
@@ -347,10 +353,15 @@ def decode_packet(
 
 
 @kernel
-def decode_batch(block: U8, n: int, base: int, records: Records, service_ports: U8, depth: int, headers: Headers, tally: Tally) -> None:
-    """Decode the first ``n`` records and count what became of each. depth: most tunnels over IP that are opened, one in another."""
+def decode_batch(
+    block: U8, n: int, base: int, records: Records, service_ports: U8, depth: int, fragments: Fragments, headers: Headers, tally: Tally
+) -> None:
+    """Decode the first ``n`` records and count what became of each. depth: most tunnels over IP that are opened.
+
+    The records must have their clock (timeline.py). ``fragments`` carries over from batch to batch.
+    """
     for i in range(n):
-        outcome, ethertype = decode_packet(block, i, base, records, service_ports, depth, headers, tally)
+        outcome, ethertype = decode_packet(block, i, base, records, service_ports, depth, fragments, headers, tally)
         headers.outcome[i] = outcome
         if tally.outcome_count[outcome] == 0:
             tally.outcome_first[outcome] = base + records.frame_at[i]

@@ -12,6 +12,7 @@ from floodmark_core import kinds
 from floodmark_core._jit import kernel, step
 from floodmark_core.columns import I64, MORE, U8, U32, U64, Headers, Records, Row, Rows
 from floodmark_core.endpoints import field_of, is_fragment, is_from_responder, is_header_whole
+from floodmark_core.fragments import LATER
 from floodmark_core.payload import head_ends, is_http_request, is_http_status, request_target, tcp_code, udp_code
 from floodmark_core.status import IN_FLOW
 
@@ -63,7 +64,7 @@ def count_payload(more: Row, block: U8, headers: Headers, i: int, from_initiator
     end = at + headers.payload_captured[i]
     first = more.initiator_payload_packets == 0 if from_initiator else more.responder_payload_packets == 0
     code = 0
-    if first and end > at:
+    if first and end > at and headers.fragment[i] < LATER:
         if headers.protocol[i] == UDP:
             code = udp_code(block, at, end, headers.payload_octets[i], np.int64(headers.src_port[i]), np.int64(headers.dst_port[i]))
         elif headers.protocol[i] == TCP:
@@ -219,7 +220,7 @@ def count_tcp(more: Row, headers: Headers, i: int, from_initiator: bool) -> None
 @step
 def count_packet(row: Row, more: Row, block: U8, headers: Headers, records: Records, i: int, from_initiator: bool) -> None:
     """Add packet ``i`` to its flow."""
-    if headers.protocol[i] == TCP and headers.outcome[i] == IN_FLOW and not is_fragment(row):
+    if headers.protocol[i] == TCP and headers.outcome[i] == IN_FLOW and headers.fragment[i] < LATER:
         count_tcp(more, headers, i, from_initiator)
         if headers.payload_captured[i] > 0:
             count_http(more, block, headers, i, from_initiator)

@@ -5,6 +5,7 @@ import numpy as np
 from floodmark_core import kinds
 from floodmark_core._jit import kernel, step
 from floodmark_core.columns import FLOW, I64, U32, U64, Headers, Row, Rows
+from floodmark_core.fragments import LATER
 
 ROW_WORDS = FLOW.itemsize // 8
 
@@ -55,7 +56,7 @@ def network_of(headers: Headers, i: int) -> np.uint32:
     network = np.uint32(headers.vlan[i])
     if headers.ip_version[i] == 6:
         network |= np.uint32(kinds.NETWORK_IPV6)
-    if headers.fragment[i] == 2:
+    if headers.fragment[i] == LATER:
         network |= np.uint32(kinds.NETWORK_FRAGMENT)
     if headers.tunnel[i]:
         network |= np.uint32(headers.tunnel[i]) << np.uint32(kinds.NETWORK_TUNNEL_SHIFT)

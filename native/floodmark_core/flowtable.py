@@ -44,6 +44,7 @@ from floodmark_core.dialogue import (
     prefix_word,
 )
 from floodmark_core.endpoints import network_of, sender_of_row
+from floodmark_core.fragments import LATER, TIED, Fragments, new_fragments
 from floodmark_core.hashing import hash_words
 from floodmark_core.payload import HTTP, REPLY, REQUEST, tcp_code, udp_code
 from floodmark_core.prefetch import prefetch
@@ -68,6 +69,7 @@ class Matcher(NamedTuple):
     timeouts: I64
     service_ports: U8  # kinds.py PORT_ by port
     depth: I64  # [most tunnels over IP that are opened, one in another]
+    fragments: Fragments
 
 
 @step
@@ -159,7 +161,7 @@ def over_because(row: Row, more: Row, clock_ns: int, new_isn: bool, timeouts: I6
 def find_initiator(block: U8, headers: Headers, i: int, service_ports: U8) -> tuple[bool, int]:
     """Settle who began a flow from its first packet. Returns (the sender did, kinds.py BASIS_)."""
     protocol = headers.protocol[i]
-    if headers.fragment[i] == 2 or headers.outcome[i] != IN_FLOW:
+    if headers.fragment[i] >= LATER or headers.outcome[i] != IN_FLOW:
         return True, kinds.BASIS_FIRST
     if protocol in (ICMP, ICMPV6):
         return (False, kinds.BASIS_PROTO) if headers.kind[i] == kinds.ICMP_ECHO_REPLY else (True, kinds.BASIS_FIRST)
@@ -217,14 +219,14 @@ def open_row(
         row.initiator_port, row.responder_port = headers.dst_port[i], headers.src_port[i]
     row.network = network
     row.protocol = headers.protocol[i]
-    whole = kinds.ORIGIN_HEADER_WHOLE if headers.outcome[i] == IN_FLOW else 0
+    whole = kinds.ORIGIN_HEADER_WHOLE if headers.outcome[i] == IN_FLOW and headers.fragment[i] != TIED else 0
     row.origin = basis | whole | (0 if sender_began else kinds.ORIGIN_FROM_RESPONDER)
     row.first_seen_ns = records.time_ns[i]
     row.start_clock_ns = records.clock_ns[i]
     row.octets = headers.ip_octets[i]
     row.ttl = headers.ttl[i]
     row.flags = headers.tcp_flags[i]
-    if headers.protocol[i] == TCP:
+    if headers.protocol[i] == TCP and headers.fragment[i] < LATER:
         row.tcp_seq = headers.tcp_seq[i]
         row.tcp_window = headers.tcp_window[i]
         row.window_shift = headers.window_shift[i]
@@ -235,7 +237,9 @@ def open_row(
         at = headers.payload_at[i]
         end = at + headers.payload_captured[i]
         row.prefix = prefix_word(block, at, end)
-        if headers.protocol[i] == UDP:
+        if headers.fragment[i] == TIED:
+            pass  # the middle of a payload says nothing of what it is
+        elif headers.protocol[i] == UDP:
             row.payload_kind = udp_code(
                 block, at, end, headers.payload_octets[i], np.int64(headers.src_port[i]), np.int64(headers.dst_port[i])
             )
@@ -359,4 +363,4 @@ def new_matcher(seed: int, timeouts: I64, service_ports: U8, share: int = 0, sha
     mine, rows = np.zeros(BATCH, np.int64), np.zeros(BATCH, np.int64)
     chosen = np.array([share, shares], np.int64)
     deep = np.array([depth], np.int64)
-    return Matcher(np.array([seed], np.uint64), chosen, hashes, networks, mine, slots, rows, timeouts, service_ports, deep)
+    return Matcher(np.array([seed], np.uint64), chosen, hashes, networks, mine, slots, rows, timeouts, service_ports, deep, new_fragments())

@@ -71,7 +71,7 @@ def read_block(
             return at, STOP_NEEDS_CELLS
         n, at, stop = frame_batch(block, at, base, layout, interfaces, records, tally)
         advance_clock(records, n, base, reorder_window_ns, clock, tally)
-        decode_batch(block, n, base, records, matcher.service_ports, matcher.depth[0], headers, tally)
+        decode_batch(block, n, base, records, matcher.service_ports, matcher.depth[0], matcher.fragments, headers, tally)
         before = flows.used[PACKETS_SEEN]
         count = update_flows(block, n, records, headers, matcher, flows)
         count_cells(matcher.mine, count, before, records, headers, np.uint64(matcher.seed[0]), cells)

@@ -12,6 +12,7 @@ import numpy as np
 from floodmark_core._jit import kernel, step
 from floodmark_core.columns import I64, U8, U64, Headers, Interfaces, Records, Tally
 from floodmark_core.decode import decode_batch
+from floodmark_core.fragments import Fragments
 from floodmark_core.framing import frame_batch
 from floodmark_core.hashing import fold
 from floodmark_core.octets import big64
@@ -94,6 +95,7 @@ def survey_block(
     headers: Headers,
     service_ports: U8,
     depth: int,
+    fragments: Fragments,
     survey: Survey,
     tally: Tally,
 ) -> tuple[int, int]:
@@ -101,7 +103,7 @@ def survey_block(
     while True:
         n, at, stop = frame_batch(block, at, base, layout, interfaces, records, tally)
         advance_clock(records, n, base, reorder_window_ns, clock, tally)
-        decode_batch(block, n, base, records, service_ports, depth, headers, tally)
+        decode_batch(block, n, base, records, service_ports, depth, fragments, headers, tally)
         count_times(records, n, survey.gap)
         for i in range(n):
             if records.captured_length[i] < records.wire_length[i]:

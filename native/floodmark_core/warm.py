@@ -16,6 +16,7 @@ from floodmark_core import (
     dialogue,
     endpoints,
     flowtable,
+    fragments,
     framing,
     grouping,
     picking,
@@ -53,19 +54,18 @@ def _array(code: str, rows: int = 0) -> np.ndarray:
 
 def _first_half() -> list[Call]:
     """Return calls of the kernels of packets, cells and groups: about half of the compiler's work."""
-    block, layout, records, headers = _array("u1"), _array("i8", framing.LAYOUT_SIZE), new_records(), new_headers()
+    block, layout, records, headers = _array("u1"), framing.new_layout(), new_records(), new_headers()
     interfaces, tally, clock, ports = new_interfaces(), new_tally(), _array("i8", timeline.CLOCK_SIZE), _array("u1", 1 << 16)
-    rows, more, pairs, place = np.zeros(0, FLOW), np.zeros(1, MORE), np.zeros(0, ADDRESSES), _array("u4")
+    place = _array("u4")
     cell_table = CellTable(np.zeros(0, CELL), _array("u8", 2), _array("i8", 1))
     return [
-        lambda: decode.decode_batch(block, 0, 0, records, ports, 0, headers, tally),
+        lambda: decode.decode_batch(block, 0, 0, records, ports, 0, fragments.new_fragments(), headers, tally),
         lambda: framing.frame_pcapng(block, 0, 0, layout, interfaces, records, tally),
         lambda: framing.count_drops(block, 0, 0, 0, layout, interfaces, tally),
         lambda: framing.frame_snoop(block, 0, 0, layout, records, tally),
         lambda: framing.frame_pcap(block, 0, 0, layout, records, tally),
         lambda: framing.frame_batch(block, 0, 0, layout, interfaces, records, tally),
         lambda: cells.count_cells(_array("i8"), 0, 0, records, headers, _SEED, cell_table),
-        lambda: resync.next_record(block, 0, layout, True),
         lambda: timeline.advance_clock(records, 0, 0, 0, clock, tally),
         lambda: ahead.touch_records(block, 0, layout, _array("i8", ahead.CURSORS)),
         lambda: grouping.number_keys(
@@ -74,17 +74,8 @@ def _first_half() -> list[Call]:
         lambda: grouping.keep_frequent(_array("u8"), _array("u1"), 1, _array("u1", 1), 0, 1),
         lambda: grouping.count_groups(_array("i4"), 0, 0, _array("i8", 1)),
         lambda: grouping.order_by_group(_array("i4"), 0, 0, _array("i8", 1), place),
-        lambda: sums.sum_flows(rows, more, place, _array("i4"), 0, 0, np.zeros((1, 3), np.int64)),
-        lambda: sums.measure_flows(rows, more, place, place, _array("u1"), 0),
         lambda: cells.rebuild_cell_index(cell_table.rows, 0, _SEED, cell_table.slots),
-        lambda: picking.pick_received(_array("u1"), place, place, 0, 0, 0, _array("u1"), place),
-        lambda: picking.pick_free(_array("u1"), place, 0, 0, _array("u1")),
-        lambda: picking.pick_unnumbered(_array("i4"), place, 0, 0, _array("u1")),
-        lambda: picking.put_number(_array("i4"), place, 0, 0, 0),
         lambda: cells.join_cells(cell_table.rows, _SEED, cell_table),
-        lambda: endpoints.copy_ends(rows, pairs, place, _array("u8"), _array("u8"), 0),
-        lambda: endpoints.copy_outer_ends(rows, pairs, place, np.zeros((4, 0), np.uint64)),
-        lambda: endpoints.copy_first_fields(_array("u8"), place, np.zeros((0, 3), np.int64), np.zeros((1, 0), np.uint64)),
     ]
 
 
@@ -119,6 +110,15 @@ def _second_half() -> list[Call]:
         lambda: ranking.deal_senders(dealt, 0, 0, _array("i8", 2), _array("i8", 2), dealt),
         lambda: ranking.rank_senders(dealt, _array("i8", 2), np.zeros((1, 4), np.uint64), ranked),
         lambda: ranking.join_rankings(ranked, ranked),
+        lambda: sums.sum_flows(rows, more, place, _array("i4"), 0, 0, np.zeros((1, 3), np.int64)),
+        lambda: sums.measure_flows(rows, more, place, place, _array("u1"), 0),
+        lambda: picking.pick_received(_array("u1"), place, place, 0, 0, 0, _array("u1"), place),
+        lambda: picking.pick_free(_array("u1"), place, 0, 0, _array("u1")),
+        lambda: picking.pick_unnumbered(_array("i4"), place, 0, 0, _array("u1")),
+        lambda: picking.put_number(_array("i4"), place, 0, 0, 0),
+        lambda: endpoints.copy_ends(rows, pairs, place, _array("u8"), _array("u8"), 0),
+        lambda: endpoints.copy_outer_ends(rows, pairs, place, np.zeros((4, 0), np.uint64)),
+        lambda: endpoints.copy_first_fields(_array("u8"), place, np.zeros((0, 3), np.int64), np.zeros((1, 0), np.uint64)),
         lambda: births.order_by_birth(table.births, place, np.zeros((1, 0), np.uint16), 0, 0, np.zeros((1, 2), np.int64), 0, place),
         lambda: dialogue.copy_fields(
             table.rows, table.more_words, place, 0, timeouts, table.more, table.more_words, fields, np.zeros((1, 0), np.uint64)
@@ -127,14 +127,21 @@ def _second_half() -> list[Call]:
 
 
 def _whole() -> list[Call]:
-    """Return the calls of the kernels that are made of the others."""
+    """Return the call of the kernel that is made of the others."""
     records, headers = new_records(), new_headers()
     matcher = flowtable.new_matcher(1, _array("i8", 9), _array("u1", 1 << 16))
     table = CellTable(np.zeros(0, CELL), _array("u8", 2), _array("i8", 1))
-    layout, clock = _array("i8", framing.LAYOUT_SIZE), _array("i8", timeline.CLOCK_SIZE)
+    layout, clock = framing.new_layout(), _array("i8", timeline.CLOCK_SIZE)
     given = (_array("u1"), 0, 0, layout, new_interfaces(), clock, 0, records, headers, matcher, _flow_table(), table, new_tally())
-    looked_at = (*given[:9], _array("u1", 1 << 16), 0, survey.new_survey(), new_tally())
-    return [lambda: reader.read_block(*given), lambda: survey.survey_block(*looked_at)]
+    return [lambda: reader.read_block(*given)]
+
+
+def _beside() -> list[Call]:
+    """Return the calls of kernels that only some commands need: a first run of the others does without."""
+    layout, clock = framing.new_layout(), _array("i8", timeline.CLOCK_SIZE)
+    read = (_array("u1"), 0, 0, layout, new_interfaces(), clock, 0, new_records(), new_headers(), _array("u1", 1 << 16), 0)
+    looked_at = (*read, fragments.new_fragments(), survey.new_survey(), new_tally())
+    return [lambda: survey.survey_block(*looked_at), lambda: resync.next_record(_array("u1"), 0, layout, True)]
 
 
 def compile_first_half() -> None:
@@ -148,8 +155,13 @@ def compile_rest() -> None:
 
 
 def compile_whole() -> None:
-    """Compile all kernels, or load those that are in the cache."""
+    """Compile the kernels that classifying needs, or load those that are in the cache."""
     _run(_first_half() + _second_half() + _whole())
+
+
+def compile_beside() -> None:
+    """Compile the others."""
+    _run(_beside())
 
 
 def _run(calls: list[Call]) -> None:

@@ -27,7 +27,6 @@ from floodmark_core.columns import I64, U8
 from floodmark_core.framing import (
     CONTAINER,
     LARGEST_RECORD,
-    LAYOUT_SIZE,
     LINK_TYPE,
     PCAP,
     PCAPNG,
@@ -36,6 +35,7 @@ from floodmark_core.framing import (
     SNOOP,
     SWAPPED,
     TICK_NS,
+    new_layout,
 )
 
 MAPPED_OCTETS = 64 << 20  # of a mapped file handed out together: threads that read it side by side meet after each
@@ -78,7 +78,7 @@ def recognise(head: bytes, path: str) -> Container:
     if not head:
         raise TruncatedCaptureError(path, "the file is empty; a capture has at least a 24-octet header", 0)
     _refuse(head, path)
-    layout = np.zeros(LAYOUT_SIZE, np.int64)
+    layout = new_layout()
     magic_number = int.from_bytes(head[:4], "big")
     if magic_number == _PCAPNG_MAGIC:
         if len(head) < 12:

@@ -300,7 +300,7 @@ def _announce_compilation() -> None:
         _say("first run on this machine: compiling the core, about 15 seconds, once")
         from floodmark.warming import warm as compile_core  # noqa: PLC0415 - as above
 
-        compile_core()
+        compile_core(everything=False)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from floodmark.terms import TUNNELS, link_type_name, protocol_name
 from floodmark_core import new_headers, new_interfaces, new_records, new_tally
 from floodmark_core.ahead import CURSORS, touch_records
 from floodmark_core.columns import I64, U8, Interfaces
+from floodmark_core.fragments import new_fragments
 from floodmark_core.framing import CONTAINER, INTERFACE_COUNT, PCAPNG
 from floodmark_core.status import STOP_NEEDS_DATA
 from floodmark_core.survey import CUT, DUPLICATES, FRAGMENTS, IPV6_PACKETS, TAGGED, Survey, new_survey, survey_block
@@ -83,7 +84,7 @@ def inspect(source: str, *, hashing: bool = False, keep_going: bool = False, pro
         layout, tally = reader.container.layout, new_tally()
         records, headers, clock, cursors = new_records(), new_headers(), np.zeros(CLOCK_SIZE, np.int64), np.zeros(CURSORS, np.int64)
         window_ns = round(FlowSettings().reorder_window_s * 1e9)
-        state = layout, interfaces, clock, window_ns, records, headers, service_ports(), TUNNELS_OPENED, survey, tally
+        state = layout, interfaces, clock, window_ns, records, headers, service_ports(), TUNNELS_OPENED, new_fragments(), survey, tally
 
         def read_block(block: U8, at: int) -> tuple[int, int]:
             if not reader.is_mapped:

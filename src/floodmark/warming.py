@@ -6,17 +6,23 @@ import sys
 
 from floodmark.workers import processors
 from floodmark_core import compiled_before, keeps_kernels
-from floodmark_core.warm import compile_rest, compile_whole
+from floodmark_core.warm import compile_beside, compile_rest, compile_whole
 
 
-def warm() -> None:
-    """Compile every kernel into the cache, or load those that are there.
+def warm(*, everything: bool = True) -> None:
+    """Compile the kernels into the cache, or load those that are there; all of them, or those that classifying needs.
 
     A second process compiles one half meanwhile and hands it over in the cache. If it cannot, this process does it all.
     """
-    if compiled_before():
-        compile_whole()
-        return
+    if not compiled_before():
+        _compile_on_two()
+    compile_whole()
+    if everything:
+        compile_beside()
+
+
+def _compile_on_two() -> None:
+    """Compile both halves, one by a second process where that is possible."""
     helper = None
     if keeps_kernels() and processors() > 1 and sys.executable:
         # No shell, and nothing in it that anybody chose but the environment itself.
@@ -28,4 +34,3 @@ def warm() -> None:
     finally:
         if helper is not None:
             helper.wait()
-    compile_whole()

@@ -19,11 +19,12 @@ from floodmark.settings import FlowSettings
 from floodmark.workers import Workers
 from floodmark_core import kinds, new_headers, new_interfaces, new_records, new_tally, status
 from floodmark_core.decode import decode_batch
+from floodmark_core.fragments import new_fragments
 from floodmark_core.framing import LAST_TIME_NS, frame_batch
 from floodmark_core.timeline import CLOCK_SIZE, advance_clock
 from reference.cells import Cell, cells
 from reference.cells import Key as CellKey
-from reference.decode import Outcome, Packet, decode
+from reference.decode import TIED_FRAGMENT, Fragments, Outcome, Packet, decode
 from reference.dialogue import Flow, Side, Stage
 from reference.flows import meter
 from reference.framing import NotACaptureError, Remarks, frames
@@ -95,7 +96,7 @@ def first_columns(flow: Flow) -> Row:
         "is_fragment": int(flow.is_fragment),
         "initiator_basis": getattr(kinds, f"BASIS_{flow.basis.name}"),
         "from_responder": int(flow.from_responder),
-        "header_whole": int(packet.outcome == Outcome.IN_FLOW),
+        "header_whole": int(packet.outcome == Outcome.IN_FLOW and packet.fragment != TIED_FRAGMENT),
         "start_clock_ns": packet.clock_ns,
         "octets": packet.ip_octets,
         "payload_octets": 0 if flow.is_fragment else packet.transport.payload_octets,
@@ -148,6 +149,7 @@ def oracle_answer(captures: Iterable[bytes], settings: FlowSettings = DEFAULTS) 
     answer = Answer()
     clock = CaptureClock(round(settings.reorder_window_s * 10**9))
     packets: list[Packet] = []
+    fragments = Fragments()
     last_ns = 0
     for data in captures:
         try:
@@ -163,7 +165,7 @@ def oracle_answer(captures: Iterable[bytes], settings: FlowSettings = DEFAULTS) 
         first = Remarks()
         times = [record.time_ns for record in framing.records if record.has_time]
         for record in framing.records:
-            packet = decode(record, RANKS, clock.advance(record, framing.remarks))
+            packet = decode(record, RANKS, clock.advance(record, framing.remarks), fragments)
             for name in packet.remarks:
                 framing.remarks.add(name, record.frame_offset)
             outcomes[packet.outcome.name] += 1
@@ -364,7 +366,7 @@ def packet_columns(packet: Packet) -> Row:
 def oracle_packets(data: bytes) -> list[Row]:
     """Frame and decode a capture with the oracles, one row a packet."""
     framing = frames(data)
-    clock = CaptureClock(10**9)
+    clock, fragments = CaptureClock(10**9), Fragments()
     rows = []
     for record in framing.records:
         clock_ns = clock.advance(record, framing.remarks)
@@ -376,7 +378,7 @@ def oracle_packets(data: bytes) -> list[Row]:
             "wire_length": record.wire_length,
             "link_type": record.link_type,
         }
-        rows.append(own | packet_columns(decode(record, RANKS, clock_ns)))
+        rows.append(own | packet_columns(decode(record, RANKS, clock_ns, fragments)))
     return rows
 
 
@@ -386,17 +388,18 @@ def core_packets(data: bytes) -> list[Row]:
     layout, block, at = reader.container.layout, reader.block, reader.container.header_octets
     layout[LAST_TIME_NS] = 0
     records, headers, interfaces, tally = new_records(), new_headers(), new_interfaces(), new_tally()
-    clock = np.zeros(CLOCK_SIZE, np.int64)
+    clock, fragments = np.zeros(CLOCK_SIZE, np.int64), new_fragments()
     rows: list[Row] = []
     stop = status.STOP_BATCH_FULL
     while stop == status.STOP_BATCH_FULL:
         n, at, stop = frame_batch(block, at, 0, layout, interfaces, records, tally)
         advance_clock(records, n, 0, 10**9, clock, tally)
-        decode_batch(block, n, 0, records, service_ports(), DEPTH, headers, tally)
+        decode_batch(block, n, 0, records, service_ports(), DEPTH, fragments, headers, tally)
         for i in range(n):
             row: Row = {name: int(column[i]) for name, column in (records._asdict() | headers._asdict()).items()}
             payload_at = row.pop("payload_at")
             row.pop("ip_at")
+            row.pop("fragment_id")
             row["payload"] = block[payload_at : payload_at + row["payload_captured"]].tobytes() if row["payload_captured"] else b""
             wanted = (*records._fields, "outcome") if row["outcome"] > Outcome.IN_FLOW_HEADER_CUT else row.keys() - {"tcp_options"}
             rows.append({name: row[name] for name in wanted if row["tunnel"] or not name.startswith("outer_")})

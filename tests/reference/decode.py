@@ -5,9 +5,9 @@ Each packet ends in exactly one outcome. Every header is cut out of the frame as
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from reference import links, tunnels
 from reference.framing import Record
@@ -36,7 +36,8 @@ Kind = IntEnum(
 
 FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
 REFLECTOR = 2  # rank in the table of service ports
-WHOLE, FIRST_FRAGMENT, LATER_FRAGMENT = 0, 1, 2
+WHOLE, FIRST_FRAGMENT, LATER_FRAGMENT, TIED_FRAGMENT = 0, 1, 2, 3  # tied: later, its ports known from the first
+FRAGMENT_LIFETIME_NS = 30 * 10**9
 
 ICMP, TCP, UDP, GRE, ESP, AH, ICMPV6, UDP_LITE = 1, 6, 17, 47, 50, 51, 58, 136
 TRANSPORT_OCTETS = {TCP: 20, UDP: 8, UDP_LITE: 8, ICMP: 8, ICMPV6: 8, 132: 4, 33: 4}  # 132 SCTP, 33 DCCP: the ports
@@ -93,6 +94,7 @@ class IpHeader:
     header_octets: int
     total_octets: int  # as the header claims
     whole: bool = True  # False where an extension header was not captured to its end
+    identification: int = 0  # of a fragment's datagram
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ def ipv4_header(ip: bytes, wire_octets: int) -> IpHeader:
     """Read an IPv4 header (RFC 791); ``wire_octets`` were on the wire from its first octet on. Raises RefusedError."""
     if len(ip) < 20:
         raise RefusedError(Outcome.IP_HEADER_CUT, IPV4)
-    first, _tos, total, _identification, fragment, ttl, protocol, _checksum, src, dst = struct.unpack("!BBHHHBBH4s4s", ip[:20])
+    first, _tos, total, identification, fragment, ttl, protocol, _checksum, src, dst = struct.unpack("!BBHHHBBH4s4s", ip[:20])
     if first >> 4 != 4:
         raise RefusedError(Outcome.IP_VERSION_BAD, IPV4)
     header = 4 * (first & 15)
@@ -147,7 +149,7 @@ def ipv4_header(ip: bytes, wire_octets: int) -> IpHeader:
     if not 20 <= header <= total:
         raise RefusedError(Outcome.IP_HEADER_LENGTH_BAD, IPV4)
     place = LATER_FRAGMENT if fragment & 0x1FFF else FIRST_FRAGMENT if fragment & 0x2000 else WHOLE
-    return IpHeader(4, protocol, place, ttl, int.from_bytes(src, "big"), int.from_bytes(dst, "big"), header, total)
+    return IpHeader(4, protocol, place, ttl, int.from_bytes(src, "big"), int.from_bytes(dst, "big"), header, total, True, identification)
 
 
 def ipv6_header(ip: bytes, wire_octets: int) -> IpHeader:
@@ -159,7 +161,7 @@ def ipv6_header(ip: bytes, wire_octets: int) -> IpHeader:
         raise RefusedError(Outcome.IP_VERSION_BAD, IPV6)
     jumbo = length == 0 and (protocol == HOP_BY_HOP or wire_octets > 40 + 0xFFFF)  # RFC 2675, or an offloading network card
     total = wire_octets if jumbo else 40 + length
-    at, place, whole = 40, WHOLE, True
+    at, place, whole, identification = 40, WHOLE, True, 0
     while protocol in V6_EXTENSIONS and place != LATER_FRAGMENT:
         if at + 8 > total:
             raise RefusedError(Outcome.IP_LENGTH_BAD, IPV6)
@@ -175,9 +177,10 @@ def ipv6_header(ip: bytes, wire_octets: int) -> IpHeader:
             break
         if protocol == V6_FRAGMENT:  # 13 bits of offset, 2 reserved, 1 "more"; offset 0 and no more is a whole packet
             place = LATER_FRAGMENT if field >> 3 else FIRST_FRAGMENT if field & 1 else place
+            identification = int.from_bytes(ip[at + 4 : at + 8], "big") if field >> 3 or field & 1 else identification
         at += octets
         protocol = following
-    return IpHeader(6, protocol, place, ttl, int.from_bytes(src, "big"), int.from_bytes(dst, "big"), at, total, whole)
+    return IpHeader(6, protocol, place, ttl, int.from_bytes(src, "big"), int.from_bytes(dst, "big"), at, total, whole, identification)
 
 
 def window_shift(options: bytes) -> int | None:
@@ -286,8 +289,24 @@ def ip_layers(octets: bytes, wire_octets: int, ethertype: int, ids: list[int], d
     return [layer._replace(tunnel=found.tunnel), *rest]
 
 
-def decode(record: Record, service_ports: Sequence[int], clock_ns: int = 0) -> Packet:
-    """Decode one record. service_ports: rank of each of the 65,536 ports."""
+Fragments: TypeAlias = dict[tuple[int, ...], tuple[int, int, int]]  # a datagram's key -> (ports, clock) of its first fragment
+
+
+def tied(packet: Packet, identification: int, fragments: Fragments) -> Packet:
+    """Keep the ports of a first fragment; give them to a later one."""
+    key = packet.ip_version, packet.src, packet.dst, packet.protocol, packet.vlan, packet.tunnel, identification
+    if packet.fragment == FIRST_FRAGMENT and packet.outcome == Outcome.IN_FLOW:
+        fragments[key] = packet.transport.src_port, packet.transport.dst_port, packet.clock_ns
+    if packet.fragment != LATER_FRAGMENT or key not in fragments:
+        return packet
+    src_port, dst_port, first_ns = fragments[key]
+    if packet.clock_ns - first_ns > FRAGMENT_LIFETIME_NS:
+        return packet
+    return replace(packet, fragment=TIED_FRAGMENT, transport=replace(packet.transport, src_port=src_port, dst_port=dst_port))
+
+
+def decode(record: Record, service_ports: Sequence[int], clock_ns: int, fragments: Fragments) -> Packet:
+    """Decode one record. service_ports: rank of each of the 65,536 ports. fragments: carries over from record to record."""
     try:
         if record.link_type < 0:
             raise RefusedError(Outcome.INTERFACE_UNKNOWN)
@@ -307,7 +326,7 @@ def decode(record: Record, service_ports: Sequence[int], clock_ns: int = 0) -> P
     vlan = 0
     for identifier in ids[:2]:  # the two outermost
         vlan = vlan << 12 | identifier
-    return Packet(
+    packet = Packet(
         outcome=transport.outcome,
         ethertype=ethertype,
         time_ns=record.time_ns,
@@ -326,3 +345,4 @@ def decode(record: Record, service_ports: Sequence[int], clock_ns: int = 0) -> P
         ip_octets=stop,  # a forged length must not inflate what is counted
         transport=transport,
     )
+    return tied(packet, ip.identification, fragments)

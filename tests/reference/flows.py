@@ -7,7 +7,7 @@ ends comes, and once more at the end of the capture.
 from collections.abc import Iterable, Sequence
 from typing import Protocol, TypeAlias
 
-from reference.decode import ACK, ICMP, ICMPV6, LATER_FRAGMENT, SYN, TCP, UDP, Kind, Outcome, Packet
+from reference.decode import ACK, ICMP, ICMPV6, LATER_FRAGMENT, SYN, TCP, TIED_FRAGMENT, UDP, Kind, Outcome, Packet
 from reference.dialogue import Basis, End, Flow, Side, Stage, count_http, count_tcp
 
 DYNAMIC_PORTS = 32_768
@@ -100,7 +100,7 @@ def why_over(flow: Flow, packet: Packet, from_initiator: bool, settings: Timeout
 def who_began(packet: Packet, service_ports: Sequence[int]) -> tuple[bool, Basis]:
     """Settle the initiator by a flow's first packet. Returns (it is the sender, on which basis)."""
     transport = packet.transport
-    if packet.fragment == LATER_FRAGMENT or packet.outcome != Outcome.IN_FLOW:
+    if packet.fragment in (LATER_FRAGMENT, TIED_FRAGMENT) or packet.outcome != Outcome.IN_FLOW:
         return True, Basis.FIRST
     if transport.kind == Kind.ICMP_ECHO_REPLY:
         return False, Basis.PROTO
