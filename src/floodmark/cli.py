@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from floodmark.errors import CaptureError, FloodmarkError, OutputError, SettingsError
+from floodmark.shown import shown
 
 if TYPE_CHECKING:
     from floodmark.inspection import Inspection
@@ -233,7 +234,7 @@ def _answer_each(captures: tuple[str, ...], settings: "Settings", options: "Opti
                 with _progress() as progress:
                     result = _classify([member], settings, options, progress)
                 if form == "text" and (several or len(members) > 1):
-                    click.echo(f"== {member}")
+                    click.echo(f"== {shown(member)}")
                 _show(result, form)
             except FloodmarkError as error:
                 code = UNREADABLE
@@ -289,7 +290,7 @@ def _show_error(path: str, error: FloodmarkError, form: str) -> None:
 
 def _say(what: object) -> None:
     """Say something beside the answer: an error, or why it takes longer."""
-    click.echo(f"floodmark: {what}", err=True)
+    click.echo(f"floodmark: {shown(str(what))}", err=True)
 
 
 def _announce_compilation() -> None:
@@ -319,7 +320,7 @@ def _progress() -> "Iterator[Progress | None]":
         def advance(path: str, octets: int) -> None:
             if path not in tasks:
                 size = Path(path).stat().st_size if Path(path).is_file() else None
-                tasks[path] = bar.add_task(Path(path).name, total=size)
+                tasks[path] = bar.add_task(shown(Path(path).name), total=size)
             bar.update(tasks[path], completed=octets)
 
         yield advance

@@ -9,13 +9,14 @@ from rich.text import Text
 
 from floodmark.inspection import Inspection
 from floodmark.report.text import amount, duration, moment
+from floodmark.shown import shown
 
 _MOST = 12  # lines of one kind
 
 
 def render_inspection(found: Inspection, console: Console) -> None:
     """Print what is in a capture to a console."""
-    console.print(Text(found.path, style="bold"))
+    console.print(Text(shown(found.path), style="bold"))
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim")
     table.add_column(overflow="fold")

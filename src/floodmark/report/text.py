@@ -10,6 +10,7 @@ from rich.text import Text
 from floodmark.events import Event
 from floodmark.packets import Problem
 from floodmark.result import CaptureSummary, Result
+from floodmark.shown import shown
 from floodmark.terms import Verdict
 
 _COLOURS = {Verdict.VOLUMETRIC: "red", Verdict.APPLICATION_LAYER: "yellow", Verdict.BENIGN: "green"}
@@ -34,7 +35,7 @@ def _parts(result: Result) -> list[RenderableType]:
         parts += [Text(), _problems(problems, several=len(result.captures) > 1)]
     notes = [*_profile_notes(result), *result.notes]
     if notes:
-        parts += [Text(), *(Text(f"note: {note}", style="dim") for note in notes)]
+        parts += [Text(), *(Text(f"note: {shown(note)}", style="dim") for note in notes)]
     return parts
 
 
@@ -51,7 +52,7 @@ def _headline(result: Result) -> Text:
 
 def _capture_lines(result: Result) -> Text:
     totals, captures = result.totals, result.captures
-    name = captures[0].path if len(captures) == 1 else f"{len(captures)} captures"
+    name = shown(captures[0].path) if len(captures) == 1 else f"{len(captures)} captures"
     text = Text(f"{name}: {totals.packets:,} packets, {amount(totals.bytes)}B on the wire, {totals.flows:,} flows")
     firsts = [capture.first_seen_ns for capture in captures if capture.first_seen_ns is not None]
     if firsts:
@@ -112,7 +113,7 @@ def _problems(problems: list[tuple[CaptureSummary, Problem]], *, several: bool) 
     table.add_column("first at byte", justify="right")
     for capture, problem in problems[:_MOST_EVENTS]:
         offset = "-" if problem.first_offset is None else f"{problem.first_offset:,}"
-        path = [Text(capture.path)] if several else []  # as Text: a name may look like markup
+        path = [Text(shown(capture.path))] if several else []  # as Text: a name may look like markup
         table.add_row(problem.kind, *path, f"{problem.count:,}", offset)
     if len(problems) > _MOST_EVENTS:
         table.caption = f"{len(problems) - _MOST_EVENTS} more: see --format json"
