@@ -9,17 +9,15 @@ import fcntl
 import hashlib
 import io
 import os
-import re
 import stat
 import struct
 import sys
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO, Self, TypeAlias, cast
 
 import numpy as np
 
+from floodmark.archives import Member, MemberStream
 from floodmark.errors import CaptureError, TruncatedCaptureError, UnknownFormatError
 from floodmark.mapping import MappedFile
 from floodmark.unpacking import Unpacked, codec_of
@@ -37,6 +35,8 @@ from floodmark_core.framing import (
     TICK_NS,
     new_layout,
 )
+
+Source: TypeAlias = str | Member | BinaryIO  # of a capture: a path, a file in an archive, a binary file object
 
 MAPPED_OCTETS = 64 << 20  # of a mapped file handed out together: threads that read it side by side meet after each
 BLOCK_OCTETS = 8 << 20  # read together; threads that look at them side by side meet after each (DESIGN.md D19)
@@ -57,11 +57,9 @@ _REFUSED_MAGIC = {
     b"\xab\x01\0\x1c": "an IXIA lcap file",
     b"PK\x03\x04": "a zip archive",
 }
-_SNIFF_OCTETS = 24
+SNIFF_OCTETS = 24
 _LOOKED_AT_RECORDS = 4
 _DAY_S = 86_400
-# Names that tools give to captures, rotated or compressed ones too: a.pcap, a.pcapng.gz, a.cap.0042.
-_CAPTURE_NAME = re.compile(r"\.(pcap|pcapng|ntar|cap|dmp|snoop|erf)(\d+)?(\.\d+)?(\.(gz|zst|xz|bz2|lz4|zip))?$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -170,7 +168,7 @@ class BlockReader:
         self._hash = hashlib.sha256() if hashing else None
         self._hashed = 0  # octets
         self._buffer: U8 = np.empty(0, np.uint8)
-        self._block_octets = max(block_octets, _SNIFF_OCTETS)
+        self._block_octets = max(block_octets, SNIFF_OCTETS)
         self._mapped = MappedFile.of(stream) if owned else None
         self.path = path
         self.base = 0  # offset in the file of the block's first octet
@@ -193,7 +191,7 @@ class BlockReader:
 
     def _unpack(self) -> None:
         """Go on with what the octets hold, where they are compressed."""
-        codec = codec_of(self.block[:_SNIFF_OCTETS].tobytes())
+        codec = codec_of(self.block[:SNIFF_OCTETS].tobytes())
         if codec is None:
             return
         packed, stream = self.block.tobytes(), self._stream
@@ -291,8 +289,8 @@ class BlockReader:
 
     @property
     def damage(self) -> str | None:
-        """Why compressed octets end before their end, where they do."""
-        return self._source.damage if isinstance(self._source, Unpacked) else None
+        """Why compressed octets, or those of an archive, end before their end, where they do."""
+        return self._source.damage if isinstance(self._source, Unpacked | MemberStream) else None
 
     @property
     def sha256(self) -> str | None:
@@ -358,12 +356,13 @@ def open_capture(path: str) -> BinaryIO:
         raise CaptureError(repr(path), f"no name of a file: {error}") from error
 
 
-def reader_of(source: "str | BinaryIO", block_octets: int = BLOCK_OCTETS, *, hashing: bool = False) -> BlockReader:
-    """Open a path, or wrap a binary file object, which stays open. Raises CaptureError."""
-    if isinstance(source, str):
-        stream = open_capture(source)
+def reader_of(source: "Source", block_octets: int = BLOCK_OCTETS, *, hashing: bool = False) -> BlockReader:
+    """Open a path or a file in an archive, or wrap a binary file object, which stays open. Raises CaptureError."""
+    if isinstance(source, str | Member):
+        path = source if isinstance(source, str) else source.name
+        stream = open_capture(source) if isinstance(source, str) else cast(BinaryIO, source.open())
         try:
-            return BlockReader(stream, source, block_octets, owned=source != "-", hashing=hashing)
+            return BlockReader(stream, path, block_octets, owned=source != "-", hashing=hashing)
         except BaseException:
             stream.close()
             raise
@@ -374,89 +373,7 @@ def reader_of(source: "str | BinaryIO", block_octets: int = BLOCK_OCTETS, *, has
     return BlockReader(source, path, block_octets, hashing=hashing)
 
 
-def can_reread(source: "str | BinaryIO") -> bool:
-    """Tell whether a capture can be looked at and then be read from where it stands: a regular file, or a file object that seeks."""
-    if isinstance(source, str):
-        return source != "-" and not Path(source).is_fifo() and not Path(source).is_char_device()
-    return bool(getattr(source, "seekable", bool)())
-
-
-def is_compressed(path: str) -> bool:
-    """Tell whether a file is compressed, by its first octets; False where it cannot be read."""
-    try:
-        with Path(path).open("rb") as stream:
-            return codec_of(stream.read(_SNIFF_OCTETS)) is not None
-    except OSError:
-        return False
-
-
-def expand(paths: Iterable[str]) -> list["str | CaptureError"]:
-    """Replace each folder by the captures under it, in order of name.
-
-    A member that should be a capture by its name, or cannot be looked at, is given as the error that says why it is left out.
-    Raises CaptureError for a folder that holds none.
-    """
-    captures: list[str | CaptureError] = []
-    for path in paths:
-        if not path:
-            raise CaptureError('""', "an empty name is no capture")
-        if path == "-" or not Path(path).is_dir():
-            captures.append(path)
-            continue
-        members = list(_captures_under(path))
-        if not members:
-            raise CaptureError(path, "no capture in this folder; expected files that begin like pcap or pcapng")
-        captures.extend(members)
-    return captures
-
-
-def _captures_under(folder: str) -> Iterator["str | CaptureError"]:
-    unlisted: list[CaptureError] = []
-
-    def refused(error: OSError) -> None:
-        unlisted.append(CaptureError(str(error.filename), f"cannot be opened: {error.strerror or error}"))
-
-    files = [Path(where) / name for where, _, names in os.walk(folder, onerror=refused) for name in names]
-    yield from unlisted
-    for file in sorted(files):
-        try:
-            if _begins_like_capture(file):
-                yield str(file)
-        except CaptureError as error:
-            yield error
-
-
-def _begins_like_capture(file: Path) -> bool:
-    """Tell whether a member of a folder is a capture. Raises CaptureError where its name says so and its octets do not."""
-    named_so = bool(_CAPTURE_NAME.search(file.name))
-    try:
-        kind = file.stat().st_mode
-        if not stat.S_ISREG(kind):
-            return False
-        with file.open("rb") as stream:
-            head = stream.read(_SNIFF_OCTETS)
-    except FileNotFoundError as error:  # a link to nothing
-        if not named_so:
-            return False
-        raise CaptureError(str(file), f"cannot be opened: {error.strerror}") from error
-    except OSError as error:
-        raise CaptureError(str(file), f"cannot be opened: {error.strerror or error}") from error
+def begins_like_capture(head: bytes) -> bool:
+    """Tell whether first octets are those of a container that is read here."""
     magic = int.from_bytes(head[:4], "big")
-    if magic in _PCAP_MAGIC or magic == _PCAPNG_MAGIC or magic in _MODIFIED_MAGIC or head.startswith(_SNOOP_MAGIC):
-        return True
-    if codec_of(head):
-        return _holds_capture(file, named_so)
-    if named_so:
-        recognise(head, str(file))  # says what it is instead
-    return False
-
-
-def _holds_capture(file: Path, named_so: bool) -> bool:
-    """Tell whether a compressed file holds a capture. Raises CaptureError where its name says so and its octets do not."""
-    try:
-        with reader_of(str(file), _SNIFF_OCTETS):
-            return True
-    except CaptureError:
-        if named_so:
-            raise
-        return False
+    return magic in _PCAP_MAGIC or magic == _PCAPNG_MAGIC or magic in _MODIFIED_MAGIC or head.startswith(_SNOOP_MAGIC)

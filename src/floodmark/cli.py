@@ -16,6 +16,7 @@ from floodmark.errors import CaptureError, FloodmarkError, OutputError, Settings
 from floodmark.shown import shown
 
 if TYPE_CHECKING:
+    from floodmark.archives import Member
     from floodmark.inspection import Inspection
     from floodmark.pipeline import Options, Progress
     from floodmark.result import Result
@@ -96,8 +97,8 @@ def classify(  # noqa: PLR0913 - one parameter for each option of the contract
 ) -> None:
     """Classify the traffic in captures.
 
-    CAPTURE is a pcap or pcapng file, compressed or not, a folder of them, or - for standard input. Several are one timeline, in
-    order of their first packets.
+    CAPTURE is a pcap, pcapng or snoop file, compressed or not, a folder or an archive of them, or - for standard input.
+    Several are one timeline, in order of their first packets.
 
     Exit code: 0 answered; 1 an attack was found and --fail-on asked for it; 2 wrong usage; 3 a capture could not be
     read, or the answer could not be written.
@@ -158,12 +159,12 @@ def inspect(captures: tuple[str, ...], *, form: str, keep_going: bool, hashing: 
             if isinstance(member, CaptureError):
                 raise member
             with _progress() as progress:
-                advance = None if progress is None else partial(progress, member)
+                advance = None if progress is None else partial(progress, _name(member))
                 found = look(member, hashing=hashing, keep_going=keep_going, progress=advance)
             _show_inspection(found, form)
         except FloodmarkError as error:
             code = UNREADABLE
-            _show_error(str(getattr(error, "path", member)), error, form)
+            _show_error(str(getattr(error, "path", _name(member))), error, form)
     sys.exit(code)
 
 
@@ -184,15 +185,22 @@ def warm() -> None:
     click.echo(f"the core is compiled, in {cache_folder()} ({time.perf_counter() - started:.1f} s)")
 
 
-def _classify(captures: list[str], settings: "Settings", options: "Options", progress: "Progress | None") -> "Result":
+def _classify(
+    captures: "list[str] | list[str | Member]", settings: "Settings", options: "Options", progress: "Progress | None"
+) -> "Result":
     from floodmark.pipeline import classify as run  # noqa: PLC0415 - as above
 
     return run(captures, settings, options, progress)
 
 
-def _members(captures: tuple[str, ...]) -> "Iterator[str | CaptureError]":
+def _name(member: "str | Member | CaptureError") -> str:
+    """Return the name of a capture: its path, or that of its archive and its own."""
+    return member if isinstance(member, str) else str(getattr(member, "name", member))
+
+
+def _members(captures: tuple[str, ...]) -> "Iterator[str | Member | CaptureError]":
     """Yield captures one by one, folders replaced by what they hold; what cannot be one as the error that says why."""
-    from floodmark.capture import expand  # noqa: PLC0415 - as above
+    from floodmark.sources import expand  # noqa: PLC0415 - as above
 
     for path in captures:
         try:
@@ -216,7 +224,7 @@ def _show_inspection(found: "Inspection", form: str) -> None:
 
 def _answer_each(captures: tuple[str, ...], settings: "Settings", options: "Options", form: str, fail_on: str | None) -> int:
     """Answer captures one by one; one that cannot be read does not stop the rest. Returns the exit code."""
-    from floodmark.capture import expand  # noqa: PLC0415 - as above
+    from floodmark.sources import expand  # noqa: PLC0415 - as above
 
     code = ANSWERED
     several = len(captures) > 1
@@ -234,11 +242,11 @@ def _answer_each(captures: tuple[str, ...], settings: "Settings", options: "Opti
                 with _progress() as progress:
                     result = _classify([member], settings, options, progress)
                 if form == "text" and (several or len(members) > 1):
-                    click.echo(f"== {shown(member)}")
+                    click.echo(f"== {shown(_name(member))}")
                 _show(result, form)
             except FloodmarkError as error:
                 code = UNREADABLE
-                _show_error(member, error, form)
+                _show_error(_name(member), error, form)
             else:
                 if _asked_for(result, fail_on) and code != UNREADABLE:
                     code = ATTACK_FOUND

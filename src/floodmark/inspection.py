@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from floodmark.capture import reader_of
+from floodmark.capture import Source, reader_of
 from floodmark.metering import TUNNELS_OPENED
 from floodmark.packets import Problem, packet_counts, problems_of
 from floodmark.reading import ReadCapture, read_capture
@@ -77,7 +77,9 @@ class Inspection:
         return document
 
 
-def inspect(source: str, *, hashing: bool = False, keep_going: bool = False, progress: Callable[[int], None] | None = None) -> Inspection:
+def inspect(
+    source: Source, *, hashing: bool = False, keep_going: bool = False, progress: Callable[[int], None] | None = None
+) -> Inspection:
     """Look at one capture. Raises CaptureError."""
     with reader_of(source, hashing=hashing) as reader:
         survey, interfaces = new_survey(), new_interfaces()

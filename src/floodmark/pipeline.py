@@ -10,7 +10,9 @@ from typing import BinaryIO
 import numpy as np
 import pyarrow as pa
 
-from floodmark.capture import BlockReader, can_reread, expand, is_compressed, reader_of
+from floodmark.archives import Member
+from floodmark.capture import BlockReader, reader_of
+from floodmark.capture import Source as Opened
 from floodmark.context import Context
 from floodmark.errors import CaptureError
 from floodmark.events import Judged, events_of
@@ -21,13 +23,14 @@ from floodmark.packets import packet_counts, problems_of
 from floodmark.reading import ReadCapture, first_packet_ns, mean_record_octets
 from floodmark.result import CaptureSummary, Count, FlowRecords, Profile, Result, Totals
 from floodmark.settings import Settings
+from floodmark.sources import can_reread, expand, is_compressed
 from floodmark.terms import Verdict, link_type_name
 from floodmark.verdicts.decide import decide
 from floodmark.workers import Part, Workers, processors
 from floodmark_core import status
 from floodmark_core.sums import sum_flows
 
-Source = str | PathLike[str] | BinaryIO
+Source = str | PathLike[str] | BinaryIO | Member
 Progress = Callable[[str, int], None]  # told a capture's name and the octets read of it so far
 
 _UNPACKED_TIMES = 4  # what captures grow by when they are unpacked, as a rule
@@ -89,15 +92,15 @@ def stream(
 
 def _is_source(captures: object) -> bool:
     """Tell one capture from several."""
-    return isinstance(captures, str | PathLike) or hasattr(captures, "read")
+    return isinstance(captures, str | PathLike | Member) or hasattr(captures, "read")
 
 
-def _listed(captures: Source | Iterable[Source]) -> tuple[list[str | BinaryIO], list[CaptureError]]:
+def _listed(captures: Source | Iterable[Source]) -> tuple[list[Opened], list[CaptureError]]:
     """Return captures one by one, folders replaced by what they hold, and what of it cannot be one."""
     if not _is_source(captures) and (isinstance(captures, bytes | bytearray) or not isinstance(captures, Iterable)):
         raise TypeError(f"a capture is a path or a binary file object, not {type(captures).__name__}; wrap octets in io.BytesIO")
     given: list[Source] = [captures] if _is_source(captures) else list(captures)  # type: ignore[list-item, arg-type] # told apart above
-    sources: list[str | BinaryIO] = []
+    sources: list[Opened] = []
     left_out: list[CaptureError] = []
     for capture in given:
         if not _is_source(capture):
@@ -112,7 +115,7 @@ def _listed(captures: Source | Iterable[Source]) -> tuple[list[str | BinaryIO], 
     return sources, left_out
 
 
-def _in_order(sources: list[str | BinaryIO]) -> list[str | BinaryIO]:
+def _in_order(sources: list[Opened]) -> list[Opened]:
     """Put captures in order of their first packets; one without packets, or that can be read only once, keeps its place at the end."""
     if len(sources) == 1:
         return sources
@@ -121,19 +124,22 @@ def _in_order(sources: list[str | BinaryIO]) -> list[str | BinaryIO]:
     return [sources[i] for i in order]
 
 
-def _is_large(sources: list[str | BinaryIO]) -> bool:
+def _is_large(sources: list[Opened]) -> bool:
     """Tell whether reading takes long enough for several threads to gain: what has no size may be long."""
     octets = 0
     for source in sources:
+        if isinstance(source, Member):
+            octets += source.octets
+            continue
         if not isinstance(source, str) or not Path(source).is_file():
             return True
         octets += Path(source).stat().st_size * (_UNPACKED_TIMES if is_compressed(source) else 1)
     return octets >= _LARGE_OCTETS
 
 
-def _first_packet_ns(source: str | BinaryIO) -> int | None:
+def _first_packet_ns(source: Opened) -> int | None:
     """Look at a capture's first packet; a file object stays where it stood."""
-    if isinstance(source, str):
+    if isinstance(source, str | Member):
         with reader_of(source) as reader:
             return first_packet_ns(reader)
     position = source.tell()

@@ -71,6 +71,15 @@ def codec_of(head: bytes) -> Codec | None:
     return next((codec for codec in CODECS if head.startswith(codec.magic)), None)
 
 
+def refuse_bomb(name: str, packed: int, given: int) -> None:
+    """Raise BombError where octets have unpacked to too many times their number."""
+    if given > max(_RATIO_FROM_OCTETS, _GREATEST_RATIO * packed):
+        raise BombError(
+            f"{packed:,} octets of {name} have unpacked to {given:,} so far, more than {_GREATEST_RATIO:,} times as many: "
+            "this is a decompression bomb; unpack it yourself if it is not"
+        )
+
+
 class Unpacked:
     """A stream of what a compressed one holds."""
 
@@ -119,7 +128,7 @@ class Unpacked:
                 return self._end_with(f"the {self.codec.name} stream is damaged: {error}")
             if piece:
                 self._given += len(piece)
-                self._refuse_bomb()
+                refuse_bomb(self.codec.name, self._packed, self._given)
                 return piece
 
     def _next_member(self) -> bytes:
@@ -148,10 +157,3 @@ class Unpacked:
         packed = self._read(_PACKED_OCTETS)
         self._packed += len(packed)
         return packed
-
-    def _refuse_bomb(self) -> None:
-        if self._given > max(_RATIO_FROM_OCTETS, _GREATEST_RATIO * self._packed):
-            raise BombError(
-                f"{self._packed:,} octets of {self.codec.name} have unpacked to {self._given:,} so far, more than {_GREATEST_RATIO:,} "
-                "times as many: this is a decompression bomb; unpack it yourself if it is not"
-            )

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 
 import floodmark
 from builders import pcap, syn_flood
-from floodmark.capture import expand, reader_of
+from floodmark.capture import reader_of
 from floodmark.metering import Meter
 from floodmark.settings import FlowSettings
+from floodmark.sources import expand
 from floodmark.unpacking import PIECE_OCTETS, Unpacked, codec_of
 from property.strategies import PROFILE
 

@@ -1,0 +1,133 @@
+"""Archives in, the files in them out: members of tar and zip files, read where they are and never written anywhere.
+
+A member can be opened any number of times. Its name is a name and no path: nothing is ever opened by it. zip files are read with their
+index, tar files plain or compressed with gzip, bzip2 or xz, by the standard library.
+"""
+
+import io
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import IO
+
+from floodmark.errors import CaptureError
+from floodmark.unpacking import codec_of, refuse_bomb
+
+_ZIP = b"PK\x03\x04"
+_USTAR, _USTAR_AT = b"ustar", 257
+_HEAD_OCTETS = 512
+_MOST_MEMBERS = 100_000  # of one archive: more is no collection of captures
+_READABLE = ("gzip", "bzip2", "xz")  # compressions that tarfile reads
+_FAULTS = (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile, tarfile.TarError, zlib.error)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A file in an archive."""
+
+    name: str  # that of the archive, a slash, its own
+    octets: int  # unpacked, as the archive says
+    packed_octets: int  # that it takes in a zip file; 0 where that is not told
+    begin: Callable[[ExitStack], IO[bytes]]  # opens it, and leaves what is to be closed on the stack
+
+    def open(self) -> "MemberStream":
+        """Open the member from its beginning."""
+        return MemberStream(self)
+
+
+class MemberStream(io.RawIOBase):
+    """The octets of a member. Where the archive is damaged they end, and ``damage`` says why."""
+
+    def __init__(self, member: Member) -> None:
+        self.damage: str | None = None
+        self._member = member
+        self._opened = ExitStack()
+        self._stream: IO[bytes] | None = None
+        self._given = 0
+
+    def readable(self) -> bool:
+        """Tell that this can be read."""
+        return True
+
+    def readinto(self, room: memoryview) -> int:  # type: ignore[override] # narrower than any buffer
+        """Fill some room. Raises OSError where not even the beginning can be read, BombError where it is one."""
+        data = b""
+        try:
+            if self._stream is None:
+                self._stream = self._member.begin(self._opened)
+            data = self._stream.read(len(room))
+        except _FAULTS as error:
+            if not self._given:
+                raise OSError(f"the archive's member cannot be read: {error}") from error
+            self.damage = f"the archive's member is damaged: {error}"
+        room[: len(data)] = data
+        self._given += len(data)
+        if self._member.packed_octets:
+            refuse_bomb("zip", self._member.packed_octets, self._given)
+        return len(data)
+
+    def close(self) -> None:
+        """Close the member and its archive."""
+        self._opened.close()
+        super().close()
+
+
+def members_of(path: str) -> list[Member] | None:
+    """Return the files in an archive, None where a file is none. Raises CaptureError where it is one and cannot be read."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - may be any name
+            head = file.read(_HEAD_OCTETS)
+            file.seek(0)
+            if not head.startswith(_ZIP) and not _is_tar(head, file):
+                return None
+        members: list[Member] = []
+        for member in _in_zip(path) if head.startswith(_ZIP) else _in_tar(path):
+            if len(members) == _MOST_MEMBERS:
+                raise CaptureError(path, f"an archive of more than {_MOST_MEMBERS:,} files; unpack it first")
+            members.append(member)
+    except _FAULTS as error:
+        raise CaptureError(path, f"an archive that cannot be read: {error}", 0) from error
+    return members
+
+
+def _is_tar(head: bytes, file: IO[bytes]) -> bool:
+    """Tell whether a file is a tar file, compressed or not."""
+    codec = codec_of(head)
+    if codec is not None:
+        if codec.name not in _READABLE:
+            return False
+        try:
+            head = codec.unpacker().decompress(file.read(64 << 10), _HEAD_OCTETS)
+        except codec.errors:
+            return False
+    return head[_USTAR_AT : _USTAR_AT + len(_USTAR)] == _USTAR
+
+
+def _in_zip(path: str) -> Iterator[Member]:
+    with zipfile.ZipFile(path) as archive:
+        infos = archive.infolist()
+    for info in infos:
+        if not info.is_dir():
+
+            def begin(opened: ExitStack, info: zipfile.ZipInfo = info) -> IO[bytes]:
+                return opened.enter_context(opened.enter_context(zipfile.ZipFile(path)).open(info))
+
+            yield Member(f"{path}/{info.filename}", info.file_size, max(info.compress_size, 1), begin)
+
+
+def _in_tar(path: str) -> Iterator[Member]:
+    with tarfile.open(path) as archive:
+        for info in archive:
+            if info.isreg():
+
+                def begin(opened: ExitStack, info: tarfile.TarInfo = info) -> IO[bytes]:
+                    archive = opened.enter_context(tarfile.open(path))  # noqa: SIM115 - closed with the stack
+                    stream = archive.extractfile(info)
+                    if stream is None:
+                        raise OSError("no regular file")
+                    return opened.enter_context(stream)
+
+                yield Member(f"{path}/{info.name}", info.size, 0, begin)
