@@ -16,14 +16,14 @@ from floodmark.capture import BlockReader, reader_of
 from floodmark.context import Context
 from floodmark.events import events_of
 from floodmark.flows import FlowRows, Flows
-from floodmark.metering import timeouts_ns
+from floodmark.metering import timeouts_ns, walk_with
+from floodmark.reading import LOOKED_AT_OCTETS
 from floodmark.report.parquet import write_flows
 from floodmark.result import FlowRecords
 from floodmark.services import service_ports
 from floodmark.settings import Settings
-from floodmark.shares import LOOKED_AT_OCTETS
 from floodmark.verdicts.decide import decide
-from floodmark_core import ADDRESSES, CELL, FLOW, MORE, CellTable, FlowTable, new_headers, new_records, new_tally
+from floodmark_core import ADDRESSES, CELL, FLOW, MORE, CellTable, FlowTable, new_tally
 from floodmark_core.ahead import CURSORS, touch_records
 from floodmark_core.cells import count_cells
 from floodmark_core.columns import NEXT_ADDRESSES, NEXT_MORE, NEXT_ROW, PACKETS_SEEN, USED_SIZE
@@ -31,7 +31,7 @@ from floodmark_core.decode import decode_batch
 from floodmark_core.flowtable import new_matcher, update_flows
 from floodmark_core.framing import frame_pcap
 from floodmark_core.status import STOP_BATCH_FULL
-from floodmark_core.timeline import CLOCK_SIZE, advance_clock
+from floodmark_core.timeline import advance_clock
 
 _EMPTY = np.zeros(0, np.uint8)
 
@@ -52,8 +52,9 @@ class Stopwatch:
 
 def first_pass(reader: BlockReader, packets: int, watch: Stopwatch, *, empty: bool) -> tuple[Flows, np.ndarray]:
     """Read a pcap file stage by stage; ``empty`` runs the same calls on no packets, which shows what calling costs."""
-    settings, records, headers, tally = Settings(), new_records(), new_headers(), new_tally()
-    timeouts, clock, layout = timeouts_ns(settings.flow), np.zeros(CLOCK_SIZE, np.int64), reader.container.layout
+    settings, layout, tally = Settings(), reader.container.layout, new_tally()
+    timeouts, walk = timeouts_ns(settings.flow), walk_with(settings.flow, layout)
+    records, headers, clock = walk.records, walk.headers, walk.clock
     matcher, cursors = new_matcher(1, timeouts, service_ports()), np.zeros(CURSORS, np.int64)
     size = 1 << (2 * packets).bit_length()
     more, used = np.zeros(packets + 1024, MORE), np.zeros(USED_SIZE, np.int64)
@@ -79,7 +80,7 @@ def first_pass(reader: BlockReader, packets: int, watch: Stopwatch, *, empty: bo
                 n, at, stop = frame_pcap(part, at, 0, layout, records, tally)
             m = 0 if empty else n
             watch.of("clock", lambda: advance_clock(records, m, 0, 10**9, clock, tally))  # noqa: B023 - as above
-            state = matcher.service_ports, matcher.depth[0], matcher.fragments, headers, tally
+            state = walk.service_ports, walk.depth, walk.fragments, headers, tally
             watch.of("decoding", lambda: decode_batch(part, m, 0, records, *state))  # noqa: B023
             before = used[PACKETS_SEEN]
             mine = watch.of("flows", lambda: update_flows(part, m, records, headers, matcher, flows))  # noqa: B023

@@ -44,7 +44,7 @@ from floodmark_core.dialogue import (
     prefix_word,
 )
 from floodmark_core.endpoints import network_of, sender_of_row
-from floodmark_core.fragments import LATER, TIED, Fragments, new_fragments
+from floodmark_core.fragments import LATER, TIED
 from floodmark_core.hashing import hash_words
 from floodmark_core.payload import HTTP, REPLY, REQUEST, tcp_code, udp_code
 from floodmark_core.prefetch import prefetch
@@ -68,8 +68,6 @@ class Matcher(NamedTuple):
     rows: I64  # those flows' rows
     timeouts: I64
     service_ports: U8  # kinds.py PORT_ by port
-    depth: I64  # [most tunnels over IP that are opened, one in another]
-    fragments: Fragments
 
 
 @step
@@ -357,10 +355,9 @@ def move_index(old: U64, new: U64) -> None:
             new[slot] = old[place]
 
 
-def new_matcher(seed: int, timeouts: I64, service_ports: U8, share: int = 0, shares: int = 1, depth: int = 0) -> Matcher:
+def new_matcher(seed: int, timeouts: I64, service_ports: U8, share: int = 0, shares: int = 1) -> Matcher:
     """Return the scratch space with which one share of the flows is metered."""
     hashes, networks, slots = np.zeros(BATCH, np.uint64), np.zeros(BATCH, np.uint32), np.zeros(BATCH, np.uint64)
     mine, rows = np.zeros(BATCH, np.int64), np.zeros(BATCH, np.int64)
     chosen = np.array([share, shares], np.int64)
-    deep = np.array([depth], np.int64)
-    return Matcher(np.array([seed], np.uint64), chosen, hashes, networks, mine, slots, rows, timeouts, service_ports, deep, new_fragments())
+    return Matcher(np.array([seed], np.uint64), chosen, hashes, networks, mine, slots, rows, timeouts, service_ports)

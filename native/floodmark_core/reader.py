@@ -10,7 +10,6 @@ from floodmark_core.columns import (
     END_ADDRESSES,
     END_MORE,
     END_ROW,
-    I64,
     NEXT_ADDRESSES,
     NEXT_MORE,
     NEXT_ROW,
@@ -19,16 +18,11 @@ from floodmark_core.columns import (
     U8,
     CellTable,
     FlowTable,
-    Headers,
-    Interfaces,
-    Records,
     Tally,
 )
-from floodmark_core.decode import decode_batch
 from floodmark_core.flowtable import FULLEST_EIGHTHS, Matcher, update_flows
-from floodmark_core.framing import frame_batch
 from floodmark_core.status import STOP_BATCH_FULL, STOP_NEEDS_CELLS, STOP_NEEDS_FLOWS
-from floodmark_core.timeline import advance_clock
+from floodmark_core.walk import Walk, next_batch
 
 
 @step
@@ -46,19 +40,7 @@ def has_room(flows: FlowTable) -> bool:
 
 @kernel
 def read_block(
-    block: U8,
-    at: int,
-    base: int,
-    layout: I64,
-    interfaces: Interfaces,
-    clock: I64,
-    reorder_window_ns: int,
-    records: Records,
-    headers: Headers,
-    matcher: Matcher,
-    flows: FlowTable,
-    cells: CellTable,
-    tally: Tally,
+    block: U8, at: int, base: int, walk: Walk, matcher: Matcher, flows: FlowTable, cells: CellTable, tally: Tally
 ) -> tuple[int, int]:
     """Read records from ``at`` until the block ends or a table must grow, and count this share's flows.
 
@@ -69,11 +51,9 @@ def read_block(
             return at, STOP_NEEDS_FLOWS
         if cells.used[0] + BATCH > cells.rows.shape[0]:
             return at, STOP_NEEDS_CELLS
-        n, at, stop = frame_batch(block, at, base, layout, interfaces, records, tally)
-        advance_clock(records, n, base, reorder_window_ns, clock, tally)
-        decode_batch(block, n, base, records, matcher.service_ports, matcher.depth[0], matcher.fragments, headers, tally)
+        n, at, stop = next_batch(block, at, base, walk, tally)
         before = flows.used[PACKETS_SEEN]
-        count = update_flows(block, n, records, headers, matcher, flows)
-        count_cells(matcher.mine, count, before, records, headers, np.uint64(matcher.seed[0]), cells)
+        count = update_flows(block, n, walk.records, walk.headers, matcher, flows)
+        count_cells(matcher.mine, count, before, walk.records, walk.headers, np.uint64(matcher.seed[0]), cells)
         if stop != STOP_BATCH_FULL:
             return at, stop

@@ -10,14 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from floodmark_core._jit import kernel, step
-from floodmark_core.columns import I64, U8, U64, Headers, Interfaces, Records, Tally
-from floodmark_core.decode import decode_batch
-from floodmark_core.fragments import Fragments
-from floodmark_core.framing import frame_batch
+from floodmark_core.columns import I64, U8, U64, Headers, Records, Tally
 from floodmark_core.hashing import fold
 from floodmark_core.octets import big64
 from floodmark_core.status import IN_FLOW_HEADER_CUT, STOP_BATCH_FULL
-from floodmark_core.timeline import advance_clock
+from floodmark_core.walk import Walk, next_batch
 
 RECENT = 1 << 14  # packets of which the hash is kept: 256 KiB, in the second-level cache
 DUPLICATE_NS = 5_000_000
@@ -82,43 +79,31 @@ def count_times(records: Records, n: int, gap: I64) -> None:
         gap[LAST_NS] = max(time_ns, gap[LAST_NS])
 
 
+@step
+def count_packet(block: U8, i: int, records: Records, headers: Headers, survey: Survey) -> None:
+    """Count what an IP packet is."""
+    survey.protocols[headers.protocol[i]] += 1
+    survey.tunnels[headers.tunnel[i]] += 1
+    survey.counts[FRAGMENTS] += 1 if headers.fragment[i] else 0
+    survey.counts[TAGGED] += 1 if headers.vlan[i] else 0
+    survey.counts[IPV6_PACKETS] += 1 if headers.ip_version[i] == 6 else 0
+    start = headers.ip_at[i]
+    end = records.frame_at[i] + records.captured_length[i]
+    if headers.tunnel[i] == 0:
+        end = min(end, start + headers.ip_octets[i])
+    count_duplicate(block, start, end, records.time_ns[i], survey)
+
+
 @kernel
-def survey_block(
-    block: U8,
-    at: int,
-    base: int,
-    layout: I64,
-    interfaces: Interfaces,
-    clock: I64,
-    reorder_window_ns: int,
-    records: Records,
-    headers: Headers,
-    service_ports: U8,
-    depth: int,
-    fragments: Fragments,
-    survey: Survey,
-    tally: Tally,
-) -> tuple[int, int]:
+def survey_block(block: U8, at: int, base: int, walk: Walk, survey: Survey, tally: Tally) -> tuple[int, int]:
     """Read records from ``at`` until the block ends and count what is in them. Returns as :func:`reader.read_block` does."""
     while True:
-        n, at, stop = frame_batch(block, at, base, layout, interfaces, records, tally)
-        advance_clock(records, n, base, reorder_window_ns, clock, tally)
-        decode_batch(block, n, base, records, service_ports, depth, fragments, headers, tally)
-        count_times(records, n, survey.gap)
+        n, at, stop = next_batch(block, at, base, walk, tally)
+        count_times(walk.records, n, survey.gap)
         for i in range(n):
-            if records.captured_length[i] < records.wire_length[i]:
+            if walk.records.captured_length[i] < walk.records.wire_length[i]:
                 survey.counts[CUT] += 1
-            if headers.outcome[i] > IN_FLOW_HEADER_CUT:
-                continue
-            survey.protocols[headers.protocol[i]] += 1
-            survey.tunnels[headers.tunnel[i]] += 1
-            survey.counts[FRAGMENTS] += 1 if headers.fragment[i] else 0
-            survey.counts[TAGGED] += 1 if headers.vlan[i] else 0
-            survey.counts[IPV6_PACKETS] += 1 if headers.ip_version[i] == 6 else 0
-            start = headers.ip_at[i]
-            end = records.frame_at[i] + records.captured_length[i]
-            if headers.tunnel[i] == 0:
-                end = min(end, start + headers.ip_octets[i])
-            count_duplicate(block, start, end, records.time_ns[i], survey)
+            if walk.headers.outcome[i] <= IN_FLOW_HEADER_CUT:
+                count_packet(block, i, walk.records, walk.headers, survey)
         if stop != STOP_BATCH_FULL:
             return at, stop

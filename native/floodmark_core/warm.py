@@ -28,6 +28,7 @@ from floodmark_core import (
     survey,
     text,
     timeline,
+    walk,
 )
 from floodmark_core.columns import (
     ADDRESSES,
@@ -126,22 +127,24 @@ def _second_half() -> list[Call]:
     ]
 
 
+def _walk() -> walk.Walk:
+    return walk.new_walk(framing.new_layout(), _array("u1", 1 << 16), 0, 0)
+
+
 def _whole() -> list[Call]:
     """Return the call of the kernel that is made of the others."""
-    records, headers = new_records(), new_headers()
     matcher = flowtable.new_matcher(1, _array("i8", 9), _array("u1", 1 << 16))
     table = CellTable(np.zeros(0, CELL), _array("u8", 2), _array("i8", 1))
-    layout, clock = framing.new_layout(), _array("i8", timeline.CLOCK_SIZE)
-    given = (_array("u1"), 0, 0, layout, new_interfaces(), clock, 0, records, headers, matcher, _flow_table(), table, new_tally())
+    given = (_array("u1"), 0, 0, _walk(), matcher, _flow_table(), table, new_tally())
     return [lambda: reader.read_block(*given)]
 
 
 def _beside() -> list[Call]:
     """Return the calls of kernels that only some commands need: a first run of the others does without."""
-    layout, clock = framing.new_layout(), _array("i8", timeline.CLOCK_SIZE)
-    read = (_array("u1"), 0, 0, layout, new_interfaces(), clock, 0, new_records(), new_headers(), _array("u1", 1 << 16), 0)
-    looked_at = (*read, fragments.new_fragments(), survey.new_survey(), new_tally())
-    return [lambda: survey.survey_block(*looked_at), lambda: resync.next_record(_array("u1"), 0, layout, True)]
+    return [
+        lambda: survey.survey_block(_array("u1"), 0, 0, _walk(), survey.new_survey(), new_tally()),
+        lambda: resync.next_record(_array("u1"), 0, framing.new_layout(), True),
+    ]
 
 
 def compile_first_half() -> None:

@@ -7,22 +7,17 @@ from typing import Any
 import numpy as np
 
 from floodmark.capture import Source, reader_of
-from floodmark.metering import TUNNELS_OPENED
+from floodmark.metering import walk_with
 from floodmark.packets import Problem, packet_counts, problems_of
-from floodmark.reading import ReadCapture, read_capture
+from floodmark.reading import ReadCapture, read_by_parts, read_capture
 from floodmark.result import rfc3339, valid_text
-from floodmark.services import service_ports
 from floodmark.settings import FlowSettings
-from floodmark.shares import LOOKED_AT_OCTETS
 from floodmark.terms import TUNNELS, link_type_name, protocol_name
-from floodmark_core import new_headers, new_interfaces, new_records, new_tally
-from floodmark_core.ahead import CURSORS, touch_records
+from floodmark_core import new_tally
+from floodmark_core.ahead import CURSORS
 from floodmark_core.columns import I64, U8, Interfaces
-from floodmark_core.fragments import new_fragments
 from floodmark_core.framing import CONTAINER, INTERFACE_COUNT, PCAPNG
-from floodmark_core.status import STOP_NEEDS_DATA
 from floodmark_core.survey import CUT, DUPLICATES, FRAGMENTS, IPV6_PACKETS, TAGGED, Survey, new_survey, survey_block
-from floodmark_core.timeline import CLOCK_SIZE
 
 _MOST_INTERFACES = 100  # told one by one
 
@@ -82,26 +77,18 @@ def inspect(
 ) -> Inspection:
     """Look at one capture. Raises CaptureError."""
     with reader_of(source, hashing=hashing) as reader:
-        survey, interfaces = new_survey(), new_interfaces()
-        layout, tally = reader.container.layout, new_tally()
-        records, headers, clock, cursors = new_records(), new_headers(), np.zeros(CLOCK_SIZE, np.int64), np.zeros(CURSORS, np.int64)
-        window_ns = round(FlowSettings().reorder_window_s * 1e9)
-        state = layout, interfaces, clock, window_ns, records, headers, service_ports(), TUNNELS_OPENED, new_fragments(), survey, tally
+        layout, tally, survey, cursors = reader.container.layout, new_tally(), new_survey(), np.zeros(CURSORS, np.int64)
+        walk = walk_with(FlowSettings(), layout)
 
-        def read_block(block: U8, at: int) -> tuple[int, int]:
-            if not reader.is_mapped:
-                return survey_block(block, at, reader.base, *state)
-            end = at
-            while True:
-                end = (end // LOOKED_AT_OCTETS + 1) * LOOKED_AT_OCTETS
-                touch_records(block[:end], at, layout, cursors)
-                at, stop = survey_block(block[:end], at, reader.base, *state)
-                if stop != STOP_NEEDS_DATA or end >= len(block):
-                    return at, stop
+        def read(block: U8, at: int) -> tuple[int, int]:
+            return survey_block(block, at, reader.base, walk, survey, tally)
 
-        read = read_capture(reader, read_block, (layout, tally), progress, keep_going)
-        described = tuple(_interfaces(layout, interfaces)) if layout[CONTAINER] == PCAPNG else ()
-        return _inspection(read, survey, described)
+        def read_mapped(block: U8, at: int) -> tuple[int, int]:
+            return read_by_parts(read, block, at, layout, cursors) if reader.is_mapped else read(block, at)
+
+        capture = read_capture(reader, read_mapped, (layout, tally), progress, keep_going)
+        described = tuple(_interfaces(layout, walk.interfaces)) if layout[CONTAINER] == PCAPNG else ()
+        return _inspection(capture, survey, described)
 
 
 def _interfaces(layout: I64, interfaces: Interfaces) -> Iterator[Interface]:

@@ -19,11 +19,12 @@ from floodmark_core import CELL, CellTable
 from floodmark_core.cells import join_cells
 from floodmark_core.columns import I64, U8, Rows
 from floodmark_core.flowtable import new_matcher
-from floodmark_core.framing import LAST_TIME_NS
+from floodmark_core.framing import LAST_TIME_NS, new_layout
 from floodmark_core.status import STOP_NEEDS_FLOWS
 from floodmark_core.timeline import CLOCK_NS
+from floodmark_core.walk import Walk, new_walk
 
-TUNNELS_OPENED = 4  # one in another, most: a mirror of a tunnel in an overlay has three
+_TUNNELS_OPENED = 4  # one in another, most: a mirror of a tunnel in an overlay has three
 
 
 def _ns(seconds: float) -> int:
@@ -46,6 +47,12 @@ def timeouts_ns(flow: FlowSettings) -> I64:
     return np.array([_ns(seconds) for seconds in names], np.int64)
 
 
+def walk_with(settings: FlowSettings, layout: I64) -> Walk:
+    """Return a walk through captures as the settings have it. layout: with which framing starts; it is written to."""
+    depth = _TUNNELS_OPENED if settings.tunnels == "inner" else 0
+    return new_walk(layout, service_ports(), _ns(settings.reorder_window_s), depth)
+
+
 class Meter:
     """Reads captures one after the other into one set of flows and cells."""
 
@@ -56,9 +63,9 @@ class Meter:
         self._memory = memory or Memory()
         self._workers = workers or Workers()
         self._timeouts, chosen = timeouts_ns(settings), secrets.randbits(64) if seed is None else seed
-        depth = TUNNELS_OPENED if settings.tunnels == "inner" else 0
-        matchers = [new_matcher(chosen, self._timeouts, service_ports(), number, shares, depth) for number in range(shares)]
-        self._shares = [Share(number, matcher, _ns(settings.reorder_window_s), self._memory) for number, matcher in enumerate(matchers)]
+        matchers = [new_matcher(chosen, self._timeouts, service_ports(), number, shares) for number in range(shares)]
+        walks = [walk_with(settings, new_layout()) for _ in range(shares)]
+        self._shares = [Share(number, *own, self._memory) for number, own in enumerate(zip(matchers, walks, strict=True))]
         self._tables = Tables(self._memory, shares)
         self._tables.make_room(self._shares)
         self._last_time_ns = 0  # for packets without a time of their own
@@ -69,9 +76,9 @@ class Meter:
             share.begin(reader.container.layout, self._last_time_ns)
         first = self._shares[0]
         read = read_capture(
-            reader, lambda block, at: self._read_block(reader, block, at), (first.layout, first.tally), progress, keep_going
+            reader, lambda block, at: self._read_block(reader, block, at), (first.walk.layout, first.tally), progress, keep_going
         )
-        self._last_time_ns = int(first.layout[LAST_TIME_NS])
+        self._last_time_ns = int(first.walk.layout[LAST_TIME_NS])
         return read
 
     def _read_block(self, reader: BlockReader, block: U8, at: int) -> tuple[int, int]:
@@ -98,7 +105,7 @@ class Meter:
         cells, place = self._joined_cells(), self._tables.in_order(self._shares, self._workers)
         used, tables = [share.used for share in self._shares], self._tables
         rows = FlowRows(tables.rows.trim(used), tables.more.trim(used), tables.addresses.trim(used), place)
-        flows = Flows(rows, int(self._shares[0].clock[CLOCK_NS]), self._timeouts, self._memory)
+        flows = Flows(rows, int(self._shares[0].walk.clock[CLOCK_NS]), self._timeouts, self._memory)
         flows.workers = self._workers
         return flows, cells
 

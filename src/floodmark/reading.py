@@ -5,10 +5,13 @@ from dataclasses import dataclass
 
 from floodmark.capture import BlockReader
 from floodmark_core import Tally, new_interfaces, new_records, new_tally
+from floodmark_core.ahead import touch_records
 from floodmark_core.columns import I64, U8
 from floodmark_core.framing import CONTAINER, LINK_TYPE, SNOOP, frame_batch
 from floodmark_core.resync import next_record
-from floodmark_core.status import STOP_DAMAGED
+from floodmark_core.status import STOP_DAMAGED, STOP_NEEDS_DATA
+
+LOOKED_AT_OCTETS = 1 << 20  # of a mapped block: half of a second-level cache
 
 Progress = Callable[[int], None]  # told the octets read so far
 ReadBlock = Callable[[U8, int], tuple[int, int]]  # (block, place) -> (place of the first record not read, status.py STOP_)
@@ -25,11 +28,11 @@ class ReadCapture:
     tally: Tally
     truncated_at: int | None  # offset of the record that the file's end cuts
     damaged_at: int | None  # offset of the first record that cannot be one
+    damages: int  # places where reading stopped, or had to look for the next record
+    unread_octets: int  # from each of them to the next record, or to the end
     sha256: str | None  # of the file, where asked for
-    compression: str | None = None  # the file is compressed with; all offsets are those of the octets unpacked
-    unpacking_ended: str | None = None  # why compressed octets end before their end
-    damages: int = 0  # places where reading stopped, or had to look for the next record
-    unread_octets: int = 0  # from each of them to the next record, or to the end
+    compression: str | None  # the file is compressed with; all offsets are those of the octets unpacked
+    unpacking_ended: str | None  # why compressed octets end before their end
 
     @property
     def packets(self) -> int:
@@ -123,16 +126,31 @@ def read_capture(
     if progress is not None:
         progress(end)
     return ReadCapture(
-        reader.path,
-        reader.container.name,
-        int(layout[LINK_TYPE]) if reader.container.name != "pcapng" else -1,
-        end,
-        tally,
-        end - left if left else None,
-        gaps[0][0] if gaps else None,
-        reader.sha256,
-        reader.compression,
-        reader.damage,
-        len(gaps),
-        sum(after - before for before, after in gaps),
+        path=reader.path,
+        format=reader.container.name,
+        link_type=int(layout[LINK_TYPE]) if reader.container.name != "pcapng" else -1,
+        octets=end,
+        tally=tally,
+        truncated_at=end - left if left else None,
+        damaged_at=gaps[0][0] if gaps else None,
+        damages=len(gaps),
+        unread_octets=sum(after - before for before, after in gaps),
+        sha256=reader.sha256,
+        compression=reader.compression,
+        unpacking_ended=reader.damage,
     )
+
+
+def read_by_parts(read_block: ReadBlock, block: U8, at: int, layout: I64, cursors: I64) -> tuple[int, int]:
+    """Read a mapped block, whose octets are not yet in the cache, part by part, the record headers of each brought there first.
+
+    Where the parts end depends on the block alone. cursors: int64[CURSORS]. Returns as ``read_block`` does.
+    """
+    end = (at // LOOKED_AT_OCTETS + 1) * LOOKED_AT_OCTETS
+    while True:
+        part = block[:end]
+        touch_records(part, at, layout, cursors)
+        at, stop = read_block(part, at)
+        if stop != STOP_NEEDS_DATA or end >= len(block):
+            return at, stop
+        end += LOOKED_AT_OCTETS

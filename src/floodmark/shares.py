@@ -7,6 +7,7 @@ A share's rows are parts of tables in which every share has its own; only betwee
 import numpy as np
 
 from floodmark.memory import GrowingRows, Memory
+from floodmark.reading import read_by_parts
 from floodmark.workers import Part, Workers
 from floodmark_core import (
     ADDRESSES,
@@ -16,13 +17,10 @@ from floodmark_core import (
     MORE,
     CellTable,
     FlowTable,
-    new_headers,
-    new_interfaces,
-    new_records,
     new_tally,
     read_block,
 )
-from floodmark_core.ahead import CURSORS, touch_records
+from floodmark_core.ahead import CURSORS
 from floodmark_core.births import order_by_birth
 from floodmark_core.cells import rebuild_cell_index
 from floodmark_core.columns import (
@@ -44,14 +42,14 @@ from floodmark_core.columns import (
 )
 from floodmark_core.flowtable import FULLEST_EIGHTHS, Matcher, move_index
 from floodmark_core.framing import LAST_TIME_NS
-from floodmark_core.status import STOP_NEEDS_CELLS, STOP_NEEDS_DATA, STOP_NEEDS_FLOWS
-from floodmark_core.timeline import CLOCK_SIZE, FILE_BEGINS
+from floodmark_core.status import STOP_NEEDS_CELLS, STOP_NEEDS_FLOWS
+from floodmark_core.timeline import FILE_BEGINS
+from floodmark_core.walk import Walk
 
 FIRST_SLOTS = 1 << 14  # of the index of flows
 FIRST_CELLS = 1 << 11
 FIRST_BATCHES = 1 << 11
 LARGE_INDEX = 1 << 20  # slots: a smaller one grows fourfold
-LOOKED_AT_OCTETS = 1 << 20  # of a mapped block: half of a second-level cache
 _GROWTH = 0.25  # room that is not used is counted as memory all the same
 _FEWEST_BATCHES = 128  # whose flows are worth ordering by a thread of its own
 _LEAST_DONE = 0.05  # of a capture: earlier, what is still to come cannot be told
@@ -169,17 +167,14 @@ class Tables:
 class Share:
     """What one thread needs to meter its share: all that framing, clock and decoding carry over, its index and its cells."""
 
-    def __init__(self, number: int, matcher: Matcher, reorder_window_ns: int, memory: Memory) -> None:
+    def __init__(self, number: int, matcher: Matcher, walk: Walk, memory: Memory) -> None:
         self.number = number
         self.matcher = matcher
-        self.clock: I64 = np.zeros(CLOCK_SIZE, np.int64)
+        self.walk = walk
         self.used: I64 = np.zeros(USED_SIZE, np.int64)  # floodmark_core.columns
         self.index: U64 = memory.array(FIRST_SLOTS, np.uint64)
         self._opened = GrowingRows(np.dtype(np.uint16), FIRST_BATCHES, memory)
-        self.layout: I64 = np.zeros(0, np.int64)
         self.tally = new_tally()
-        self._reorder_window_ns = reorder_window_ns
-        self._records, self._headers, self._interfaces = new_records(), new_headers(), new_interfaces()
         self._cells = GrowingRows(CELL, FIRST_CELLS, memory)
         self._cell_index: U64 = memory.array(2 * FIRST_CELLS, np.uint64)
         self._cells_used: I64 = np.zeros(1, np.int64)
@@ -199,9 +194,9 @@ class Share:
 
     def begin(self, layout: I64, last_time_ns: int) -> None:
         """Begin a capture."""
-        self.layout = layout.copy()
-        self.layout[LAST_TIME_NS] = last_time_ns
-        self.clock[FILE_BEGINS] = 1
+        self.walk.layout[:] = layout
+        self.walk.layout[LAST_TIME_NS] = last_time_ns
+        self.walk.clock[FILE_BEGINS] = 1
         self.tally = new_tally()
 
     def read(self, tables: Tables, block: U8, at: int, base: int, octets: int) -> tuple[int, int]:
@@ -210,10 +205,9 @@ class Share:
         block: octets of the capture from offset ``base`` on. octets: of the whole capture, 0 where that is not known.
         Returns (position of the first record not read, status.py STOP_ code).
         """
-        state = (self.layout, self._interfaces, self.clock, self._reorder_window_ns, self._records, self._headers, self.matcher)
         while True:
             cells = CellTable(self._cells.rows, self._cell_index, self._cells_used)
-            at, stop = read_block(block, at, base, *state, tables.of(self), cells, self.tally)
+            at, stop = read_block(block, at, base, self.walk, self.matcher, tables.of(self), cells, self.tally)
             if stop == STOP_NEEDS_CELLS:
                 self._grow_cells()
             elif stop == STOP_NEEDS_FLOWS and self.used[BATCHES_SEEN] == len(self.opened):
@@ -224,15 +218,8 @@ class Share:
                 return at, stop
 
     def read_mapped(self, tables: Tables, block: U8, at: int, base: int, octets: int) -> tuple[int, int]:
-        """Do the same with octets that are not yet in the cache: part by part, the record headers of each brought there first."""
-        end = (at // LOOKED_AT_OCTETS + 1) * LOOKED_AT_OCTETS  # the same for all shares, and so are the batches that a part's end cuts
-        while True:
-            part = block[:end]
-            touch_records(part, at, self.layout, self._cursors)
-            at, stop = self.read(tables, part, at, base, octets)
-            if stop != STOP_NEEDS_DATA or end >= len(block):
-                return at, stop
-            end += LOOKED_AT_OCTETS
+        """Do the same with octets that are not yet in the cache. The parts are the same for all shares, and so are the batches they cut."""
+        return read_by_parts(lambda part, at: self.read(tables, part, at, base, octets), block, at, self.walk.layout, self._cursors)
 
     def _needs_index(self) -> bool:
         """Tell whether there are too few free slots for a batch."""

@@ -1,0 +1,41 @@
+"""Block of a capture in, decoded batches out, one after the other: framing, clock and decoding, and what they carry over."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from floodmark_core._jit import step
+from floodmark_core.columns import I64, U8, Headers, Interfaces, Records, Tally, new_headers, new_interfaces, new_records
+from floodmark_core.decode import decode_batch
+from floodmark_core.fragments import Fragments, new_fragments
+from floodmark_core.framing import frame_batch
+from floodmark_core.timeline import CLOCK_SIZE, advance_clock
+
+
+class Walk(NamedTuple):
+    """What a walk through captures carries over from batch to batch, from block to block and from file to file."""
+
+    layout: I64  # framing.py
+    interfaces: Interfaces
+    clock: I64  # timeline.py
+    fragments: Fragments
+    records: Records  # of the batch at hand
+    headers: Headers  # of the batch at hand
+    service_ports: U8  # kinds.py PORT_ by port
+    reorder_window_ns: int
+    depth: int  # most tunnels over IP that are opened, one in another
+
+
+def new_walk(layout: I64, service_ports: U8, reorder_window_ns: int, depth: int) -> Walk:
+    """Return a walk that has not begun. layout: with which framing starts; it is written to."""
+    clock = np.zeros(CLOCK_SIZE, np.int64)
+    return Walk(layout, new_interfaces(), clock, new_fragments(), new_records(), new_headers(), service_ports, reorder_window_ns, depth)
+
+
+@step
+def next_batch(block: U8, at: int, base: int, walk: Walk, tally: Tally) -> tuple[int, int, int]:
+    """Frame and decode a batch. Returns (records, position, status.py STOP_ code)."""
+    n, at, stop = frame_batch(block, at, base, walk.layout, walk.interfaces, walk.records, tally)
+    advance_clock(walk.records, n, base, walk.reorder_window_ns, walk.clock, tally)
+    decode_batch(block, n, base, walk.records, walk.service_ports, walk.depth, walk.fragments, walk.headers, tally)
+    return n, at, stop
