@@ -77,20 +77,31 @@ class MemberStream(io.RawIOBase):
 
 def members_of(path: str) -> list[Member] | None:
     """Return the files in an archive, None where a file is none. Raises CaptureError where it is one and cannot be read."""
+    listed = _listing(path)
+    if listed is None:
+        return None
+    members: list[Member] = []
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - may be any name
-            head = file.read(_HEAD_OCTETS)
-            file.seek(0)
-            if not head.startswith(_ZIP) and not _is_tar(head, file):
-                return None
-        members: list[Member] = []
-        for member in _in_zip(path) if head.startswith(_ZIP) else _in_tar(path):
+        for member in listed:
             if len(members) == _MOST_MEMBERS:
                 raise CaptureError(path, f"an archive of more than {_MOST_MEMBERS:,} files; unpack it first")
             members.append(member)
     except _FAULTS as error:
         raise CaptureError(path, f"an archive that cannot be read: {error}", 0) from error
     return members
+
+
+def _listing(path: str) -> Iterator[Member] | None:
+    """Return what lists the files in an archive, None where a file is none, or cannot be opened: its reader says why."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123 - may be any name
+            head = file.read(_HEAD_OCTETS)
+            file.seek(0)
+            if head.startswith(_ZIP):
+                return _in_zip(path)
+            return _in_tar(path) if _is_tar(head, file) else None
+    except OSError:
+        return None
 
 
 def _is_tar(head: bytes, file: IO[bytes]) -> bool:

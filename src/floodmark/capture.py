@@ -169,7 +169,7 @@ class BlockReader:
         self._hashed = 0  # octets
         self._buffer: U8 = np.empty(0, np.uint8)
         self._block_octets = max(block_octets, SNIFF_OCTETS)
-        self._mapped = MappedFile.of(stream) if owned else None
+        self._mapped = MappedFile.of(stream) if owned and not _begins_compressed(stream) else None
         self.path = path
         self.base = 0  # offset in the file of the block's first octet
         self.at_end = False
@@ -195,9 +195,6 @@ class BlockReader:
         if codec is None:
             return
         packed, stream = self.block.tobytes(), self._stream
-        if self._mapped is not None:  # its first part was looked at; nothing of it was read
-            self._unmap(self._mapped)
-            packed = b""
         if self._hash is not None:
             self._hash = hashlib.sha256()
 
@@ -310,6 +307,14 @@ class BlockReader:
                 self._buffer[:rest] = self.block[consumed:].copy()
             self._read(rest)
         return self.block
+
+
+def _begins_compressed(stream: BinaryIO) -> bool:
+    """Tell whether a file of the system is compressed, without moving in it: then it is no use to map it."""
+    try:
+        return codec_of(os.pread(stream.fileno(), SNIFF_OCTETS, 0)) is not None
+    except (OSError, ValueError, AttributeError):  # nothing that has places: a pipe, a member of an archive
+        return False
 
 
 def _widen(stream: BinaryIO) -> None:

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -16,6 +16,8 @@ from floodmark.errors import CaptureError, FloodmarkError, OutputError, Settings
 from floodmark.shown import shown
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from floodmark.archives import Member
     from floodmark.inspection import Inspection
     from floodmark.pipeline import Options, Progress
@@ -123,7 +125,7 @@ def classify(  # noqa: PLR0913 - one parameter for each option of the contract
     try:
         with _progress() as progress:
             result = _classify(list(captures), settings, options, progress)
-        _show(result, form)
+        _show(lambda: _print(result, form))
         if flows_path:
             from floodmark.report.parquet import write_flows  # noqa: PLC0415 - as above
 
@@ -161,7 +163,7 @@ def inspect(captures: tuple[str, ...], *, form: str, keep_going: bool, hashing: 
             with _progress() as progress:
                 advance = None if progress is None else partial(progress, _name(member))
                 found = look(member, hashing=hashing, keep_going=keep_going, progress=advance)
-            _show_inspection(found, form)
+            _show(lambda: _print_inspection(found, form))  # noqa: B023 - called at once
         except FloodmarkError as error:
             code = UNREADABLE
             _show_error(str(getattr(error, "path", _name(member))), error, form)
@@ -209,47 +211,38 @@ def _members(captures: tuple[str, ...]) -> "Iterator[str | Member | CaptureError
             yield error
 
 
-def _show_inspection(found: "Inspection", form: str) -> None:
+def _print_inspection(found: "Inspection", form: str) -> None:
     if form == "json":
         from floodmark.result import SCHEMA_VERSION, tool  # noqa: PLC0415 - as above
 
         click.echo(json.dumps({"schema_version": SCHEMA_VERSION, "tool": tool()} | found.to_dict()))
         return
-    from rich.console import Console  # noqa: PLC0415 - as above
-
     from floodmark.report.survey import render_inspection  # noqa: PLC0415 - as above
 
-    render_inspection(found, Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False))
+    render_inspection(found, _console())
 
 
 def _answer_each(captures: tuple[str, ...], settings: "Settings", options: "Options", form: str, fail_on: str | None) -> int:
     """Answer captures one by one; one that cannot be read does not stop the rest. Returns the exit code."""
-    from floodmark.sources import expand  # noqa: PLC0415 - as above
-
     code = ANSWERED
-    several = len(captures) > 1
-    for path in captures:
+    members = list(_members(captures))
+    for member in members:
+        if isinstance(member, CaptureError):
+            code = UNREADABLE
+            _show_error(member.path, member, form)
+            continue
         try:
-            members = expand([path])
-        except CaptureError as error:
-            members = [error]
-        for member in members:
-            if isinstance(member, CaptureError):
-                code = UNREADABLE
-                _show_error(member.path, member, form)
-                continue
-            try:
-                with _progress() as progress:
-                    result = _classify([member], settings, options, progress)
-                if form == "text" and (several or len(members) > 1):
-                    click.echo(f"== {shown(_name(member))}")
-                _show(result, form)
-            except FloodmarkError as error:
-                code = UNREADABLE
-                _show_error(_name(member), error, form)
-            else:
-                if _asked_for(result, fail_on) and code != UNREADABLE:
-                    code = ATTACK_FOUND
+            with _progress() as progress:
+                result = _classify([member], settings, options, progress)
+            if form == "text" and len(members) > 1:
+                click.echo(f"== {shown(_name(member))}")
+            _show(lambda: _print(result, form))  # noqa: B023 - called at once
+        except FloodmarkError as error:
+            code = UNREADABLE
+            _show_error(_name(member), error, form)
+        else:
+            if _asked_for(result, fail_on) and code != UNREADABLE:
+                code = ATTACK_FOUND
     return code
 
 
@@ -257,10 +250,10 @@ def _asked_for(result: "Result", fail_on: str | None) -> bool:
     return fail_on is not None and any(fail_on in ("attack", event.verdict) for event in result.events)
 
 
-def _show(result: "Result", form: str) -> None:
+def _show(write: Callable[[], None]) -> None:
     """Print an answer. Raises OutputError where it cannot be written."""
     try:
-        _print(result, form)
+        write()
         sys.stdout.flush()
     except BrokenPipeError:
         raise  # the reader has had enough; click ends the program without a word
@@ -272,11 +265,16 @@ def _print(result: "Result", form: str) -> None:
     if form == "json":
         click.echo(result.to_json())
         return
-    from rich.console import Console  # noqa: PLC0415 - as above
-
     from floodmark.report.text import render  # noqa: PLC0415 - as above
 
-    render(result, Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False))
+    render(result, _console())
+
+
+def _console() -> "Console":
+    """Return what prints a report: as wide as the terminal, or as a report for a pipe is."""
+    from rich.console import Console  # noqa: PLC0415 - as above
+
+    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
 
 
 def _show_error(path: str, error: FloodmarkError, form: str) -> None:

@@ -83,10 +83,10 @@ def inspect(
         def read(block: U8, at: int) -> tuple[int, int]:
             return survey_block(block, at, reader.base, walk, survey, tally)
 
-        def read_mapped(block: U8, at: int) -> tuple[int, int]:
+        def read_block(block: U8, at: int) -> tuple[int, int]:
             return read_by_parts(read, block, at, layout, cursors) if reader.is_mapped else read(block, at)
 
-        capture = read_capture(reader, read_mapped, (layout, tally), progress, keep_going)
+        capture = read_capture(reader, read_block, (layout, tally), progress, keep_going)
         described = tuple(_interfaces(layout, walk.interfaces)) if layout[CONTAINER] == PCAPNG else ()
         return _inspection(capture, survey, described)
 

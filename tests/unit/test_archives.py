@@ -153,6 +153,12 @@ def test_an_archive_of_too_many_files_is_refused(tmp_path: Path, monkeypatch: py
         floodmark.classify(archive(tmp_path, {f"{n}.pcap": FIRST for n in range(4)}, "tar"))
 
 
+def test_what_cannot_be_opened_is_told_by_the_reader_of_captures(tmp_path: Path) -> None:
+    assert members_of(str(tmp_path / "absent")) is None
+    with pytest.raises(floodmark.CaptureError, match="cannot be opened: No such file"):
+        floodmark.classify(tmp_path / "absent")
+
+
 def test_other_files_are_no_archives(tmp_path: Path) -> None:
     for data in (FIRST, gzip.compress(FIRST), b"", b"\x1f\x8b\x08" + bytes(20), bytes(600)):
         (tmp_path / "x").write_bytes(data)

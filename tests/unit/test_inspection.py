@@ -2,6 +2,8 @@
 
 import json
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -102,6 +104,15 @@ def test_what_cannot_be_read_does_not_stop_the_rest(tmp_path: Path) -> None:
     first, second = map(json.loads, done.stdout.splitlines())
     assert (done.exit_code, "error" in first, second["packets"]) == (3, True, 13)
     assert "not a capture" in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_an_answer_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a.pcap").write_bytes(pcap(MIXED))
+    command = [sys.executable, "-m", "floodmark.cli", "inspect", str(tmp_path / "a.pcap")]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (3, "floodmark: the answer cannot be written: No space left on device\n")
 
 
 def test_cut_packets_are_counted(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from floodmark.inspection import Inspection
-from floodmark.report.text import amount, duration, moment
+from floodmark.report.text import amount, duration, moment, problem_table
 from floodmark.shown import shown
 
 _MOST = 12  # lines of one kind
@@ -27,13 +27,7 @@ def render_inspection(found: Inspection, console: Console) -> None:
         if counts:
             console.print(Text(), _counts(title, counts, found.packets))
     if found.problems:
-        problems = Table("problem", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-        problems.add_column("count", justify="right")
-        problems.add_column("first at byte", justify="right")
-        for problem in found.problems:
-            offset = "-" if problem.first_offset is None else f"{problem.first_offset:,}"
-            problems.add_row(problem.kind, f"{problem.count:,}", offset)
-        console.print(Text(), problems)
+        console.print(Text(), problem_table([(found, problem) for problem in found.problems], several=False))
 
 
 def _lines(found: Inspection) -> Iterator[tuple[str, str]]:

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from floodmark.events import Event
+from floodmark.inspection import Inspection
 from floodmark.packets import Problem
 from floodmark.result import CaptureSummary, Result
 from floodmark.shown import shown
@@ -30,9 +31,11 @@ def _parts(result: Result) -> list[RenderableType]:
         parts += [Text(), _events(result.events)]
         for event in result.events[:_MOST_EVENTS]:
             parts += [Text(), _reasons(event)]
-    problems = [(capture, problem) for capture in result.captures for problem in capture.problems]
+    problems: list[tuple[CaptureSummary | Inspection, Problem]] = [
+        (capture, problem) for capture in result.captures for problem in capture.problems
+    ]
     if problems:
-        parts += [Text(), _problems(problems, several=len(result.captures) > 1)]
+        parts += [Text(), problem_table(problems, several=len(result.captures) > 1)]
     notes = [*_profile_notes(result), *result.notes]
     if notes:
         parts += [Text(), *(Text(f"note: {shown(note)}", style="dim") for note in notes)]
@@ -106,7 +109,8 @@ def _reasons(event: Event) -> Text:
     return text
 
 
-def _problems(problems: list[tuple[CaptureSummary, Problem]], *, several: bool) -> Table:
+def problem_table(problems: list[tuple[CaptureSummary | Inspection, Problem]], *, several: bool) -> Table:
+    """Return what is wrong with captures as a table; several: which capture it is of is told."""
     columns = ["problem in the capture", *(["capture"] if several else [])]
     table = Table(*columns, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("count", justify="right")
