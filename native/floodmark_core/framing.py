@@ -1,7 +1,8 @@
 """Block of a capture in, batch of records out: where each packet's frame lies, when it was seen, how long it is.
 
-Three containers: pcap (draft-ietf-opsawg-pcap), pcapng (draft-ietf-opsawg-pcapng) and snoop (RFC 1761). A record that is not wholly
-in the block stops the walk at its first octet, so the caller can go on there with more data.
+Three containers: pcap (draft-ietf-opsawg-pcap), pcapng (draft-ietf-opsawg-pcapng) and snoop (RFC 1761); and the one in which captures
+that overlap are merged (merging.py). A record that is not wholly in the block stops the walk at its first octet, so the caller can go
+on there with more data.
 """
 
 import numpy as np
@@ -21,7 +22,7 @@ from floodmark_core.status import (
     STOP_NEEDS_DATA,
 )
 
-PCAP, PCAPNG, SNOOP = 0, 1, 2
+PCAP, PCAPNG, SNOOP, MERGED = 0, 1, 2, 3
 
 # Places in the layout array, which carries over from block to block.
 # RECORD_HEADER: octets of a pcap record header, 16 or in modified files 24.
@@ -35,6 +36,8 @@ LARGEST_BLOCK = 16 * 1024 * 1024
 SECTION_HEADER, INTERFACE, PACKET, SIMPLE_PACKET, STATISTICS, ENHANCED_PACKET = 0x0A0D0D0A, 1, 2, 3, 5, 6
 OPTION_END, OPTION_RESOLUTION, OPTION_OFFSET = 0, 9, 14
 OPTION_INTERFACE_DROPS, OPTION_SYSTEM_DROPS = 5, 7  # of a statistics block: packets lost so far by the card and by the system
+
+MERGED_HEADER = 24  # octets; merging.py
 
 SMALL_RECORD = 256  # octets: the processor itself fetches ahead of smaller ones, but within a page of 4 KiB only
 AHEAD_OCTETS = 2048
@@ -323,10 +326,35 @@ def frame_snoop(block: U8, at: int, base: int, layout: I64, records: Records, ta
 
 
 @kernel
+def frame_merged(block: U8, at: int, layout: I64, records: Records) -> tuple[int, int, int]:
+    """Walk merged records from ``at``: all are whole, and counted already. Returns as :func:`frame_pcap` does."""
+    end = block.shape[0]
+    n = 0
+    while n < BATCH:
+        if at + MERGED_HEADER > end:
+            return n, at, STOP_NEEDS_DATA
+        captured = host32(block, at + 8, 0)
+        if at + MERGED_HEADER + captured > end:
+            return n, at, STOP_NEEDS_DATA
+        time_ns = (host32(block, at + 4, 0) << 32) | host32(block, at, 0)
+        layout[LAST_TIME_NS] = time_ns
+        records.time_ns[n] = time_ns
+        records.frame_at[n] = at + MERGED_HEADER
+        records.captured_length[n] = captured
+        records.wire_length[n] = host32(block, at + 12, 0)
+        records.link_type[n] = np.int32(host32(block, at + 16, 0))  # -1 comes back as such
+        at += MERGED_HEADER + captured
+        n += 1
+    return n, at, STOP_BATCH_FULL
+
+
+@kernel
 def frame_batch(block: U8, at: int, base: int, layout: I64, interfaces: Interfaces, records: Records, tally: Tally) -> tuple[int, int, int]:
     """Walk the records of whichever container the layout names from ``at``. Returns (records, position, stop code)."""
     if layout[CONTAINER] == PCAP:
         return frame_pcap(block, at, base, layout, records, tally)
     if layout[CONTAINER] == SNOOP:
         return frame_snoop(block, at, base, layout, records, tally)
+    if layout[CONTAINER] == MERGED:
+        return frame_merged(block, at, layout, records)
     return frame_pcapng(block, at, base, layout, interfaces, records, tally)

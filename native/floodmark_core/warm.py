@@ -19,6 +19,7 @@ from floodmark_core import (
     fragments,
     framing,
     grouping,
+    merging,
     picking,
     ranking,
     reader,
@@ -65,6 +66,7 @@ def _first_half() -> list[Call]:
         lambda: framing.count_drops(block, 0, 0, 0, layout, interfaces, tally),
         lambda: framing.frame_snoop(block, 0, 0, layout, records, tally),
         lambda: framing.frame_pcap(block, 0, 0, layout, records, tally),
+        lambda: framing.frame_merged(block, 0, layout, records),
         lambda: framing.frame_batch(block, 0, 0, layout, interfaces, records, tally),
         lambda: cells.count_cells(_array("i8"), 0, 0, records, headers, _SEED, cell_table),
         lambda: timeline.advance_clock(records, 0, 0, 0, clock, tally),
@@ -144,6 +146,8 @@ def _beside() -> list[Call]:
     return [
         lambda: survey.survey_block(_array("u1"), 0, 0, _walk(), survey.new_survey(), new_tally()),
         lambda: resync.next_record(_array("u1"), 0, framing.new_layout(), True),
+        lambda: merging.extract_block(_array("u1"), 0, 0, _walk(), new_tally(), _array("u1"), _array("i8"), _array("i8", 1)),
+        lambda: merging.gather_records(_array("u1"), _array("i8"), _array("i8"), _array("i8"), _array("u1")),
     ]
 
 

@@ -169,7 +169,7 @@ class BlockReader:
         self._hashed = 0  # octets
         self._buffer: U8 = np.empty(0, np.uint8)
         self._block_octets = max(block_octets, SNIFF_OCTETS)
-        self._mapped = MappedFile.of(stream) if owned and not _begins_compressed(stream) else None
+        self._mapped = MappedFile.of(stream) if owned and block_octets >= BLOCK_OCTETS and not _begins_compressed(stream) else None
         self.path = path
         self.base = 0  # offset in the file of the block's first octet
         self.at_end = False
@@ -184,7 +184,7 @@ class BlockReader:
             self._unpack()
             self.container = fitted(recognise(self.block[:64].tobytes(), path), self.block)
         except CaptureError as error:
-            self._close()
+            self.close()
             if self.damage and not len(self.block):
                 raise CaptureError(path, f"nothing could be unpacked: {self.damage}", 0) from error
             raise
@@ -259,9 +259,10 @@ class BlockReader:
 
     def __exit__(self, *_: object) -> None:
         """Close the stream if it was opened here."""
-        self._close()
+        self.close()
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Close the stream if it was opened here."""
         if isinstance(self._source, Unpacked):
             self._source.close()
         if self._mapped is not None:
@@ -362,7 +363,10 @@ def open_capture(path: str) -> BinaryIO:
 
 
 def reader_of(source: "Source", block_octets: int = BLOCK_OCTETS, *, hashing: bool = False) -> BlockReader:
-    """Open a path or a file in an archive, or wrap a binary file object, which stays open. Raises CaptureError."""
+    """Open a path or a file in an archive, or wrap a binary file object, which stays open. Raises CaptureError.
+
+    A large file may be mapped, with longer blocks, unless shorter ones are asked for.
+    """
     if isinstance(source, str | Member):
         path = source if isinstance(source, str) else source.name
         stream = open_capture(source) if isinstance(source, str) else cast(BinaryIO, source.open())

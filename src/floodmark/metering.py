@@ -7,10 +7,9 @@ import secrets
 
 import numpy as np
 
-from floodmark.capture import BlockReader
 from floodmark.flows import FlowRows, Flows
 from floodmark.memory import Memory
-from floodmark.reading import Progress, ReadCapture, read_capture
+from floodmark.reading import Blocks, Progress, ReadCapture, read_capture
 from floodmark.services import service_ports
 from floodmark.settings import FlowSettings
 from floodmark.shares import Share, Tables
@@ -70,7 +69,7 @@ class Meter:
         self._tables.make_room(self._shares)
         self._last_time_ns = 0  # for packets without a time of their own
 
-    def read(self, reader: BlockReader, progress: Progress | None = None, *, keep_going: bool = False) -> ReadCapture:
+    def read(self, reader: Blocks, progress: Progress | None = None, *, keep_going: bool = False) -> ReadCapture:
         """Read one capture to its end, as :func:`floodmark.reading.read_capture` does."""
         for share in self._shares:
             share.begin(reader.container.layout, self._last_time_ns)
@@ -81,7 +80,7 @@ class Meter:
         self._last_time_ns = int(first.walk.layout[LAST_TIME_NS])
         return read
 
-    def _read_block(self, reader: BlockReader, block: U8, at: int) -> tuple[int, int]:
+    def _read_block(self, reader: Blocks, block: U8, at: int) -> tuple[int, int]:
         """Let every share read a block. Returns (where its last record ends, why reading stopped), which is the same for all."""
         reached = [(at, STOP_NEEDS_FLOWS)] * len(self._shares)
         read = Share.read_mapped if reader.is_mapped else Share.read

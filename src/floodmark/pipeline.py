@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from os import PathLike, fsdecode
 from pathlib import Path
@@ -18,12 +19,14 @@ from floodmark.errors import CaptureError
 from floodmark.events import Judged, events_of
 from floodmark.flows import Flows
 from floodmark.memory import Announce, Memory
+from floodmark.merging import MergedReader
 from floodmark.metering import Meter
+from floodmark.ordering import Group, in_groups
 from floodmark.packets import packet_counts, problems_of
-from floodmark.reading import ReadCapture, first_packet_ns, mean_record_octets
+from floodmark.reading import ReadCapture, mean_record_octets
 from floodmark.result import CaptureSummary, Count, FlowRecords, Profile, Result, Totals
 from floodmark.settings import Settings
-from floodmark.sources import can_reread, expand, is_compressed
+from floodmark.sources import expand, is_compressed
 from floodmark.terms import Verdict, link_type_name
 from floodmark.verdicts.decide import decide
 from floodmark.workers import Part, Workers, processors
@@ -65,13 +68,13 @@ def classify(
     sources, left_out = _listed(captures)
     memory = Memory(options.memory_octets, options.announce)
     with Workers(options.threads or processors()) as workers:
-        meter, large, reads = None, _is_large(sources), []
-        for source in _in_order(sources):
-            with reader_of(source, hashing=options.hash_captures) as reader:
+        meter, large, reads = None, _is_large(sources), list[ReadCapture]()
+        for group in in_groups(sources):
+            with _opened(group, progress, options) as reader:
                 if meter is None:
                     several = large and mean_record_octets(reader) <= _SHORT_RECORD_OCTETS
                     meter = Meter(settings.flow, memory=memory, workers=workers, shares=workers.threads if several else 1)
-                reads.append(_read(meter, reader, progress, options))
+                reads.extend(_read(meter, reader, progress, options))
         assert meter is not None  # noqa: S101 - there is a source
         flows, cells = meter.finish()
         del meter  # and with it the indexes of its tables
@@ -115,15 +118,6 @@ def _listed(captures: Source | Iterable[Source]) -> tuple[list[Opened], list[Cap
     return sources, left_out
 
 
-def _in_order(sources: list[Opened]) -> list[Opened]:
-    """Put captures in order of their first packets; one without packets, or that can be read only once, keeps its place at the end."""
-    if len(sources) == 1:
-        return sources
-    firsts = [_first_packet_ns(source) if can_reread(source) else None for source in sources]
-    order = sorted(range(len(sources)), key=lambda i: (firsts[i] is None, firsts[i] or 0, i))
-    return [sources[i] for i in order]
-
-
 def _is_large(sources: list[Opened]) -> bool:
     """Tell whether reading takes long enough for several threads to gain: what has no size may be long."""
     octets = 0
@@ -137,21 +131,20 @@ def _is_large(sources: list[Opened]) -> bool:
     return octets >= _LARGE_OCTETS
 
 
-def _first_packet_ns(source: Opened) -> int | None:
-    """Look at a capture's first packet; a file object stays where it stood."""
-    if isinstance(source, str | Member):
-        with reader_of(source) as reader:
-            return first_packet_ns(reader)
-    position = source.tell()
-    try:
-        return first_packet_ns(reader_of(source))
-    finally:
-        source.seek(position)
+def _opened(group: Group, progress: Progress | None, options: Options) -> BlockReader | MergedReader:
+    """Open a capture, or several that overlap as one. Raises CaptureError."""
+    if len(group) == 1:
+        return reader_of(group[0][1], hashing=options.hash_captures)
+    return MergedReader(group, hashing=options.hash_captures, keep_going=options.keep_going, progress=progress)
 
 
-def _read(meter: Meter, reader: BlockReader, progress: Progress | None, options: Options) -> ReadCapture:
-    tell = None if progress is None else lambda octets: progress(reader.path, octets)
-    return meter.read(reader, tell, keep_going=options.keep_going)
+def _read(meter: Meter, reader: BlockReader | MergedReader, progress: Progress | None, options: Options) -> list[ReadCapture]:
+    """Read what was opened to its end."""
+    if isinstance(reader, MergedReader):
+        meter.read(reader)
+        return reader.reads
+    tell = None if progress is None else partial(progress, reader.path)
+    return [meter.read(reader, tell, keep_going=options.keep_going)]
 
 
 def _span_ns(reads: list[ReadCapture]) -> tuple[int, int]:
@@ -253,4 +246,4 @@ def _notes(reads: list[ReadCapture], totals: Totals, *, keep_going: bool) -> Ite
             yield f"{read.path}: {read.unpacking_ended}; what was before that is answered"
     timed = [read for read in reads if read.is_timed]
     if any(later.first_ns < earlier.last_ns for earlier, later in pairwise(timed)):
-        yield "captures overlap in time: they were read one after the other, not merged packet by packet"
+        yield "captures overlap in time: those that could be were merged packet by packet"

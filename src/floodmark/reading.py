@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
-from floodmark.capture import BlockReader
+from floodmark.capture import Container
 from floodmark_core import Tally, new_interfaces, new_records, new_tally
 from floodmark_core.ahead import touch_records
 from floodmark_core.columns import I64, U8
-from floodmark_core.framing import CONTAINER, LINK_TYPE, SNOOP, frame_batch
+from floodmark_core.framing import CONTAINER, LINK_TYPE, PCAP, PCAPNG, frame_batch
 from floodmark_core.resync import next_record
 from floodmark_core.status import STOP_DAMAGED, STOP_NEEDS_DATA
 
@@ -15,6 +16,39 @@ LOOKED_AT_OCTETS = 1 << 20  # of a mapped block: half of a second-level cache
 
 Progress = Callable[[int], None]  # told the octets read so far
 ReadBlock = Callable[[U8, int], tuple[int, int]]  # (block, place) -> (place of the first record not read, status.py STOP_)
+
+
+class Blocks(Protocol):
+    """A capture's octets, block by block; :class:`floodmark.capture.BlockReader` is one."""
+
+    path: str
+    container: Container
+    base: int  # offset of the block's first octet
+    block: U8
+    at_end: bool
+
+    @property
+    def is_mapped(self) -> bool:
+        """Tell whether the block lies in a file."""
+
+    @property
+    def octets(self) -> int:
+        """Length of the capture, 0 where it is not known."""
+
+    @property
+    def sha256(self) -> str | None:
+        """Hash of the file, where asked for."""
+
+    @property
+    def compression(self) -> str | None:
+        """What the octets were unpacked from."""
+
+    @property
+    def damage(self) -> str | None:
+        """Why compressed octets end early."""
+
+    def next_block(self, consumed: int) -> U8:
+        """Go on behind so many octets."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +100,7 @@ class ReadCapture:
         return found or ([self.link_type] if self.link_type >= 0 else [])
 
 
-def first_packet_ns(reader: BlockReader) -> int | None:
+def first_packet_ns(reader: Blocks) -> int | None:
     """Return the time of a capture's first packet, None where none has a time. Reads no further than needed."""
     layout, records, interfaces, tally = reader.container.layout, new_records(), new_interfaces(), new_tally()
     block, at = reader.block, reader.container.header_octets
@@ -79,14 +113,14 @@ def first_packet_ns(reader: BlockReader) -> int | None:
         block, at = reader.next_block(at), 0
 
 
-def mean_record_octets(reader: BlockReader) -> float:
+def mean_record_octets(reader: Blocks) -> float:
     """Return how long a capture's first records are on average, with their headers; 0 where there is none."""
     layout, first = reader.container.layout.copy(), reader.container.header_octets
     count, at, _ = frame_batch(reader.block, first, 0, layout, new_interfaces(), new_records(), new_tally())
     return float((at - first) / count) if count else 0.0
 
 
-def _skip(reader: BlockReader, block: U8, at: int, layout: I64 | None) -> tuple[U8, int]:
+def _skip(reader: Blocks, block: U8, at: int, layout: I64 | None) -> tuple[U8, int]:
     """Pass over a damaged record. Returns the block that holds the next one, and its place; with no layout go to the end at once.
 
     What is passed over is read all the same: its length belongs in the answer.
@@ -100,45 +134,70 @@ def _skip(reader: BlockReader, block: U8, at: int, layout: I64 | None) -> tuple[
     return block, at if found else len(block)
 
 
-def read_capture(
-    reader: BlockReader, read_block: ReadBlock, state: tuple[I64, Tally], progress: Progress | None = None, keep_going: bool = False
-) -> ReadCapture:
-    """Read one capture to its end, or to a record that cannot be one; with ``keep_going`` on from the next that can.
+class Reading:
+    """One capture being read, to its end or to a record that cannot be one; with ``keep_going`` on from the next that can."""
 
-    state: the layout and the tally that ``read_block`` fills. ``progress`` is told the octets read so far after each block.
-    """
-    layout, tally = state
-    block, at = reader.block, reader.container.header_octets
-    gaps: list[tuple[int, int]] = []  # offsets of a damaged record and of the next one that is read, or of the end
-    while True:
-        at, stop = read_block(block, at)
+    def __init__(
+        self,
+        reader: Blocks,
+        read_block: ReadBlock,
+        state: tuple[I64, Tally],
+        progress: Progress | None = None,
+        keep_going: bool = False,
+    ) -> None:
+        """state: the layout and the tally that ``read_block`` fills. ``progress`` is told the octets read so far after each block."""
+        self._reader, self._read_block, self._progress = reader, read_block, progress
+        self._layout, self._tally = state
+        self._resync = self._layout if keep_going and self._layout[CONTAINER] in (PCAP, PCAPNG) else None
+        self._block, self._at = reader.block, reader.container.header_octets
+        self._gaps: list[tuple[int, int]] = []  # offsets of a damaged record and of the next one that is read, or of the end
+
+    def step(self) -> bool:
+        """Read one block. Returns whether more may follow."""
+        reader = self._reader
+        self._at, stop = self._read_block(self._block, self._at)
         if stop == STOP_DAMAGED:
-            damaged_at = reader.base + at
-            block, at = _skip(reader, block, at, layout if keep_going and layout[CONTAINER] != SNOOP else None)
-            gaps.append((damaged_at, reader.base + at))
+            damaged_at = reader.base + self._at
+            self._block, self._at = _skip(reader, self._block, self._at, self._resync)
+            self._gaps.append((damaged_at, reader.base + self._at))
         elif reader.at_end:
-            break
+            return False
         else:
-            block, at = reader.next_block(at), 0
-        if progress is not None:
-            progress(reader.base + at)
-    end, left = reader.base + len(block), len(block) - at
-    if progress is not None:
-        progress(end)
-    return ReadCapture(
-        path=reader.path,
-        format=reader.container.name,
-        link_type=int(layout[LINK_TYPE]) if reader.container.name != "pcapng" else -1,
-        octets=end,
-        tally=tally,
-        truncated_at=end - left if left else None,
-        damaged_at=gaps[0][0] if gaps else None,
-        damages=len(gaps),
-        unread_octets=sum(after - before for before, after in gaps),
-        sha256=reader.sha256,
-        compression=reader.compression,
-        unpacking_ended=reader.damage,
-    )
+            self._block, self._at = reader.next_block(self._at), 0
+        if self._progress is not None:
+            self._progress(reader.base + self._at)
+        return True
+
+    def finish(self) -> ReadCapture:
+        """Sum up what was read."""
+        reader, gaps = self._reader, self._gaps
+        end, left = reader.base + len(self._block), len(self._block) - self._at
+        if self._progress is not None:
+            self._progress(end)
+        return ReadCapture(
+            path=reader.path,
+            format=reader.container.name,
+            link_type=int(self._layout[LINK_TYPE]) if reader.container.name != "pcapng" else -1,
+            octets=end,
+            tally=self._tally,
+            truncated_at=end - left if left else None,
+            damaged_at=gaps[0][0] if gaps else None,
+            damages=len(gaps),
+            unread_octets=sum(after - before for before, after in gaps),
+            sha256=reader.sha256,
+            compression=reader.compression,
+            unpacking_ended=reader.damage,
+        )
+
+
+def read_capture(
+    reader: Blocks, read_block: ReadBlock, state: tuple[I64, Tally], progress: Progress | None = None, keep_going: bool = False
+) -> ReadCapture:
+    """Read one capture to its end; arguments as for :class:`Reading`."""
+    reading = Reading(reader, read_block, state, progress, keep_going)
+    while reading.step():
+        pass
+    return reading.finish()
 
 
 def read_by_parts(read_block: ReadBlock, block: U8, at: int, layout: I64, cursors: I64) -> tuple[int, int]:

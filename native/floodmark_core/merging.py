@@ -1,0 +1,63 @@
+"""Records of several captures in, records of one container in order of time out.
+
+The container is this project's own and lives in memory only: a header of 24 octets, little endian (time in nanoseconds since the epoch,
+captured length, length on the wire, link type), and the frame. Damage, losses and refusals are counted to each capture before.
+"""
+
+import numpy as np
+
+from floodmark_core._jit import kernel, step
+from floodmark_core.columns import I64, U8, Tally
+from floodmark_core.framing import MERGED_HEADER
+from floodmark_core.status import STOP_BATCH_FULL
+from floodmark_core.walk import Walk, next_batch
+
+
+@step
+def put32(out: U8, at: int, value: int) -> None:
+    """Write four octets, little endian."""
+    for octet in range(4):
+        out[at + octet] = np.uint8((value >> (8 * octet)) & 0xFF)
+
+
+@step
+def copy_octets(octets: U8, start: int, length: int, out: U8, at: int) -> None:
+    """Copy octets from one array to another."""
+    for i in range(length):
+        out[at + i] = octets[start + i]
+
+
+@kernel
+def extract_block(block: U8, at: int, base: int, walk: Walk, tally: Tally, out: U8, times_ns: I64, starts: I64) -> tuple[int, int, int]:
+    """Read the records of a block from ``at``, count what became of them, and write them in the container of this module.
+
+    out: room for twice the block's octets. times_ns, starts: of each record its time and its place in ``out``, and one place more for the
+    end; room for one record in 16 octets of the block, and one more. Returns (position, status.py STOP_ code, records).
+    """
+    count, end = 0, 0
+    while True:
+        n, at, stop = next_batch(block, at, base, walk, tally)
+        for i in range(n):
+            length, time_ns = walk.records.captured_length[i], walk.records.time_ns[i]
+            times_ns[count], starts[count] = time_ns, end
+            put32(out, end, time_ns)
+            put32(out, end + 4, time_ns >> 32)
+            put32(out, end + 8, length)
+            put32(out, end + 12, walk.records.wire_length[i])
+            put32(out, end + 16, np.int64(walk.records.link_type[i]))
+            put32(out, end + 20, 0)
+            copy_octets(block, walk.records.frame_at[i], length, out, end + MERGED_HEADER)
+            end += MERGED_HEADER + length
+            count += 1
+        if stop != STOP_BATCH_FULL:
+            starts[count] = end
+            return at, stop, count
+
+
+@kernel
+def gather_records(octets: U8, starts: I64, lengths: I64, order: I64, out: U8) -> None:
+    """Write records in an order. starts, lengths: where each stands in ``octets``. out: as long as all of them."""
+    at = 0
+    for place in order:
+        copy_octets(octets, starts[place], lengths[place], out, at)
+        at += lengths[place]

@@ -1,0 +1,162 @@
+"""Captures that overlap in time in, the records of all of them in one order out, as if one capture had been taken.
+
+Each capture is read as any other: its damage, its losses and what became of its packets are counted to it. Its records then go, in order
+of time, into blocks of one container that the meter reads like a file (``floodmark_core.merging``).
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Self
+
+import numpy as np
+
+from floodmark.capture import Container, Source, reader_of
+from floodmark.metering import walk_with
+from floodmark.reading import ReadCapture, Reading
+from floodmark.settings import FlowSettings
+from floodmark_core import new_tally
+from floodmark_core.columns import I64, U8
+from floodmark_core.framing import CONTAINER, MERGED, new_layout
+from floodmark_core.merging import extract_block, gather_records
+
+_LANE_OCTETS = 1 << 20  # read of each capture together: as many as are open at one time lie in memory
+_LEAST_RECORD_OCTETS = 16  # in any container
+MOST_LANES = 64  # open at one time, 8 MiB each; further ones wait until one has ended
+
+
+class _Lane:
+    """One capture being merged: the records that were read of it and are not yet given out."""
+
+    def __init__(self, source: Source, *, hashing: bool, keep_going: bool, progress: Callable[[str, int], None] | None) -> None:
+        self.reader = reader_of(source, _LANE_OCTETS, hashing=hashing)
+        layout, self._tally = self.reader.container.layout, new_tally()
+        self._walk = walk_with(FlowSettings(), layout)
+        tell = None if progress is None else partial(progress, self.reader.path)
+        self._reading = Reading(self.reader, self._extract, (layout, self._tally), tell, keep_going)
+        self.octets: U8 = np.empty(0, np.uint8)
+        self.starts: I64 = np.zeros(1, np.int64)  # of each record in the octets, and of the end
+        self.keys_ns: I64 = np.empty(0, np.int64)  # times that never step back: a capture's own order is kept
+        self.first = 0  # record not yet given out
+        self.read: ReadCapture | None = None  # when it has ended
+        self._latest_ns = 0
+
+    def _extract(self, block: U8, at: int) -> tuple[int, int]:
+        most = len(block) // _LEAST_RECORD_OCTETS + 1
+        out, times_ns, starts = np.empty(2 * len(block), np.uint8), np.empty(most, np.int64), np.empty(most + 1, np.int64)
+        at, stop, count = extract_block(block, at, self.reader.base, self._walk, self._tally, out, times_ns, starts)
+        self.octets, self.starts, self.first = out[: starts[count]], starts[: count + 1], 0
+        self.keys_ns = np.maximum.accumulate(np.maximum(times_ns[:count], self._latest_ns))
+        self._latest_ns = int(self.keys_ns[-1]) if count else self._latest_ns
+        return at, stop
+
+    def fill(self) -> bool:
+        """Read on until there is a record to give out. Returns whether there is."""
+        while self.first == len(self.keys_ns) and self.read is None:
+            if not self._reading.step():
+                self.read = self._reading.finish()
+        return self.first < len(self.keys_ns)
+
+    def close(self) -> None:
+        """Give back what reading needed."""
+        self.reader.close()
+        self.octets = np.empty(0, np.uint8)
+        del self._walk, self._reading
+
+    def take(self, until_ns: int) -> tuple[int, int]:
+        """Pass over the records up to a time. Returns their numbers, first and end."""
+        first, self.first = self.first, int(np.searchsorted(self.keys_ns, until_ns, side="right"))
+        return first, self.first
+
+
+class MergedReader:
+    """Octets of captures merged, block by block, with the interface of :class:`floodmark.capture.BlockReader`."""
+
+    is_mapped = False
+    octets = 0  # length: not known before
+    sha256 = compression = damage = None  # each capture has its own
+
+    def __init__(
+        self,
+        captures: Iterable[tuple[int, Source]],
+        *,
+        hashing: bool = False,
+        keep_going: bool = False,
+        progress: Callable[[str, int], None] | None = None,
+    ) -> None:
+        """Open the first capture.
+
+        captures: time of the first packet and source, in order of these times. progress: told a name and the octets read of it.
+        """
+        self._waiting = list(captures)
+        self._hashing, self._keep_going, self._progress = hashing, keep_going, progress
+        self._lanes: list[_Lane] = []  # begun so far
+        self._active: list[_Lane] = []  # and not yet at their end
+        self.path = "<merged>"
+        layout = new_layout()
+        layout[CONTAINER] = MERGED
+        self.container = Container("merged", layout, 0)
+        self.base, self.at_end = 0, False
+        self.block: U8 = np.empty(0, np.uint8)
+        try:
+            self.next_block(0)
+        except BaseException:
+            self.__exit__()
+            raise
+
+    @property
+    def reads(self) -> list[ReadCapture]:
+        """The captures as they were read, in order of their first packets; only at the end are there all of them."""
+        return [lane.read for lane in self._lanes if lane.read is not None]
+
+    def next_block(self, consumed: int) -> U8:
+        """Drop the first ``consumed`` octets and return what follows them, with new octets at its end."""
+        self.base += consumed
+        rest, new = self.block[consumed:], self._merge()
+        self.block = np.concatenate((rest, new)) if len(rest) else new
+        return self.block
+
+    def _merge(self) -> U8:
+        """Return the next records of all captures in order, none at the end."""
+        while True:
+            active = [lane for lane in self._active if lane.fill()]
+            for lane in self._active:
+                if lane not in active:
+                    lane.close()
+            self._active = active
+            if not active and not self._waiting:
+                self.at_end = True
+                return np.empty(0, np.uint8)
+            until_ns = min((int(lane.keys_ns[-1]) for lane in active), default=0)  # so far each of them reaches
+            if self._waiting and (not active or (self._waiting[0][0] <= until_ns and len(active) < MOST_LANES)):
+                self._start()
+                continue
+            return _in_order([(lane, *lane.take(until_ns)) for lane in active])
+
+    def _start(self) -> None:
+        _, source = self._waiting.pop(0)
+        lane = _Lane(source, hashing=self._hashing, keep_going=self._keep_going, progress=self._progress)
+        self._lanes.append(lane)
+        self._active.append(lane)
+
+    def __enter__(self) -> Self:
+        """Return the reader itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the captures that are open."""
+        for lane in self._active:
+            lane.reader.close()
+
+
+def _in_order(taken: Sequence[tuple[_Lane, int, int]]) -> U8:
+    """Return records of several captures in order of time; of those at one time, the ones of the capture that began first."""
+    taken = [one for one in taken if one[1] < one[2]]
+    octets = [lane.octets[lane.starts[first] : lane.starts[end]] for lane, first, end in taken]
+    if len(taken) == 1:
+        return octets[0]
+    keys = np.concatenate([lane.keys_ns[first:end] for lane, first, end in taken])
+    lengths = np.concatenate([np.diff(lane.starts[first : end + 1]) for lane, first, end in taken])
+    starts: I64 = np.cumsum(lengths) - lengths
+    merged = np.empty(int(lengths.sum()), np.uint8)
+    gather_records(np.concatenate(octets), starts, lengths, np.argsort(keys, kind="stable"), merged)
+    return merged
