@@ -20,6 +20,7 @@ from floodmark_core.columns import (
     FlowTable,
     Tally,
 )
+from floodmark_core.duplicates import Recent, estimate_duplicates
 from floodmark_core.flowtable import FULLEST_EIGHTHS, Matcher, update_flows
 from floodmark_core.status import STOP_BATCH_FULL, STOP_NEEDS_CELLS, STOP_NEEDS_FLOWS
 from floodmark_core.walk import Walk, next_batch
@@ -40,7 +41,7 @@ def has_room(flows: FlowTable) -> bool:
 
 @kernel
 def read_block(
-    block: U8, at: int, base: int, walk: Walk, matcher: Matcher, flows: FlowTable, cells: CellTable, tally: Tally
+    block: U8, at: int, base: int, walk: Walk, matcher: Matcher, flows: FlowTable, cells: CellTable, recent: Recent, tally: Tally
 ) -> tuple[int, int]:
     """Read records from ``at`` until the block ends or a table must grow, and count this share's flows.
 
@@ -52,6 +53,7 @@ def read_block(
         if cells.used[0] + BATCH > cells.rows.shape[0]:
             return at, STOP_NEEDS_CELLS
         n, at, stop = next_batch(block, at, base, walk, tally)
+        estimate_duplicates(block, n, walk.records, walk.headers, recent)
         before = flows.used[PACKETS_SEEN]
         count = update_flows(block, n, walk.records, walk.headers, matcher, flows)
         count_cells(matcher.mine, count, before, walk.records, walk.headers, np.uint64(matcher.seed[0]), cells)

@@ -14,6 +14,7 @@ from floodmark_core import (
     cells,
     decode,
     dialogue,
+    duplicates,
     endpoints,
     flowtable,
     fragments,
@@ -137,7 +138,7 @@ def _whole() -> list[Call]:
     """Return the call of the kernel that is made of the others."""
     matcher = flowtable.new_matcher(1, _array("i8", 9), _array("u1", 1 << 16))
     table = CellTable(np.zeros(0, CELL), _array("u8", 2), _array("i8", 1))
-    given = (_array("u1"), 0, 0, _walk(), matcher, _flow_table(), table, new_tally())
+    given = (_array("u1"), 0, 0, _walk(), matcher, _flow_table(), table, duplicates.new_recent(0), new_tally())
     return [lambda: reader.read_block(*given)]
 
 

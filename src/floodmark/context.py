@@ -21,9 +21,11 @@ _SETTLED_NS = 1_000_000_000  # the first repetition of an unanswered SYN or segm
 class Context:
     """The flows of one run in their surroundings."""
 
-    def __init__(self, flows: Flows, cells: Rows) -> None:
+    def __init__(self, flows: Flows, cells: Rows, duplicates: float | None = None) -> None:
+        """duplicates: share of the packets that were seen a moment before."""
         self.flows = flows
         self.cells = cells
+        self.duplicates = duplicates
         self._find_hosts()
         self._shape()
 

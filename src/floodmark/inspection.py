@@ -16,8 +16,9 @@ from floodmark.terms import TUNNELS, link_type_name, protocol_name
 from floodmark_core import new_tally
 from floodmark_core.ahead import CURSORS
 from floodmark_core.columns import I64, U8, Interfaces
+from floodmark_core.duplicates import DUPLICATES
 from floodmark_core.framing import CONTAINER, INTERFACE_COUNT, PCAPNG
-from floodmark_core.survey import CUT, DUPLICATES, FRAGMENTS, IPV6_PACKETS, TAGGED, Survey, new_survey, survey_block
+from floodmark_core.survey import CUT, FRAGMENTS, IPV6_PACKETS, TAGGED, Survey, new_survey, survey_block
 
 _MOST_INTERFACES = 100  # told one by one
 
@@ -126,7 +127,7 @@ def _inspection(read: ReadCapture, survey: Survey, interfaces: tuple[Interface, 
         ipv6=int(counts[IPV6_PACKETS]),
         tagged=int(counts[TAGGED]),
         fragments=int(counts[FRAGMENTS]),
-        duplicates=int(counts[DUPLICATES]),
+        duplicates=int(survey.recent.counts[DUPLICATES]),
         snaplen_cut=int(counts[CUT]),
         first_seen_ns=read.first_ns if read.is_timed else None,
         last_seen_ns=read.last_ns if read.is_timed else None,

@@ -17,6 +17,7 @@ from floodmark.workers import Workers
 from floodmark_core import CELL, CellTable
 from floodmark_core.cells import join_cells
 from floodmark_core.columns import I64, U8, Rows
+from floodmark_core.duplicates import duplicate_share
 from floodmark_core.flowtable import new_matcher
 from floodmark_core.framing import LAST_TIME_NS, new_layout
 from floodmark_core.status import STOP_NEEDS_FLOWS
@@ -96,6 +97,11 @@ class Meter:
                 reached[number] = result
             if any(stop == STOP_NEEDS_FLOWS for _, stop in reached):
                 self._tables.make_room(self._shares)
+
+    @property
+    def duplicates(self) -> float | None:
+        """Share of the IP packets that were seen octet by octet a moment before; None where there are none."""
+        return duplicate_share(self._shares[0].recent)
 
     def finish(self) -> tuple[Flows, Rows]:
         """Return the flows and the cells, both in order of first packets."""

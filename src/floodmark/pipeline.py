@@ -76,9 +76,10 @@ def classify(
                     meter = Meter(settings.flow, memory=memory, workers=workers, shares=workers.threads if several else 1)
                 reads.extend(_read(meter, reader, progress, options))
         assert meter is not None  # noqa: S101 - there is a source
+        duplicates = meter.duplicates
         flows, cells = meter.finish()
         del meter  # and with it the indexes of its tables
-        context = Context(flows, cells)
+        context = Context(flows, cells, duplicates)
         judged = events_of(context, decide(context, settings), _span_ns(reads), settings.event)
         return _answer(reads, left_out, context, judged, options)
 
@@ -174,6 +175,7 @@ def _answer(reads: list[ReadCapture], left_out: list[CaptureError], context: Con
         anonymised=None,
         starts_mid_attack=any(event.start_censored for event in events),
         ends_mid_attack=any(event.end_censored for event in events),
+        duplicates=context.duplicates,
         span_s=(span_ns[1] - span_ns[0]) / 1e9,
     )
     return Result(

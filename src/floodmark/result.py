@@ -54,6 +54,7 @@ class Profile:
     anonymised: bool | None
     starts_mid_attack: bool
     ends_mid_attack: bool
+    duplicates: float | None  # share of packets seen octet by octet within 5 ms before, from the IP header on; estimated on a part
     span_s: float
 
 

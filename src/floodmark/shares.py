@@ -40,6 +40,7 @@ from floodmark_core.columns import (
     USED_SIZE,
     Rows,
 )
+from floodmark_core.duplicates import new_recent
 from floodmark_core.flowtable import FULLEST_EIGHTHS, Matcher, move_index
 from floodmark_core.framing import LAST_TIME_NS
 from floodmark_core.status import STOP_NEEDS_CELLS, STOP_NEEDS_FLOWS
@@ -175,6 +176,7 @@ class Share:
         self.index: U64 = memory.array(FIRST_SLOTS, np.uint64)
         self._opened = GrowingRows(np.dtype(np.uint16), FIRST_BATCHES, memory)
         self.tally = new_tally()
+        self.recent = new_recent() if number == 0 else new_recent(0)  # one share looks for duplicates
         self._cells = GrowingRows(CELL, FIRST_CELLS, memory)
         self._cell_index: U64 = memory.array(2 * FIRST_CELLS, np.uint64)
         self._cells_used: I64 = np.zeros(1, np.int64)
@@ -207,7 +209,7 @@ class Share:
         """
         while True:
             cells = CellTable(self._cells.rows, self._cell_index, self._cells_used)
-            at, stop = read_block(block, at, base, self.walk, self.matcher, tables.of(self), cells, self.tally)
+            at, stop = read_block(block, at, base, self.walk, self.matcher, tables.of(self), cells, self.recent, self.tally)
             if stop == STOP_NEEDS_CELLS:
                 self._grow_cells()
             elif stop == STOP_NEEDS_FLOWS and self.used[BATCHES_SEEN] == len(self.opened):

@@ -17,6 +17,7 @@ from floodmark.terms import Verdict
 _COLOURS = {Verdict.VOLUMETRIC: "red", Verdict.APPLICATION_LAYER: "yellow", Verdict.BENIGN: "green"}
 _MOST_EVENTS = 20
 _MOST_REASONS = 4
+_MANY_DUPLICATES = 0.05  # share of the packets
 _UNITS = ("", "k", "M", "G", "T")
 
 
@@ -130,6 +131,10 @@ def _profile_notes(result: Result) -> list[str]:
         notes.append("most TCP dialogues show one direction only")
     if profile.snaplen_cut:
         notes.append("packets were cut by the snap length; sizes are taken from the IP headers")
+    if profile.duplicates is not None and profile.duplicates >= _MANY_DUPLICATES:
+        notes.append(
+            f"{profile.duplicates:.0%} of the packets repeat an earlier one octet by octet: seen twice by a mirror port, or sent twice"
+        )
     if profile.starts_mid_attack:
         notes.append("the capture begins in the middle of an attack; its true start is earlier")
     if profile.ends_mid_attack:
