@@ -5,6 +5,8 @@ Without it, or without Wireshark's tools, these tests are skipped and say so.
 """
 
 import csv
+import hashlib
+import io
 import json
 import os
 import re
@@ -22,9 +24,12 @@ import pytest
 import floodmark
 from evaluate import judge
 from floodmark.result import Totals
+from floodmark.settings import FlowSettings
+from unit.test_unpacking import PACK
 
 TRACES = Path(os.environ.get("FLOODMARK_TRACES") or Path(__file__).parents[2] / "shared" / "traces" / "dev")
 WITH_CAPINFOS = pytest.mark.skipif(shutil.which("capinfos") is None, reason="capinfos is not installed")
+WITH_EDITCAP = pytest.mark.skipif(shutil.which("editcap") is None, reason="editcap is not installed")
 WITH_TSHARK = pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
 pytestmark = pytest.mark.skipif(not (TRACES / "MANIFEST.tsv").is_file(), reason=f"no real captures: {TRACES}/MANIFEST.tsv is not there")
 
@@ -209,6 +214,101 @@ def test_there_are_as_many_flows_as_tshark_lists_conversations(name: str) -> Non
     if not (TRACES / name).is_file():
         pytest.skip(f"{name} is not in this set")
     assert by_floodmark(name)[1] == by_tshark(name)[1]
+
+
+PROTOCOLS = {"tcp": 6, "udp": 17, "icmp": 1, "icmpv6": 58}
+# Captures whose packets do not have the same protocols for both, and why; the other 820 of the development set agree packet for packet.
+DIFFERENT = {
+    "802_15_4-data.pcap": "6LoWPAN is not read here",
+    "LINKTYPE_USER2_PKTAP.pcap": "a private link type is not read here",
+    "arcnet-rfc1051-arp-icmp-http.pcap": "ARCNET is not read here",
+    "brcm-tag-prepend.pcap": "this tshark does not read tags of Broadcom's switches",
+    "brcm-tag.pcap": "the same",
+    "edsa-high-vid.pcap": "this tshark does not read tags of Marvell's switches",
+    "edsa.pcap": "the same",
+    "ipv6-srh-ext-header.pcap": "an extension header is cut: its protocol is not believed here",
+    "ipv6_fragments.pcapng": "later fragments, which tshark does not name",
+    **dict.fromkeys(
+        (
+            "LINKTYPE_IPV4_invalid.pcap", "LINKTYPE_IPV6_invalid.pcap", "frf16_magic_ie-oobr.pcap", "gre-heapoverflow-1.pcap",
+            "heap-overflow-2.pcap", "hoobr_juniper3.pcap", "ipv4_invalid_hdr_length.pcap", "ipv6_invalid_length.pcap",
+            "juniper_monitor_invalid_cookie_length.pcap", "kday1.pcap", "kday3.pcap", "vtp_asan-3.pcap",
+        ),
+        "a header that cannot be one: tshark shows as much of it as it can, here it is refused or not IP",
+    ),
+}  # fmt: skip
+
+
+def protocols_by_tshark(name: str) -> Counter[int]:
+    """Count packets by the protocol in their outermost IP packet; 0 is any other, -1 is no IP."""
+    fields = ["-T", "fields", "-E", "occurrence=f", "-e", "frame.protocols", "-e", "ip.proto"]
+    whole = ["-o", "ip.defragment:FALSE", "-o", "ipv6.defragment:FALSE"]
+    done = subprocess.run(["tshark", "-n", *whole, "-r", name, *fields], cwd=TRACES, capture_output=True, text=True, check=False)
+    counts: Counter[int] = Counter()
+    for line in done.stdout.splitlines():
+        layers, number = line.split("\t")
+        names = layers.split(":")
+        version = next((layer for layer in names if layer in ("ip", "ipv6")), None)
+        if version == "ip":
+            counts[int(number or 0) if int(number or 0) in PROTOCOLS.values() else 0] += 1
+        elif version == "ipv6":
+            upper = next((layer for layer in names[names.index("ipv6") :] if layer in PROTOCOLS or layer == "ip"), "")
+            counts[PROTOCOLS.get(upper, 0)] += 1
+        else:
+            counts[-1] += 1
+    return counts
+
+
+def protocols_by_floodmark(name: str) -> Counter[int]:
+    """Return the same from the flow table, with tunnels left closed."""
+    result = floodmark.classify(TRACES / name, floodmark.Settings(flow=FlowSettings(tunnels="outer")))
+    counts: Counter[int] = Counter()
+    for flow in result.flows.to_table().select(["protocol", "initiator_packets", "responder_packets"]).to_pylist():
+        known = flow["protocol"] in PROTOCOLS.values()
+        counts[flow["protocol"] if known else 0] += flow["initiator_packets"] + flow["responder_packets"]
+    counts[-1] = result.totals.packets - result.totals.packets_in_flows
+    return +counts
+
+
+@WITH_TSHARK
+def test_every_packet_has_the_protocol_that_tshark_gives_it() -> None:
+    names = [row["file"] for row in manifest() if isinstance(answered(row["file"]), Seen)]
+    sample = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())[:100]
+    different = {name for name in sample if protocols_by_floodmark(name) != protocols_by_tshark(name)}
+    assert {name for name in different if not name.endswith(tuple(DIFFERENT))} == set()
+
+
+@WITH_EDITCAP
+@pytest.mark.parametrize("form", ["pcap", "nsecpcap", "modpcap", "nokiapcap", "rh6_1pcap", "pcapng", "snoop"])
+def test_a_real_capture_in_another_container_and_compressed_gives_the_same_answer(form: str, tmp_path: Path) -> None:
+    written = 0
+    for place, name in enumerate(name for name in ALIKE[3:10] if (TRACES / name).is_file()):
+        plain = str(tmp_path / "plain.pcap")
+        subprocess.run(["editcap", "-F", "pcap", TRACES / name, plain], check=True, capture_output=True)
+        if subprocess.run(["editcap", "-F", form, plain, tmp_path / "other"], check=False, capture_output=True).returncode:
+            continue  # its link type has no place in that container
+        written += 1
+        expected = floodmark.classify(plain)
+        for pack in (bytes, *PACK.values()) if place == 0 else (bytes,):
+            result = floodmark.classify(io.BytesIO(pack((tmp_path / "other").read_bytes())))
+            assert (result.totals, result.verdicts, result.events) == (expected.totals, expected.verdicts, expected.events), name
+            assert result.flows.to_table() == expected.flows.to_table(), name
+    assert written
+
+
+@pytest.mark.skipif(shutil.which("mergecap") is None, reason="mergecap is not installed")
+def test_captures_merged_here_give_the_answer_of_those_merged_by_mergecap(tmp_path: Path) -> None:
+    names = [TRACES / name for name in ALIKE if name.startswith("application-layer/") and (TRACES / name).is_file()][:4]
+    starts = [min(one.first_seen_ns or 0 for one in floodmark.classify(name).captures) for name in names]
+    moved = []
+    for place, (name, start) in enumerate(zip(names, starts, strict=True)):
+        moved.append(tmp_path / f"{place}.pcap")
+        subprocess.run(["editcap", "-F", "pcap", "-t", f"{(starts[0] - start) / 1e9 + place / 7:.6f}", name, moved[-1]], check=True)
+    subprocess.run(["mergecap", "-F", "pcap", "-w", tmp_path / "all.pcap", *moved], check=True)
+    ours, theirs = floodmark.classify(moved), floodmark.classify(tmp_path / "all.pcap")
+    assert any("overlap" in note for note in ours.notes)
+    assert (ours.totals, ours.verdicts, ours.events) == (theirs.totals, theirs.verdicts, theirs.events)
+    assert ours.flows.to_table() == theirs.flows.to_table()
 
 
 def test_most_attacks_get_an_event_of_their_class_on_the_named_host() -> None:

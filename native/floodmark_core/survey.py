@@ -5,15 +5,16 @@ from typing import NamedTuple
 import numpy as np
 
 from floodmark_core._jit import kernel, step
+from floodmark_core.checksums import BAD, check_header, check_transport
 from floodmark_core.columns import I64, U8, Headers, Records, Tally
 from floodmark_core.duplicates import Recent, look_at, new_recent
-from floodmark_core.status import IN_FLOW_HEADER_CUT, STOP_BATCH_FULL
+from floodmark_core.status import IN_FLOW, IN_FLOW_HEADER_CUT, STOP_BATCH_FULL
 from floodmark_core.walk import Walk, next_batch
 
 LONGEST_GAP, GAP_BEGINS, LAST_NS = 0, 1, 2
 
 # Places in the counts.
-FRAGMENTS, TAGGED, IPV6_PACKETS, CUT, COUNTS = 0, 1, 2, 3, 4
+FRAGMENTS, TAGGED, IPV6_PACKETS, CUT, HEADER_CHECKSUM_BAD, TRANSPORT_CHECKSUM_BAD, COUNTS = 0, 1, 2, 3, 4, 5, 6
 
 
 class Survey(NamedTuple):
@@ -51,6 +52,9 @@ def count_packet(block: U8, i: int, records: Records, headers: Headers, survey: 
     survey.counts[FRAGMENTS] += 1 if headers.fragment[i] else 0
     survey.counts[TAGGED] += 1 if headers.vlan[i] else 0
     survey.counts[IPV6_PACKETS] += 1 if headers.ip_version[i] == 6 else 0
+    if headers.outcome[i] == IN_FLOW:
+        survey.counts[HEADER_CHECKSUM_BAD] += 1 if check_header(block, i, records, headers) == BAD else 0
+        survey.counts[TRANSPORT_CHECKSUM_BAD] += 1 if check_transport(block, i, records, headers) == BAD else 0
     look_at(block, i, records, headers, survey.recent, 0)
 
 

@@ -18,7 +18,17 @@ from floodmark_core.ahead import CURSORS
 from floodmark_core.columns import I64, U8, Interfaces
 from floodmark_core.duplicates import DUPLICATES
 from floodmark_core.framing import CONTAINER, INTERFACE_COUNT, PCAPNG
-from floodmark_core.survey import CUT, FRAGMENTS, IPV6_PACKETS, TAGGED, Survey, new_survey, survey_block
+from floodmark_core.survey import (
+    CUT,
+    FRAGMENTS,
+    HEADER_CHECKSUM_BAD,
+    IPV6_PACKETS,
+    TAGGED,
+    TRANSPORT_CHECKSUM_BAD,
+    Survey,
+    new_survey,
+    survey_block,
+)
 
 _MOST_INTERFACES = 100  # told one by one
 
@@ -54,6 +64,8 @@ class Inspection:
     tagged: int  # packets with a VLAN tag
     fragments: int
     duplicates: int  # packets seen within 5 ms before, octet by octet from the IP header on
+    ip_checksum_bad: int  # packets whose IPv4 header has a wrong one
+    transport_checksum_bad: int  # whole packets with a wrong one of TCP, UDP or ICMP
     snaplen_cut: int
     first_seen_ns: int | None
     last_seen_ns: int | None
@@ -128,6 +140,8 @@ def _inspection(read: ReadCapture, survey: Survey, interfaces: tuple[Interface, 
         tagged=int(counts[TAGGED]),
         fragments=int(counts[FRAGMENTS]),
         duplicates=int(survey.recent.counts[DUPLICATES]),
+        ip_checksum_bad=int(counts[HEADER_CHECKSUM_BAD]),
+        transport_checksum_bad=int(counts[TRANSPORT_CHECKSUM_BAD]),
         snaplen_cut=int(counts[CUT]),
         first_seen_ns=read.first_ns if read.is_timed else None,
         last_seen_ns=read.last_ns if read.is_timed else None,

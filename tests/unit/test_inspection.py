@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from wire import Packet
 
 import floodmark
-from builders import MILLISECOND, SECOND, START_NS, arp, connection, icmp, pcap, pcapng, record, syn_flood, udp
+from builders import MILLISECOND, SECOND, START_NS, arp, connection, header, icmp, pcap, pcapng, record, syn_flood, udp
 from floodmark.cli import main
 from floodmark.inspection import Inspection, inspect
 from property.strategies import interface, section, statistics
@@ -118,3 +118,21 @@ def test_an_answer_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 def test_cut_packets_are_counted(tmp_path: Path) -> None:
     frame = udp(0).frame
     assert seen(tmp_path, struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 40, 1) + record(frame[:40], wire_length=99)).snaplen_cut == 1
+
+
+@pytest.mark.parametrize("at", [14 + 8, 14 + 10, 14 + 20 + 4, 14 + 20 + 21, -1])
+def test_wrong_checksums_are_counted(tmp_path: Path, at: int) -> None:
+    right = [udp(0), *connection(1), icmp(2)]
+    frame = bytearray(right[4].frame)
+    frame[at] ^= 0x10
+    wrong = [*right, Packet(right[-1].time_ns, bytes(frame))]
+    found, before = seen(tmp_path, pcap(wrong)), seen(tmp_path, pcap(right))
+    assert (before.ip_checksum_bad, before.transport_checksum_bad) == (0, 0)
+    assert (found.ip_checksum_bad, found.transport_checksum_bad) == ((1, 0) if 14 <= at < 34 else (0, 1))
+
+
+def test_a_datagram_without_a_checksum_or_one_that_is_cut_is_not_wrong(tmp_path: Path) -> None:
+    frame = bytearray(udp(0).frame)
+    frame[14 + 20 + 6 : 14 + 20 + 8] = bytes(2)
+    data = header() + record(bytes(frame)) + record(udp(0).frame[:-1], wire_length=len(frame))
+    assert seen(tmp_path, data).transport_checksum_bad == 0

@@ -9,6 +9,7 @@ import lzma
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import lz4.frame
 import pytest
@@ -16,13 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import floodmark
-from builders import pcap, syn_flood
+from builders import connection, pcap, syn_flood
 from floodmark.capture import reader_of
 from floodmark.metering import Meter
 from floodmark.settings import FlowSettings
 from floodmark.sources import expand
 from floodmark.unpacking import PIECE_OCTETS, Unpacked, codec_of
-from property.strategies import PROFILE
+from property.strategies import CONTAINERS, PROFILE, Sent
 
 try:
     from compression import zstd  # type: ignore[import-not-found, unused-ignore]
@@ -38,6 +39,7 @@ PACK: dict[str, Callable[[bytes], bytes]] = {
 }
 CODECS = pytest.mark.parametrize("codec", PACK)
 DATA = pcap(syn_flood(2000))
+DIALOGUE = pcap(connection(0))
 PACKETS_OCTETS = 24, 16 + 60  # header of the file; each record
 
 
@@ -66,6 +68,15 @@ def test_the_answer_is_that_of_the_plain_capture(codec: str) -> None:
     assert (packed.events, packed.totals, packed.verdicts) == (plain.events, plain.totals, plain.verdicts)
     assert packed.flows.to_table() == plain.flows.to_table()
     assert packed.captures[0].problems == plain.captures[0].problems == ()
+
+
+@CODECS
+@pytest.mark.parametrize(("write", "how"), CONTAINERS)
+def test_containers_compressed_give_the_answer_of_the_plain_pcap(codec: str, write: Callable[..., bytes], how: dict[str, Any]) -> None:
+    sent = [Sent(packet.time_ns, packet.frame, len(packet.frame)) for packet in connection(0)]
+    plain, packed = answered(DIALOGUE), answered(PACK[codec](write(sent, **how)))
+    assert (packed.totals, packed.verdicts) == (plain.totals, plain.verdicts)
+    assert packed.flows.to_table() == plain.flows.to_table()
 
 
 @CODECS

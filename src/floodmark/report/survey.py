@@ -52,6 +52,8 @@ def _lines(found: Inspection) -> Iterator[tuple[str, str]]:
         ("fragments", found.fragments),
         ("cut by snap length", found.snaplen_cut),
         ("duplicates", found.duplicates),
+        ("wrong IP checksum", found.ip_checksum_bad),
+        ("wrong transport checksum", found.transport_checksum_bad),
         *(("in " + name, count) for name, count in found.tunnels.items()),
     )
     for name, count in shares:
