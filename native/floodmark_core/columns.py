@@ -131,7 +131,7 @@ FLOW = np.dtype(
         ("network", "<u4"),  # VLAN tags and kinds.py NETWORK_ bits: the rest of the key
         ("first_seen_ns", "<i8"),
         ("start_clock_ns", "<i8"),  # capture clock at the first packet
-        ("prefix", "<u8"),  # first eight octets of the payload, big endian, padded with zeros; of a SYN without one its options' signature
+        ("prefix", "<u8"),  # of the payload, see first_word in dialogue.py; of a SYN without one its options' signature
         ("more_row", "<u4"),  # row + 1 in the table of MORE; 0: this is a one-packet flow
         ("octets", "<u4"),  # IP total length
         ("payload_octets", "<u4"),
@@ -163,7 +163,7 @@ MORE = np.dtype(
         ("last_clock_ns", "<i8"),  # capture clock at the last packet
         ("max_gap_ns", "<i8"),  # longest silence inside the flow, capture clock
         ("parent", "<i8"),  # row this flow continues after a timeout; -1 none
-        ("initiator_prefix", "<u8"),  # first eight octets of each direction's first payload
+        ("initiator_prefix", "<u8"),  # of each direction's first payload, see first_word in dialogue.py
         ("responder_prefix", "<u8"),
         ("initiator_isn", "<u4"),
         ("initiator_next_seq", "<u4"),
@@ -177,12 +177,15 @@ MORE = np.dtype(
         ("responder_payload_packets", "<u4"),
         ("initiator_small_packets", "<u4"),  # 1-64 octets of payload
         ("small_window_packets", "<u4"),  # initiator's packets after its first payload that offer <= 1024 octets
-        ("requests", "<u4"),  # HTTP request heads begun
-        ("responses", "<u4"),  # HTTP status lines
+        ("requests", "<u4"),  # HTTP request heads begun, HTTP/2 HEADERS, SIP requests
+        ("responses", "<u4"),  # status lines of HTTP and SIP, HTTP/2 HEADERS
         ("error_responses", "<u4"),  # ... of status 4xx and 5xx
         ("same_path_requests", "<u4"),  # for the path that the first of them asked for
         ("path_hash", "<u4"),  # of the first request's path without query
         ("query_hash", "<u4"),  # of its whole target
+        ("resets", "<u4"),  # HTTP/2 streams that the initiator cancelled
+        ("continuations", "<u4"),  # HTTP/2 CONTINUATION frames of the initiator
+        ("denied_responses", "<u2"),  # of status 401, 403, 407 and 429; stops at 65,535
         ("varied_requests", "<u2"),  # for the first one's path with another query; stops at 65,535
         ("stage", "<u2"),  # kinds.py STAGE_ bits of the TCP dialogue
         ("end_reason", "u1"),  # kinds.py END_

@@ -13,7 +13,21 @@ from floodmark_core._jit import kernel, step
 from floodmark_core.columns import I64, MORE, U8, U32, U64, Headers, Records, Row, Rows
 from floodmark_core.endpoints import field_of, is_fragment, is_from_responder, is_header_whole
 from floodmark_core.fragments import LATER
-from floodmark_core.payload import head_ends, is_http_request, is_http_status, request_target, tcp_code, udp_code
+from floodmark_core.payload import (
+    DNS,
+    HTTP2,
+    REPLY,
+    SIP,
+    count_frames,
+    dns_name_word,
+    head_ends,
+    is_http_request,
+    is_http_status,
+    request_target,
+    tcp_code,
+    text_at,
+    udp_code,
+)
 from floodmark_core.status import IN_FLOW
 
 TCP, UDP, ICMP, ICMPV6 = 6, 17, 1, 58
@@ -57,6 +71,56 @@ def prefix_word(block: U8, at: int, end: int) -> np.uint64:
     return word
 
 
+@kernel
+def first_word(block: U8, at: int, end: int, code: int) -> np.uint64:
+    """Return what is kept of a direction's first payload, which begins with what differs least between like messages.
+
+    The first eight octets, big endian, padded with zeros; of a DNS question, whose first octets are a number, hashes of the name asked
+    for (:func:`floodmark_core.payload.dns_name_word`); of a SIP answer what follows the version: the status.
+    """
+    if code == 2 * DNS:
+        return dns_name_word(block, at, end)
+    return prefix_word(block, at + 8 if code == 2 * SIP + REPLY else at, end)
+
+
+@step
+def is_denial(block: U8, at: int) -> bool:
+    """Tell whether a status of three digits says that somebody may not: 401, 403, 407, 429."""
+    hundreds, tens, ones = block[at], block[at + 1], block[at + 2]
+    return bool(hundreds == 52 and ((tens == 48 and ones in (49, 51, 55)) or (tens == 50 and ones == 57)))
+
+
+@step
+def count_status(more: Row, block: U8, at: int) -> None:
+    """Count an answer by its status of three digits."""
+    more.responses += np.uint32(1)
+    more.error_responses += np.uint32(1) if 52 <= block[at] <= 54 else np.uint32(0)
+    if is_denial(block, at) and more.denied_responses < 0xFFFF:
+        more.denied_responses += np.uint16(1)
+
+
+@step
+def count_sip(more: Row, block: U8, at: int, end: int, from_initiator: bool) -> None:
+    """Count a message of a SIP dialogue over UDP; acknowledgements ask for nothing (RFC 3261 section 17)."""
+    if text_at(block, at, end, b"SIP/2.0 "):
+        if not from_initiator and end - at >= 11 and block[at + 8] and block[at + 10]:
+            count_status(more, block, at + 8)
+    elif from_initiator and end - at >= 7 and 65 <= block[at] <= 90 and not text_at(block, at, end, b"ACK "):
+        more.requests += np.uint32(1)
+
+
+@step
+def count_http2(more: Row, block: U8, at: int, end: int, from_initiator: bool) -> None:
+    """Follow HTTP/2 in the clear by the frames that begin in a segment."""
+    headers, resets, continuations = count_frames(block, at, end)
+    if from_initiator:
+        more.requests += np.uint32(headers)
+        more.resets += np.uint32(resets)
+        more.continuations += np.uint32(continuations)
+    else:
+        more.responses += np.uint32(headers)
+
+
 @step
 def count_payload(more: Row, block: U8, headers: Headers, i: int, from_initiator: bool) -> None:
     """Count a packet's payload; keep and recognise the first of each direction."""
@@ -76,13 +140,20 @@ def count_payload(more: Row, block: U8, headers: Headers, i: int, from_initiator
             more.initiator_small_packets += np.uint32(1)
         if first:
             more.initiator_payload_kind = code
-            more.initiator_prefix = prefix_word(block, at, end)
+            more.initiator_prefix = first_word(block, at, end, code)
     else:
         more.responder_payload_packets += np.uint32(1)
         more.responder_payload_octets += np.uint64(headers.payload_octets[i])
         if first:
             more.responder_payload_kind = code
-            more.responder_prefix = prefix_word(block, at, end)
+            more.responder_prefix = first_word(block, at, end, code)
+    if headers.fragment[i] >= LATER:
+        return
+    if headers.protocol[i] == UDP:
+        if more.initiator_payload_kind >> 1 == SIP or more.responder_payload_kind >> 1 == SIP:
+            count_sip(more, block, at, end, from_initiator)
+    elif more.initiator_payload_kind == 2 * HTTP2:
+        count_http2(more, block, at, end, from_initiator)
 
 
 @step
@@ -103,9 +174,7 @@ def count_http(more: Row, block: U8, headers: Headers, i: int, from_initiator: b
         if more.stage & kinds.STAGE_HEAD_OPEN and head_ends(block, at, end):
             more.stage = (more.stage & ~np.uint16(kinds.STAGE_HEAD_OPEN)) | np.uint16(kinds.STAGE_HEAD_DONE)
     elif is_http_status(block, at, end):
-        more.responses += np.uint32(1)
-        if block[at + 9] in (52, 53):  # '4', '5'
-            more.error_responses += np.uint32(1)
+        count_status(more, block, at + 9)
 
 
 @step
@@ -261,6 +330,8 @@ def begin(row: Row, more: Row) -> None:
             more.initiator_small_packets = np.uint32(row.payload_octets <= SMALL_PAYLOAD)
             more.initiator_payload_kind = row.payload_kind
             more.initiator_prefix = row.prefix
+            if row.payload_kind == 2 * SIP and row.protocol == UDP:
+                more.requests = np.uint32(1)
     else:
         more.responder_packets = np.uint64(1)
         more.responder_octets = np.uint64(row.octets)
@@ -269,6 +340,20 @@ def begin(row: Row, more: Row) -> None:
             more.responder_payload_packets = np.uint32(1)
             more.responder_payload_kind = row.payload_kind
             more.responder_prefix = row.prefix
+            if row.payload_kind == 2 * SIP + REPLY and row.protocol == UDP:
+                begin_sip_answer(more, row.prefix)
+
+
+@step
+def begin_sip_answer(more: Row, prefix: np.uint64) -> None:
+    """Count a first packet that is an answer, by the status that was kept of it."""
+    hundreds, status = prefix >> np.uint64(56), prefix >> np.uint64(40)
+    if hundreds == 0 or status & np.uint64(0xFF) == 0:
+        return
+    more.responses = np.uint32(1)
+    more.error_responses = np.uint32(1) if 52 <= hundreds <= 54 else np.uint32(0)
+    if status in (0x343031, 0x343033, 0x343037, 0x343239):  # 401, 403, 407, 429
+        more.denied_responses = np.uint16(1)
 
 
 @step

@@ -39,14 +39,15 @@ from floodmark_core.dialogue import (
     UDP,
     begin,
     count_http,
+    count_http2,
     count_packet,
+    first_word,
     idle_timeout,
-    prefix_word,
 )
 from floodmark_core.endpoints import network_of, sender_of_row
 from floodmark_core.fragments import LATER, TIED
 from floodmark_core.hashing import hash_words
-from floodmark_core.payload import HTTP, REPLY, REQUEST, tcp_code, udp_code
+from floodmark_core.payload import HTTP, HTTP2, REPLY, REQUEST, tcp_code, udp_code
 from floodmark_core.prefetch import prefetch
 from floodmark_core.status import IN_FLOW, IN_FLOW_HEADER_CUT
 
@@ -234,15 +235,15 @@ def open_row(
         row.payload_octets = headers.payload_octets[i]
         at = headers.payload_at[i]
         end = at + headers.payload_captured[i]
-        row.prefix = prefix_word(block, at, end)
+        code = 0
         if headers.fragment[i] == TIED:
             pass  # the middle of a payload says nothing of what it is
         elif headers.protocol[i] == UDP:
-            row.payload_kind = udp_code(
-                block, at, end, headers.payload_octets[i], np.int64(headers.src_port[i]), np.int64(headers.dst_port[i])
-            )
+            code = udp_code(block, at, end, headers.payload_octets[i], np.int64(headers.src_port[i]), np.int64(headers.dst_port[i]))
         elif headers.protocol[i] == TCP:
-            row.payload_kind = tcp_code(block, at, end, 1 if sender_began else 0)
+            code = tcp_code(block, at, end, 1 if sender_began else 0)
+        row.payload_kind = code
+        row.prefix = first_word(block, at, end, code)
 
 
 @step
@@ -262,7 +263,7 @@ def says_more(row: Row, headers: Headers, i: int) -> bool:
     if row.protocol != TCP or row.payload_octets == 0:
         return False
     opens = headers.tcp_flags[i] & (kinds.SYN | kinds.ACK) == kinds.SYN
-    return bool(opens or row.payload_kind in (2 * HTTP + REQUEST, 2 * HTTP + REPLY))
+    return bool(opens or row.payload_kind in (2 * HTTP + REQUEST, 2 * HTTP + REPLY, 2 * HTTP2))
 
 
 @step
@@ -274,6 +275,9 @@ def keep_more(row: Row, more: Row, block: U8, headers: Headers, i: int, sender_b
         more.tcp_options = headers.tcp_options[i]
     if row.payload_kind in (2 * HTTP + REQUEST, 2 * HTTP + REPLY):
         count_http(more, block, headers, i, sender_began)
+    elif row.payload_kind == 2 * HTTP2:
+        at = headers.payload_at[i]
+        count_http2(more, block, at, at + headers.payload_captured[i], sender_began)
 
 
 @kernel

@@ -15,7 +15,8 @@ NONE, UNRECOGNISED, UNIFORM = 0, 1, 2  # no payload captured; no known shape; on
 DNS, NTP, NTP_CONTROL, NTP_PRIVATE, MEMCACHED, CLDAP, SSDP, SNMP, CHARGEN, QOTD, IKE, BACNET, DHIP = range(2, 15)
 MDNS, NETBIOS, WSD, COAP, ARMS, RIP, PORTMAP, TFTP, MSSQL, STUN, GAME, OPENVPN, UBIQUITI, XDMCP, SLP = range(15, 30)
 HTTP, TLS, SSH, MQTT, RTP, QUIC, DTLS, SIP, BITTORRENT, BANNER, RDP, TP240, JENKINS, PLEX = range(30, 44)
-PROTOCOLS = 44
+NATPMP, SENTINEL, RDPEUDP, HTTP2, MODBUS, S7, IEC104, DNP3, ENIP = range(44, 53)
+PROTOCOLS = 53
 
 REQUEST, REPLY = 0, 1
 
@@ -254,7 +255,48 @@ def udp_by_port(block: U8, at: int, end: int, octets: int, port: int) -> int:
         return 2 * XDMCP + (REPLY if big16(block, at + 2) in (5, 6) else REQUEST) if end - at >= 6 and big16(block, at) == 1 else 0
     if port == 69:
         return 2 * TFTP if end - at >= 4 and big16(block, at) in (1, 2) else 0
+    if port == 3389:
+        return rdpeudp_code(block, at, end)
+    if port == 5351:  # NAT-PMP (RFC 6886) and PCP (RFC 6887): the high bit of the second octet tells a reply
+        return 2 * NATPMP + np.int64(block[at + 1] >> 7) if end - at >= 2 and block[at] in (0, 2) and block[at + 1] & 0x7F <= 4 else 0
+    if port == 5093:  # licence managers: a request is the letter and five zeros
+        return 2 * SENTINEL + (REPLY if octets > 12 else REQUEST) if block[at] == 0x7A else 0
     return 0
+
+
+@step
+def rdpeudp_code(block: U8, at: int, end: int) -> int:
+    """Recognise the opening of RDP over UDP (MS-RDPEUDP 2.2.2.1): a SYN that acknowledges nothing, SYN and ACK; 0 where it is none."""
+    if end - at < 8:
+        return 0
+    flags = big16(block, at + 6)
+    if flags & 5 == 5:
+        return 2 * RDPEUDP + REPLY
+    return 2 * RDPEUDP if flags & 1 and big32(block, at) == 0xFFFFFFFF else 0
+
+
+@step
+def tftp_code(block: U8, at: int, end: int, octets: int) -> int:
+    """Recognise what a TFTP server sends first, from a port of its own (RFC 1350): a first full block, or an error; 0 where it is none."""
+    if end - at < 4:
+        return 0
+    if octets == 516 and big32(block, at) == 0x00030001:
+        return 2 * TFTP + REPLY
+    is_error = 6 <= octets <= 128 and big16(block, at) == 5 and big16(block, at + 2) <= 8
+    if is_error and end - at == octets and block[end - 1] == 0 and is_printable(block, at + 4, end - 1):
+        return 2 * TFTP + REPLY
+    return 0
+
+
+@step
+def is_quic(block: U8, at: int, end: int) -> bool:
+    """Tell whether a long header of QUIC begins here (RFC 9000 section 17.2): version 1 or 2, a draft, Google's, or a negotiation."""
+    if end - at < 20 or block[at] & 0x80 == 0:
+        return False
+    version = big32(block, at + 1)
+    if version == 0:
+        return bool(block[at + 5] <= 20)
+    return bool(block[at] & 0x40 and (version in (1, 0x6B3343CF) or version >> 8 == 0xFF0000 or block[at + 1] == 81))
 
 
 @kernel
@@ -280,8 +322,8 @@ def udp_anywhere(block: U8, at: int, end: int) -> int:
         return 2 * SIP + REPLY
     if text_at(block, at, end, b"INVITE ") or text_at(block, at, end, b"REGISTER ") or text_at(block, at, end, b"OPTIONS sip"):
         return 2 * SIP
-    if text_at(block, at, end, b"d1:"):
-        return 2 * BITTORRENT
+    if text_at(block, at, end, b"d1:"):  # BEP 5: r is a reply, e an error
+        return 2 * BITTORRENT + (REPLY if end - at > 3 and block[at + 3] in (101, 114) else REQUEST)
     if end - at >= 13 and block[at] in (20, 21, 22, 23) and block[at + 1] == 254 and block[at + 2] in (253, 255):
         return 2 * DTLS + (REPLY if block[at] == 22 and end - at > 13 and block[at + 13] in (2, 3) else REQUEST)
     return game_code(block, at, end)
@@ -303,13 +345,81 @@ def udp_code(block: U8, at: int, end: int, octets: int, src_port: int, dst_port:
         return UNIFORM
     if end - at >= 12 and block[at] >> 6 == 2 and ((block[at + 1] & 0x7F) < 35 or (block[at + 1] & 0x7F) >= 96):  # RFC 3551
         return 2 * RTP
-    if (
-        end - at >= 20
-        and block[at] & 0xC0 == 0xC0
-        and (big32(block, at + 1) == 1 or block[at + 1] == 81 or big32(block, at + 1) == 0x6B3343CF)
-    ):
-        return 2 * QUIC
-    return UNRECOGNISED
+    if is_quic(block, at, end):
+        return 2 * QUIC + (REPLY if src_port in (80, 443, 8443) and dst_port not in (80, 443, 8443) else REQUEST)
+    code = tftp_code(block, at, end, octets)
+    return code or UNRECOGNISED
+
+
+@step
+def industrial_code(block: U8, at: int, end: int) -> int:
+    """Recognise what industrial controllers are told over TCP, twice the protocol; 0 where it is none of them.
+
+    Modbus (MBAP header: protocol 0, length, unit, function), S7 (TPKT and COTP data), IEC 60870-5-104 (APCI), DNP3 (link header),
+    EtherNet/IP (encapsulation commands).
+    """
+    octets = end - at
+    if octets < 6:
+        return 0
+    if octets >= 8 and big16(block, at + 2) == 0 and 2 <= big16(block, at + 4) <= 254 and big16(block, at + 4) >= octets - 6:
+        return 2 * MODBUS if 1 <= block[at + 7] & 0x7F <= 43 else 0
+    if octets >= 8 and big16(block, at) == 0x0300 and block[at + 5] == 0xF0 and block[at + 7] == 0x32:
+        return 2 * S7
+    if block[at] == 0x68 and 4 <= block[at + 1] <= 253 and octets >= 6 and np.int64(block[at + 1]) + 2 <= octets:
+        return 2 * IEC104
+    if octets >= 10 and big16(block, at) == 0x0564 and block[at + 2] >= 5:
+        return 2 * DNP3
+    if octets >= 24 and block[at + 1] == 0 and block[at] in (0x04, 0x63, 0x64, 0x65, 0x66, 0x6F, 0x70):
+        return 2 * ENIP if np.int64(block[at + 2]) + np.int64(block[at + 3]) * 256 == octets - 24 else 0
+    return 0
+
+
+@kernel
+def dns_name_word(block: U8, at: int, end: int) -> np.uint64:
+    """Hash the name that a DNS message asks for: high half that of the name without its first label, low half that of all of it.
+
+    Letters count as small ones (RFC 4343). Names under arpa have both halves alike: whoever maps addresses to names asks for many.
+    """
+    at += 12
+    stop = min(end, at + 255)
+    whole, parent = np.uint32(0x811C9DC5), np.uint32(0x811C9DC5)
+    labels, last = 0, np.uint32(0)
+    while at < stop and block[at] != 0 and block[at] < 64:
+        length = np.int64(block[at])
+        last = np.uint32(0)
+        following = at + 1 + length
+        for i in range(at, min(stop, following)):  # type: ignore[call-overload] # both are whole numbers
+            octet = np.uint32(block[i])
+            octet += np.uint32(32) if i > at and 65 <= octet <= 90 else np.uint32(0)
+            whole = np.uint32((whole ^ octet) * np.uint32(0x01000193))
+            if labels > 0:
+                parent = np.uint32((parent ^ octet) * np.uint32(0x01000193))
+            last = np.uint32(last << np.uint32(8)) | octet
+        labels += 1
+        at = following
+    if labels < 2 or last == np.uint32(0x61727061):  # arpa
+        parent = whole
+    return (np.uint64(parent) << np.uint64(32)) | np.uint64(whole)
+
+
+@kernel
+def count_frames(block: U8, at: int, end: int) -> tuple[int, int, int]:
+    """Count the HTTP/2 frames that begin in a payload (RFC 9113 section 4.1). Returns (HEADERS, RST_STREAM, CONTINUATION).
+
+    A payload that begins inside a frame shows none: what would be its header has a type or a length that no frame has, as a rule.
+    """
+    if text_at(block, at, end, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"):
+        at += 24
+    headers, resets, continuations = 0, 0, 0
+    while at + 9 <= end:
+        length, kind = big32(block, at) >> 8, block[at + 3]
+        if length > 16_384 or kind > 9 or (kind == 3 and length != 4):
+            break
+        headers += 1 if kind == 1 else 0
+        resets += 1 if kind == 3 else 0
+        continuations += 1 if kind == 9 else 0
+        at += 9 + length
+    return headers, resets, continuations
 
 
 @kernel
@@ -335,6 +445,11 @@ def tcp_code(block: U8, at: int, end: int, from_initiator: int) -> int:
         return 2 * MQTT + REPLY
     if end - at >= 7 and block[at] == 3 and block[at + 1] == 0 and block[at + 5] in (0xE0, 0xD0):
         return 2 * RDP + (REQUEST if block[at + 5] == 0xE0 else REPLY)
+    if text_at(block, at, end, b"PRI * HTTP/2.0\r\n"):
+        return 2 * HTTP2
+    code = industrial_code(block, at, end)
+    if code:
+        return code + (REQUEST if from_initiator else REPLY)
     if not from_initiator and (text_at(block, at, end, b"220") or text_at(block, at, end, b"+OK") or text_at(block, at, end, b"* OK")):
         return 2 * BANNER + REPLY
     return UNIFORM if is_uniform(block, at, end) else UNRECOGNISED

@@ -38,6 +38,12 @@ REFLECTION_VECTORS = {
     payload.TP240: "tp240-amplification",
     payload.JENKINS: "jenkins-amplification",
     payload.PLEX: "plex-amplification",
+    payload.TFTP: "tftp-amplification",
+    payload.QUIC: "quic-amplification",
+    payload.BITTORRENT: "bittorrent-amplification",
+    payload.NATPMP: "natpmp-amplification",
+    payload.SENTINEL: "sentinel-amplification",
+    payload.RDPEUDP: "rdpeudp-amplification",
 }
 
 PROTOCOL_NAMES = {
@@ -52,7 +58,9 @@ PROTOCOL_NAMES = {
     payload.SSH: "SSH", payload.MQTT: "MQTT", payload.RTP: "RTP", payload.QUIC: "QUIC", payload.DTLS: "DTLS", payload.SIP: "SIP",
     payload.BITTORRENT: "BitTorrent", payload.BANNER: "server banner", payload.RDP: "RDP",
     payload.TP240: "TP-240", payload.JENKINS: "Jenkins",
-    payload.PLEX: "Plex",
+    payload.PLEX: "Plex", payload.NATPMP: "NAT-PMP", payload.SENTINEL: "Sentinel", payload.RDPEUDP: "RDP over UDP",
+    payload.HTTP2: "HTTP/2", payload.MODBUS: "Modbus", payload.S7: "S7", payload.IEC104: "IEC 60870-5-104", payload.DNP3: "DNP3",
+    payload.ENIP: "EtherNet/IP",
 }  # fmt: skip
 
 # Protocols of telephony, video, games and tunnels that are one-way UDP in a one-sided capture of ordinary traffic.

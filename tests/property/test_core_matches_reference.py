@@ -1,9 +1,12 @@
 """The compiled core against the slow oracles: the same records, packets, flows and cells for any capture."""
 
+import io
+
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from floodmark.capture import reader_of
 from floodmark.errors import CaptureError
 from floodmark.settings import FlowSettings
 from property.strategies import (
@@ -38,6 +41,7 @@ SHORT = FlowSettings(
     syn_reuse_s=0.0,
     reorder_window_s=0.4,
 )
+MODIFIED = (b"\x34\xcd\xb2\xa1", b"\xa1\xb2\xcd\x34")
 SETTINGS = [FlowSettings(), SHORT, FlowSettings(active_timeout_s=4.0, tcp_linger_s=40.0, reorder_window_s=0.0)]
 
 
@@ -124,15 +128,26 @@ def test_long_dialogues_are_those_of_the_oracle(packets: list[Sent], flow_settin
     assert compare([pcapng(packets, resolution=9)], flow_settings) == []
 
 
+def is_taken_as_it_is(data: bytes) -> bool:
+    """Tell whether the first records, damaged or not, are not taken for those of a variant with longer headers; the oracle does not guess."""
+    try:
+        name = reader_of(io.BytesIO(data)).container.name
+    except CaptureError:
+        return True
+    return data[:4] in MODIFIED or name not in {"pcap-nokia", "pcap-modified"}
+
+
 @settings(PROFILE, max_examples=250)
 @given(captures=st.lists(st.one_of(files(8), odd_links(), odd_sections(), damaged()), min_size=2, max_size=4))
 def test_several_captures_are_one_timeline_as_in_the_oracle(captures: list[bytes]) -> None:
+    assume(all(map(is_taken_as_it_is, captures)))
     assert compare(captures) == []
 
 
 @settings(PROFILE, max_examples=600)
 @given(data=damaged())
 def test_damaged_captures_are_read_as_far_as_by_the_oracle(data: bytes) -> None:
+    assume(is_taken_as_it_is(data))
     assert compare([data]) == []
 
 

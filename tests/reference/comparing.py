@@ -17,7 +17,7 @@ from floodmark.errors import CaptureError
 from floodmark.services import service_ports
 from floodmark.settings import FlowSettings
 from floodmark.workers import Workers
-from floodmark_core import kinds, new_headers, new_interfaces, new_records, new_tally, status
+from floodmark_core import kinds, new_headers, new_interfaces, new_records, new_tally, payload, status
 from floodmark_core.decode import decode_batch
 from floodmark_core.fragments import new_fragments
 from floodmark_core.framing import LAST_TIME_NS, frame_batch
@@ -46,6 +46,8 @@ NOT_COMPARED = {
     "path_hash",
     "query_hash",
     "varied_requests",
+    "resets",
+    "continuations",
     "tcp_options",
     "birth",
 }
@@ -73,16 +75,56 @@ def side_columns(name: str, side: Side) -> Row:
         f"{name}_octets": side.octets,
         f"{name}_payload_packets": side.payload_packets,
         f"{name}_payload_octets": side.payload_octets,
-        f"{name}_prefix": prefix_word(side.prefix),
+        f"{name}_prefix": Kept(side.first_payload),
         f"{name}_next_seq": side.next_seq or 0,
         f"tcp_flags_{name}": side.tcp_flags,
         f"window_shift_{name}": 0 if side.window_shift is None else side.window_shift + 1,
     }
 
 
-def prefix_word(octets: bytes) -> int:
-    """Pack the first eight octets, big endian, padded with zeros."""
-    return int.from_bytes(octets[:8].ljust(8, b"\0"), "big")
+def fnv(octets: bytes) -> int:
+    """Hash octets (FNV-1a, 32 bits)."""
+    value = 0x811C9DC5
+    for octet in octets:
+        value = (value ^ octet) * 0x01000193 % 2**32
+    return value
+
+
+def name_word(payload: bytes) -> int:
+    """Hash the name that a DNS question asks for, without its first label and whole, as far as it was captured."""
+    labels: list[bytes] = []
+    rest = payload[12 : 12 + 255]
+    while rest and 0 < rest[0] < 64:
+        labels.append(rest[:1] + rest[1 : 1 + rest[0]].lower())
+        rest = rest[1 + rest[0] :]
+    whole, parent = fnv(b"".join(labels)), fnv(b"".join(labels[1:]))
+    if len(labels) < 2 or labels[-1][-4:] == b"arpa":
+        parent = whole
+    return parent << 32 | whole
+
+
+class Kept:
+    """What is kept of a first payload: its first eight octets, or what its protocol has instead, which the core recognises."""
+
+    def __init__(self, payload: bytes) -> None:
+        self.words = {
+            "": int.from_bytes(payload[:8].ljust(8, b"\0"), "big"),
+            "name": name_word(payload),
+            "status": int.from_bytes(payload[8:16].ljust(8, b"\0"), "big"),
+        }
+
+    def __eq__(self, other: object) -> bool:
+        """Compare with what the core kept: (what, word)."""
+        return isinstance(other, tuple) and self.words[other[0]] == other[1]
+
+    __hash__ = None  # type: ignore[assignment] # nothing to look up
+
+    def __repr__(self) -> str:
+        """Show all words."""
+        return str(self.words)
+
+
+KEPT_OF = {2 * payload.DNS: "name", 2 * payload.SIP + 1: "status"}
 
 
 def first_columns(flow: Flow) -> Row:
@@ -131,6 +173,7 @@ def flow_columns(flow: Flow) -> Row:
         "same_path_requests": flow.same_path_requests,
         "responses": flow.responses,
         "error_responses": flow.error_responses,
+        "denied_responses": flow.denied_responses,
     }
     outer = flow.first.outer
     own |= {"tunnel": flow.first.tunnel, "outer_ipv6": int(outer is not None and outer.version == 6)}
@@ -269,6 +312,9 @@ def core_answer(captures: Iterable[bytes], settings: FlowSettings = DEFAULTS, bl
     run = run_core(captures, settings, block_octets, shares=shares)
     run.flows["stage"] &= STAGES  # the core keeps bits of its own beside these
     rows = plain_rows({name: column for name, column in run.flows.items() if name not in NOT_COMPARED})
+    for end in ("initiator", "responder"):
+        for row, code in zip(rows, run.flows[f"{end}_payload_kind"].tolist(), strict=True):
+            row[f"{end}_prefix"] = (KEPT_OF.get(code, ""), row[f"{end}_prefix"])
     return Answer(
         [capture_columns(one) for one in run.captures],
         rows,

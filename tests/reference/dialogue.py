@@ -48,7 +48,7 @@ class Side:
     payload_packets: int = 0
     payload_octets: int = 0
     small_packets: int = 0
-    prefix: bytes = b""  # of the first payload, 8 octets at most
+    first_payload: bytes = b""  # as far as captured
     tcp_flags: int = 0
     next_seq: int | None = None  # None until a whole TCP header was seen
     window_shift: int | None = None
@@ -83,6 +83,7 @@ class Flow:
     first_path: bytes | None = None  # what the first request asked for, without its query
     responses: int = 0
     error_responses: int = 0
+    denied_responses: int = 0
 
     @property
     def is_fragment(self) -> bool:
@@ -196,4 +197,5 @@ def count_http(flow: Flow, side: Side, payload: bytes) -> None:
             flow.stage = flow.stage & ~Stage.HEAD_OPEN | Stage.HEAD_DONE
     elif payload.startswith(b"HTTP/1.") and len(payload) >= 12:
         flow.responses += 1
-        flow.error_responses += payload[9:10] in (b"4", b"5")
+        flow.error_responses += payload[9:10] in (b"4", b"5", b"6")
+        flow.denied_responses += payload[9:12] in (b"401", b"403", b"407", b"429")

@@ -133,7 +133,7 @@ def open_flow(packet: Packet, sender_began: bool, basis: Basis, parent: int) -> 
 def count_payload(side: Side, payload: bytes, payload_octets: int) -> None:
     """Count a payload; keep how the direction's first one begins."""
     if side.payload_packets == 0:
-        side.prefix = payload[:8]
+        side.first_payload = payload
     side.payload_packets += 1
     side.payload_octets += payload_octets
     side.small_packets += payload_octets <= SMALL_PAYLOAD
