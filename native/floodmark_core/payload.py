@@ -374,20 +374,39 @@ def industrial_code(block: U8, at: int, end: int) -> int:
     return 0
 
 
+RANDOM_LABEL_OCTETS = 6  # a shorter label is not looked at
+RANDOM_RUN, RANDOM_TURNS = 4, 2  # consonants in a row; turns from letters to digits and back: words have fewer
+
+
+@step
+def looks_random(block: U8, at: int, end: int) -> int:
+    """Tell (1 or 0) whether a label looks made up: consonants that no word has in a row, or letters and digits mixed."""
+    run, longest, turns, before = 0, 0, 0, 0
+    for i in range(at, end):
+        octet = block[i] | 32
+        kind = 1 if 48 <= block[i] <= 57 else (2 if 97 <= octet <= 122 else 0)
+        vowel = octet in (97, 101, 105, 111, 117, 121)
+        run = run + 1 if kind == 2 and not vowel else 0
+        longest = max(longest, run)
+        turns += 1 if kind and before and kind != before else 0
+        before = kind
+    return 1 if end - at >= RANDOM_LABEL_OCTETS and (longest >= RANDOM_RUN or turns >= RANDOM_TURNS) else 0
+
+
 @kernel
 def dns_name_word(block: U8, at: int, end: int) -> np.uint64:
     """Hash the name that a DNS message asks for: high half that of the name without its first label, low half that of all of it.
 
-    Letters count as small ones (RFC 4343). Names under arpa have both halves alike: whoever maps addresses to names asks for many.
+    The lowest bit of the high half tells whether the first label looks made up. Letters count as small ones (RFC 4343). Names under arpa
+    have both halves alike but for that bit: whoever maps addresses to names asks for many.
     """
     at += 12
     stop = min(end, at + 255)
     whole, parent = np.uint32(0x811C9DC5), np.uint32(0x811C9DC5)
-    labels, last = 0, np.uint32(0)
+    labels, last, random = 0, np.uint32(0), 0
     while at < stop and block[at] != 0 and block[at] < 64:
-        length = np.int64(block[at])
+        following = at + 1 + np.int64(block[at])
         last = np.uint32(0)
-        following = at + 1 + length
         for i in range(at, min(stop, following)):  # type: ignore[call-overload] # both are whole numbers
             octet = np.uint32(block[i])
             octet += np.uint32(32) if i > at and 65 <= octet <= 90 else np.uint32(0)
@@ -395,11 +414,13 @@ def dns_name_word(block: U8, at: int, end: int) -> np.uint64:
             if labels > 0:
                 parent = np.uint32((parent ^ octet) * np.uint32(0x01000193))
             last = np.uint32(last << np.uint32(8)) | octet
+        if labels == 0:
+            random = looks_random(block, at + 1, min(stop, following))
         labels += 1
         at = following
     if labels < 2 or last == np.uint32(0x61727061):  # arpa
         parent = whole
-    return (np.uint64(parent) << np.uint64(32)) | np.uint64(whole)
+    return (np.uint64(parent & np.uint32(0xFFFFFFFE)) | np.uint64(random)) << np.uint64(32) | np.uint64(whole)
 
 
 @kernel

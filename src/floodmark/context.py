@@ -136,6 +136,11 @@ class Context:
         return self.shaped(host, shapes.UDP_DIALOGUE).total_packets + self.dialogues_of(host).total_packets
 
     @cached_property
+    def begin_ns(self) -> int:
+        """Time of the first packet to any host."""
+        return int(self.cells["first_ns"].min()) if len(self.cells) else 0
+
+    @cached_property
     def end_ns(self) -> int:
         """Time of the last packet to any host."""
         return int(self.cells["last_ns"].max()) if len(self.cells) else 0

@@ -129,7 +129,7 @@ def test_long_dialogues_are_those_of_the_oracle(packets: list[Sent], flow_settin
 
 
 def is_taken_as_it_is(data: bytes) -> bool:
-    """Tell whether the first records, damaged or not, are not taken for those of a variant with longer headers; the oracle does not guess."""
+    """Tell whether the first records are not taken for those of a variant with longer headers: the oracle does not guess."""
     try:
         name = reader_of(io.BytesIO(data)).container.name
     except CaptureError:

@@ -4,9 +4,11 @@ The one place here that knows the core's arrays and column names.
 """
 
 import io
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -100,7 +102,12 @@ def name_word(payload: bytes) -> int:
     whole, parent = fnv(b"".join(labels)), fnv(b"".join(labels[1:]))
     if len(labels) < 2 or labels[-1][-4:] == b"arpa":
         parent = whole
-    return parent << 32 | whole
+    first = labels[0][1:] if labels else b""
+    kinds_of = ["digit" if 48 <= octet < 58 else "letter" if 97 <= octet | 32 < 123 else "" for octet in first]
+    turns = sum(bool(one and two and one != two) for one, two in pairwise(kinds_of))
+    consonants = re.findall(rb"[bcdfghjklmnpqrstvwxz]+", first)
+    random = len(first) >= 6 and (turns >= 2 or any(len(run) >= 4 for run in consonants))
+    return (parent & ~1 | random) << 32 | whole
 
 
 class Kept:

@@ -81,3 +81,12 @@ def busiest(times: np.ndarray, weights: np.ndarray, span_s: float) -> float:
     window = int(min(max(span_s, 1.0), 10.0) * 1e9)
     until = np.searchsorted(ordered, ordered + window, side="right")
     return float((sums[until] - sums[np.arange(len(ordered))]).max() / (window / 1e9))
+
+
+def most_within(flows: FlowSet, weights: np.ndarray, window_s: float) -> int:
+    """Return the largest sum of weights of flows that begin within any stretch of so many seconds."""
+    times = flows.column("first_seen_ns")
+    order = np.argsort(times, kind="stable")
+    ordered, sums = times[order], np.concatenate(([0], np.cumsum(weights[order])))
+    until = np.searchsorted(ordered, ordered + int(window_s * 1e9), side="right")
+    return int((sums[until] - sums[np.arange(len(ordered))]).max())

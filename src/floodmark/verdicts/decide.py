@@ -13,7 +13,23 @@ import numpy as np
 from floodmark.context import Context
 from floodmark.flowset import Host
 from floodmark.settings import Settings
-from floodmark.verdicts import connections, guessing, ip_floods, reflection, requests, scans, slow, tcp_floods, tunnel_floods, udp_floods
+from floodmark.verdicts import (
+    commands,
+    connections,
+    encrypted,
+    fuzzing,
+    guessing,
+    http2,
+    ip_floods,
+    query_floods,
+    reflection,
+    requests,
+    scans,
+    slow,
+    tcp_floods,
+    tunnel_floods,
+    udp_floods,
+)
 from floodmark.verdicts.evidence import Finding
 from floodmark_core.columns import I32
 
@@ -83,12 +99,23 @@ def decide(context: Context, settings: Settings) -> Decision:
     settle(tcp_floods.flag_mixes(context, volumetric, finding_of >= 0))
     settle(reflection.udp_reflections(context, volumetric))
     settle(reflection.synack_reflections(context, volumetric))
+    settle(reflection.middlebox_reflections(context, volumetric))
     settle(slow.slow_connections(context, application))
+    settle(fuzzing.fuzzing(context, application))
     settle(guessing.guessing(context, application))
+    settle(guessing.distributed_guessing(context, application, finding_of >= 0))
+    settle(guessing.credential_stuffing(context, application))
+    settle(commands.command_floods(context, application))
+    settle(commands.sip_floods(context, application))
+    settle(http2.http2_floods(context, application))
     settle(requests.request_floods(context, application))
+    settle(encrypted.https_floods(context, application))
     settle(connections.connection_floods(context, application))
     explained = finding_of >= 0
+    settle(query_floods.query_floods(context, settings, explained))
     settle(tcp_floods.syn_floods(context, volumetric, explained))
+    settle(tcp_floods.out_of_state_floods(context, volumetric, finding_of >= 0))
+    explained = finding_of >= 0
     settle(tcp_floods.flag_floods(context, volumetric, explained))
     settle(udp_floods.udp_floods(context, volumetric, explained))
     settle(ip_floods.icmp_floods(context, volumetric, explained))

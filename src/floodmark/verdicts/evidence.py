@@ -14,6 +14,7 @@ from floodmark.settings import VolumetricSettings
 BASE = -4.5
 REPORTED = 0.6  # least confidence of a finding that is reported
 
+_LAND_SHARE = 0.9
 STRONG, CLEAR, FAIR, SLIGHT = 3.0, 2.5, 1.5, 1.0
 AGAINST = -2.5
 
@@ -106,6 +107,18 @@ def weigh_spoofing(evidence: Evidence, flows: FlowSet, sources_per_packet: float
     if ttls / sources > 5 * ttl_concentration or ttls >= 8:
         return 0.1
     return None
+
+
+def weigh_land(evidence: Evidence, flows: FlowSet) -> bool:
+    """Tell whether packets seem to come from the host that they go to, and add what that says (LAND, CVE-1999-0016)."""
+    seen = flows.sample
+    same = (seen.sent("hi") == seen.received("hi")) & (seen.sent("lo") == seen.received("lo"))
+    share = float(same.mean())
+    if share < _LAND_SHARE:
+        return False
+    text = f"{share:.0%} of the packets have the victim's own address as their source"
+    evidence.add("forged", STRONG, "R_FROM_ITSELF", share, _LAND_SHARE, text)
+    return True
 
 
 def cap_for_view(evidence: Evidence, *, answers: bool, packets: int, span_s: float) -> None:

@@ -6,9 +6,21 @@ from floodmark.context import Context
 from floodmark.flowset import FlowSet, number, split
 from floodmark.services import LOGIN_PORTS
 from floodmark.settings import ApplicationSettings
-from floodmark.verdicts.clients import duration_s, number_services, service_host, variation
+from floodmark.verdicts.clients import (
+    begins_with,
+    connections_where,
+    duration_s,
+    most_within,
+    number_services,
+    service_host,
+    services,
+    variation,
+)
 from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, Evidence, Finding
 from floodmark_core import kinds
+
+_SEVERAL_SOURCES = 5
+_POSTED_SHARE = 0.9  # of the requests: for one path, by one method
 
 
 def guessing(context: Context, settings: ApplicationSettings) -> list[Finding]:
@@ -29,17 +41,20 @@ def guessing(context: Context, settings: ApplicationSettings) -> list[Finding]:
     return found
 
 
+def _brief(flows: FlowSet) -> FlowSet:
+    """Return the connections that are short enough for a log-in that failed, and over."""
+    up, down = flows.column("initiator_payload_octets").astype(float), flows.column("responder_payload_octets").astype(float)
+    closed = np.isin(flows.column("end_reason"), (kinds.END_FIN, kinds.END_RST, kinds.END_REUSE))
+    return flows.where((up > 0) & (down > 0) & (up <= 8192) & (down <= 16_384) & (duration_s(flows) <= 30) & closed)
+
+
 def _guessing(flows: FlowSet, settings: ApplicationSettings) -> Finding | None:
     port = int(flows.column("responder_port")[0])
     service = LOGIN_PORTS[port]
-    up, down = flows.column("initiator_payload_octets").astype(float), flows.column("responder_payload_octets").astype(float)
-    closed = np.isin(flows.column("end_reason"), (kinds.END_FIN, kinds.END_RST, kinds.END_REUSE))
-    tries = flows.where((up > 0) & (down > 0) & (up <= 8192) & (down <= 16_384) & (duration_s(flows) <= 30) & closed)
+    tries = _brief(flows)
     if len(tries) < settings.guessing_connections:
         return None
-    begins = np.sort(tries.column("first_seen_ns"))
-    until = np.searchsorted(begins, begins + int(settings.guessing_window_s * 1e9), side="right")
-    in_window = int((until - np.arange(len(begins))).max())
+    in_window = most_within(tries, np.ones(len(tries), np.int64), settings.guessing_window_s)
     if in_window < settings.guessing_connections:
         return None
     up, down = tries.column("initiator_payload_octets").astype(float), tries.column("responder_payload_octets").astype(float)
@@ -70,3 +85,77 @@ def _guessing(flows: FlowSet, settings: ApplicationSettings) -> Finding | None:
     elif service != "database":
         evidence.add("service", FAIR, "R_LOGIN_PORT", port, 1, f"port {port} is a {service} log-in")
     return Finding(f"{service}-bruteforce", [service_host(flows)], tries, evidence, [port])
+
+
+def distributed_guessing(context: Context, settings: ApplicationSettings, explained: np.ndarray) -> list[Finding]:
+    """Find log-ins tried by many sources, each of which tries too seldom to be told by itself."""
+    rows = context.established
+    rows = rows[np.isin(context.flows.column("responder_port", rows), list(LOGIN_PORTS)) & ~explained[rows]]
+    found = []
+    for flows in services(context, settings.distributed_guesses, rows):
+        tries = _brief(flows)
+        if len(tries) < settings.distributed_guesses or len(tries) < 0.8 * len(flows):
+            continue
+        at_once = most_within(tries, np.ones(len(tries), np.int64), settings.distributed_window_s)
+        varies = max(variation(tries.column(f"{end}_payload_octets").astype(float)) for end in ("initiator", "responder"))
+        if at_once < settings.distributed_guesses or varies > settings.guessing_variation or tries.source_count < _SEVERAL_SOURCES:
+            continue
+        port = int(flows.column("responder_port")[0])
+        evidence = Evidence()
+        evidence.add(
+            "repetition", CLEAR if at_once >= 2 * settings.distributed_guesses else FAIR, "R_REPEATED_LOGINS", at_once,
+            settings.distributed_guesses, f"{len(tries):,} connections to a log-in service from {tries.source_count:,} sources",
+        )  # fmt: skip
+        text = f"their sizes vary by {varies:.0%}: the same dialogue each time"
+        evidence.add("uniformity", CLEAR, "R_ALIKE", varies, settings.guessing_variation, text)
+        share = len(tries) / len(flows)
+        evidence.add("share", SLIGHT, "R_NEVER_STAYS", share, 0.8, f"{share:.0%} of the connections end like this")
+        evidence.add("service", FAIR, "R_LOGIN_PORT", port, 1, f"port {port} is a {LOGIN_PORTS[port]} log-in")
+        found.append(Finding(f"{LOGIN_PORTS[port]}-bruteforce", [service_host(flows)], tries, evidence, [port]))
+    return found
+
+
+def credential_stuffing(context: Context, settings: ApplicationSettings) -> list[Finding]:
+    """Find passwords tried over HTTP: the same path asked for again and again, and denied."""
+    rows = connections_where(context, lambda flows: flows.column("denied_responses") > 0)
+    found = []
+    for flows in services(context, 1, rows):
+        groups, clients = flows.sources
+        starts, order = split(groups, len(clients))
+        single = [_denied(flows.take(order[starts[n] : starts[n + 1]]), settings, distributed=False) for n in range(len(clients))]
+        kept = [finding for finding in single if finding is not None and finding.is_reported]
+        if not kept and len(clients) >= _SEVERAL_SOURCES:
+            together = _denied(flows, settings, distributed=True)
+            kept = [together] if together is not None else []
+        found.extend(kept)
+    return found
+
+
+def _denied(flows: FlowSet, settings: ApplicationSettings, *, distributed: bool) -> Finding | None:
+    """Judge the connections of one client, or of all, in which requests were denied."""
+    requests, denied, answers = (flows.column(name).astype(np.int64) for name in ("requests", "denied_responses", "responses"))
+    posted = float(begins_with(flows.column("initiator_prefix"), b"POST").mean()) >= _POSTED_SHARE
+    least = settings.denied_requests if posted else settings.denied_requests_unposted
+    least = settings.distributed_guesses if distributed else least
+    window_s = settings.distributed_window_s if distributed else settings.guessing_window_s
+    count = int(denied.sum())
+    busiest_count = most_within(flows, denied, window_s)
+    if busiest_count < least:
+        return None
+    share = count / max(int(answers.sum()), 1)
+    paths = flows.column("path_hash")
+    values, counts = np.unique(paths, return_counts=True)
+    same = float(flows.column("same_path_requests")[paths == values[counts.argmax()]].sum()) / max(int(requests.sum()), 1)
+    if share < settings.denied_share or same < _POSTED_SHARE:
+        return None
+    evidence = Evidence()
+    sources = f" from {flows.source_count:,} sources" if distributed else ""
+    weight = CLEAR if busiest_count >= 3 * least or not posted else FAIR
+    text = f"{count:,} requests for one path are denied{sources}, {busiest_count:,} of them within {window_s:,.0f} s"
+    evidence.add("repetition", weight, "R_REPEATED_LOGINS", busiest_count, least, text)
+    evidence.add("refusal", CLEAR, "R_DENIED", share, settings.denied_share, f"{share:.0%} of the answers say 401, 403, 407 or 429")
+    evidence.add("content", FAIR, "R_ONE_TARGET", same, _POSTED_SHARE, f"{same:.0%} of the requests are for the same path")
+    if posted:
+        evidence.add("method", SLIGHT, "R_POSTED", 1.0, _POSTED_SHARE, "they post a form, as log-ins do")
+    port = int(flows.column("responder_port")[0])
+    return Finding("http-credential-stuffing", [service_host(flows)], flows, evidence, [port])

@@ -13,11 +13,19 @@ _LARGE_ANSWER_OCTETS = 512  # RFC 1035's limit of a UDP answer; beyond it an ans
 _WELL_SPREAD_SOURCES = 20
 _ONE_SIDED_SOURCES = 5
 # Protocols whose replies ordinary clients receive from many servers at once.
-_NOISY = (payload.STUN, payload.DTLS, payload.OPENVPN, payload.GAME, payload.MDNS, payload.NETBIOS, payload.NTP, payload.COAP)
+_NOISY = (
+    payload.STUN, payload.DTLS, payload.OPENVPN, payload.GAME, payload.MDNS, payload.NETBIOS, payload.NTP, payload.COAP, payload.QUIC,
+    payload.BITTORRENT, payload.TFTP, payload.NATPMP,
+)  # fmt: skip
 # Protocols that some hosts ask many servers for: a resolver, a VPN gateway.
 _ASKED_WIDELY = (*_NOISY, payload.DNS, payload.IKE)
 # Linux sends a SYN-ACK at most 1 + 5 times (tcp_synack_retries), Windows 1 + 2: more means someone keeps asking in the victim's name.
 _MOST_SYNACKS = 20
+_JOINED_NS = 1_000_000_000  # a connection that was open when the capture began shows itself by then, as a rule
+# Protocols of which ordinary clients hear from hundreds of hosts, so that only unasked answers say something.
+_NEEDS_QUESTIONS = (payload.BITTORRENT,)
+_MOST_QUIC_PACKETS = 10.0  # of one server, on average: a download has more
+_MANY_QUIC_SERVERS = 100
 
 
 def udp_reflections(context: Context, settings: VolumetricSettings) -> list[Finding]:
@@ -44,6 +52,15 @@ def _solicited_share(context: Context, host: int, code: int, unsolicited: int) -
     return asked / max(asked + unsolicited, 1)
 
 
+def _shows_without_questions(protocol: int, flows: FlowSet) -> bool:
+    """Tell whether answers of a protocol say anything where the questions would not be in the capture."""
+    if protocol in _NEEDS_QUESTIONS:
+        return False
+    if protocol == payload.QUIC:
+        return flows.source_count >= _MANY_QUIC_SERVERS and flows.total_packets <= _MOST_QUIC_PACKETS * flows.source_count
+    return True
+
+
 def _fewest_sources(protocol: int, settings: VolumetricSettings, *, answers: bool) -> int:
     """Return how many servers must answer before that says something: more where hosts ask many of them and questions cannot be seen."""
     if protocol in _NOISY or (not answers and protocol in _ASKED_WIDELY):
@@ -59,6 +76,8 @@ def _udp_reflection(context: Context, host: int, protocol: int, flows: FlowSet, 
         return None
     evidence = Evidence()
     answers = context.answers(host)
+    if not answers and not _shows_without_questions(protocol, flows):
+        return None
     least = _fewest_sources(protocol, settings, answers=answers)
     weight = FAIR if protocol in _NOISY else CLEAR if not answers and protocol in _ASKED_WIDELY else STRONG
     evidence.add("payload", weight, "R_PAYLOAD_MAGIC", packets, settings.reflector_packets, f"{packets:,} packets carry {name} answers")
@@ -179,3 +198,31 @@ def _synack_reflection(context: Context, host: int, flows: FlowSet, settings: Vo
         0.05,
         ("tcp-rst-flood", "icmp-unreachable-flood"),
     )
+
+
+def middlebox_reflections(context: Context, settings: VolumetricSettings) -> list[Finding]:
+    """Find answers of middleboxes: HTTP that belongs to no connection, from many hosts to one (Bock et al., USENIX Security 2021)."""
+    found = []
+    for host in context.hosts_with(shapes.DATA, settings.unrecognised_reflector_packets):
+        flows = context.shaped(host, shapes.DATA)
+        answers = flows.where(flows.sent("payload_kind") == 2 * payload.HTTP + payload.REPLY)
+        later = answers.where(answers.column("first_seen_ns") > context.begin_ns + _JOINED_NS)  # not the rest of what began before
+        sources = later.source_count if len(later) else 0
+        if sources < settings.unrecognised_reflector_sources or len(later) < settings.flood_packets / 2:
+            continue
+        evidence, packets = Evidence(), answers.total_packets
+        text = f"{packets:,} segments from {sources:,} hosts carry HTTP answers, and no connection to any of them is in the capture"
+        evidence.add("unsolicited", STRONG, "R_UNSOLICITED_HTTP", sources, settings.unrecognised_reflector_sources, text)
+        prefix = modal_share(answers.sample.sent("payload_octets"))
+        if prefix >= 0.3:
+            evidence.add("uniformity", SLIGHT, "R_SAME_SIZE", prefix, 0.3, f"{prefix:.0%} of them have one size")
+        ports = distinct(answers.sent("port"))
+        if ports <= 3:
+            evidence.add("port", FAIR, "R_SERVICE_PORTS", ports, 3, "all come from the ports of web servers")
+        weigh_magnitude(evidence, answers.busiest_rate_pps, settings.flood_rate_pps, "answers")
+        cap_for_view(evidence, answers=context.answers(host), packets=packets, span_s=answers.span_s)
+        products = ("tcp-rst-flood", "tcp-ack-flood", "tcp-out-of-state-flood", "icmp-unreachable-flood")
+        found.append(
+            Finding("tcp-middlebox-reflection", [context.host(host)], answers, evidence, top_ports(answers.sent("port")), 0.05, products)
+        )
+    return found

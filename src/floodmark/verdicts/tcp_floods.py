@@ -15,6 +15,7 @@ from floodmark.verdicts.evidence import (
     Finding,
     cap_for_view,
     floor_reached,
+    weigh_land,
     weigh_magnitude,
     weigh_spoofing,
 )
@@ -68,8 +69,9 @@ def _syn_flood(context: Context, host: int, flows: FlowSet, bare: float, setting
         evidence.add("source", FAIR, "R_RATE_PER_SOURCE", rate, 100, f"each source sends {rate:,.0f} SYNs a second")
     weigh_magnitude(evidence, flows.busiest_rate_pps, settings.flood_rate_pps, "SYNs")
     cap_for_view(evidence, answers=answers, packets=flows.total_packets, span_s=flows.span_s)
-    products = ("tcp-rst-flood", "tcp-ack-flood", "icmp-unreachable-flood")
-    return Finding("tcp-syn-flood", [context.host(host)], flows, evidence, top_ports(flows.sample.received("port")), spoofed, products)
+    products = ("tcp-rst-flood", "tcp-ack-flood", "tcp-out-of-state-flood", "icmp-unreachable-flood")
+    vector = "land" if weigh_land(evidence, flows) else "tcp-syn-flood"
+    return Finding(vector, [context.host(host)], flows, evidence, top_ports(flows.sample.received("port")), spoofed, products)
 
 
 def _weigh_uniform_syns(evidence: Evidence, flows: FlowSet, settings: VolumetricSettings) -> None:
@@ -96,6 +98,9 @@ _FLAG_SHAPES = {
 }
 # Shapes of segments that belong to no connection.
 _STATELESS = (shapes.SYN, shapes.SYN_BARE, shapes.SYN_ACK, shapes.RST, shapes.FIN, shapes.ACK, shapes.DATA, shapes.ODD_FLAGS)
+# Those whose flags any connection has; data and bare acknowledgements together are what one tool sends.
+_LEGAL = (shapes.SYN_ACK, shapes.RST, shapes.FIN, shapes.ACK, shapes.DATA)
+_ONE_KIND_SHARE = 0.75  # of the packets: beyond it the flood has the name of that kind
 _MIXED_FLAGS = 5  # effective combinations; the segments of one flood, one scan or one server's answers show one or two
 
 
@@ -114,6 +119,22 @@ def flag_mixes(context: Context, settings: VolumetricSettings, explained: np.nda
         text = f"{mixed:.0f} combinations of flags in effect, most of them impossible"
         evidence.add("flags", STRONG, "R_MIXED_FLAGS", mixed, _MIXED_FLAGS, text)
         found.append(_flag_flood(context, host, flows, evidence, ("tcp-flag-flood", "segments"), settings))
+    return found
+
+
+def out_of_state_floods(context: Context, settings: VolumetricSettings, explained: np.ndarray) -> list[Finding]:
+    """Find floods of segments that any connection has, of several kinds mixed, which belong to none."""
+    found = []
+    hosts = {host for shape in _LEGAL for host in context.hosts_with(shape, settings.flood_packets // 2)}
+    for host in sorted(hosts):
+        parts = [context.shaped(host, shape).not_taken(explained) for shape in _LEGAL]
+        packets = [part.total_packets for part in parts]
+        if max(packets) > _ONE_KIND_SHARE * sum(packets) or sum(count >= 0.1 * sum(packets) for count in packets) < 2:
+            continue
+        flows = parts[0].joined(*parts[1:])
+        if floor_reached(flows, settings):
+            kind = ("tcp-out-of-state-flood", "segments of no connection")
+            found.append(_flag_flood(context, host, flows, Evidence(), kind, settings))
     return found
 
 

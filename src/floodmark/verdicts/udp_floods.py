@@ -16,6 +16,7 @@ from floodmark.verdicts.evidence import (
     Finding,
     cap_for_view,
     floor_reached,
+    weigh_land,
     weigh_magnitude,
     weigh_spoofing,
 )
@@ -93,7 +94,7 @@ def _udp_flood(context: Context, host: int, flows: FlowSet, settings: Volumetric
     weigh_magnitude(evidence, flows.busiest_rate_pps, settings.flood_rate_pps, "datagrams")
     cap_for_view(evidence, answers=answers, packets=packets, span_s=flows.span_s)
     return Finding(
-        "udp-flood",
+        "land" if weigh_land(evidence, flows) else "udp-flood",
         [context.host(host)],
         flows,
         evidence,

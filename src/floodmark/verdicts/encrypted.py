@@ -1,0 +1,63 @@
+"""Request floods inside TLS, told without what is said: many short connections of one shape, opened faster than people do."""
+
+import numpy as np
+
+from floodmark.context import Context
+from floodmark.flowset import FlowSet, modal_share
+from floodmark.settings import ApplicationSettings
+from floodmark.verdicts.clients import busiest, connections_where, duration_s, service_host, services, variation
+from floodmark.verdicts.evidence import CLEAR, FAIR, Evidence, Finding
+from floodmark_core import payload
+
+_MOST_EXCHANGE_PACKETS = 8  # client's packets with payload: handshake, a request, the close
+_SAME_SIZE_OCTETS = 64  # steps in which sizes are compared
+_CAP = 0.7  # what is not read can be something else
+
+
+def https_floods(context: Context, settings: ApplicationSettings) -> list[Finding]:
+    """Find floods of requests over TLS."""
+    greets = 2 * payload.TLS + payload.REQUEST
+    rows = connections_where(context, lambda flows: flows.column("initiator_payload_kind") == greets)
+    found = []
+    for flows in services(context, settings.flood_connections, rows):
+        said = (flows.column("initiator_payload_packets") >= 2) & (flows.column("responder_payload_octets") > 0)
+        brief = flows.where(said & (flows.column("initiator_payload_packets") <= _MOST_EXCHANGE_PACKETS) & (duration_s(flows) <= 30))
+        if len(brief) >= settings.flood_connections and len(brief) >= 0.5 * len(flows):
+            finding = _https_flood(brief, len(flows), settings)
+            if finding is not None:
+                found.append(finding)
+    return found
+
+
+def _https_flood(flows: FlowSet, all_connections: int, settings: ApplicationSettings) -> Finding | None:
+    groups, clients = flows.sources
+    per_client = np.bincount(groups, minlength=len(clients))
+    rate = busiest(flows.column("first_seen_ns"), np.ones(len(flows), np.int64), flows.span_s)
+    fastest = float(per_client.max()) / max(flows.span_s, 1.0)
+    if rate < settings.service_request_rate_pps and fastest < settings.request_rate_pps:
+        return None
+    evidence = Evidence()
+    floor = settings.service_request_rate_pps
+    if rate >= floor:
+        weight = CLEAR if rate >= 10 * floor else FAIR
+        evidence.add("magnitude", weight, "R_CONNECTION_RATE", rate, floor, f"{rate:,.0f} TLS connections a second, each for one exchange")
+    if fastest >= settings.request_rate_pps:
+        floor = settings.request_rate_pps
+        evidence.add("source", FAIR, "R_CONNECTIONS_PER_SOURCE", fastest, floor, f"one client opens {fastest:,.0f} a second")
+    up, down = (flows.column(f"{end}_payload_octets") // _SAME_SIZE_OCTETS for end in ("initiator", "responder"))
+    alike = modal_share(up.astype(np.uint64) << np.uint64(32) | down.astype(np.uint64))
+    if alike >= 0.8:
+        evidence.add("uniformity", CLEAR, "R_SAME_EXCHANGE", alike, 0.8, f"{alike:.0%} of them carry as much in both directions")
+    elif modal_share(up) >= 0.8:
+        evidence.add("uniformity", FAIR, "R_SAME_REQUEST", modal_share(up), 0.8, f"{modal_share(up):.0%} of the requests have one size")
+    if len(clients) >= 5 and variation(per_client) <= 0.5:
+        text = f"{len(clients):,} clients connect equally often"
+        evidence.add("clients", FAIR, "R_CLIENTS_ALIKE", variation(per_client), 0.5, text)
+    elif per_client.max() >= 0.5 * len(flows):
+        share = float(per_client.max()) / len(flows)
+        evidence.add("clients", FAIR, "R_ONE_CLIENT", share, 0.5, f"one client opens {share:.0%} of them")
+    share = len(flows) / all_connections
+    if share >= 0.8:
+        evidence.add("share", FAIR, "R_SHARE", share, 0.8, f"{share:.0%} of the service's connections are like this; browsers keep theirs")
+    evidence.cap(_CAP, "inside TLS: the requests themselves cannot be read")
+    return Finding("https-flood", [service_host(flows)], flows, evidence, [int(flows.column("responder_port")[0])])

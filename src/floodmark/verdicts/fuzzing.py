@@ -1,0 +1,65 @@
+"""Fuzzing: one source that sends a service another malformed message in each of many connections."""
+
+import numpy as np
+
+from floodmark.context import Context
+from floodmark.flowset import FlowSet, distinct, number, split
+from floodmark.settings import ApplicationSettings
+from floodmark.verdicts.clients import connections_where, duration_s, number_services, service_host, variation
+from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, Evidence, Finding
+from floodmark_core import kinds, payload
+
+# What clients of a port begin with.
+_SPOKEN = {
+    22: (payload.SSH,), 80: (payload.HTTP, payload.HTTP2), 8000: (payload.HTTP, payload.HTTP2), 8080: (payload.HTTP, payload.HTTP2),
+    443: (payload.TLS,), 8443: (payload.TLS,), 1883: (payload.MQTT,), 3389: (payload.RDP, payload.TLS),
+    102: (payload.RDP, payload.S7), 502: (payload.MODBUS,), 2404: (payload.IEC104,), 20_000: (payload.DNP3,), 44_818: (payload.ENIP,),
+}  # fmt: skip
+_MALFORMED_SHARE = 0.5
+_DIFFERENT_SHARE = 0.6
+
+
+def fuzzing(context: Context, settings: ApplicationSettings) -> list[Finding]:
+    """Find fuzzing of services whose clients' first words are known."""
+
+    def has_known_port(flows: FlowSet) -> np.ndarray:
+        known: np.ndarray = np.isin(flows.column("responder_port"), list(_SPOKEN)) & (flows.column("initiator_payload_octets") > 0)
+        return known & (flows.column("stage") & kinds.STAGE_SYN > 0)
+
+    rows = connections_where(context, has_known_port)
+    if not len(rows):
+        return []
+    hosts, _ = number_services(context, rows)
+    seen = context.flows.columns(rows, ("initiator_hi", "initiator_lo"))
+    groups, leaders = number(seen["initiator_hi"], seen["initiator_lo"], hosts.astype(np.uint64))
+    starts, order = split(groups, len(leaders))
+    found = []
+    for group in np.nonzero(np.diff(starts) >= settings.fuzzing_connections)[0]:
+        finding = _fuzzing(context.clients(rows[order[starts[group] : starts[group + 1]]]), settings)
+        if finding is not None:
+            found.append(finding)
+    return found
+
+
+def _fuzzing(flows: FlowSet, settings: ApplicationSettings) -> Finding | None:
+    """Judge the connections of one client to one service."""
+    port = int(flows.column("responder_port")[0])
+    proper = np.isin(flows.column("initiator_payload_kind") // 2, _SPOKEN[port])
+    malformed = flows.where(~proper & (duration_s(flows) <= 30))
+    share = len(malformed) / len(flows)
+    if len(malformed) < settings.fuzzing_connections or share < _MALFORMED_SHARE:
+        return None
+    different = distinct(malformed.column("initiator_prefix")) / len(malformed)
+    if different < _DIFFERENT_SHARE:
+        return None
+    evidence = Evidence()
+    text = f"{share:.0%} of {len(flows):,} connections to port {port} begin with what nobody says there"
+    evidence.add("content", CLEAR, "R_MALFORMED", share, _MALFORMED_SHARE, text)
+    evidence.add("diversity", CLEAR, "R_NEVER_THE_SAME", different, _DIFFERENT_SHARE, f"{different:.0%} of these begin differently")
+    varies = variation(malformed.column("initiator_payload_octets").astype(float))
+    if varies >= settings.guessing_variation:
+        evidence.add("size", SLIGHT, "R_SIZES_VARY", varies, settings.guessing_variation, f"their sizes vary by {varies:.0%}")
+    closed = float((malformed.column("stage") & (kinds.STAGE_CLOSED | kinds.STAGE_FIN_RESPONDER) > 0).mean())
+    if closed >= 0.5:
+        evidence.add("refusal", FAIR, "R_CUT_OFF", closed, 0.5, f"{closed:.0%} of them are cut off or closed")
+    return Finding("protocol-fuzzing", [service_host(flows)], malformed, evidence, [port])
