@@ -26,6 +26,10 @@ class Context:
         self.flows = flows
         self.cells = cells
         self.duplicates = duplicates
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Find who received what."""
         self._find_hosts()
         self._shape()
 
@@ -72,13 +76,13 @@ class Context:
         self.shape: U8 = shape  # of each flow, floodmark_core.shapes
         self.sent_packets: I64 = np.sum([seen.sent for seen, _ in done], axis=0)
         self._received_in_shape: I64 = np.sum([seen.received for seen, _ in done], axis=0)
-        self._dialogues_seen: I64 = np.sum([dialogues for _, dialogues in done], axis=0)
-        self._toward, self._probe, self._packets = toward, probe, packets
+        self.dialogues_seen: I64 = np.sum([dialogues for _, dialogues in done], axis=0)
+        self.toward, self.may_probe, self.packets_toward = toward, probe, packets
         self._starts, self._order = split(group, hosts * shapes.SHAPES, memory, self.flows.workers)
 
     def probes(self, least: int) -> I64:
         """Return the flows that may be a scanner's probes, of initiators that have at least ``least`` of them."""
-        chosen, hashes, workers = self._probe.copy(), self.flows.initiator_hashes, self.flows.workers
+        chosen, hashes, workers = self.may_probe.copy(), self.flows.initiator_hashes, self.flows.workers
         parts = len(workers.parts(len(self.flows)))
         # Each thread looks at its part of the initiators, in buckets of its own.
         size = max(_LEAST_BUCKETS, 1 << (int(chosen.sum(dtype=np.int64)) // (2 * parts)).bit_length())
@@ -106,7 +110,7 @@ class Context:
         """Wrap rows, each seen from its receiving end."""
         chosen = listed(index)
         back, packets, workers = np.empty(len(chosen), bool), np.empty(len(chosen), np.uint32), self.flows.workers
-        given = (self._toward, self._packets, chosen)
+        given = (self.toward, self.packets_toward, chosen)
         workers.each(
             lambda part: pick_received(*given, part.first, part.end, shapes.TO_INITIATOR, back.view(np.uint8), packets),
             workers.parts(len(chosen)),
@@ -215,7 +219,7 @@ class Context:
     @cached_property
     def one_sided(self) -> bool | None:
         """Tell whether most TCP flows of at least three packets show one direction only; None where there are none."""
-        seen, one_way, acknowledging = (int(count) for count in self._dialogues_seen)
+        seen, one_way, acknowledging = (int(count) for count in self.dialogues_seen)
         return bool(acknowledging > 0.5 * seen or one_way > 0.9 * seen) if seen else None
 
 

@@ -37,7 +37,7 @@ class Event:
     id: int
     verdict: Verdict
     vector: str
-    victims: tuple[str, ...]  # the first hundred
+    victims: tuple[str, ...]  # the first hundred; before the hosts of a prefix that is hit as a whole, the prefix
     victim_count: int
     start_ns: int
     end_ns: int
@@ -127,7 +127,7 @@ def _event(context: Context, finding: Finding, part: _Part, notes: tuple[str, ..
     victims = finding.victims
     if len(victims) > 1:
         reached = flows.receivers()
-        victims = [host for host in victims if host in reached] or victims  # a part may have reached none but multicast
+        victims = [host for host in victims if host.bits or host in reached] or victims  # a part may have reached none but multicast
     rates = Rates(context, finding.vector, victims, flows, (start_ns, end_ns))
     peaks = rates.peaks()
     starts_with_capture, ends_with_capture = start_ns - span_ns[0] <= NS, span_ns[1] - end_ns <= NS
@@ -136,7 +136,7 @@ def _event(context: Context, finding: Finding, part: _Part, notes: tuple[str, ..
         verdict=VECTORS[finding.vector][0],
         vector=finding.vector,
         victims=tuple(str(host) for host in victims[:MOST_VICTIMS]),
-        victim_count=len(victims),
+        victim_count=sum(not host.bits for host in victims),
         start_ns=start_ns,
         end_ns=end_ns,
         peak_pps=round(peaks.pps, 3),

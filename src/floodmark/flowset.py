@@ -37,17 +37,17 @@ def address_text(hi: int, lo: int) -> str:
 
 
 class Host(NamedTuple):
-    """An address, as the tables hold it."""
+    """An address, as the tables hold it, or a prefix of addresses."""
 
     version: int
     hi: int
     lo: int
+    bits: int = 0  # of a prefix; 0: a single address
 
     def __str__(self) -> str:
-        """Return the address as text (RFC 5952 for IPv6)."""
-        if self.version == 4:
-            return str(ipaddress.IPv4Address(self.lo))
-        return address_text(self.hi, self.lo)
+        """Return the address as text (RFC 5952 for IPv6), a prefix with its length (RFC 4632)."""
+        text = str(ipaddress.IPv4Address(self.lo)) if self.version == 4 else address_text(self.hi, self.lo)
+        return f"{text}/{self.bits}" if self.bits else text
 
     @property
     def is_many(self) -> bool:

@@ -70,6 +70,9 @@ class VolumetricSettings(_Checked):
     reflector_share: float = 0.05  # of what the victim received; ddos_dissector's cut for a vector
     solicited_share: float = 0.1  # answers that were asked for, at most
     one_way_share: float = 0.9  # of a kind's packets that never got an answer
+    carpet_targets: int = 8  # hosts of a prefix
+    carpet_target_share: float = 0.3  # of the prefix's packets that a single host receives, at most
+    carpet_packets: int = 500  # to a prefix
 
 
 @dataclass(frozen=True)

@@ -143,6 +143,8 @@ def _profile_notes(result: Result) -> list[str]:
 
 
 def _victims(event: Event) -> str:
+    if "/" in event.victims[0]:
+        return f"{event.victims[0]} ({event.victim_count} hosts)"
     return event.victims[0] if event.victim_count == 1 else f"{event.victims[0]} +{event.victim_count - 1}"
 
 

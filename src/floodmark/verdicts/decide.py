@@ -12,8 +12,10 @@ import numpy as np
 
 from floodmark.context import Context
 from floodmark.flowset import Host
-from floodmark.settings import Settings
+from floodmark.prefixes import prefix_of
+from floodmark.settings import Settings, VolumetricSettings
 from floodmark.verdicts import (
+    carpet,
     commands,
     connections,
     encrypted,
@@ -120,7 +122,23 @@ def decide(context: Context, settings: Settings) -> Decision:
     settle(udp_floods.udp_floods(context, volumetric, explained))
     settle(ip_floods.icmp_floods(context, volumetric, explained))
     settle(ip_floods.ip_floods(context, volumetric, explained))
-    return Decision([attack.whole() for attack in attacks])
+    settle(carpet.carpet_floods(context, volumetric, finding_of >= 0))
+    return Decision(_without_carpets([attack.whole() for attack in attacks], volumetric))
+
+
+def _without_carpets(findings: list[Finding], settings: VolumetricSettings) -> list[Finding]:
+    """Put the findings on neighbours that are one carpet together."""
+    gone: set[int] = set()
+    for places in carpet.neighbours(findings, settings):
+        parts = sorted((findings[place] for place in places), key=lambda part: -part.flows.total_packets)
+        flows = parts[0].flows.joined(*(part.flows for part in parts[1:]))
+        hosts = sorted(flows.receivers())
+        prefix = next((part.victims[0] for part in parts if part.victims[0].bits), None) or prefix_of(parts[0].victims[0])
+        main = next((part for part in parts if part.victims[0].bits), parts[0])
+        largest = parts[0].flows.total_packets / flows.total_packets if not parts[0].victims[0].bits else 0.0
+        findings[min(places)] = carpet.as_carpet(replace(main, flows=flows), prefix, hosts, largest, settings)
+        gone |= set(places) - {min(places)}
+    return [finding for place, finding in enumerate(findings) if place not in gone]
 
 
 def _precedence(finding: Finding) -> tuple[float, int]:

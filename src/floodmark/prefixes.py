@@ -1,0 +1,119 @@
+"""The same flows with prefixes in the place of hosts: for attacks that spread over many neighbours, each of which receives little."""
+
+import numpy as np
+
+from floodmark.context import Context
+from floodmark.flowset import FlowSet, Host, number, split
+from floodmark.settings import VolumetricSettings
+from floodmark_core import shapes
+from floodmark_core.columns import I64, U64
+
+_BITS = {4: 24, 6: 64}  # of the prefixes looked at: what is routed and delegated by itself
+_FLOOD_SHAPES = tuple(shape for shape in range(shapes.SHAPES) if shape not in (shapes.NO_SHAPE, shapes.UDP_DIALOGUE))
+
+
+def prefix_of(host: Host) -> Host:
+    """Return the prefix that a host belongs to."""
+    if host.version == 4:
+        return Host(4, 0, host.lo >> 8 << 8, _BITS[4])
+    return Host(6, host.hi, 0, _BITS[6])
+
+
+class PrefixContext(Context):
+    """Flows by the prefixes that received them; what is asked of a host is answered for all hosts of the prefix together."""
+
+    def __init__(self, whole: Context, settings: VolumetricSettings, taken: np.ndarray) -> None:
+        """taken: bool per flow row, true for flows that need not be looked at."""
+        self._whole, self._limits, self._taken = whole, settings, taken
+        super().__init__(whole.flows, whole.cells, whole.duplicates)
+
+    def _prepare(self) -> None:
+        whole = self._whole
+        self.shape, self.toward, self.may_probe, self.packets_toward = whole.shape, whole.toward, whole.may_probe, whole.packets_toward
+        self.dialogues_seen = whole.dialogues_seen
+        free = ~self._taken & np.isin(self.shape, _FLOOD_SHAPES)
+        enough = int(self.packets_toward[free].sum(dtype=np.int64)) >= self._limits.carpet_packets
+        self._list_prefixes(np.nonzero(free)[0] if enough else np.zeros(0, np.int64))
+
+    def _list_prefixes(self, rows: I64) -> None:
+        """Find the prefixes in which many hosts received some of the free flows and none most of them."""
+        flows = self._whole.flow_set(rows)
+        hi, lo, version = flows.received("hi"), flows.received("lo"), flows.column("ip_version")
+        hosts, first = number(hi, lo, version.astype(np.uint64))
+        of_host = np.bincount(hosts, weights=flows.packets, minlength=len(first))
+        net_hi, net_lo = masked(hi, lo, version)
+        nets, leaders = number(net_hi[first], net_lo[first], version[first].astype(np.uint64))
+        packets = np.bincount(nets, weights=of_host, minlength=len(leaders))
+        targets = np.bincount(nets, minlength=len(leaders))
+        largest = np.zeros(len(leaders))
+        np.maximum.at(largest, nets, of_host)
+        kept = (
+            (packets >= self._limits.carpet_packets)
+            & (targets >= self._limits.carpet_targets)
+            & (largest <= self._limits.carpet_target_share * packets)
+        )
+        chosen = first[leaders[kept]]
+        self.host_hi, self.host_lo, self.host_version = net_hi[chosen], net_lo[chosen], version[chosen]
+        self._listed = {self.host(n): n for n in range(len(chosen))}
+        self.members = [self._hosts_in(np.nonzero(kept)[0][n], nets, first, (hi, lo, version)) for n in range(len(chosen))]
+        self._group_flows()
+
+    @staticmethod
+    def _hosts_in(net: int, nets: np.ndarray, first: I64, ends: tuple[U64, U64, np.ndarray]) -> list[Host]:
+        hi, lo, version = ends
+        return [Host(int(version[i]), int(hi[i]), int(lo[i])) for i in first[nets == net]]
+
+    def _group_flows(self) -> None:
+        """Sort all flows by the prefix and the shape in which it received them; count what prefixes received and sent."""
+        count, rows = len(self.host_lo), len(self.flows)
+        groups = np.full(rows, -1, np.int32)
+        self.received_packets, self.sent_packets = np.zeros(count, np.int64), np.zeros(count, np.int64)
+        self._received_in_shape = np.zeros((count, shapes.SHAPES), np.int64)
+        if count:
+            every = np.arange(rows, dtype=np.uint32)
+            back = self.toward == shapes.TO_INITIATOR
+            seen = self.flows.columns(
+                every, ("ip_version", *(f"{end}_{half}" for end in ("initiator", "responder") for half in ("hi", "lo")))
+            )
+            ends = {end: self._numbers(seen[f"{end}_hi"], seen[f"{end}_lo"], seen["ip_version"]) for end in ("initiator", "responder")}
+            receiver = np.where(back, ends["initiator"], ends["responder"])
+            mine = receiver >= 0
+            groups[mine] = receiver[mine] * shapes.SHAPES + self.shape[mine]
+            for end, numbers in ends.items():
+                sent = self.flows.column(f"{end}_packets", every).astype(np.int64)
+                np.add.at(self.sent_packets, numbers[numbers >= 0], sent[numbers >= 0])
+            np.add.at(self._received_in_shape, (receiver[mine], self.shape[mine]), self.packets_toward[mine])
+            self.received_packets = self._received_in_shape.sum(axis=1)
+        self._starts, self._order = split(groups, count * shapes.SHAPES, self.flows.memory, self.flows.workers)
+
+    def _numbers(self, hi: U64, lo: U64, version: np.ndarray) -> np.ndarray:
+        """Return the number of each address's prefix, -1 where it is not listed."""
+        net_hi, net_lo = masked(hi, lo, version)
+        numbers = np.full(len(hi), -1, np.int64)
+        for host, place in self._listed.items():
+            numbers[(net_lo == host.lo) & (net_hi == host.hi) & (version == host.version)] = place
+        return numbers
+
+    def host(self, number: int) -> Host:
+        """Return a listed prefix."""
+        version = int(self.host_version[number])
+        return Host(version, int(self.host_hi[number]), int(self.host_lo[number]), _BITS[version])
+
+    def dialogues_of(self, host: int) -> FlowSet:
+        """Return the two-way UDP flows that the hosts of a prefix began."""
+        index = np.concatenate([self._dialogues.of(member) for member in self.members[host]])
+        back = np.ones(len(index), bool)
+        return FlowSet(
+            self.flows, np.sort(index).astype(np.uint32), back, self.flows.column("responder_packets", np.sort(index)).astype(np.uint32)
+        )
+
+    def connections_of(self, host: Host) -> FlowSet:
+        """Return the TCP connections that the hosts of a prefix began."""
+        members = self.members[self._listed[host]] if host in self._listed else [host]
+        return self.clients(np.sort(np.concatenate([self._connections.of(member) for member in members])))
+
+
+def masked(hi: U64, lo: U64, version: np.ndarray) -> tuple[U64, U64]:
+    """Return the prefixes of addresses."""
+    is_v4 = version == 4
+    return hi, np.where(is_v4, lo & np.uint64(0xFFFFFF00), np.uint64(0))

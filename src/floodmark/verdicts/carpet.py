@@ -1,0 +1,73 @@
+"""Carpet bombing: a flood that is spread over the hosts of a prefix, so that none of them receives much."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from floodmark.context import Context
+from floodmark.flowset import Host
+from floodmark.prefixes import PrefixContext, prefix_of
+from floodmark.settings import VolumetricSettings
+from floodmark.terms import VECTORS, Verdict
+from floodmark.verdicts import ip_floods, reflection, tcp_floods, udp_floods
+from floodmark.verdicts.evidence import SLIGHT, Finding
+
+
+def carpet_floods(context: Context, settings: VolumetricSettings, explained: np.ndarray) -> list[Finding]:
+    """Run the rules of floods once more, with prefixes as the victims, over the flows that no finding holds yet."""
+    prefixes = PrefixContext(context, settings, explained)
+    if not len(prefixes.host_lo):
+        return []
+    # Structure alone carries no verdict here: every prefix receives a little of everything.
+    strict = replace(
+        settings,
+        flood_packets=settings.carpet_packets,
+        structural_packets=1_000_000_000,
+        reflector_packets=settings.carpet_packets // 5,
+        reflector_sources=max(settings.reflector_sources, settings.carpet_targets),
+    )
+    found = [*reflection.udp_reflections(prefixes, strict), *reflection.synack_reflections(prefixes, strict)]
+    found += tcp_floods.syn_floods(prefixes, strict, explained) + tcp_floods.out_of_state_floods(prefixes, strict, explained)
+    found += tcp_floods.flag_floods(prefixes, strict, explained) + udp_floods.udp_floods(prefixes, strict, explained)
+    found += ip_floods.icmp_floods(prefixes, strict, explained) + ip_floods.ip_floods(prefixes, strict, explained)
+    return [finding for finding in (_spread(finding, explained, settings) for finding in found) if finding is not None]
+
+
+def _spread(finding: Finding, explained: np.ndarray, settings: VolumetricSettings) -> Finding | None:
+    """Return a finding about a prefix with the hosts that it hit as its victims, None where a few of them got most of it."""
+    flows = finding.flows.not_taken(explained)
+    if not len(flows):
+        return None
+    hosts = flows.receivers()
+    codes = flows.received("lo") ^ flows.received("hi")
+    _, place = np.unique(codes, return_inverse=True)
+    largest = float(np.bincount(place, weights=flows.packets).max()) / flows.total_packets
+    if len(hosts) < settings.carpet_targets or largest > settings.carpet_target_share:
+        return None
+    finding = replace(finding, flows=flows)
+    return as_carpet(finding, finding.victims[0], sorted(hosts), largest, settings)
+
+
+def as_carpet(finding: Finding, prefix: Host, hosts: list[Host], largest: float, settings: VolumetricSettings) -> Finding:
+    """Return a finding with a prefix and the hosts in it as its victims. largest: share of the packets that one of them received."""
+    text = f"{len(hosts):,} hosts of {prefix} are hit, none of them by more than {largest:.0%} of the packets"
+    finding.evidence.add("carpet", SLIGHT, "R_CARPET", len(hosts), settings.carpet_targets, text)
+    return replace(finding, victims=[prefix, *hosts])
+
+
+def neighbours(findings: list[Finding], settings: VolumetricSettings) -> list[list[int]]:
+    """Return groups of findings, by number, that are one carpet: the same flood on many hosts of one prefix at the same time."""
+    by_prefix: dict[tuple[Host, str], list[int]] = {}
+    for place, finding in enumerate(findings):
+        if VECTORS[finding.vector][0] is Verdict.VOLUMETRIC and (len(finding.victims) == 1 or finding.victims[0].bits):
+            victim = finding.victims[0]
+            by_prefix.setdefault((victim if victim.bits else prefix_of(victim), finding.vector), []).append(place)
+    groups = []
+    for places in by_prefix.values():
+        packets = [findings[place].flows.total_packets for place in places]
+        targets = sum(max(len(findings[place].victims) - 1, 1) for place in places)
+        apart = max(findings[place].flows.first_ns for place in places) > min(findings[place].flows.last_ns for place in places)
+        even = max(packets) <= settings.carpet_target_share * sum(packets) or any(findings[place].victims[0].bits for place in places)
+        if len(places) > 1 and targets >= settings.carpet_targets and even and not apart:
+            groups.append(places)
+    return groups
