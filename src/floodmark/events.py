@@ -13,11 +13,12 @@ from floodmark.flowset import FlowSet
 from floodmark.rates import NS, Rates
 from floodmark.settings import VICTIM_PACKETS, EventSettings
 from floodmark.terms import VECTORS, Verdict
-from floodmark.verdicts.decide import Decision
+from floodmark.verdicts.decide import Considered, Decision
 from floodmark.verdicts.evidence import Finding, Reason
 from floodmark_core.columns import I32
 
 MOST_VICTIMS = 100  # named in an event; victim_count has them all
+_FEWEST_PULSES, _EVEN = 3, 0.3  # coefficient of variation of what is regular
 _LEAST_SHARE = 0.01  # of the largest part's packets in a part of its own; less, or a handful, stays with the part before
 
 
@@ -56,6 +57,10 @@ class Event:
     top_sources: tuple[Source, ...]
     ports: tuple[int, ...]  # of the victim; for reflections, of the reflectors
     notes: tuple[str, ...]
+    considered: tuple[Considered, ...] = ()  # other vectors on the same victim that fell
+    pulses: int = 1  # bursts with a silence of a second and more between them
+    pulse_period_s: float | None = None  # from the start of one to the start of the next, where that is regular
+    attack: int = 0  # id of the first event of the attack that this one is a part of
 
 
 @dataclass(frozen=True)
@@ -77,16 +82,21 @@ def events_of(context: Context, decision: Decision, span_ns: tuple[int, int], se
         least_s = settings.least_gap_s if is_flood else settings.least_application_gap_s
         gap_ns = int(min(max((span_ns[1] - span_ns[0]) * settings.gap_share, least_s * NS), settings.most_gap_s * NS))
         stretches = _split_at_gaps(finding.flows, gap_ns)
+        if _is_regular(stretches):  # a pulse wave: one attack, not many
+            stretches = [_Part(finding.flows, stretches[0].start_ns, stretches[-1].end_ns)]
         notes = tuple(finding.evidence.notes)
         if len(stretches) > 1:
             notes += (f"one of {len(stretches)} stretches of one attack, apart by pauses; the reasons were measured over all of them",)
-        parts.extend((_event(context, finding, part, notes, span_ns), part.flows) for part in stretches)
+        for part in stretches:
+            event = _event(context, finding, part, notes, span_ns)
+            parts.append((replace(event, considered=tuple(decision.considered.get(finding.victims[0], ()))), part.flows))
     parts.sort(key=lambda part: (part[0].start_ns, part[0].vector, part[0].victims))
     event_of: I32 = context.flows.memory.array(len(context.flows), np.int32)
     event_of.fill(-1)
     for place, (_, flows) in enumerate(parts):
         flows.give_number(event_of, place)
-    return Judged([replace(event, id=place + 1) for place, (event, _) in enumerate(parts)], event_of)
+    events = [replace(event, id=place + 1) for place, (event, _) in enumerate(parts)]
+    return Judged(events, event_of)
 
 
 @dataclass(frozen=True)
@@ -122,6 +132,31 @@ def _split_at_gaps(flows: FlowSet, gap_ns: int) -> list[_Part]:
     ]
 
 
+def _is_regular(stretches: list[_Part]) -> bool:
+    """Tell whether something happens again and again at even distances, for about as long each time."""
+    if len(stretches) < _FEWEST_PULSES:
+        return False
+    starts, packets = np.array([part.start_ns for part in stretches]), np.array([part.flows.total_packets for part in stretches])
+    return _is_even(np.diff(starts)) and float(packets.std()) <= _EVEN * float(packets.mean())
+
+
+def _is_even(values: np.ndarray) -> bool:
+    return len(values) > 0 and float(values.std()) <= _EVEN * float(values.mean())
+
+
+def _pulses(flows: FlowSet) -> tuple[int, float | None]:
+    """Return how many bursts there are with at least a second between them, and their period in seconds where it is regular."""
+    pauses = flows.measure(NS)[3]
+    if pauses + 1 < _FEWEST_PULSES:
+        return pauses + 1, None
+    begins, ends = flows.column("first_seen_ns"), flows.column("last_seen_ns")
+    order = np.argsort(begins, kind="stable")
+    begins, reached = begins[order], np.maximum.accumulate(ends[order])
+    cuts = np.nonzero(begins[1:] - reached[:-1] > NS)[0] + 1
+    periods = np.diff(begins[np.concatenate(([0], cuts))])
+    return len(cuts) + 1, round(float(periods.mean()) / NS, 3) if _is_even(periods) else None
+
+
 def _event(context: Context, finding: Finding, part: _Part, notes: tuple[str, ...], span_ns: tuple[int, int]) -> Event:
     flows, start_ns, end_ns = part.flows, part.start_ns, part.end_ns
     victims = finding.victims
@@ -130,6 +165,7 @@ def _event(context: Context, finding: Finding, part: _Part, notes: tuple[str, ..
         victims = [host for host in victims if host.bits or host in reached] or victims  # a part may have reached none but multicast
     rates = Rates(context, finding.vector, victims, flows, (start_ns, end_ns))
     peaks = rates.peaks()
+    pulses, period_s = _pulses(flows) if VECTORS[finding.vector][0] is Verdict.VOLUMETRIC else (1, None)
     starts_with_capture, ends_with_capture = start_ns - span_ns[0] <= NS, span_ns[1] - end_ns <= NS
     return Event(
         id=0,
@@ -154,4 +190,6 @@ def _event(context: Context, finding: Finding, part: _Part, notes: tuple[str, ..
         top_sources=tuple(Source(str(source.host), source.packets, source.flows) for source in flows.ranked_sources[1]),
         ports=tuple(finding.ports),
         notes=notes,
+        pulses=pulses,
+        pulse_period_s=period_s,
     )

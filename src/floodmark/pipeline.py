@@ -1,7 +1,7 @@
 """Captures in, answer out: the whole program on one screen."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from os import PathLike, fsdecode
@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from floodmark.archives import Member
+from floodmark.attacks import tied
 from floodmark.capture import BlockReader, reader_of
 from floodmark.capture import Source as Opened
 from floodmark.context import Context
@@ -81,6 +82,7 @@ def classify(
         del meter  # and with it the indexes of its tables
         context = Context(flows, cells, duplicates)
         judged = events_of(context, decide(context, settings), _span_ns(reads), settings.event)
+        judged = replace(judged, events=tied(judged.events, round(settings.event.most_gap_s * 1e9)))
         return _answer(reads, left_out, context, judged, options)
 
 

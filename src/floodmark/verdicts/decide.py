@@ -32,10 +32,20 @@ from floodmark.verdicts import (
     tunnel_floods,
     udp_floods,
 )
-from floodmark.verdicts.evidence import Finding
+from floodmark.verdicts.evidence import REPORTED, Finding
 from floodmark_core.columns import I32
 
+_WORTH_NAMING = 0.1  # confidence
 _KEPT_SHARE = 0.5  # a finding that keeps less than this of its packets was another one's shadow
+
+
+@dataclass(frozen=True)
+class Considered:
+    """A vector that a rule looked at and that is not said, and why."""
+
+    vector: str
+    confidence: float
+    why: str
 
 
 @dataclass(frozen=True)
@@ -43,6 +53,7 @@ class Decision:
     """What the rules found; no flow belongs to two findings."""
 
     findings: list[Finding]
+    considered: dict[Host, list[Considered]]  # by victim
 
 
 class _Attack:
@@ -73,57 +84,85 @@ class _Attack:
         return replace(main, flows=main.flows.joined(*(part.flows for part in joined)))
 
 
+class _Docket:
+    """What stands so far: attacks by number, which of them holds each flow, and what fell."""
+
+    def __init__(self, context: Context) -> None:
+        self.finding_of: I32 = context.flows.memory.array(len(context.flows), np.int32)
+        self.finding_of.fill(-1)
+        self.attacks: list[_Attack] = []
+        self.considered: dict[Host, list[Considered]] = {}
+        self._on_victim: dict[tuple[Host, str], list[_Attack]] = {}
+
+    @property
+    def explained(self) -> np.ndarray:
+        """Of each flow, whether a finding holds it."""
+        return self.finding_of >= 0
+
+    def settle(self, candidates: list[Finding]) -> None:
+        """Let the findings of one family stand, join what stands, or fall."""
+        for candidate in sorted(candidates, key=_precedence):
+            if not candidate.is_reported:
+                self._fell(candidate, f"confidence below {REPORTED}")
+                continue
+            finding = _unexplained(candidate, self.finding_of)
+            if finding is None:
+                self._fell(candidate, "most of its packets are explained by what is said")
+            else:
+                self._stands(finding)
+
+    def _stands(self, finding: Finding) -> None:
+        main = _main_attack(self._on_victim.get((finding.victims[0], finding.vector), ()), finding)
+        if main is None:
+            main = _Attack(len(self.attacks), finding)
+            self.attacks.append(main)
+            for vector in {finding.vector, *finding.by_products} if len(finding.victims) == 1 else ():
+                self._on_victim.setdefault((finding.victims[0], vector), []).append(main)
+        else:
+            main.take_in(finding)
+        finding.flows.give_number(self.finding_of, main.number)
+
+    def _fell(self, finding: Finding, why: str) -> None:
+        listed = self.considered.setdefault(finding.victims[0], [])
+        if finding.evidence.confidence >= _WORTH_NAMING and all(one.vector != finding.vector for one in listed):
+            listed.append(Considered(finding.vector, round(finding.evidence.confidence, 4), why))
+
+
 def decide(context: Context, settings: Settings) -> Decision:
     """Run every family of rules and settle which findings stand."""
-    finding_of: I32 = context.flows.memory.array(len(context.flows), np.int32)
-    finding_of.fill(-1)
-    attacks: list[_Attack] = []
-    on_victim: dict[tuple[Host, str], list[_Attack]] = {}
+    docket = _Docket(context)
+    _judge_dialogues(context, settings, docket)
+    volumetric = settings.volumetric
+    docket.settle(query_floods.query_floods(context, settings, docket.explained))
+    docket.settle(tcp_floods.syn_floods(context, volumetric, docket.explained))
+    docket.settle(tcp_floods.out_of_state_floods(context, volumetric, docket.explained))
+    for family in (tcp_floods.flag_floods, udp_floods.udp_floods, ip_floods.icmp_floods, ip_floods.ip_floods, carpet.carpet_floods):
+        docket.settle(family(context, volumetric, docket.explained))
+    return Decision(_without_carpets([attack.whole() for attack in docket.attacks], volumetric), docket.considered)
 
-    def settle(candidates: list[Finding]) -> None:
-        for candidate in sorted((c for c in candidates if c.is_reported), key=_precedence):
-            finding = _unexplained(candidate, finding_of)
-            if finding is None:
-                continue
-            main = _main_attack(on_victim.get((finding.victims[0], finding.vector), ()), finding)
-            if main is None:
-                main = _Attack(len(attacks), finding)
-                attacks.append(main)
-                for vector in {finding.vector, *finding.by_products} if len(finding.victims) == 1 else ():
-                    on_victim.setdefault((finding.victims[0], vector), []).append(main)
-            else:
-                main.take_in(finding)
-            finding.flows.give_number(finding_of, main.number)
 
+def _judge_dialogues(context: Context, settings: Settings, docket: _Docket) -> None:
+    """Run the families that look at what is said, or answered, before those that look at numbers alone."""
     volumetric, application = settings.volumetric, settings.application
-    settle(tunnel_floods.tunnel_floods(context, volumetric))
-    settle(scans.scans(context, application))
-    settle(tcp_floods.flag_mixes(context, volumetric, finding_of >= 0))
-    settle(reflection.udp_reflections(context, volumetric))
-    settle(reflection.synack_reflections(context, volumetric))
-    settle(reflection.middlebox_reflections(context, volumetric))
-    settle(slow.slow_connections(context, application))
-    settle(fuzzing.fuzzing(context, application))
-    settle(guessing.guessing(context, application))
-    settle(guessing.distributed_guessing(context, application, finding_of >= 0))
-    settle(guessing.credential_stuffing(context, application))
-    settle(commands.command_floods(context, application))
-    settle(commands.sip_floods(context, application))
-    settle(http2.http2_floods(context, application))
-    settle(requests.request_floods(context, application))
-    settle(encrypted.https_floods(context, application))
-    settle(connections.connection_floods(context, application))
-    explained = finding_of >= 0
-    settle(query_floods.query_floods(context, settings, explained))
-    settle(tcp_floods.syn_floods(context, volumetric, explained))
-    settle(tcp_floods.out_of_state_floods(context, volumetric, finding_of >= 0))
-    explained = finding_of >= 0
-    settle(tcp_floods.flag_floods(context, volumetric, explained))
-    settle(udp_floods.udp_floods(context, volumetric, explained))
-    settle(ip_floods.icmp_floods(context, volumetric, explained))
-    settle(ip_floods.ip_floods(context, volumetric, explained))
-    settle(carpet.carpet_floods(context, volumetric, finding_of >= 0))
-    return Decision(_without_carpets([attack.whole() for attack in attacks], volumetric))
+    docket.settle(tunnel_floods.tunnel_floods(context, volumetric))
+    docket.settle(scans.scans(context, application))
+    docket.settle(tcp_floods.flag_mixes(context, volumetric, docket.explained))
+    for reflected in (reflection.udp_reflections, reflection.synack_reflections, reflection.middlebox_reflections):
+        docket.settle(reflected(context, volumetric))
+    docket.settle(slow.slow_connections(context, application))
+    docket.settle(fuzzing.fuzzing(context, application))
+    docket.settle(guessing.guessing(context, application))
+    docket.settle(guessing.distributed_guessing(context, application, docket.explained))
+    for family in (
+        guessing.credential_stuffing,
+        commands.command_floods,
+        commands.sip_floods,
+        http2.http2_floods,
+        requests.request_floods,
+        encrypted.https_floods,
+        connections.connection_floods,
+    ):
+        docket.settle(family(context, application))
 
 
 def _without_carpets(findings: list[Finding], settings: VolumetricSettings) -> list[Finding]:
