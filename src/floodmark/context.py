@@ -8,6 +8,7 @@ from floodmark.flows import SEED, Flows, Numbers, listed
 from floodmark.flowset import ByInitiator, FlowSet, Host, number, split
 from floodmark.payloads import ANSWER_KINDS
 from floodmark.settings import VICTIM_PACKETS
+from floodmark.view import View
 from floodmark.workers import Part
 from floodmark_core import MORE, kinds, shapes
 from floodmark_core.columns import I64, U8, U32, U64, Rows
@@ -21,11 +22,11 @@ _SETTLED_NS = 1_000_000_000  # the first repetition of an unanswered SYN or segm
 class Context:
     """The flows of one run in their surroundings."""
 
-    def __init__(self, flows: Flows, cells: Rows, duplicates: float | None = None) -> None:
-        """duplicates: share of the packets that were seen a moment before."""
+    def __init__(self, flows: Flows, cells: Rows, view: View | None = None) -> None:
+        """view: what the captures can show."""
         self.flows = flows
         self.cells = cells
-        self.duplicates = duplicates
+        self.view = view or View(flows)
         self._prepare()
 
     def _prepare(self) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from floodmark.archives import Member
+from floodmark.assessment import not_assessable
 from floodmark.attacks import tied
 from floodmark.capture import BlockReader, reader_of
 from floodmark.capture import Source as Opened
@@ -30,6 +31,7 @@ from floodmark.settings import Settings
 from floodmark.sources import expand, is_compressed
 from floodmark.terms import Verdict, link_type_name
 from floodmark.verdicts.decide import decide
+from floodmark.view import View
 from floodmark.workers import Part, Workers, processors
 from floodmark_core import status
 from floodmark_core.sums import sum_flows
@@ -80,10 +82,10 @@ def classify(
         duplicates = meter.duplicates
         flows, cells = meter.finish()
         del meter  # and with it the indexes of its tables
-        context = Context(flows, cells, duplicates)
+        context = Context(flows, cells, View(flows, duplicates=duplicates, snaplen_cut=_is_cut(reads)))
         judged = events_of(context, decide(context, settings), _span_ns(reads), settings.event)
         judged = replace(judged, events=tied(judged.events, round(settings.event.most_gap_s * 1e9)))
-        return _answer(reads, left_out, context, judged, options)
+        return _answer((reads, left_out), context, judged, (settings, options))
 
 
 def stream(
@@ -156,7 +158,10 @@ def _span_ns(reads: list[ReadCapture]) -> tuple[int, int]:
     return (min(read.first_ns for read in timed), max(read.last_ns for read in timed)) if timed else (0, 0)
 
 
-def _answer(reads: list[ReadCapture], left_out: list[CaptureError], context: Context, judged: Judged, options: Options) -> Result:
+def _answer(
+    read_and_left: tuple[list[ReadCapture], list[CaptureError]], context: Context, judged: Judged, given: tuple[Settings, Options]
+) -> Result:
+    (reads, left_out), (settings, options) = read_and_left, given
     span_ns = _span_ns(reads)
     counts = packet_counts(reads)
     packets = sum(read.packets for read in reads)
@@ -169,15 +174,15 @@ def _answer(reads: list[ReadCapture], left_out: list[CaptureError], context: Con
         packets_refused=counts.refused,
     )
     events = judged.events
-    cut = sum(int(read.tally.remark_count[status.REMARK_SNAPLEN_CUT]) for read in reads)
     profile = Profile(
         one_sided=context.one_sided,
-        sampled=None,
-        snaplen_cut=cut > _SNAPLEN_CUT_SHARE * packets,
-        anonymised=None,
+        sampled=context.view.sampled,
+        snaplen_cut=context.view.snaplen_cut,
+        payload_missing=context.view.payload_missing,
+        anonymised=context.view.anonymised,
         starts_mid_attack=any(event.start_censored for event in events),
         ends_mid_attack=any(event.end_censored for event in events),
-        duplicates=context.duplicates,
+        duplicates=context.view.duplicates,
         span_s=(span_ns[1] - span_ns[0]) / 1e9,
     )
     return Result(
@@ -186,6 +191,7 @@ def _answer(reads: list[ReadCapture], left_out: list[CaptureError], context: Con
         totals=totals,
         verdicts=_verdict_counts(context.flows, judged),
         events=tuple(events),
+        not_assessable=not_assessable(context, settings, profile.span_s),
         notes=(
             *_notes(reads, totals, keep_going=options.keep_going),
             *_spilled(context.flows.memory),
@@ -194,6 +200,12 @@ def _answer(reads: list[ReadCapture], left_out: list[CaptureError], context: Con
         flows=FlowRecords(context.flows, judged),
         left_out=tuple(left_out),
     )
+
+
+def _is_cut(reads: list[ReadCapture]) -> bool:
+    """Tell whether a snap length cut more packets than an accident would."""
+    cut = sum(int(read.tally.remark_count[status.REMARK_SNAPLEN_CUT]) for read in reads)
+    return cut > _SNAPLEN_CUT_SHARE * sum(read.packets for read in reads)
 
 
 def _verdict_counts(flows: Flows, judged: Judged) -> dict[str, Count]:

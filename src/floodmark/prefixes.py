@@ -25,7 +25,7 @@ class PrefixContext(Context):
     def __init__(self, whole: Context, settings: VolumetricSettings, taken: np.ndarray) -> None:
         """taken: bool per flow row, true for flows that need not be looked at."""
         self._whole, self._limits, self._taken = whole, settings, taken
-        super().__init__(whole.flows, whole.cells, whole.duplicates)
+        super().__init__(whole.flows, whole.cells, whole.view)
 
     def _prepare(self) -> None:
         whole = self._whole

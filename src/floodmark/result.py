@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from floodmark import table
+from floodmark.assessment import NotAssessable
 from floodmark.errors import CaptureError
 from floodmark.events import Event, Judged
 from floodmark.flows import Flows
@@ -51,6 +52,7 @@ class Profile:
     one_sided: bool | None
     sampled: bool | None
     snaplen_cut: bool
+    payload_missing: bool | None  # cut off or overwritten in most flows
     anonymised: bool | None
     starts_mid_attack: bool
     ends_mid_attack: bool
@@ -118,6 +120,7 @@ class Result:
     totals: Totals
     verdicts: dict[str, Count]
     events: tuple[Event, ...]
+    not_assessable: tuple[NotAssessable, ...]  # vectors that would not show, and why
     notes: tuple[str, ...]
     flows: FlowRecords = field(repr=False, compare=False)
     left_out: tuple[CaptureError, ...] = field(default=(), repr=False, compare=False)  # members of folders that cannot be read; noted too
@@ -133,6 +136,7 @@ class Result:
                 "totals": asdict(self.totals),
                 "verdicts": {verdict: asdict(count) for verdict, count in self.verdicts.items()},
                 "events": [_event_document(event) for event in self.events],
+                "not_assessable": [asdict(one) for one in self.not_assessable],
                 "notes": self.notes,
             }
         )

@@ -60,6 +60,8 @@ class VolumetricSettings(_Checked):
     sustained_rate_pps: float = 20.0  # lowest mean rate that structure alone can carry; BT's router limit is 20 SYN/s per host
     spoofed_sources_per_packet: float = 0.5
     ttl_concentration: float = 0.01  # exp(H(TTL)) / sources at or below it: one machine behind many addresses
+    few_ttls: float = 2.5  # effective TTL values of so many sources are few: real ones of the internet show 4.5 to 30
+    few_ttls_sources: int = 50
     no_options_share: float = 0.9  # of 1,751 ordinary SYNs, none came without options
     modal_share: float = 0.9  # one option signature or one window on at least this share
     completion_share: float = 0.05  # handshakes completed per SYN, at most

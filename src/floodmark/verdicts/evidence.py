@@ -14,7 +14,7 @@ from floodmark.settings import VolumetricSettings
 BASE = -4.5
 REPORTED = 0.6  # least confidence of a finding that is reported
 
-_LAND_SHARE = 0.9
+_LAND_SHARE, _TCP = 0.9, 6
 STRONG, CLEAR, FAIR, SLIGHT = 3.0, 2.5, 1.5, 1.0
 AGAINST = -2.5
 
@@ -92,14 +92,16 @@ def weigh_magnitude(evidence: Evidence, rate_pps: float, floor_pps: float, what:
         )
 
 
-def weigh_spoofing(evidence: Evidence, flows: FlowSet, sources_per_packet: float, ttl_concentration: float) -> float | None:
+def weigh_spoofing(evidence: Evidence, flows: FlowSet, settings: VolumetricSettings) -> float | None:
     """Add the spoofing group. Returns how likely the source addresses are forged, or None where that cannot be said."""
-    sources = flows.source_count
+    sources, ttl_concentration = flows.source_count, settings.ttl_concentration
     share = sources / flows.total_packets
     if sources < 20:
         return None
     ttls = flows.effective_ttls()
-    if share >= sources_per_packet and ttls / sources <= ttl_concentration:
+    # In a network of its own hosts have few TTLs too; over TCP their SYNs would have options and answers.
+    few = sources >= settings.few_ttls_sources and ttls <= settings.few_ttls and int(flows.column("protocol")[0]) == _TCP
+    if share >= settings.spoofed_sources_per_packet and (ttls / sources <= ttl_concentration or few):
         evidence.add(
             "spoofing", CLEAR, "R_TTL_CONCENTRATION", ttls / sources, ttl_concentration,
             f"{sources:,} sources share {ttls:.1f} effective TTL values: the work of few machines behind forged addresses",

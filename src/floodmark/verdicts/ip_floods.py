@@ -21,6 +21,7 @@ from floodmark_core import shapes
 _ECHO_RATE_PPS = 100.0  # a hundred times what a monitor sends
 _MONITOR_RATE_PPS = 10.0  # ten times what ping sends by itself
 _STEADY_S, _MONITOR_PPS = 5.0, 2.0
+_MANY_ECHOES = 500  # a person who floods a link to test it stops earlier
 _ERROR_RATE_PPS = 500.0  # BlackNurse
 
 
@@ -59,9 +60,10 @@ def _icmp_flood(context: Context, host: int, flows: FlowSet, plan: tuple[str, st
     per_source = packets / sources / flows.span_s
     if per_source >= _MONITOR_RATE_PPS:
         text = f"each source sends {per_source:,.0f} {what} a second; systems and monitors limit themselves to few"
-        weight = 2.0 if per_source >= _ECHO_RATE_PPS else SLIGHT
+        many = per_source >= _ECHO_RATE_PPS
+        weight = CLEAR if many and packets >= _MANY_ECHOES else 2.0 if many else SLIGHT
         evidence.add("source", weight, "R_RATE_PER_SOURCE", per_source, _MONITOR_RATE_PPS, text)
-    spoofed = weigh_spoofing(evidence, flows, settings.spoofed_sources_per_packet, settings.ttl_concentration)
+    spoofed = weigh_spoofing(evidence, flows, settings)
     if sources >= 20:
         evidence.add("source", 2.0, "R_MANY_SOURCES", sources, 20, f"{sources:,} sources send {what} to one host")
     back = int(flows.received("packets").sum())
@@ -106,7 +108,7 @@ def ip_floods(context: Context, settings: VolumetricSettings, explained: np.ndar
             evidence = Evidence()
             answers = context.answers(host)
             weigh_magnitude(evidence, rate, settings.flood_rate_pps, what)
-            spoofed = weigh_spoofing(evidence, flows, settings.spoofed_sources_per_packet, settings.ttl_concentration)
+            spoofed = weigh_spoofing(evidence, flows, settings)
             if sources >= 20:
                 evidence.add("spread", 2.0, "R_MANY_SOURCES", sources, 20, f"{sources:,} sources send {what} to one host")
             back = int(flows.received("packets").sum())

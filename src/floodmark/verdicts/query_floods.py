@@ -120,7 +120,7 @@ def _dns_flood(context: Context, host: int, flows: FlowSet, settings: Settings) 
     if one_name >= limits.modal_share and len(seen) >= limits.flood_packets:
         text = f"{one_name:.0%} of the questions are for one name"
         evidence.add("names", CLEAR, "R_ONE_NAME", one_name, limits.modal_share, text)
-    spoofed = weigh_spoofing(evidence, flows, limits.spoofed_sources_per_packet, limits.ttl_concentration)
+    spoofed = weigh_spoofing(evidence, flows, limits)
     each = flows.total_packets / flows.source_count
     if each <= _ASKED_ONCE and flows.source_count >= limits.flood_packets:
         text = f"{flows.source_count:,} sources ask {each:.1f} times each; the clients of a server come back"
@@ -151,7 +151,7 @@ def _dns_garbage(context: Context, host: int, flows: FlowSet, questions: FlowSet
         evidence.add("unanswered", FAIR, "R_FORMAT_ERRORS", complaints, 1, f"the server calls {complaints:,} of them malformed")
     if flows.source_count >= 20:
         evidence.add("spread", FAIR, "R_MANY_SOURCES", flows.source_count, 20, f"{flows.source_count:,} sources send them")
-    spoofed = weigh_spoofing(evidence, flows, limits.spoofed_sources_per_packet, limits.ttl_concentration)
+    spoofed = weigh_spoofing(evidence, flows, limits)
     cap_for_view(evidence, answers=answers, packets=flows.total_packets, span_s=flows.span_s)
     return Finding("dns-garbage-flood", [context.host(host)], flows, evidence, [_DNS_PORT], spoofed)
 
@@ -174,7 +174,7 @@ def _game_flood(context: Context, host: int, flows: FlowSet, limits: VolumetricS
     answered = float(_answered(context.settled(flows)).mean()) if len(context.settled(flows)) else 1.0
     if answers and answered <= 0.5:
         evidence.add("unanswered", CLEAR, "R_UNANSWERED", answered, 0.5, f"{answered:.0%} of the queries get an answer")
-    spoofed = weigh_spoofing(evidence, flows, limits.spoofed_sources_per_packet, limits.ttl_concentration)
+    spoofed = weigh_spoofing(evidence, flows, limits)
     if each <= _ASKED_ONCE and sources >= 2 * limits.flood_packets:
         text = f"{sources:,} sources query {each:.1f} times each and never play"
         evidence.add(

@@ -5,6 +5,7 @@ import numpy as np
 from floodmark.context import Context
 from floodmark.flowset import FlowSet, distinct, modal_share, top_ports
 from floodmark.payloads import PROTOCOL_NAMES, REFLECTION_VECTORS, reply_code
+from floodmark.services import REFLECTOR_PORTS
 from floodmark.settings import VolumetricSettings
 from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, STRONG, Evidence, Finding, cap_for_view, weigh_magnitude
 from floodmark_core import payload, shapes
@@ -118,7 +119,11 @@ def _unrecognised_reflection(context: Context, host: int, flows: FlowSet, settin
     packets, sources = flows.total_packets, flows.source_count
     if packets < settings.unrecognised_reflector_packets or sources < settings.unrecognised_reflector_sources:
         return None
-    if len(flows) < 0.8 * len(ports) or port >= 32_768 or flows.effective_ttls() / sources <= settings.ttl_concentration:
+    if (
+        len(flows) < 0.8 * len(ports)
+        or (port >= 32_768 and port not in REFLECTOR_PORTS)
+        or flows.effective_ttls() / sources <= settings.ttl_concentration
+    ):
         return None  # forged sources that share one port are a direct flood
     evidence = Evidence()
     answers = context.answers(host)

@@ -12,7 +12,7 @@ from floodmark_core import kinds
 # Ways to be slow, the most exact first: the vector, and what such a connection does.
 _KINDS = (
     ("http-slow-headers", "send a head line by line and never end it"),
-    ("http-slow-headers", "dribble header lines until the server gives up"),
+    ("slow-connection", "dribble lines until the server gives up"),  # of a head or a body: where it was joined does not show
     ("http-slow-post", "send a body octet by octet"),
     ("http-slow-read", "ask and then leave no room for the answer"),
     ("slow-connection", "dribble a few octets and get no answer"),
@@ -35,6 +35,7 @@ _SEEN = (
     "first_seen_ns",
     "initiator_prefix",
 )
+_POSTED_SHARE = 0.5
 _WEB_PORTS = (80, 81, 8000, 8008, 8080, 8081, 8888)
 
 
@@ -45,17 +46,26 @@ def slow_connections(context: Context, settings: ApplicationSettings) -> list[Fi
     found = []
     for flows in services(context, settings.slow_connections, rows):
         for (vector, text), mask in zip(_KINDS, _slow_kinds(flows, settings), strict=True):
-            finding = _slow(flows.where(mask), (vector, text), totals[service_of(flows)], settings)
+            slow = flows.where(mask)
+            if vector == "http-slow-headers" and len(slow) and _may_be_bodies(context, slow):
+                vector = "slow-connection"  # noqa: PLW2901 - the parent is all that can be said
+            finding = _slow(slow, (vector, text), totals[service_of(flows)], settings)
             if finding is not None:
                 found.append(finding)
                 break
     return found
 
 
+def _may_be_bodies(context: Context, flows: FlowSet) -> bool:
+    """Tell whether heads that seem to stay open may have ended where the capture does not show it, and bodies follow."""
+    posted = float(begins_with(flows.column("initiator_prefix"), b"POST").mean()) >= _POSTED_SHARE
+    return posted and (context.view.snaplen_cut or context.view.sampled is True)
+
+
 def _slow(slow: FlowSet, kind: tuple[str, str], all_connections: int, settings: ApplicationSettings) -> Finding | None:
     """Weigh the connections to one service that are slow in one way."""
     vector, text = kind
-    least = settings.slow_connections if vector != "slow-connection" else 4 * settings.slow_connections
+    least = settings.slow_connections if kind != _KINDS[-1] else 4 * settings.slow_connections
     if len(slow) < least:
         return None
     at_once = most_at_once(slow)

@@ -53,7 +53,8 @@ def _syn_flood(context: Context, host: int, flows: FlowSet, bare: float, setting
     if repeats >= _MOST_REPEATS:
         text = f"each five-tuple sends its SYN {repeats:,.0f} times; no system repeats one so often"
         evidence.add("repetition", CLEAR, "R_SYN_REPEATED", repeats, _MOST_REPEATS, text)
-    if answers and context.settled(flows).total_packets >= settings.flood_packets:
+    # Who completes a handshake sends once more, which shows where the SYN does; a sample has lost it.
+    if not context.view.sampled and context.settled(flows).total_packets >= settings.flood_packets:
         completed = context.completions_like(host, flows.sample.column("tcp_options"))
         share = completed / (completed + flows.total_packets)
         if share <= settings.completion_share:
@@ -63,7 +64,7 @@ def _syn_flood(context: Context, host: int, flows: FlowSet, bare: float, setting
             )  # fmt: skip
         elif share >= 0.5:
             evidence.add("completion", AGAINST, "R_COMPLETION", share, 0.5, f"{share:.0%} of the handshakes were completed")
-    spoofed = weigh_spoofing(evidence, flows, settings.spoofed_sources_per_packet, settings.ttl_concentration)
+    spoofed = weigh_spoofing(evidence, flows, settings)
     if flows.source_count < 20 and flows.total_packets / flows.source_count / flows.span_s >= 100:
         rate = flows.total_packets / flows.source_count / flows.span_s
         evidence.add("source", FAIR, "R_RATE_PER_SOURCE", rate, 100, f"each source sends {rate:,.0f} SYNs a second")
@@ -178,7 +179,7 @@ def _flag_flood(  # noqa: PLR0913, PLR0917 - evidence gathered so far goes in wi
             )
     if wild >= 0.5:
         evidence.add("stateless", CLEAR, "R_INCOHERENT_SEQUENCE", wild, 0.5, f"{wild:.0%} of the sequence numbers fit no window")
-    spoofed = weigh_spoofing(evidence, flows, settings.spoofed_sources_per_packet, settings.ttl_concentration)
+    spoofed = weigh_spoofing(evidence, flows, settings)
     window = modal_share(flows.sample.column("tcp_window"))
     if window >= settings.modal_share and len(flows) >= settings.flood_packets:
         evidence.add("uniformity", SLIGHT, "R_SAME_WINDOW", window, settings.modal_share, f"{window:.0%} of them offer one window")

@@ -23,6 +23,7 @@ from floodmark.verdicts.evidence import (
 from floodmark_core import payload, shapes
 
 _MANY_PORTS = 100
+_SENDER_RATE_PPS = 100.0
 _EVERYWHERE_PORTS = 500
 _REFUSALS = 20  # ICMP errors; systems send few a second, so their share says nothing
 _FLOWS_TO_COMPARE = 20
@@ -76,7 +77,7 @@ def _udp_flood(context: Context, host: int, flows: FlowSet, settings: Volumetric
     nowhere = float((seen.received("port") == 0).mean())
     if nowhere >= 0.5:
         evidence.add("target", FAIR, "R_PORT_ZERO", nowhere, 0.5, f"{nowhere:.0%} go to port 0, where nothing can listen")
-    spoofed = weigh_spoofing(evidence, flows, settings.spoofed_sources_per_packet, settings.ttl_concentration)
+    spoofed = weigh_spoofing(evidence, flows, settings)
     if flows.source_count >= 20:
         evidence.add(
             "spread",
@@ -86,6 +87,8 @@ def _udp_flood(context: Context, host: int, flows: FlowSet, settings: Volumetric
             20,
             f"{flows.source_count:,} sources send to one host and hear nothing back",
         )
+    if uniform:
+        _weigh_repetition(evidence, flows, max(same, empty), settings, answers=answers)
     errors = context.errors_from(host, flows)
     if errors >= _REFUSALS:
         text = f"the victim refuses: it answers with {errors:,} ICMP errors"
@@ -102,6 +105,16 @@ def _udp_flood(context: Context, host: int, flows: FlowSet, settings: Volumetric
         spoofed,
         ("icmp-unreachable-flood", "ip-fragment-flood"),
     )
+
+
+def _weigh_repetition(evidence: Evidence, flows: FlowSet, same: float, settings: VolumetricSettings, *, answers: bool) -> None:
+    """Add what senders say that repeat one thing quickly. same: share of the datagrams that are alike."""
+    each = flows.total_packets / flows.source_count / flows.span_s
+    if each >= _SENDER_RATE_PPS:
+        text = f"each source sends {each:,.0f} datagrams a second that begin alike"
+        evidence.add("source", FAIR, "R_RATE_PER_SOURCE", each, _SENDER_RATE_PPS, text)
+        if not answers:  # media and streams, which go one way too, do not repeat themselves
+            evidence.add("payload", CLEAR, "R_REPETITION", same, settings.modal_share, "what repeats itself is no stream")
 
 
 def _weigh_ordinary(evidence: Evidence, flows: FlowSet, *, streaming: bool) -> None:

@@ -1,0 +1,97 @@
+"""What cannot be judged in a capture, and why: a rule that is not able to see says so instead of staying silent."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from floodmark.context import Context
+from floodmark.settings import Settings
+from floodmark.terms import VECTORS, Verdict
+from floodmark_core.columns import I64
+
+
+@dataclass(frozen=True)
+class NotAssessable:
+    """Vectors that could be in the traffic and would not show, and why."""
+
+    why: str
+    vectors: tuple[str, ...]
+
+
+def _family(*parents: str) -> frozenset[str]:
+    return frozenset(vector for vector, (_, parent) in VECTORS.items() if parent in parents)
+
+
+def _children(*parents: str) -> frozenset[str]:
+    return _family(*parents) - set(parents)
+
+
+_VOLUMETRIC = frozenset(vector for vector, (verdict, _) in VECTORS.items() if verdict is Verdict.VOLUMETRIC)
+_APPLICATION = frozenset(VECTORS) - _VOLUMETRIC
+_SCANS = _family("port-scan")
+# What is told by what is said.
+_SAID = _children("udp-reflection") | {"tcp-middlebox-reflection", "game-query-flood", "tls-handshake-flood", "mqtt-bruteforce"} | _family(
+    "http-flood", "slow-connection", "dns-query-flood", "sip-flood", "mqtt-flood", "protocol-abuse"
+) | {"http-credential-stuffing"}  # fmt: skip
+# What is told by the answers.
+_ANSWERED = _family("bruteforce") | {
+    "dns-query-flood", "dns-water-torture", "dns-garbage-flood", "tls-handshake-flood", "https-flood", "bittorrent-amplification",
+    "quic-amplification", "protocol-fuzzing",
+}  # fmt: skip
+# What is told by whole dialogues: a sample of their packets shows them as something else.
+_WHOLE = (_APPLICATION - _SCANS) | {"icmp-unreachable-flood"}
+# What is told by its rate, without a shape of its own.
+_RATED = _SCANS | _family("udp-flood", "icmp-flood", "ip-flood", "tcp-flood")
+_UNSETTLED = _family("tcp-flood") - {"tcp-flood"}
+
+
+def not_assessable(context: Context, settings: Settings, span_s: float) -> tuple[NotAssessable, ...]:
+    """List what this capture cannot show, one entry for each reason; a vector stands with the first that applies."""
+    named: set[str] = set()
+    found = []
+    for why, vectors in _reasons(context, settings, span_s):
+        left = tuple(vector for vector in VECTORS if vector in vectors and vector not in named)
+        if left:
+            named |= set(left)
+            found.append(NotAssessable(why, left))
+    return tuple(found)
+
+
+def _reasons(context: Context, settings: Settings, span_s: float) -> Iterator[tuple[str, frozenset[str]]]:
+    volumetric, application, view = settings.volumetric, settings.application, context.view
+    most = int(context.received_packets.max()) if len(context.received_packets) else 0
+    if most < volumetric.flood_packets:
+        text = f"no host receives more than {most:,} packets: fewer than {volumetric.flood_packets} are no flood that can be told"
+        yield text, _VOLUMETRIC | (_APPLICATION - _SCANS)
+    if view.sampled:
+        covered = f" ({view.coverage:.0%} of the octets of TCP streams are there)" if view.coverage is not None else ""
+        yield f"packets are missing, as in a sample{covered}: dialogues cannot be followed", _WHOLE
+        yield "the rate of the sample is not known: what stays below the floors in it may have been above them", _RATED
+    if view.payload_missing:
+        yield "what was said is cut off or overwritten", _SAID
+    if context.one_sided:
+        yield "one direction only: what was answered is not there", _ANSWERED
+    segments = tcp_packets(context)
+    if segments < 2 * application.flood_requests:
+        text = f"{segments:,} TCP packets: too few for {application.flood_requests} requests or connections"
+        yield text, _family("http-flood", "connection-flood", "mqtt-flood", "protocol-abuse")
+    if span_s < application.slow_age_s / 4:
+        yield f"{span_s:.3g} s are too short to call anything slow", _family("slow-connection")
+    if span_s < 1.0:
+        yield "shorter than a second: what becomes of a connection is not seen", _UNSETTLED
+    if span_s < application.guessing_window_s / 10:
+        yield f"{span_s:.3g} s are too short for repeated log-ins", _family("bruteforce")
+
+
+def tcp_packets(context: Context) -> int:
+    """Return the packets of all TCP flows."""
+    flows = context.flows
+    total = 0
+    for start in range(0, len(flows), 1 << 20):
+        rows: I64 = np.arange(start, min(start + (1 << 20), len(flows)), dtype=np.int64)
+        seen = flows.columns(rows.astype(np.uint32), ("protocol", "initiator_packets", "responder_packets"))
+        total += int((seen["initiator_packets"] + seen["responder_packets"])[seen["protocol"] == 6].sum())
+        if total >= 1 << 16:
+            break
+    return total

@@ -1,0 +1,115 @@
+"""What captures can show of the traffic that passed: whole dialogues or one direction, every packet or a sample, payload or none.
+
+Measured on the flows themselves, on at most 65,536 of each kind. Rules ask these questions before they take an absence for a sign.
+"""
+
+from functools import cached_property
+
+import numpy as np
+
+from floodmark.flows import Flows
+from floodmark.flowset import SAMPLE
+from floodmark_core import kinds, payload
+from floodmark_core.columns import I64
+
+_FEWEST = 20  # flows that must show something before it is believed
+_COVERED = 0.9  # of the octets between sequence numbers: less was lost, or never taken
+_FEWEST_STREAMS, _STREAM_PACKETS = 5, 3
+_LONGEST_STREAM = 1 << 30  # octets: a sequence number may have gone round
+_BEGAN_BEFORE_NS = 1_000_000_000
+_BRIEF_PACKETS, _EACH_WAY = 2, 0.1
+_MISSING_SHARE, _ZEROED_SHARE = 0.5, 0.9
+
+
+class View:
+    """The flows of one run as evidence of how they were captured."""
+
+    def __init__(self, flows: Flows, *, duplicates: float | None = None, snaplen_cut: bool = False) -> None:
+        """duplicates: share of packets seen twice. snaplen_cut: whether many packets were cut."""
+        self._flows = flows
+        self.duplicates = duplicates
+        self.snaplen_cut = snaplen_cut
+
+    def _some(self, chosen: np.ndarray) -> I64:
+        """Return rows for which a mask over evenly spaced flows is true."""
+        rows: I64 = self._spaced[chosen]
+        return rows
+
+    @cached_property
+    def _spaced(self) -> I64:
+        step = max(-(-len(self._flows) // SAMPLE), 1)
+        return np.arange(0, len(self._flows), step, dtype=np.int64)
+
+    @cached_property
+    def coverage(self) -> float | None:
+        """Share of the octets that TCP streams went on by which are in the capture; None where too few streams show."""
+        names = (
+            "protocol", "header_whole", "from_responder", "tcp_seq", "initiator_next_seq", "responder_next_seq",
+            "initiator_payload_octets", "responder_payload_octets", "initiator_payload_packets", "responder_payload_packets",
+            "incoherent_packets", "flags",
+        )  # fmt: skip
+        seen = self._flows.columns(self._spaced.astype(np.uint32), names)
+        back = seen["from_responder"] > 0
+        octets = np.where(back, seen["responder_payload_octets"], seen["initiator_payload_octets"]).astype(np.float64)
+        packets = np.where(back, seen["responder_payload_packets"], seen["initiator_payload_packets"])
+        reached = np.where(back, seen["responder_next_seq"], seen["initiator_next_seq"]).astype(np.int64)
+        opened = seen["flags"] & (kinds.SYN | kinds.FIN) > 0
+        spans = (reached - seen["tcp_seq"].astype(np.int64) - opened) & 0xFFFFFFFF
+        fit = (seen["protocol"] == 6) & (seen["header_whole"] > 0) & (packets >= _STREAM_PACKETS) & (seen["incoherent_packets"] == 0)
+        fit &= (spans > 0) & (spans < _LONGEST_STREAM)
+        if int(fit.sum()) < _FEWEST_STREAMS:
+            return None
+        return float(np.median(np.minimum(octets[fit] / spans[fit], 1.0)))
+
+    @cached_property
+    def sampled(self) -> bool | None:
+        """Tell whether packets are missing in the middle of streams, as in a sample; None where that cannot be said.
+
+        Where streams are too short to tell, by flows that begin in the middle of a dialogue long after the capture began, in both
+        directions of the same services: whoever floods a host with segments does not send its answers too.
+        """
+        if self.coverage is not None and self.coverage < _COVERED:
+            return True
+        names = ("protocol", "flags", "first_seen_ns", "from_responder", "initiator_packets", "responder_packets")
+        seen = self._flows.columns(self._spaced.astype(np.uint32), names)
+        tcp = seen["protocol"] == 6
+        if not tcp.any():
+            return None
+        later = tcp & (seen["first_seen_ns"] > seen["first_seen_ns"].min() + _BEGAN_BEFORE_NS)
+        brief = seen["initiator_packets"] + seen["responder_packets"] <= _BRIEF_PACKETS
+        middle = later & brief & (seen["flags"] & (kinds.SYN | kinds.RST) == 0)
+        ways = [int((middle & (seen["from_responder"] == side)).sum()) for side in (0, 1)]
+        share = sum(ways) / max(int(later.sum()), 1)
+        both = min(ways) >= _EACH_WAY * max(ways)
+        if both and ((min(ways) >= 10 and share >= 0.3) or (min(ways) >= 3 and share >= 0.5)):
+            return True
+        return None if self.coverage is None else False
+
+    @cached_property
+    def _payloads(self) -> tuple[int, float, float]:
+        """Return (flows that carried payload, share of them whose payload was not captured, share in which it is all zeros)."""
+        names = (
+            "initiator_payload_octets", "responder_payload_octets", "initiator_payload_kind", "responder_payload_kind",
+            "initiator_prefix", "responder_prefix",
+        )  # fmt: skip
+        seen = self._flows.columns(self._spaced.astype(np.uint32), names)
+        none, zero = [], []
+        for end in ("initiator", "responder"):
+            said = seen[f"{end}_payload_octets"] > 0
+            kind, prefix = seen[f"{end}_payload_kind"][said], seen[f"{end}_prefix"][said]
+            none.append((kind == payload.NONE) & (prefix == 0))
+            zero.append((kind <= payload.UNIFORM) & (prefix == 0) & (kind != payload.NONE))
+        absent, zeros = np.concatenate(none), np.concatenate(zero)
+        return len(absent), float(absent.mean()) if len(absent) else 0.0, float(zeros.mean()) if len(zeros) else 0.0
+
+    @cached_property
+    def payload_missing(self) -> bool | None:
+        """Tell whether what was said is not in the capture: cut off, or overwritten; None where too little was said."""
+        count, absent, zeros = self._payloads
+        return None if count < _FEWEST else absent + zeros >= _MISSING_SHARE
+
+    @cached_property
+    def anonymised(self) -> bool | None:
+        """Tell whether payloads were overwritten with zeros; None where too little was said. Addresses that were changed show nowhere."""
+        count, absent, zeros = self._payloads
+        return None if count < _FEWEST or absent >= _MISSING_SHARE else zeros >= _ZEROED_SHARE
