@@ -17,13 +17,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import calm
+import calm_floods
 import floods
 import numpy as np
 import reflections
 import sessions
 from attack import BENIGN, VERDICTS, Attack, Extent, Label, dotted
+from cases import CASES, Case
 from dialogue import SECOND, Host
-from hosts import API, BASTION, FILES, MAIL, SHOP, SLOW, WEB, local
+from hosts import API, SHOP, SLOW, WEB, local
 from numpy.typing import NDArray
 from people import ordinary
 from wire import ETHERNET, ICMP, LINUX_SLL, RAW_IP, Format, Packet, merge, one_sided, relink, snap, tagged, tuple_of, write_capture
@@ -31,18 +33,6 @@ from wire import ETHERNET, ICMP, LINUX_SLL, RAW_IP, Format, Packet, merge, one_s
 EPOCH_NS = 1_714_521_600 * SECOND  # 2024-05-01, any date would do
 ATTACK_OCTETS, ORDINARY_OCTETS = 190_000, 52_000  # so that a file stays below 300 kB
 KINDS_OF_LINK = (ETHERNET, ETHERNET, ETHERNET, LINUX_SLL, RAW_IP)
-
-Maker = Callable[[random.Random, int, Extent, Host], Attack]
-
-
-class Case(NamedTuple):
-    """Describe an attack scenario: how it is made, on whom, and between which bounds its extent is drawn."""
-
-    make: Maker
-    victim: Host
-    seconds: tuple[float, float]
-    amount: tuple[int, int]
-    why: str
 
 
 class Scenario(NamedTuple):
@@ -57,48 +47,8 @@ class Scenario(NamedTuple):
     why: str
 
 
-FLOOD, SHORT = ((0.1, 4.0), (900, 2000)), (0.1, 5.0)
-CASES = {
-    "tcp-syn-flood": Case(floods.spoofed_syn_flood, WEB, *FLOOD, "random sources, few TTLs, one fixed header"),
-    "tcp-syn-flood-bots": Case(floods.bot_syn_flood, WEB, *FLOOD, "few sources, repeated ports, counting numbers"),
-    "tcp-synack-reflection": Case(floods.synack_reflection, API, *FLOOD, "answers of real servers to forged SYNs"),
-    "tcp-ack-flood": Case(floods.ack_flood, SHOP, *FLOOD, "segments of no connection"),
-    "tcp-rst-flood": Case(floods.rst_flood, SHOP, *FLOOD, "resets of no connection"),
-    "tcp-fin-flood": Case(floods.fin_flood, SHOP, *FLOOD, "FINs of no connection"),
-    "tcp-flag-flood": Case(floods.odd_flags_flood, WEB, *FLOOD, "combinations of flags no stack sends"),
-    "udp-flood": Case(floods.udp_flood, API, *FLOOD, "constant content from few sources"),
-    "icmp-echo-flood": Case(floods.echo_flood, MAIL, *FLOOD, "echo requests at flood rate"),
-    "icmp-unreachable-flood": Case(floods.unreachable_flood, MAIL, *FLOOD, "errors about packets never sent"),
-    "ip-fragment-flood": Case(floods.fragment_flood, API, *FLOOD, "later fragments without a first"),
-    "dns-amplification": Case(reflections.dns_amplification, API, SHORT, (90, 140), "large answers never asked for, partly fragmented"),
-    "ntp-amplification": Case(reflections.ntp_amplification, API, SHORT, (250, 420), "monlist answers"),
-    "memcached-amplification": Case(reflections.memcached_amplification, API, SHORT, (90, 180), "cached values over UDP"),
-    "cldap-amplification": Case(reflections.cldap_amplification, WEB, SHORT, (90, 160), "root entries of directories"),
-    "ssdp-amplification": Case(reflections.ssdp_amplification, WEB, SHORT, (300, 550), "answers of devices from port 1900"),
-    "snmp-amplification": Case(reflections.snmp_amplification, WEB, SHORT, (250, 800), "bulk answers, in some seeds tiny ones"),
-    "chargen-amplification": Case(reflections.chargen_amplification, SHOP, SHORT, (130, 230), "rotating characters"),
-    "isakmp-amplification": Case(reflections.isakmp_amplification, SHOP, SHORT, (400, 750), "IKE answers from port 500 or 4500"),
-    "bacnet-amplification": Case(reflections.bacnet_amplification, SHOP, SHORT, (600, 1200), "answers of building controllers"),
-    "dhip-amplification": Case(reflections.dhip_amplification, MAIL, SHORT, (200, 300), "answers of video recorders"),
-    "udp-reflection": Case(reflections.unknown_reflection, MAIL, SHORT, (200, 700), "one unknown source port on many servers"),
-    "http-get-flood": Case(sessions.get_flood, SHOP, (1.2, 7), (420, 600), "bots that ask for one path"),
-    "http-post-flood": Case(sessions.post_flood, SHOP, (1.2, 7), (350, 500), "bots that post to one path"),
-    "http-cache-busting": Case(sessions.cache_busting_flood, SHOP, (1.2, 7), (400, 600), "queries that never repeat"),
-    "http-slow-headers": Case(sessions.slow_headers, SLOW, (35, 60), (70, 150), "a header line now and then"),
-    "http-slow-post": Case(sessions.slow_post, SLOW, (35, 60), (60, 130), "a form of which little comes"),
-    "http-slow-read": Case(sessions.slow_read, SLOW, (30, 50), (24, 45), "windows that stay shut"),
-    "connection-flood": Case(sessions.connection_flood, SLOW, (1, 4), (400, 700), "handshakes and nothing after"),
-    "tls-handshake-flood": Case(sessions.tls_handshake_flood, SHOP, (0.8, 3), (140, 240), "handshakes that are never finished"),
-    "vertical-scan": Case(sessions.vertical_scan, FILES, (4, 40), (500, 1000), "many ports of one host"),
-    "horizontal-scan": Case(sessions.horizontal_scan, FILES, (3, 30), (150, 250), "one port of many hosts, mostly silent"),
-    "host-sweep": Case(sessions.host_sweep, FILES, (2, 25), (150, 250), "one ping to each host"),
-    "udp-scan": Case(sessions.udp_scan, FILES, (5, 40), (200, 600), "empty datagrams to many ports"),
-    "stealth-scan": Case(sessions.stealth_scan, FILES, (4, 40), (300, 900), "probes without a SYN"),
-    "ssh-bruteforce": Case(sessions.ssh_guessing, BASTION, (25, 50), (25, 42), "short connections, all alike"),
-    "ftp-bruteforce": Case(sessions.ftp_guessing, FILES, (30, 60), (50, 110), "530 after 530"),
-    "mqtt-bruteforce": Case(sessions.mqtt_guessing, API, (20, 60), (80, 200), "refused connections to a broker"),
-}
-# Variants of the cases above: what is done to the packets once they are merged.
+SCENES = {**calm.SCENES, **calm_floods.SCENES}
+# Variants of the cases: what is done to the packets once they are merged.
 VARIANTS = {
     "one-sided": (
         "tcp-syn-flood",
@@ -113,7 +63,7 @@ VARIANTS = {
     "midway": ("tcp-syn-flood", "http-get-flood", "http-slow-headers", "ssh-bruteforce"),
 }
 LARGE, LONGER = 20, 4  # what "-large" multiplies an amount and a length by; made only when named
-NAMES = ("demo", *CASES, *(f"{base}-{kind}" for kind, bases in VARIANTS.items() for base in bases), *calm.SCENES)
+NAMES = ("demo", *CASES, *(f"{base}-{kind}" for kind, bases in VARIANTS.items() for base in bases), *SCENES)
 ACCEPTED = (*NAMES, *(f"{base}-large" for base in CASES))
 
 
@@ -129,16 +79,22 @@ def octets(packets: Sequence[Packet]) -> int:
     return sum(32 + len(packet.frame) for packet in packets)
 
 
-def attempt(rng: random.Random, at_ns: int, case: Case, kind: str) -> tuple[Attack, Extent]:
-    """Make the attack, and once more with less of it if it came out too large for its file."""
+def attempt(rng: random.Random, at_ns: int, case: Case, kind: str) -> tuple[list[Attack], Extent]:
+    """Make the attack, or attacks, and once more with less of it if it came out too large for its file."""
     (extent, victim), number = draw(rng, case), rng.getrandbits(64)
     if kind == "large":
         extent = Extent(extent.seconds * LONGER, extent.amount * LARGE)
-    attack = case.make(random.Random(number), at_ns, extent, victim)
-    while kind != "large" and octets(attack.packets) > ATTACK_OCTETS:
-        extent = extent._replace(amount=int(extent.amount * 0.9 * ATTACK_OCTETS / octets(attack.packets)))
-        attack = case.make(random.Random(number), at_ns, extent, victim)
-    return attack, extent
+    attacks = _made(case, number, at_ns, (extent, victim))
+    while kind != "large" and sum(octets(attack.packets) for attack in attacks) > ATTACK_OCTETS:
+        size = sum(octets(attack.packets) for attack in attacks)
+        extent = extent._replace(amount=int(extent.amount * 0.9 * ATTACK_OCTETS / size))
+        attacks = _made(case, number, at_ns, (extent, victim))
+    return attacks, extent
+
+
+def _made(case: Case, number: int, at_ns: int, drawn: tuple[Extent, Host]) -> list[Attack]:
+    made = case.make(random.Random(number), at_ns, *drawn)
+    return [made] if isinstance(made, Attack) else list(made)
 
 
 def flow_rows(ordinary_packets: Sequence[Packet], attacks: Sequence[Attack]) -> NDArray[np.int64]:
@@ -199,15 +155,16 @@ def attack_scenario(name: str, seed: int) -> Scenario:
     base, kind = variant_of(name)
     case, (rng, at_ns) = CASES[base], seeded(name, seed)
     quiet = rng.uniform(6, 20)
-    attack, extent = attempt(rng, at_ns + int(quiet * SECOND), case, kind)
+    attacks, extent = attempt(rng, at_ns + int(quiet * SECOND), case, kind)
     calm_packets = ordinary(rng, at_ns, quiet + extent.seconds + rng.uniform(4, 15), ORDINARY_OCTETS)
     change = changed(rng, kind, at_ns + int((quiet + extent.seconds / 3) * SECOND))
-    attack = attack._replace(packets=change(merge(attack.packets)))
+    attacks = [attack._replace(packets=change(merge(attack.packets))) for attack in attacks]
     calm_packets = change(merge(calm_packets))
-    rows = flow_rows(calm_packets, [attack])
-    facts = [fact(name, seed, attack.label, attack.packets)]
+    rows = flow_rows(calm_packets, attacks)
+    facts = [fact(name, seed, attack.label, attack.packets) for attack in attacks]
     why = case.why + (f"; {kind}" if kind else "")
-    return finish(Scenario(name, seed, merge(calm_packets, attack.packets), rows, facts, draw_form(rng), why), rng)
+    packets = merge(calm_packets, *(attack.packets for attack in attacks))
+    return finish(Scenario(name, seed, packets, rows, facts, draw_form(rng), why), rng)
 
 
 def variant_of(name: str) -> tuple[str, str]:
@@ -232,7 +189,7 @@ def changed(rng: random.Random, kind: str, midway_ns: int) -> Callable[[list[Pac
 def calm_scenario(name: str, seed: int) -> Scenario:
     """Make a capture without an attack."""
     rng, at_ns = seeded(name, seed)
-    scene = calm.SCENES[name]
+    scene = SCENES[name]
     packets = merge(scene.play(rng, at_ns))
     whole = finish(Scenario(name, seed, packets, flow_rows(packets, []), [], draw_form(rng), scene.why), rng)
     return whole._replace(facts=[fact(name, seed, Label(scene.vector, BENIGN, ""), whole.packets)])
@@ -259,7 +216,7 @@ def make(name: str, seed: int) -> Scenario:
     """Make the scenario of that name."""
     if name == "demo":
         return demo(name, seed)
-    return calm_scenario(name, seed) if name in calm.SCENES else attack_scenario(name, seed)
+    return calm_scenario(name, seed) if name in SCENES else attack_scenario(name, seed)
 
 
 def save(folder: Path, scenario: Scenario) -> str:

@@ -346,7 +346,7 @@ def udp_code(block: U8, at: int, end: int, octets: int, src_port: int, dst_port:
     if end - at >= 12 and block[at] >> 6 == 2 and ((block[at + 1] & 0x7F) < 35 or (block[at + 1] & 0x7F) >= 96):  # RFC 3551
         return 2 * RTP
     if is_quic(block, at, end):
-        return 2 * QUIC + (REPLY if src_port in (80, 443, 8443) and dst_port not in (80, 443, 8443) else REQUEST)
+        return 2 * QUIC + (REPLY if src_port in (80, 443, 8443) else REQUEST)
     code = tftp_code(block, at, end, octets)
     return code or UNRECOGNISED
 

@@ -170,6 +170,27 @@ def inspect(captures: tuple[str, ...], *, form: str, keep_going: bool, hashing: 
     sys.exit(code)
 
 
+@main.command("settings")
+@click.argument("path", required=False, type=click.Path(dir_okay=False), metavar="[FILE]")
+def show_settings(path: str | None) -> None:
+    """Print every time-out and threshold with its meaning and source, as the TOML that --settings reads.
+
+    FILE is such a file: what it changes is told beside the default.
+
+    Exit code: 0 printed; 2 the file is no settings file.
+
+    Example: floodmark settings > settings.toml
+    """
+    from floodmark.settings import Settings, load_settings, settings_text  # noqa: PLC0415 - quick start for --help
+
+    try:
+        settings = load_settings(path) if path else Settings()
+    except SettingsError as error:
+        _say(error)
+        sys.exit(WRONG_USAGE)
+    click.echo(settings_text(settings), nl=False)
+
+
 @main.command()
 def warm() -> None:
     """Compile the core ahead of its first use.

@@ -15,6 +15,14 @@ from floodmark_core.columns import I64, U8, U32, U64, Rows
 from floodmark_core.grouping import keep_frequent
 from floodmark_core.picking import pick_received
 
+_SECOND_NS = 1_000_000_000
+_MOSTLY = 0.8  # of the packets of a kind
+# Traffic kinds of the cells by IP protocol.
+_TCP_KINDS = (kinds.TCP_SYN, kinds.TCP_SYNACK, kinds.TCP_RST, kinds.TCP_FIN, kinds.TCP_ACK, kinds.TCP_DATA, kinds.TCP_ODD)
+_ICMP_KINDS = (kinds.ICMP_ECHO, kinds.ICMP_ECHO_REPLY, kinds.ICMP_ERROR, kinds.ICMP_OTHER)
+_UDP_KINDS = (kinds.UDP, kinds.UDP_FROM_SERVICE)
+_OTHER_KINDS = (kinds.FRAGMENT, kinds.GRE, kinds.IPSEC, kinds.OTHER_IP)
+_CELL_KINDS = {6: _TCP_KINDS, 17: _UDP_KINDS, 136: _UDP_KINDS, 1: _ICMP_KINDS, 58: _ICMP_KINDS}
 _LEAST_BUCKETS = 1 << 16
 _SETTLED_NS = 1_000_000_000  # the first repetition of an unanswered SYN or segment comes after a second (RFC 6298)
 
@@ -191,6 +199,39 @@ class Context:
     def answers(self, host: int) -> bool:
         """Tell whether a host's answers would be in the capture: it sends one packet for a hundred, or other dialogues are whole."""
         return int(self.sent_packets[host]) * 100 >= int(self.received_packets[host]) or self.one_sided is False
+
+    def burst_pps(self, host: int, flows: FlowSet) -> float:
+        """Return the packets a second of the busiest stretch of some flows that a host received, seen by itself if that is faster.
+
+        Flows of many packets do not say when each came; the cells do, where these flows are most of what came of their kind.
+        """
+        rate = flows.busiest_rate_pps
+        if flows.total_packets <= 2 * len(flows):
+            return rate
+        cells = self.host_cells(host, flows.first_ns // _SECOND_NS, flows.last_ns // _SECOND_NS)
+        cells = cells[np.isin(cells["kind"], _CELL_KINDS.get(int(flows.column("protocol")[0]), _OTHER_KINDS))]
+        packets = int(cells["packets"].sum())
+        if packets == 0 or flows.total_packets < _MOSTLY * packets:
+            return rate
+        _, second = np.unique(cells["second"], return_inverse=True)
+        return max(rate, float(np.bincount(second, weights=cells["packets"]).max()) * flows.total_packets / packets)
+
+    def asked_everyone(self, host: int, ports: tuple[int, ...]) -> bool:
+        """Tell whether a host asked all its neighbours at once, by multicast or broadcast, on one of some ports."""
+        rows = self.to_everyone
+        seen = self.flows.columns(rows, ("initiator_hi", "initiator_lo", "responder_port"))
+        mine = (seen["initiator_lo"] == self.host_lo[host]) & (seen["initiator_hi"] == self.host_hi[host])
+        return bool((mine & np.isin(seen["responder_port"], ports)).any())
+
+    @cached_property
+    def to_everyone(self) -> U32:
+        """Rows of UDP flows to multicast and broadcast addresses."""
+        rows = np.nonzero(self.shape == shapes.UDP)[0].astype(np.uint32)
+        seen = self.flows.columns(rows, ("responder_hi", "responder_lo", "ip_version"))
+        lo, four = seen["responder_lo"], seen["ip_version"] == 4
+        many = four & ((lo >> np.uint64(28) == 0xE) | (lo & np.uint64(0xFF) == 0xFF))
+        found: U32 = rows[many | (~four & (seen["responder_hi"] >> np.uint64(56) == 0xFF))]
+        return found
 
     def host_cells(self, host: int, first_second: int, last_second: int) -> Rows:
         """Return the cells of a listed host from one second to another, in order of seconds."""

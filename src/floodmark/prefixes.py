@@ -6,7 +6,7 @@ from floodmark.context import Context
 from floodmark.flowset import FlowSet, Host, number, split
 from floodmark.settings import VolumetricSettings
 from floodmark_core import shapes
-from floodmark_core.columns import I64, U64
+from floodmark_core.columns import I64, U64, Rows
 
 _BITS = {4: 24, 6: 64}  # of the prefixes looked at: what is routed and delegated by itself
 _FLOOD_SHAPES = tuple(shape for shape in range(shapes.SHAPES) if shape not in (shapes.NO_SHAPE, shapes.UDP_DIALOGUE))
@@ -98,6 +98,19 @@ class PrefixContext(Context):
         """Return a listed prefix."""
         version = int(self.host_version[number])
         return Host(version, int(self.host_hi[number]), int(self.host_lo[number]), _BITS[version])
+
+    def host_cells(self, host: int, first_second: int, last_second: int) -> Rows:
+        """Return the cells of the hosts of a prefix from one second to another."""
+        cells = self.cells
+        mine = self._numbers(cells["dst_hi"], cells["dst_lo"], cells["ip_version"]) == host
+        found: Rows = cells[mine & (cells["second"] >= first_second) & (cells["second"] <= last_second)]
+        return found
+
+    def asked_everyone(self, host: int, ports: tuple[int, ...]) -> bool:
+        """Tell whether a host of a prefix asked all its neighbours at once on one of some ports."""
+        seen = self.flows.columns(self.to_everyone, ("initiator_hi", "initiator_lo", "ip_version", "responder_port"))
+        asked = self._numbers(seen["initiator_hi"], seen["initiator_lo"], seen["ip_version"]) == host
+        return bool((asked & np.isin(seen["responder_port"], ports)).any())
 
     def dialogues_of(self, host: int) -> FlowSet:
         """Return the two-way UDP flows that the hosts of a prefix began."""

@@ -17,6 +17,7 @@ from floodmark.errors import CaptureError
 from floodmark.events import Event, Judged
 from floodmark.flows import Flows
 from floodmark.packets import Problem
+from floodmark.settings import Settings
 
 SCHEMA_VERSION = 1
 _NS = 1_000_000_000
@@ -120,6 +121,7 @@ class Result:
     totals: Totals
     verdicts: dict[str, Count]
     events: tuple[Event, ...]
+    settings: Settings  # as used
     not_assessable: tuple[NotAssessable, ...]  # vectors that would not show, and why
     notes: tuple[str, ...]
     flows: FlowRecords = field(repr=False, compare=False)
@@ -136,6 +138,7 @@ class Result:
                 "totals": asdict(self.totals),
                 "verdicts": {verdict: asdict(count) for verdict, count in self.verdicts.items()},
                 "events": [_event_document(event) for event in self.events],
+                "settings": asdict(self.settings),
                 "not_assessable": [asdict(one) for one in self.not_assessable],
                 "notes": self.notes,
             }

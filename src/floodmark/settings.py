@@ -1,14 +1,23 @@
 """Every time-out and threshold, with unit and source, as frozen data; a TOML file overrides them by the same names."""
 
 import tomllib
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from floodmark.errors import SettingsError
 
 VICTIM_PACKETS = 20  # a host that received fewer of everything is no victim that can be named
 _LARGEST = 1_000_000_000  # of any setting: thirty years of seconds still fit int64 nanoseconds
+
+
+_Value = TypeVar("_Value", int, float, str)
+
+
+def _setting(default: _Value, about: str) -> _Value:
+    """Return a dataclass field with a default, and what it means with its source; the unit ends its name."""
+    made: _Value = field(default=default, metadata={"about": about})
+    return made
 
 
 _WORDS = {"tunnels": ("inner", "outer")}
@@ -37,95 +46,95 @@ class _Checked:
 class FlowSettings(_Checked):
     """When a flow ends, on the capture clock. Defaults follow Zeek and Suricata where they agree (DESIGN.md D6)."""
 
-    tcp_established_timeout_s: float = 300.0  # Zeek tcp_inactivity_timeout
-    tcp_half_open_timeout_s: float = 60.0  # Suricata tcp new
-    tcp_linger_s: float = 5.0  # late segments of a closed connection still belong to it
-    udp_timeout_s: float = 60.0  # Zeek udp_inactivity_timeout
-    dns_timeout_s: float = 10.0  # Zeek dns_session_timeout
-    icmp_timeout_s: float = 30.0  # Suricata icmp
-    other_timeout_s: float = 60.0
-    active_timeout_s: float = 1800.0  # RFC 5102 flowActiveTimeout; nfstream's default
-    syn_reuse_s: float = 1.0  # a new SYN on an established five-tuple after this silence is a new flow
-    reorder_window_s: float = 1.0  # a packet earlier than this is a jump of the clock, not reordering
-    tunnels: str = "inner"  # whose flows are told: of the packets inside a tunnel over IP, or of the tunnel's own
+    tcp_established_timeout_s: float = _setting(300.0, "Zeek tcp_inactivity_timeout")
+    tcp_half_open_timeout_s: float = _setting(60.0, "Suricata tcp new")
+    tcp_linger_s: float = _setting(5.0, "late segments of a closed connection still belong to it")
+    udp_timeout_s: float = _setting(60.0, "Zeek udp_inactivity_timeout")
+    dns_timeout_s: float = _setting(10.0, "Zeek dns_session_timeout")
+    icmp_timeout_s: float = _setting(30.0, "Suricata icmp")
+    other_timeout_s: float = _setting(60.0, "as UDP's")
+    active_timeout_s: float = _setting(1800.0, "RFC 5102 flowActiveTimeout; nfstream's default")
+    syn_reuse_s: float = _setting(1.0, "a new SYN on an established five-tuple after this silence is a new flow")
+    reorder_window_s: float = _setting(1.0, "a packet earlier than this is a jump of the clock, not reordering")
+    tunnels: str = _setting("inner", "whose flows are told: of the packets inside a tunnel over IP, or of the tunnel's own")
 
 
 @dataclass(frozen=True)
 class VolumetricSettings(_Checked):
     """Floors and shares of the volumetric rules. Where no source is named the value is this project's own (DESIGN.md, Verdicts)."""
 
-    flood_packets: int = 50  # fewest packets of a kind that can be called a flood
-    flood_rate_pps: float = 500.0  # mean over the burst; below it, structure must carry the verdict
-    structural_packets: int = 100  # fewest packets when the rate is below the floor
-    sustained_rate_pps: float = 20.0  # lowest mean rate that structure alone can carry; BT's router limit is 20 SYN/s per host
-    spoofed_sources_per_packet: float = 0.5
-    ttl_concentration: float = 0.01  # exp(H(TTL)) / sources at or below it: one machine behind many addresses
-    few_ttls: float = 2.5  # effective TTL values of so many sources are few: real ones of the internet show 4.5 to 30
-    few_ttls_sources: int = 50
-    no_options_share: float = 0.9  # of 1,751 ordinary SYNs, none came without options
-    modal_share: float = 0.9  # one option signature or one window on at least this share
-    completion_share: float = 0.05  # handshakes completed per SYN, at most
-    reflector_packets: int = 10  # with the protocol recognised in the payload
-    reflector_sources: int = 3
-    unrecognised_reflector_packets: int = 20
-    unrecognised_reflector_sources: int = 20
-    reflector_share: float = 0.05  # of what the victim received; ddos_dissector's cut for a vector
-    solicited_share: float = 0.1  # answers that were asked for, at most
-    one_way_share: float = 0.9  # of a kind's packets that never got an answer
-    carpet_targets: int = 8  # hosts of a prefix
-    carpet_target_share: float = 0.3  # of the prefix's packets that a single host receives, at most
-    carpet_packets: int = 500  # to a prefix
+    flood_packets: int = _setting(50, "fewest packets of a kind that can be called a flood")
+    flood_rate_pps: float = _setting(500.0, "mean over the burst; below it, structure must carry the verdict")
+    structural_packets: int = _setting(100, "fewest packets when the rate is below the floor")
+    sustained_rate_pps: float = _setting(20.0, "lowest mean rate that structure alone can carry; BT's router limit is 20 SYN/s per host")
+    spoofed_sources_per_packet: float = _setting(0.5, "from here on most packets have a source of their own")
+    ttl_concentration: float = _setting(0.01, "exp(H(TTL)) / sources at or below it: one machine behind many addresses")
+    few_ttls: float = _setting(2.5, "effective TTL values of so many sources are few: real ones of the internet show 4.5 to 30")
+    few_ttls_sources: int = _setting(50, "fewest sources of which that is said")
+    no_options_share: float = _setting(0.9, "of 1,751 ordinary SYNs, none came without options")
+    modal_share: float = _setting(0.9, "one option signature or one window on at least this share")
+    completion_share: float = _setting(0.05, "handshakes completed per SYN, at most")
+    reflector_packets: int = _setting(10, "with the protocol recognised in the payload")
+    reflector_sources: int = _setting(3, "fewest servers that answer; more where hosts ask many of them")
+    unrecognised_reflector_packets: int = _setting(20, "of a protocol that is not recognised")
+    unrecognised_reflector_sources: int = _setting(20, "the same, servers")
+    reflector_share: float = _setting(0.05, "of what the victim received; ddos_dissector's cut for a vector")
+    solicited_share: float = _setting(0.1, "answers that were asked for, at most")
+    one_way_share: float = _setting(0.9, "of a kind's packets that never got an answer")
+    carpet_targets: int = _setting(8, "hosts of a prefix")
+    carpet_target_share: float = _setting(0.3, "of the prefix's packets that a single host receives, at most")
+    carpet_packets: int = _setting(200, "to a prefix")
 
 
 @dataclass(frozen=True)
 class ApplicationSettings(_Checked):
     """Floors of the application-layer rules. Where no source is named the value is this project's own (DESIGN.md, Verdicts)."""
 
-    slow_connections: int = 5  # concurrently open, to one service
-    slow_age_s: float = 20.0  # Apache mod_reqtimeout header=20, body=20
-    slow_rate_bps: float = 4000.0  # 500 octets/s, Apache mod_reqtimeout MinRate
-    slow_share: float = 0.5  # of the service's open connections
-    request_rate_pps: float = 10.0  # requests per second and source, mean over the burst
-    service_request_rate_pps: float = 50.0
-    insistent_request_rate_pps: float = 3.0  # requests per second of the median client; pages and pollers ask in bursts or rarely
-    insistent_service_rate_pps: float = 20.0  # floor of a service whose clients ask that often
-    flood_requests: int = 100
-    connection_rate_pps: float = 100.0  # connections per second to one service that carry nothing
-    handshake_rate_pps: float = 20.0  # TLS handshakes per second and service that lead to nothing
-    flood_connections: int = 100
-    scan_ports: int = 15  # Zeek's legacy scan policy
-    scan_hosts: int = 25  # Zeek's legacy scan policy
-    scan_failure_share: float = 0.7
-    scan_tries_per_port: float = 2.0
-    query_rate_pps: float = 500.0  # DNS questions to one server
-    torture_queries: int = 100  # under one domain
-    torture_unique_share: float = 0.9  # of the names
-    torture_failure_share: float = 0.5  # of the questions that get no answer, or no name
-    torture_domain_share: float = 0.2  # of the server's questions
-    sip_rate_pps: float = 10.0  # SIP requests to one host
-    command_rate_pps: float = 100.0  # messages of one client to a broker or a controller, mean over its connections
-    flood_commands: int = 300
-    flood_resets: int = 100  # HTTP/2 streams cancelled, or CONTINUATION frames, in one connection; half of Envoy's limit within a second
-    reset_rate_pps: float = 33.0  # nghttp2's stream_reset_rate
-    fuzzing_connections: int = 50  # of one client to one service
-    denied_requests: int = 10  # of one client within the window of guessing
-    denied_requests_unposted: int = 30  # the same where the requests carry no form
-    denied_share: float = 0.8  # of the answers; a browser is denied once or twice before it shows a password
-    distributed_guesses: int = 50  # of all clients of a service
-    distributed_window_s: float = 300.0
-    guessing_connections: int = 10  # per source and service within the window
-    guessing_window_s: float = 60.0
-    guessing_variation: float = 0.3  # coefficient of variation of the octets per connection, at most
+    slow_connections: int = _setting(5, "concurrently open, to one service")
+    slow_age_s: float = _setting(20.0, "Apache mod_reqtimeout header=20, body=20")
+    slow_rate_bps: float = _setting(4000.0, "500 octets/s, Apache mod_reqtimeout MinRate")
+    slow_share: float = _setting(0.5, "of the service's open connections")
+    request_rate_pps: float = _setting(10.0, "requests per second and source, mean over the burst")
+    service_request_rate_pps: float = _setting(50.0, "requests per second to one service")
+    insistent_request_rate_pps: float = _setting(3.0, "requests per second of the median client; pages and pollers ask in bursts or rarely")
+    insistent_service_rate_pps: float = _setting(20.0, "floor of a service whose clients ask that often")
+    flood_requests: int = _setting(100, "fewest requests that can be called a flood")
+    connection_rate_pps: float = _setting(100.0, "connections per second to one service that carry nothing")
+    handshake_rate_pps: float = _setting(20.0, "TLS handshakes per second and service that lead to nothing")
+    flood_connections: int = _setting(100, "fewest connections that can be called a flood")
+    scan_ports: int = _setting(15, "Zeek's legacy scan policy")
+    scan_hosts: int = _setting(25, "Zeek's legacy scan policy")
+    scan_failure_share: float = _setting(0.7, "of a source's contacts that came to nothing")
+    scan_tries_per_port: float = _setting(2.0, "more is no scan but insistence")
+    query_rate_pps: float = _setting(500.0, "DNS questions to one server")
+    torture_queries: int = _setting(100, "under one domain")
+    torture_unique_share: float = _setting(0.9, "of the names")
+    torture_failure_share: float = _setting(0.5, "of the questions that get no answer, or no name")
+    torture_domain_share: float = _setting(0.2, "of the server's questions")
+    sip_rate_pps: float = _setting(10.0, "SIP requests to one host")
+    command_rate_pps: float = _setting(100.0, "messages of one client to a broker or a controller, mean over its connections")
+    flood_commands: int = _setting(300, "fewest messages that can be called a flood")
+    flood_resets: int = _setting(100, "HTTP/2 streams cancelled, or CONTINUATION frames, in one connection; Envoy allows 250 in a second")
+    reset_rate_pps: float = _setting(33.0, "nghttp2's stream_reset_rate")
+    fuzzing_connections: int = _setting(50, "of one client to one service")
+    denied_requests: int = _setting(10, "of one client within the window of guessing")
+    denied_requests_unposted: int = _setting(30, "the same where the requests carry no form")
+    denied_share: float = _setting(0.8, "of the answers; a browser is denied once or twice before it shows a password")
+    distributed_guesses: int = _setting(50, "of all clients of a service")
+    distributed_window_s: float = _setting(300.0, "in which they are counted")
+    guessing_connections: int = _setting(10, "per source and service within the window")
+    guessing_window_s: float = _setting(60.0, "in which connections of one source are counted")
+    guessing_variation: float = _setting(0.3, "coefficient of variation of the octets per connection, at most")
 
 
 @dataclass(frozen=True)
 class EventSettings(_Checked):
     """Where one event ends and the next begins: a silence of a share of the capture's span, within limits."""
 
-    gap_share: float = 0.1
-    least_gap_s: float = 5.0
-    most_gap_s: float = 300.0  # corsaro's expiry of an attack
-    least_application_gap_s: float = 60.0  # guessing, scanning and slow dialogues wait between steps; the window of guessing
+    gap_share: float = _setting(0.1, "of the time that the captures span")
+    least_gap_s: float = _setting(5.0, "a shorter silence ends no event")
+    most_gap_s: float = _setting(300.0, "corsaro's expiry of an attack")
+    least_application_gap_s: float = _setting(60.0, "guessing, scanning and slow dialogues wait between steps; the window of guessing")
 
 
 @dataclass(frozen=True)
@@ -167,3 +176,20 @@ def settings_from(document: dict[str, Any], path: str) -> Settings:
             raise SettingsError(f"{path}: {error}") from error
         settings = replace(settings, **{name: table})
     return settings
+
+
+def settings_text(settings: Settings) -> str:
+    """Write settings as the TOML file that gives them, each with what it means and where its value comes from."""
+    lines = ["# floodmark settings: every time-out and threshold. Keep what you change; what is left out keeps its default."]
+    for table in fields(settings):
+        values, defaults = getattr(settings, table.name), getattr(Settings(), table.name)
+        lines += ["", f"[{table.name}]"]
+        for setting in fields(values):
+            value, default = getattr(values, setting.name), getattr(defaults, setting.name)
+            changed = f" (default {_toml(default)})" if value != default else ""
+            lines.append(f"{setting.name} = {_toml(value)}  # {setting.metadata['about']}{changed}")
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: float | str) -> str:
+    return f'"{value}"' if isinstance(value, str) else repr(value)

@@ -243,7 +243,12 @@ def as_the_table_writes(host: Host) -> str:
 
 
 @settings(PROFILE, max_examples=200)
-@given(host=st.one_of(st.builds(Host, st.just(4), st.just(0), st.integers(0, 2**32 - 1)), st.builds(Host, st.just(6), WORDS, WORDS)))
+@given(
+    host=st.one_of(
+        st.builds(Host, st.just(4), st.just(0), st.integers(0, 2**32 - 1), st.just(0)),
+        st.builds(Host, st.just(6), WORDS, WORDS, st.just(0)),
+    )
+)
 def test_a_host_is_written_as_the_flow_table_writes_it(host: Host) -> None:
     assert str(host) == as_the_table_writes(host)
 

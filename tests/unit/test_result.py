@@ -53,7 +53,18 @@ def test_times_as_text_sort_as_times_do() -> None:
 
 
 def test_the_document_has_the_parts_of_the_contract_in_order(document: dict[str, Any]) -> None:
-    assert list(document) == ["schema_version", "tool", "captures", "profile", "totals", "verdicts", "events", "notes"]
+    assert list(document) == [
+        "schema_version",
+        "tool",
+        "captures",
+        "profile",
+        "totals",
+        "verdicts",
+        "events",
+        "settings",
+        "not_assessable",
+        "notes",
+    ]
 
 
 def test_the_verdicts_are_the_three_classes_in_order(document: dict[str, Any]) -> None:

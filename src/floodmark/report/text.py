@@ -17,6 +17,7 @@ from floodmark.terms import Verdict
 _COLOURS = {Verdict.VOLUMETRIC: "red", Verdict.APPLICATION_LAYER: "yellow", Verdict.BENIGN: "green"}
 _MOST_EVENTS = 20
 _MOST_REASONS = 4
+_MOST_NAMED = 3  # vectors
 _MANY_DUPLICATES = 0.05  # share of the packets
 _UNITS = ("", "k", "M", "G", "T")
 
@@ -139,6 +140,15 @@ def _profile_notes(result: Result) -> list[str]:
         notes.append("the capture begins in the middle of an attack; its true start is earlier")
     if profile.ends_mid_attack:
         notes.append("the capture ends in the middle of an attack")
+    if profile.sampled:
+        notes.append("packets are missing in the middle of streams, as in a sample: rates and numbers are too low")
+    if profile.payload_missing:
+        notes.append("what was said is cut off or overwritten in most flows")
+    for one in result.not_assessable:
+        named = ", ".join(one.vectors[:_MOST_NAMED]) + (
+            f" and {len(one.vectors) - _MOST_NAMED} more" if len(one.vectors) > _MOST_NAMED else ""
+        )
+        notes.append(f"not assessable: {named}: {one.why}")
     return notes
 
 

@@ -23,7 +23,7 @@ def carpet_floods(context: Context, settings: VolumetricSettings, explained: np.
         settings,
         flood_packets=settings.carpet_packets,
         structural_packets=1_000_000_000,
-        reflector_packets=settings.carpet_packets // 5,
+        reflector_packets=settings.carpet_packets // 2,
         reflector_sources=max(settings.reflector_sources, settings.carpet_targets),
     )
     found = [*reflection.udp_reflections(prefixes, strict), *reflection.synack_reflections(prefixes, strict)]

@@ -75,12 +75,15 @@ class Finding:
         return self.evidence.confidence >= REPORTED
 
 
-def floor_reached(flows: FlowSet, settings: VolumetricSettings) -> bool:
-    """Tell whether there is enough to be called a flood: a rate, or a number that structure can carry."""
-    packets = flows.total_packets
-    if packets >= settings.flood_packets and flows.busiest_rate_pps >= settings.flood_rate_pps:
+def floor_reached(flows: FlowSet, settings: VolumetricSettings, rate_pps: float | None = None) -> bool:
+    """Tell whether there is enough to be called a flood: a rate, or a number that structure can carry.
+
+    rate_pps: of the busiest stretch, where the flows alone do not show it.
+    """
+    packets, rate = flows.total_packets, flows.busiest_rate_pps if rate_pps is None else rate_pps
+    if packets >= settings.flood_packets and rate >= settings.flood_rate_pps:
         return True
-    return packets >= settings.structural_packets and flows.busiest_rate_pps >= settings.sustained_rate_pps
+    return packets >= settings.structural_packets and rate >= settings.sustained_rate_pps
 
 
 def weigh_magnitude(evidence: Evidence, rate_pps: float, floor_pps: float, what: str, clear_at: float = 20) -> None:

@@ -38,7 +38,7 @@ def icmp_floods(context: Context, settings: VolumetricSettings, explained: np.nd
         for host in context.hosts_with(shape, settings.structural_packets):
             flows = context.shaped(host, shape)
             flows = _without_monitors(flows.not_taken(explained))
-            rate = max(flows.busiest_rate_pps, flows.mean_rate_pps) if len(flows) else 0.0
+            rate = context.burst_pps(host, flows) if len(flows) else 0.0
             if rate < floor_pps or flows.total_packets < settings.structural_packets:
                 continue
             found.append(_icmp_flood(context, host, flows, (vector, what, floor_pps, rate), settings))
@@ -57,7 +57,7 @@ def _icmp_flood(context: Context, host: int, flows: FlowSet, plan: tuple[str, st
     packets, sources = flows.total_packets, flows.source_count
     answers = context.answers(host)
     weigh_magnitude(evidence, rate, floor_pps, what, clear_at=5)  # systems limit what they send by themselves
-    per_source = packets / sources / flows.span_s
+    per_source = rate / sources
     if per_source >= _MONITOR_RATE_PPS:
         text = f"each source sends {per_source:,.0f} {what} a second; systems and monitors limit themselves to few"
         many = per_source >= _ECHO_RATE_PPS
@@ -102,9 +102,9 @@ def ip_floods(context: Context, settings: VolumetricSettings, explained: np.ndar
         for host in context.hosts_with(shape, settings.structural_packets):
             flows = context.shaped(host, shape)
             flows = flows.not_taken(explained)
-            if len(flows) == 0 or not floor_reached(flows, settings):
+            if len(flows) == 0 or not floor_reached(flows, settings, context.burst_pps(host, flows)):
                 continue
-            packets, sources, rate = flows.total_packets, flows.source_count, flows.busiest_rate_pps
+            packets, sources, rate = flows.total_packets, flows.source_count, context.burst_pps(host, flows)
             evidence = Evidence()
             answers = context.answers(host)
             weigh_magnitude(evidence, rate, settings.flood_rate_pps, what)

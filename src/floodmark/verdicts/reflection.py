@@ -10,6 +10,8 @@ from floodmark.settings import VolumetricSettings
 from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, STRONG, Evidence, Finding, cap_for_view, weigh_magnitude
 from floodmark_core import payload, shapes
 
+_CLIENT_PORTS = 32_768  # from here on systems number the ports of clients
+_CLIENT_PORTS = 32_768  # from here on systems number the ports of clients
 _LARGE_ANSWER_OCTETS = 512  # RFC 1035's limit of a UDP answer; beyond it an answer amplifies
 _WELL_SPREAD_SOURCES = 20
 _ONE_SIDED_SOURCES = 5
@@ -18,6 +20,13 @@ _NOISY = (
     payload.STUN, payload.DTLS, payload.OPENVPN, payload.GAME, payload.MDNS, payload.NETBIOS, payload.NTP, payload.COAP, payload.QUIC,
     payload.BITTORRENT, payload.TFTP, payload.NATPMP,
 )  # fmt: skip
+# Protocols by which a host asks all its neighbours at once, and on which ports: each of them answers it alone.
+_DISCOVERY = {
+    payload.SSDP: (1900,), payload.MDNS: (5353, 5355), payload.NETBIOS: (137,), payload.WSD: (3702,), payload.COAP: (5683,),
+    payload.BACNET: (47808,), payload.SLP: (427,), payload.UBIQUITI: (10001,), payload.DHIP: (37810,), payload.MSSQL: (1434,),
+    payload.RIP: (520,), payload.GAME: (27015, 27016), payload.PLEX: (32412, 32414), payload.JENKINS: (33848,), payload.XDMCP: (177,),
+    payload.PORTMAP: (111,),
+}  # fmt: skip
 # Protocols that some hosts ask many servers for: a resolver, a VPN gateway.
 _ASKED_WIDELY = (*_NOISY, payload.DNS, payload.IKE)
 # Linux sends a SYN-ACK at most 1 + 5 times (tcp_synack_retries), Windows 1 + 2: more means someone keeps asking in the victim's name.
@@ -53,6 +62,19 @@ def _solicited_share(context: Context, host: int, code: int, unsolicited: int) -
     return asked / max(asked + unsolicited, 1)
 
 
+def _is_enough(context: Context, host: int, flows: FlowSet, settings: VolumetricSettings) -> bool:
+    """Tell whether there are answers enough, from servers enough, and a part of what the host receives that is worth a name."""
+    enough = flows.total_packets >= settings.reflector_packets and flows.source_count >= settings.reflector_sources
+    return enough and flows.total_packets >= settings.reflector_share * context.received_packets[host]
+
+
+def _is_ordinary(context: Context, host: int, protocol: int, flows: FlowSet) -> bool:
+    """Tell whether answers without questions say nothing: neighbours were asked all at once, or questions would not show."""
+    if protocol in _DISCOVERY and context.asked_everyone(host, _DISCOVERY[protocol]):
+        return True
+    return not context.answers(host) and not _shows_without_questions(protocol, flows)
+
+
 def _shows_without_questions(protocol: int, flows: FlowSet) -> bool:
     """Tell whether answers of a protocol say anything where the questions would not be in the capture."""
     if protocol in _NEEDS_QUESTIONS:
@@ -71,16 +93,13 @@ def _fewest_sources(protocol: int, settings: VolumetricSettings, *, answers: boo
 
 def _udp_reflection(context: Context, host: int, protocol: int, flows: FlowSet, settings: VolumetricSettings) -> Finding | None:
     packets, sources, name = flows.total_packets, flows.source_count, PROTOCOL_NAMES[protocol]
-    if packets < settings.reflector_packets or sources < settings.reflector_sources:
-        return None
-    if packets < settings.reflector_share * context.received_packets[host]:
+    if not _is_enough(context, host, flows, settings) or _is_ordinary(context, host, protocol, flows):
         return None
     evidence = Evidence()
     answers = context.answers(host)
-    if not answers and not _shows_without_questions(protocol, flows):
-        return None
     least = _fewest_sources(protocol, settings, answers=answers)
-    weight = FAIR if protocol in _NOISY else CLEAR if not answers and protocol in _ASKED_WIDELY else STRONG
+    noisy = FAIR if sources < 2 * least or not answers else CLEAR
+    weight = noisy if protocol in _NOISY else CLEAR if not answers and protocol in _ASKED_WIDELY else STRONG
     evidence.add("payload", weight, "R_PAYLOAD_MAGIC", packets, settings.reflector_packets, f"{packets:,} packets carry {name} answers")
     if answers:
         solicited = _solicited_share(context, host, reply_code(protocol), packets)
@@ -121,7 +140,7 @@ def _unrecognised_reflection(context: Context, host: int, flows: FlowSet, settin
         return None
     if (
         len(flows) < 0.8 * len(ports)
-        or (port >= 32_768 and port not in REFLECTOR_PORTS)
+        or (port >= _CLIENT_PORTS and port not in REFLECTOR_PORTS)
         or flows.effective_ttls() / sources <= settings.ttl_concentration
     ):
         return None  # forged sources that share one port are a direct flood
@@ -208,16 +227,22 @@ def _synack_reflection(context: Context, host: int, flows: FlowSet, settings: Vo
 def middlebox_reflections(context: Context, settings: VolumetricSettings) -> list[Finding]:
     """Find answers of middleboxes: HTTP that belongs to no connection, from many hosts to one (Bock et al., USENIX Security 2021)."""
     found = []
+    if context.view.sampled:
+        return []  # what is left of dialogues looks like this
     for host in context.hosts_with(shapes.DATA, settings.unrecognised_reflector_packets):
         flows = context.shaped(host, shapes.DATA)
         answers = flows.where(flows.sent("payload_kind") == 2 * payload.HTTP + payload.REPLY)
         later = answers.where(answers.column("first_seen_ns") > context.begin_ns + _JOINED_NS)  # not the rest of what began before
         sources = later.source_count if len(later) else 0
-        if sources < settings.unrecognised_reflector_sources or len(later) < settings.flood_packets / 2:
+        enough = answers.total_packets >= settings.flood_packets and answers.busiest_rate_pps >= settings.sustained_rate_pps
+        if sources < settings.unrecognised_reflector_sources or not enough:
             continue
         evidence, packets = Evidence(), answers.total_packets
         text = f"{packets:,} segments from {sources:,} hosts carry HTTP answers, and no connection to any of them is in the capture"
         evidence.add("unsolicited", STRONG, "R_UNSOLICITED_HTTP", sources, settings.unrecognised_reflector_sources, text)
+        if sources >= 2 * settings.unrecognised_reflector_sources:
+            least = 2 * settings.unrecognised_reflector_sources
+            evidence.add("spread", FAIR, "R_MANY_SOURCES", sources, least, f"{sources:,} hosts do so, and none of them was asked")
         prefix = modal_share(answers.sample.sent("payload_octets"))
         if prefix >= 0.3:
             evidence.add("uniformity", SLIGHT, "R_SAME_SIZE", prefix, 0.3, f"{prefix:.0%} of them have one size")

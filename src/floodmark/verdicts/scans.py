@@ -4,6 +4,7 @@ import numpy as np
 
 from floodmark.context import Context
 from floodmark.flowset import FlowSet, Host, modal_share, number, split, top_ports
+from floodmark.prefixes import prefix_of
 from floodmark.settings import ApplicationSettings
 from floodmark.verdicts.clients import service_host
 from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, Evidence, Finding
@@ -11,6 +12,7 @@ from floodmark_core import shapes
 
 _WINDOW_NS = 300_000_000_000  # five minutes: Zeek's legacy scan policy and CLASSIFICATION of Snort's
 _MANY = 100
+_UDP, _UDP_TRIES = 17, 3  # of a host, more than which no scanner spends on average
 # Beyond this, knocking at one host is harm by quantity whatever the ports: far above what scanners send to a single host.
 _FLOOD_RATE_PPS = 10_000.0
 _FLOOD_PACKETS = 5_000
@@ -36,11 +38,10 @@ def scans(context: Context, settings: ApplicationSettings) -> list[Finding]:
 
 
 def _without_floods(found: list[Finding]) -> list[Finding]:
-    """Drop the parts of a flood: several sources that try ports of one host at the same time, at a rate that no scanner needs."""
+    """Drop the parts of a flood: several sources that try one host or prefix at the same time, at a rate that no scanner needs."""
     parts: dict[Host, list[Finding]] = {}
     for finding in found:
-        if len(finding.victims) == 1:
-            parts.setdefault(finding.victims[0], []).append(finding)
+        parts.setdefault(_target(finding), []).append(finding)
     floods = set()
     for host, together in parts.items():
         first, last = min(part.flows.first_ns for part in together), max(part.flows.last_ns for part in together)
@@ -49,7 +50,12 @@ def _without_floods(found: list[Finding]) -> list[Finding]:
         at_once = busy_ns >= 0.5 * len(together) * (last - first)
         if len(together) >= _FLOOD_SOURCES and at_once and packets >= _JOINT_RATE_PPS * max(last - first, 1) / 1e9:
             floods.add(host)
-    return [finding for finding in found if finding.victims[0] not in floods or len(finding.victims) > 1]
+    return [finding for finding in found if _target(finding) not in floods]
+
+
+def _target(finding: Finding) -> Host:
+    """Return what a scan is aimed at: a host, or the prefix of the first of several."""
+    return finding.victims[0] if len(finding.victims) == 1 else prefix_of(finding.victims[0])
 
 
 def _densest(flows: FlowSet) -> FlowSet:
@@ -173,6 +179,8 @@ def _horizontal(context: Context, flows: FlowSet, spoke: FlowSet, settings: Appl
     _, hosts, _ = _contacts(dense)
     if hosts < settings.scan_hosts:
         return None
+    if int(dense.packets.sum()) > _UDP_TRIES * hosts and dense.column("protocol")[0] == _UDP:
+        return None  # nobody asks so often: the rules of floods judge it
     evidence = Evidence()
     is_echo = context.shape[flows.index[0]] == shapes.ICMP_ECHO
     if is_echo:

@@ -35,7 +35,7 @@ def syn_floods(context: Context, settings: VolumetricSettings, explained: np.nda
         share = bare.total_packets / max(bare.total_packets + ordinary.total_packets, 1)
         # Where nearly all SYNs are bare, one with options is an ordinary SYN that failed beside them.
         flows = bare if share >= settings.no_options_share else bare.joined(ordinary)
-        if len(flows) and floor_reached(flows, settings):
+        if len(flows) and floor_reached(flows, settings, context.burst_pps(host, flows)):
             found.append(_syn_flood(context, host, flows, share, settings))
     return found
 
@@ -68,7 +68,7 @@ def _syn_flood(context: Context, host: int, flows: FlowSet, bare: float, setting
     if flows.source_count < 20 and flows.total_packets / flows.source_count / flows.span_s >= 100:
         rate = flows.total_packets / flows.source_count / flows.span_s
         evidence.add("source", FAIR, "R_RATE_PER_SOURCE", rate, 100, f"each source sends {rate:,.0f} SYNs a second")
-    weigh_magnitude(evidence, flows.busiest_rate_pps, settings.flood_rate_pps, "SYNs")
+    weigh_magnitude(evidence, context.burst_pps(host, flows), settings.flood_rate_pps, "SYNs")
     cap_for_view(evidence, answers=answers, packets=flows.total_packets, span_s=flows.span_s)
     products = ("tcp-rst-flood", "tcp-ack-flood", "tcp-out-of-state-flood", "icmp-unreachable-flood")
     vector = "land" if weigh_land(evidence, flows) else "tcp-syn-flood"

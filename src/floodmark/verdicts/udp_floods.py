@@ -38,7 +38,7 @@ def udp_floods(context: Context, settings: VolumetricSettings, explained: np.nda
     for host in hosts:
         index = np.concatenate((context.shaped(host, shapes.UDP).index, context.shaped(host, shapes.UDP_ANSWER).index))
         flows = context.flow_set(np.sort(index[~explained[index]]))
-        if len(flows) and floor_reached(flows, settings):
+        if len(flows) and floor_reached(flows, settings, context.burst_pps(host, flows)):
             found.append(_udp_flood(context, host, flows, settings))
     return found
 
@@ -88,13 +88,13 @@ def _udp_flood(context: Context, host: int, flows: FlowSet, settings: Volumetric
             f"{flows.source_count:,} sources send to one host and hear nothing back",
         )
     if uniform:
-        _weigh_repetition(evidence, flows, max(same, empty), settings, answers=answers)
+        _weigh_repetition(evidence, flows, max(same, empty), settings, rate_pps=context.burst_pps(host, flows), answers=answers)
     errors = context.errors_from(host, flows)
     if errors >= _REFUSALS:
         text = f"the victim refuses: it answers with {errors:,} ICMP errors"
         evidence.add("refusal", CLEAR, "R_UNREACHABLE", errors, _REFUSALS, text)
     _weigh_ordinary(evidence, flows, streaming=not uniform and errors < _REFUSALS)
-    weigh_magnitude(evidence, flows.busiest_rate_pps, settings.flood_rate_pps, "datagrams")
+    weigh_magnitude(evidence, context.burst_pps(host, flows), settings.flood_rate_pps, "datagrams")
     cap_for_view(evidence, answers=answers, packets=packets, span_s=flows.span_s)
     return Finding(
         "land" if weigh_land(evidence, flows) else "udp-flood",
@@ -107,9 +107,11 @@ def _udp_flood(context: Context, host: int, flows: FlowSet, settings: Volumetric
     )
 
 
-def _weigh_repetition(evidence: Evidence, flows: FlowSet, same: float, settings: VolumetricSettings, *, answers: bool) -> None:
+def _weigh_repetition(  # noqa: PLR0913 - what was measured before goes in
+    evidence: Evidence, flows: FlowSet, same: float, settings: VolumetricSettings, *, rate_pps: float, answers: bool
+) -> None:
     """Add what senders say that repeat one thing quickly. same: share of the datagrams that are alike."""
-    each = flows.total_packets / flows.source_count / flows.span_s
+    each = rate_pps / flows.source_count
     if each >= _SENDER_RATE_PPS:
         text = f"each source sends {each:,.0f} datagrams a second that begin alike"
         evidence.add("source", FAIR, "R_RATE_PER_SOURCE", each, _SENDER_RATE_PPS, text)
@@ -122,7 +124,7 @@ def _weigh_ordinary(evidence: Evidence, flows: FlowSet, *, streaming: bool) -> N
     seen = flows.sample
     codes = seen.sent("payload_kind")
     media = float((seen.packets * np.isin(codes // 2, MEDIA_PROTOCOLS) * (codes > payload.UNIFORM)).sum() / seen.total_packets)
-    if media >= 0.5:
+    if media >= 0.5 and streaming:
         evidence.add("media", -STRONG, "R_MEDIA", media, 0.5, f"{media:.0%} of the packets look like telephony, video, games or a tunnel")
     collected = float(np.isin(seen.received("port"), ONE_WAY_PORTS).mean())
     if collected >= 0.5:
