@@ -1,6 +1,8 @@
 """Carpet bombing: a flood that is spread over the hosts of a prefix, so that none of them receives much."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 
@@ -12,12 +14,14 @@ from floodmark.terms import VECTORS, Verdict
 from floodmark.verdicts import ip_floods, reflection, tcp_floods, udp_floods
 from floodmark.verdicts.evidence import SLIGHT, Finding
 
+Family: TypeAlias = Callable[[np.ndarray], list[Finding]]  # told which flows a finding holds already
 
-def carpet_floods(context: Context, settings: VolumetricSettings, explained: np.ndarray) -> list[Finding]:
-    """Run the rules of floods once more, with prefixes as the victims, over the flows that no finding holds yet."""
+
+def carpet_floods(context: Context, settings: VolumetricSettings, explained: np.ndarray) -> Iterator[Family]:
+    """Yield the rules of floods with prefixes as the victims, in order of their exactness, over the flows that no finding holds yet."""
     prefixes = PrefixContext(context, settings, explained)
     if not len(prefixes.host_lo):
-        return []
+        return
     # Structure alone carries no verdict here: every prefix receives a little of everything.
     strict = replace(
         settings,
@@ -26,11 +30,21 @@ def carpet_floods(context: Context, settings: VolumetricSettings, explained: np.
         reflector_packets=settings.carpet_packets // 2,
         reflector_sources=max(settings.reflector_sources, settings.carpet_targets),
     )
-    found = [*reflection.udp_reflections(prefixes, strict), *reflection.synack_reflections(prefixes, strict)]
-    found += tcp_floods.syn_floods(prefixes, strict, explained) + tcp_floods.out_of_state_floods(prefixes, strict, explained)
-    found += tcp_floods.flag_floods(prefixes, strict, explained) + udp_floods.udp_floods(prefixes, strict, explained)
-    found += ip_floods.icmp_floods(prefixes, strict, explained) + ip_floods.ip_floods(prefixes, strict, explained)
-    return [finding for finding in (_spread(finding, explained, settings) for finding in found) if finding is not None]
+
+    def spread(found: list[Finding], taken: np.ndarray) -> list[Finding]:
+        return [finding for finding in (_spread(one, taken, settings) for one in found) if finding is not None]
+
+    for reflected in (reflection.udp_reflections, reflection.synack_reflections):
+        yield lambda taken, rule=reflected: spread(rule(prefixes, strict), taken)  # type: ignore[misc] # bound for each rule
+    for direct in (
+        tcp_floods.syn_floods,
+        tcp_floods.out_of_state_floods,
+        tcp_floods.flag_floods,
+        udp_floods.udp_floods,
+        ip_floods.icmp_floods,
+        ip_floods.ip_floods,
+    ):
+        yield lambda taken, rule=direct: spread(rule(prefixes, strict, taken), taken)  # type: ignore[misc] # as above
 
 
 def _spread(finding: Finding, explained: np.ndarray, settings: VolumetricSettings) -> Finding | None:

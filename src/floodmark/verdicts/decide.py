@@ -136,8 +136,10 @@ def decide(context: Context, settings: Settings) -> Decision:
     docket.settle(query_floods.query_floods(context, settings, docket.explained))
     docket.settle(tcp_floods.syn_floods(context, volumetric, docket.explained))
     docket.settle(tcp_floods.out_of_state_floods(context, volumetric, docket.explained))
-    for family in (tcp_floods.flag_floods, udp_floods.udp_floods, ip_floods.icmp_floods, ip_floods.ip_floods, carpet.carpet_floods):
+    for family in (tcp_floods.flag_floods, udp_floods.udp_floods, ip_floods.icmp_floods, ip_floods.ip_floods):
         docket.settle(family(context, volumetric, docket.explained))
+    for over_prefixes in carpet.carpet_floods(context, volumetric, docket.explained):
+        docket.settle(over_prefixes(docket.explained))
     return Decision(_without_carpets([attack.whole() for attack in docket.attacks], volumetric), docket.considered)
 
 

@@ -142,7 +142,7 @@ def _denied(flows: FlowSet, settings: ApplicationSettings, *, distributed: bool)
     busiest_count = most_within(flows, denied, window_s)
     if busiest_count < least:
         return None
-    if not posted and count / max(flows.span_s, 1.0) >= settings.request_rate_pps:
+    if int(requests.sum()) / max(flows.span_s, 1.0) >= settings.request_rate_pps:
         return None  # a server that refuses a flood of requests; the rules of floods judge it
     share = count / max(int(answers.sum()), 1)
     paths = flows.column("path_hash")
