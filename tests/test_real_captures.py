@@ -22,9 +22,9 @@ import jsonschema
 import pytest
 
 import floodmark
-from evaluate import judge
 from floodmark.result import Totals
 from floodmark.settings import FlowSettings
+from judging import judge_real
 from unit.test_unpacking import PACK
 
 TRACES = Path(os.environ.get("FLOODMARK_TRACES") or Path(__file__).parents[2] / "shared" / "traces" / "dev")
@@ -312,7 +312,7 @@ def test_captures_merged_here_give_the_answer_of_those_merged_by_mergecap(tmp_pa
 
 
 def test_most_attacks_get_an_event_of_their_class_on_the_named_host() -> None:
-    judged = {row["file"]: judge(row, result) for row, result in results(*ATTACKS)}  # type: ignore[arg-type] # it asks for events alone
+    judged = {row["file"]: judge_real(row, result) for row, result in results(*ATTACKS)}  # type: ignore[arg-type] # it asks for events alone
     missed = {name: outcome for name, outcome in judged.items() if outcome not in ("right", "class")}
     assert len(judged) - len(missed) >= 0.8 * len(judged), missed
 

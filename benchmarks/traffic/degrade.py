@@ -24,7 +24,7 @@ def anonymised(packets: list[Packet], seed: int) -> list[Packet]:
     return [packet._replace(frame=_anonymous(packet.frame, seed)) for packet in packets if packet.frame[12:14] == b"\x08\x00"]
 
 
-def _other(address: int, seed: int) -> int:
+def other_address(address: int, seed: int) -> int:
     """Return the address that stands for another one."""
     digest = int.from_bytes(hashlib.blake2b(struct.pack(">QI", seed & (1 << 64) - 1, address), digest_size=4).digest(), "big")
     return address & 0xFFFFFF00 | digest & 0xFF if is_local(address) else 0x0A000000 | digest & 0x00FFFFFF
@@ -35,7 +35,7 @@ def _anonymous(frame: bytes, seed: int) -> bytes:
     start = 14 + (frame[14] & 15) * 4
     for place in (26, 30):
         (address,) = struct.unpack_from(">I", frame, place)
-        struct.pack_into(">I", octets, place, _other(address, seed))
+        struct.pack_into(">I", octets, place, other_address(address, seed))
     octets[24:26] = b"\0\0"
     struct.pack_into(">H", octets, 24, checksum(bytes(octets[14:start])))
     later = struct.unpack_from(">H", frame, 20)[0] & 0x1FFF
@@ -45,10 +45,14 @@ def _anonymous(frame: bytes, seed: int) -> bytes:
     return bytes(octets)
 
 
-def changes(rng: random.Random, midway_ns: int) -> dict[str, Change]:
-    """Return what each kind of loss does to packets. midway_ns: a time inside the attack."""
-    seed = rng.getrandbits(63)
+KINDS = ("one-sided", "snap-64", "snap-96", "midway", "anonymised", *SAMPLING, "first-100")
+
+
+def changes(rng: random.Random, midway_ns: int, seed: int) -> dict[str, Change]:
+    """Return what each kind of loss does to packets. midway_ns: a time inside the attack. seed: of samples and addresses."""
+    limit = rng.choice((64, 68, 96, 128))
     return {
+        "snap": lambda packets: snap(packets, limit),
         "one-sided": lambda packets: one_sided(packets, 0),
         "snap-64": lambda packets: snap(packets, 64),
         "snap-96": lambda packets: snap(packets, 96),

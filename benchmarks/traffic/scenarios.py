@@ -12,12 +12,13 @@ import hashlib
 import json
 import random
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import calm
 import calm_floods
+import degrade
 import floods
 import numpy as np
 import reflections
@@ -28,7 +29,7 @@ from dialogue import SECOND, Host
 from hosts import API, SHOP, SLOW, WEB, local
 from numpy.typing import NDArray
 from people import ordinary
-from wire import ETHERNET, ICMP, LINUX_SLL, RAW_IP, Format, Packet, merge, one_sided, relink, snap, tagged, tuple_of, write_capture
+from wire import ETHERNET, ICMP, LINUX_SLL, RAW_IP, Format, Packet, merge, relink, tagged, tuple_of, write_capture
 
 EPOCH_NS = 1_714_521_600 * SECOND  # 2024-05-01, any date would do
 ATTACK_OCTETS, ORDINARY_OCTETS = 190_000, 52_000  # so that a file stays below 300 kB
@@ -153,44 +154,57 @@ def seeded(name: str, seed: int) -> tuple[random.Random, int]:
 def attack_scenario(name: str, seed: int) -> Scenario:
     """Make one attack amid ordinary traffic, whole or as a variant."""
     base, kind = variant_of(name)
-    case, (rng, at_ns) = CASES[base], seeded(name, seed)
-    quiet = rng.uniform(6, 20)
-    attacks, extent = attempt(rng, at_ns + int(quiet * SECOND), case, kind)
-    calm_packets = ordinary(rng, at_ns, quiet + extent.seconds + rng.uniform(4, 15), ORDINARY_OCTETS)
-    change = changed(rng, kind, at_ns + int((quiet + extent.seconds / 3) * SECOND))
+    case, (rng, at_ns), secret = CASES[base], seeded(name, seed), seed * 7919 + len(name)
+    quiet, plenty = rng.uniform(6, 20), kind in degrade.SAMPLING
+    attacks, extent = attempt(rng, at_ns + int(quiet * SECOND), case, "large" if plenty else kind)
+    calm_packets = ordinary(rng, at_ns, quiet + extent.seconds + rng.uniform(4, 15), ORDINARY_OCTETS * (10 if plenty else 1))
+    change = degrade.changes(rng, at_ns + int((quiet + extent.seconds / 3) * SECOND), secret).get(kind, list)
     attacks = [attack._replace(packets=change(merge(attack.packets))) for attack in attacks]
     calm_packets = change(merge(calm_packets))
+    if kind == "first-100":
+        calm_packets, *cut = first_packets([calm_packets, *(attack.packets for attack in attacks)])
+        attacks = [attack._replace(packets=packets) for attack, packets in zip(attacks, cut, strict=True)]
     rows = flow_rows(calm_packets, attacks)
-    facts = [fact(name, seed, attack.label, attack.packets) for attack in attacks]
+    facts = [fact(name, seed, renamed(attack.label, kind, secret), attack.packets) for attack in attacks]
     why = case.why + (f"; {kind}" if kind else "")
     packets = merge(calm_packets, *(attack.packets for attack in attacks))
     return finish(Scenario(name, seed, packets, rows, facts, draw_form(rng), why), rng)
 
 
+def first_packets(streams: list[list[Packet]]) -> list[list[Packet]]:
+    """Return of each stream what is among the first packets from the beginning of the attack, which are all but the first stream."""
+    start_ns = min((packets[0].time_ns for packets in streams[1:] if packets), default=0)
+    times = sorted(packet.time_ns for packets in streams for packet in packets if packet.time_ns >= start_ns)
+    until_ns = times[: degrade.FIRST_PACKETS][-1] if times else 0
+    return [[packet for packet in packets if start_ns <= packet.time_ns <= until_ns] for packets in streams]
+
+
+def renamed(label: Label, kind: str, secret: int) -> Label:
+    """Return a label with the victim's address as the capture shows it."""
+    if kind != "anonymised" or "/" in label.victim or not label.victim:
+        return label
+    address = int.from_bytes(bytes(map(int, label.victim.split("."))), "big")
+    return label._replace(victim=dotted(degrade.other_address(address, secret)))
+
+
 def variant_of(name: str) -> tuple[str, str]:
-    """Return the case that a name stands for and the variant, if it is one."""
-    for kind, bases in {**VARIANTS, "large": tuple(CASES)}.items():
-        if name.removesuffix(f"-{kind}") in bases and name.endswith(f"-{kind}"):
-            return name.removesuffix(f"-{kind}"), kind
+    """Return the scenario that a name stands for and what is done to it, if anything."""
+    for kind in (*VARIANTS, *degrade.KINDS, "large"):
+        base = name.removesuffix(f"-{kind}")
+        if base != name and (base in CASES or base in SCENES):
+            return base, kind
     return name, ""
-
-
-def changed(rng: random.Random, kind: str, midway_ns: int) -> Callable[[list[Packet]], list[Packet]]:
-    """Return what a variant does to packets."""
-    limit = rng.choice((64, 68, 96, 128))
-    changes: dict[str, Callable[[list[Packet]], list[Packet]]] = {
-        "one-sided": lambda packets: one_sided(packets, 0),
-        "snap": lambda packets: snap(packets, limit),
-        "midway": lambda packets: [packet for packet in packets if packet.time_ns >= midway_ns],
-    }
-    return changes.get(kind, lambda packets: packets)
 
 
 def calm_scenario(name: str, seed: int) -> Scenario:
     """Make a capture without an attack."""
-    rng, at_ns = seeded(name, seed)
-    scene = SCENES[name]
+    base, kind = variant_of(name)
+    rng, at_ns = seeded(base, seed)
+    scene = SCENES[base]
     packets = merge(scene.play(rng, at_ns))
+    if kind:
+        packets = degrade.changes(random.Random(seed), at_ns + 10 * SECOND, seed).get(kind, list)(packets)
+        packets = packets[: degrade.FIRST_PACKETS] if kind == "first-100" else packets
     whole = finish(Scenario(name, seed, packets, flow_rows(packets, []), [], draw_form(rng), scene.why), rng)
     return whole._replace(facts=[fact(name, seed, Label(scene.vector, BENIGN, ""), whole.packets)])
 
@@ -216,7 +230,7 @@ def make(name: str, seed: int) -> Scenario:
     """Make the scenario of that name."""
     if name == "demo":
         return demo(name, seed)
-    return calm_scenario(name, seed) if name in SCENES else attack_scenario(name, seed)
+    return calm_scenario(name, seed) if variant_of(name)[0] in SCENES else attack_scenario(name, seed)
 
 
 def save(folder: Path, scenario: Scenario) -> str:

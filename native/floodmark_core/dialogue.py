@@ -76,10 +76,17 @@ def first_word(block: U8, at: int, end: int, code: int) -> np.uint64:
     """Return what is kept of a direction's first payload, which begins with what differs least between like messages.
 
     The first eight octets, big endian, padded with zeros; of a DNS question, whose first octets are a number, hashes of the name asked
-    for (:func:`floodmark_core.payload.dns_name_word`); of a SIP answer what follows the version: the status.
+    for (:func:`floodmark_core.payload.dns_name_word`); of a DNS answer its flags, how many records it has, and the hash of all of that
+    name; of a SIP answer what follows the version: the status.
     """
     if code == 2 * DNS:
         return dns_name_word(block, at, end)
+    if code == 2 * DNS + REPLY:
+        return (
+            (prefix_word(block, at + 2, end) >> np.uint64(48) << np.uint64(48))
+            | ((prefix_word(block, at + 6, end) >> np.uint64(48)) << np.uint64(32))
+            | (dns_name_word(block, at, end) & np.uint64(0xFFFFFFFF))
+        )
     return prefix_word(block, at + 8 if code == 2 * SIP + REPLY else at, end)
 
 

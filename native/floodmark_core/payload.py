@@ -222,9 +222,9 @@ def udp_by_port(block: U8, at: int, end: int, octets: int, port: int) -> int:
     if port == 11211:
         return memcached_code(block, at, end)
     if port == 19:
-        return 2 * CHARGEN + REPLY if end - at >= 32 and is_printable(block, at, end) else 0
+        return 2 * CHARGEN + REPLY if octets >= 32 and end - at >= 16 and is_printable(block, at, end) else 0
     if port == 17:
-        return 2 * QOTD + REPLY if end - at >= 16 and is_printable(block, at, end) else 0
+        return 2 * QOTD + REPLY if octets >= 16 and end - at >= 8 and is_printable(block, at, end) else 0
     if port == 520:
         return 2 * RIP + (REPLY if block[at] == 2 else REQUEST) if end - at >= 4 and block[at] in (1, 2) and block[at + 1] == 1 else 0
     if port == 111:
@@ -253,6 +253,8 @@ def udp_by_port(block: U8, at: int, end: int, octets: int, port: int) -> int:
         return 2 * TP240 + REPLY if is_printable(block, at, end) and end - at >= 16 else 0
     if port == 177:
         return 2 * XDMCP + (REPLY if big16(block, at + 2) in (5, 6) else REQUEST) if end - at >= 6 and big16(block, at) == 1 else 0
+    if port in (32412, 32414):
+        return 2 * PLEX + REPLY if text_at(block, at, end, b"HTTP/1.0 ") else 0
     if port == 69:
         return 2 * TFTP if end - at >= 4 and big16(block, at) in (1, 2) else 0
     if port == 3389:
@@ -450,7 +452,7 @@ def tcp_code(block: U8, at: int, end: int, from_initiator: int) -> int:
         return NONE
     if is_http_request(block, at, end):
         return 2 * HTTP
-    if is_http_status(block, at, end):
+    if text_at(block, at, end, b"HTTP/1."):
         return 2 * HTTP + REPLY
     if end - at >= 5 and block[at] == 22 and block[at + 1] == 3 and block[at + 2] <= 4:
         return 2 * TLS + (REPLY if end - at > 5 and block[at + 5] == 2 else REQUEST)

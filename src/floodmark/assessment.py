@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from floodmark.context import Context
+from floodmark.events import Judged
+from floodmark.prefixes import FLOOD_SHAPES
 from floodmark.settings import Settings
 from floodmark.terms import VECTORS, Verdict
 from floodmark_core.columns import I64
@@ -37,20 +39,23 @@ _SAID = _children("udp-reflection") | {"tcp-middlebox-reflection", "game-query-f
 # What is told by the answers.
 _ANSWERED = _family("bruteforce") | {
     "dns-query-flood", "dns-water-torture", "dns-garbage-flood", "tls-handshake-flood", "https-flood", "bittorrent-amplification",
-    "quic-amplification", "protocol-fuzzing",
+    "quic-amplification", "protocol-fuzzing", "connection-flood", "stun-amplification", "dtls-amplification", "openvpn-amplification",
+    "game-server-amplification", "mdns-amplification", "netbios-amplification", "coap-amplification", "ntp-amplification",
+    "tftp-amplification", "natpmp-amplification",
 }  # fmt: skip
 # What is told by whole dialogues: a sample of their packets shows them as something else.
 _WHOLE = (_APPLICATION - _SCANS) | {"icmp-unreachable-flood"}
 # What is told by its rate, without a shape of its own.
 _RATED = _SCANS | _family("udp-flood", "icmp-flood", "ip-flood", "tcp-flood")
+_HOSTS_LOOKED_AT = 20
 _UNSETTLED = _family("tcp-flood") - {"tcp-flood"}
 
 
-def not_assessable(context: Context, settings: Settings, span_s: float) -> tuple[NotAssessable, ...]:
+def not_assessable(context: Context, settings: Settings, judged: Judged, span_s: float) -> tuple[NotAssessable, ...]:
     """List what this capture cannot show, one entry for each reason; a vector stands with the first that applies."""
     named: set[str] = set()
     found = []
-    for why, vectors in _reasons(context, settings, span_s):
+    for why, vectors in _reasons(context, settings, judged, span_s):
         left = tuple(vector for vector in VECTORS if vector in vectors and vector not in named)
         if left:
             named |= set(left)
@@ -58,7 +63,7 @@ def not_assessable(context: Context, settings: Settings, span_s: float) -> tuple
     return tuple(found)
 
 
-def _reasons(context: Context, settings: Settings, span_s: float) -> Iterator[tuple[str, frozenset[str]]]:
+def _reasons(context: Context, settings: Settings, judged: Judged, span_s: float) -> Iterator[tuple[str, frozenset[str]]]:
     volumetric, application, view = settings.volumetric, settings.application, context.view
     most = int(context.received_packets.max()) if len(context.received_packets) else 0
     if most < volumetric.flood_packets:
@@ -68,6 +73,10 @@ def _reasons(context: Context, settings: Settings, span_s: float) -> Iterator[tu
         covered = f" ({view.coverage:.0%} of the octets of TCP streams are there)" if view.coverage is not None else ""
         yield f"packets are missing, as in a sample{covered}: dialogues cannot be followed", _WHOLE
         yield "the rate of the sample is not known: what stays below the floors in it may have been above them", _RATED
+    elif view.sampled is None and (unexplained := _unexplained(context, judged, volumetric.flood_packets)):
+        host, packets = unexplained
+        text = f"whether packets are missing cannot be told: {packets:,} to {host} are no flood as they are, and would be in a sample"
+        yield text, _RATED
     if view.payload_missing:
         yield "what was said is cut off or overwritten", _SAID
     if context.one_sided:
@@ -82,6 +91,17 @@ def _reasons(context: Context, settings: Settings, span_s: float) -> Iterator[tu
         yield "shorter than a second: what becomes of a connection is not seen", _UNSETTLED
     if span_s < application.guessing_window_s / 10:
         yield f"{span_s:.3g} s are too short for repeated log-ins", _family("bruteforce")
+
+
+def _unexplained(context: Context, judged: Judged, least: int) -> tuple[str, int] | None:
+    """Return the host that received most packets of one shape that a flood has and no event holds, None where they are few."""
+    most: tuple[str, int] | None = None
+    for shape in FLOOD_SHAPES:
+        for host in context.hosts_with(shape, least)[:_HOSTS_LOOKED_AT]:
+            packets = context.shaped(host, shape).unnumbered(judged.event_of).total_packets
+            if packets >= max(least, most[1] if most else 0):
+                most = str(context.host(host)), packets
+    return most
 
 
 def tcp_packets(context: Context) -> int:

@@ -192,7 +192,7 @@ def _answer(
         verdicts=_verdict_counts(context.flows, judged),
         events=tuple(events),
         settings=settings,
-        not_assessable=not_assessable(context, settings, profile.span_s),
+        not_assessable=not_assessable(context, settings, judged, profile.span_s),
         notes=(
             *_notes(reads, totals, keep_going=options.keep_going),
             *_spilled(context.flows.memory),

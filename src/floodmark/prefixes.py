@@ -9,7 +9,7 @@ from floodmark_core import shapes
 from floodmark_core.columns import I64, U64, Rows
 
 _BITS = {4: 24, 6: 64}  # of the prefixes looked at: what is routed and delegated by itself
-_FLOOD_SHAPES = tuple(shape for shape in range(shapes.SHAPES) if shape not in (shapes.NO_SHAPE, shapes.UDP_DIALOGUE))
+FLOOD_SHAPES = tuple(shape for shape in range(shapes.SHAPES) if shape not in (shapes.NO_SHAPE, shapes.UDP_DIALOGUE))
 
 
 def prefix_of(host: Host) -> Host:
@@ -31,7 +31,7 @@ class PrefixContext(Context):
         whole = self._whole
         self.shape, self.toward, self.may_probe, self.packets_toward = whole.shape, whole.toward, whole.may_probe, whole.packets_toward
         self.dialogues_seen = whole.dialogues_seen
-        free = ~self._taken & np.isin(self.shape, _FLOOD_SHAPES)
+        free = ~self._taken & np.isin(self.shape, FLOOD_SHAPES)
         enough = int(self.packets_toward[free].sum(dtype=np.int64)) >= self._limits.carpet_packets
         self._list_prefixes(np.nonzero(free)[0] if enough else np.zeros(0, np.int64))
 

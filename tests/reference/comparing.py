@@ -117,6 +117,8 @@ class Kept:
         self.words = {
             "": int.from_bytes(payload[:8].ljust(8, b"\0"), "big"),
             "name": name_word(payload),
+            "answer": int.from_bytes((payload[2:4] + payload[6:8].ljust(2, b"\0"))[:4].ljust(4, b"\0"), "big") << 32
+            | name_word(payload) & 0xFFFFFFFF,
             "status": int.from_bytes(payload[8:16].ljust(8, b"\0"), "big"),
         }
 
@@ -131,7 +133,7 @@ class Kept:
         return str(self.words)
 
 
-KEPT_OF = {2 * payload.DNS: "name", 2 * payload.SIP + 1: "status"}
+KEPT_OF = {2 * payload.DNS: "name", 2 * payload.DNS + 1: "answer", 2 * payload.SIP + 1: "status"}
 
 
 def first_columns(flow: Flow) -> Row:

@@ -59,7 +59,7 @@ def _answered(flows: FlowSet) -> np.ndarray:
 
 def _response_codes(flows: FlowSet) -> np.ndarray:
     """Return the RCODE of each flow's first answer; meaningless where there is none."""
-    codes: np.ndarray = (flows.received("prefix") >> np.uint64(32)).astype(np.int64) & 15
+    codes: np.ndarray = (flows.received("prefix") >> np.uint64(48)).astype(np.int64) & 15
     return codes
 
 

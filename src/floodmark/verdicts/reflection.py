@@ -36,6 +36,7 @@ _JOINED_NS = 1_000_000_000  # a connection that was open when the capture began 
 _NEEDS_QUESTIONS = (payload.BITTORRENT,)
 _MOST_QUIC_PACKETS = 10.0  # of one server, on average: a download has more
 _MANY_QUIC_SERVERS = 100
+_ONE_NAME_SHARE, _FEW_NAMES = 0.3, 5  # of the names in DNS answers
 
 
 def udp_reflections(context: Context, settings: VolumetricSettings) -> list[Finding]:
@@ -78,6 +79,11 @@ def _is_ordinary(context: Context, host: int, protocol: int, flows: FlowSet) -> 
 def _shows_without_questions(protocol: int, flows: FlowSet) -> bool:
     """Tell whether answers of a protocol say anything where the questions would not be in the capture."""
     if protocol in _NEEDS_QUESTIONS:
+        return False
+    if protocol == payload.DNS:  # a resolver hears of many names, the victim of few
+        names = flows.sample.sent("prefix") & np.uint64(0xFFFFFFFF)
+        return modal_share(names) >= _ONE_NAME_SHARE or distinct(names) <= _FEW_NAMES
+    if protocol == payload.NTP:  # the time, in as many octets as were asked with
         return False
     if protocol == payload.QUIC:
         return flows.source_count >= _MANY_QUIC_SERVERS and flows.total_packets <= _MOST_QUIC_PACKETS * flows.source_count
@@ -144,6 +150,10 @@ def _unrecognised_reflection(context: Context, host: int, flows: FlowSet, settin
         or flows.effective_ttls() / sources <= settings.ttl_concentration
     ):
         return None  # forged sources that share one port are a direct flood
+    codes = flows.sample.sent("payload_kind")
+    repeated = float((codes == payload.UNIFORM).mean()) >= settings.modal_share and not context.view.payload_missing
+    if repeated or context.asked_everyone(host, (port,)):
+        return None  # what no service says, or what neighbours were asked for
     evidence = Evidence()
     answers = context.answers(host)
     evidence.add(

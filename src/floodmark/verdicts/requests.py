@@ -40,7 +40,8 @@ def request_floods(context: Context, settings: ApplicationSettings) -> list[Find
             floor = settings.request_rate_pps
             evidence.add("source", weight, "R_REQUESTS_PER_SOURCE", fastest, floor, f"one client sends {fastest:,.0f} requests a second")
         port = int(flows.column("responder_port")[0])
-        found.append(Finding(_request_vector(asking), [service_host(flows)], asking, evidence, [port]))
+        vector = "http-flood" if context.view.snaplen_cut else _request_vector(asking)  # of a cut head the target may be cut too
+        found.append(Finding(vector, [service_host(flows)], asking, evidence, [port]))
     return found
 
 

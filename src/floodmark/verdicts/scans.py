@@ -171,6 +171,11 @@ def _is_barrage(flows: FlowSet) -> bool:
     return octets > _PROBE_OCTETS or (octets >= _LONG_AND_SAME_OCTETS and modal_share(flows.column("initiator_prefix")) >= 0.9)
 
 
+def initiator_of(flows: FlowSet) -> Host:
+    """Return the host that began all of some flows."""
+    return flows.senders(np.zeros(1, np.int64))[0]
+
+
 def _horizontal(context: Context, flows: FlowSet, spoke: FlowSet, settings: ApplicationSettings) -> Finding | None:
     """Judge one source against many hosts at one port, or by echo requests."""
     if len(flows) < settings.scan_hosts:
@@ -184,7 +189,10 @@ def _horizontal(context: Context, flows: FlowSet, spoke: FlowSet, settings: Appl
     evidence = Evidence()
     is_echo = context.shape[flows.index[0]] == shapes.ICMP_ECHO
     if is_echo:
-        answered = int((dense.column("responder_packets") > 0).sum())
+        # Where packets are missing, answers stand without their questions.
+        number_of = context.host_numbers.get(initiator_of(dense))
+        alone = len(context.shaped(number_of, shapes.ICMP_ECHO_REPLY)) if number_of is not None else 0
+        answered = min(int((dense.column("responder_packets") > 0).sum()) + alone, hosts)
         _weigh_common(evidence, dense, (hosts - answered, answered), "hosts", settings)
     else:
         successes = _successes(spoke, spoke.column("responder_port") == flows.column("responder_port")[0])
