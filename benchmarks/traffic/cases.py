@@ -6,12 +6,16 @@ from typing import NamedTuple
 
 import direct
 import floods
+import logins
+import machines
+import overloads
+import queries
 import reflections
 import reflectors
 import sessions
 from attack import Attack, Extent
 from dialogue import Host
-from hosts import API, BASTION, FILES, MAIL, SHOP, SLOW, WEB
+from hosts import API, BASTION, FILES, MAIL, PHONE, RESOLVER, SHOP, SLOW, WEB
 
 Maker = Callable[[random.Random, int, Extent, Host], Attack | tuple[Attack, ...]]
 
@@ -24,6 +28,11 @@ class Case(NamedTuple):
     seconds: tuple[float, float]
     amount: tuple[int, int]
     why: str
+
+
+def garbage_to_resolver(rng: random.Random, at_ns: int, extent: Extent, _: Host) -> Attack:
+    """Flood the site's resolver, which ordinary clients ask meanwhile."""
+    return queries.garbage_flood(rng, at_ns, extent, RESOLVER)
 
 
 REFLECTED = reflectors.MAKERS
@@ -108,4 +117,25 @@ CASES = {
     "udp-flood-pulse": Case(direct.pulse_udp_flood, API, (80, 150), (900, 1400), "bursts of a second with long pauses"),
     "multi-vector": Case(direct.multi_vector, WEB, (0.5, 4.0), (650, 850), "SYNs, datagrams and DNS answers at once"),
     "tcp-syn-flood-moving": Case(direct.moving_syn_flood, SHOP, (2, 15), (800, 1100), "three victims, one after the other"),
+    "dns-query-flood": Case(queries.dns_query_flood, RESOLVER, (0.2, 4), (900, 1500), "one question over and over, hardly answered"),
+    "dns-water-torture": Case(queries.water_torture, RESOLVER, (0.5, 6), (700, 1200), "random names under one domain, via resolvers"),
+    "dns-garbage-flood": Case(garbage_to_resolver, RESOLVER, (0.2, 2), (450, 900), "datagrams to port 53 that are no DNS messages"),
+    "sip-invite-flood": Case(queries.invite_flood, PHONE, (0.3, 3), (150, 260), "calls that nobody acknowledges"),
+    "sip-register-flood": Case(queries.register_flood, PHONE, (0.3, 3), (220, 330), "registrations without a password"),
+    "mqtt-flood": Case(overloads.mqtt_flood, API, (0.2, 0.5), (110, 220), "large messages from a few clients"),
+    "http2-rapid-reset": Case(overloads.rapid_reset, SHOP, (0.3, 4), (1500, 3500), "streams reset as soon as they are opened"),
+    "http2-continuation-flood": Case(overloads.continuation_flood, SHOP, (0.3, 4), (400, 1500), "header blocks without an end"),
+    "https-flood": Case(overloads.https_flood, SHOP, (0.8, 3.5), (56, 78), "short connections over TLS, all alike"),
+    "http-credential-stuffing": Case(logins.credential_stuffing, SHOP, (72, 108), (46, 74), "leaked passwords, 25 to 60 a minute"),
+    "rdp-bruteforce": Case(logins.rdp_guessing, FILES, (20, 60), (25, 42), "remote desktop logins that fail"),
+    "telnet-bruteforce": Case(logins.telnet_guessing, FILES, (25, 60), (40, 75), "passwords of small devices"),
+    "smtp-bruteforce": Case(logins.smtp_guessing, MAIL, (25, 60), (40, 75), "535 after 535"),
+    "imap-bruteforce": Case(logins.imap_guessing, MAIL, (25, 60), (50, 95), "NO after NO"),
+    "pop3-bruteforce": Case(logins.pop3_guessing, MAIL, (25, 60), (50, 95), "-ERR after -ERR"),
+    "database-bruteforce": Case(logins.database_guessing, FILES, (15, 60), (60, 110), "refused logins to one of three databases"),
+    "ssh-bruteforce-distributed": Case(logins.distributed_ssh_guessing, BASTION, (40, 110), (61, 66), "sixty sources, a few tries each"),
+    "protocol-fuzzing": Case(machines.protocol_fuzzing, API, (6, 60), (110, 150), "another malformed message on each connection"),
+    "industrial-command-flood": Case(
+        machines.industrial_command_flood, FILES, (0.8, 1.8), (450, 800), "control commands, hundreds a second"
+    ),
 }

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 import calm
 import calm_floods
+import calm_more
 import degrade
 import floods
 import numpy as np
@@ -48,7 +49,7 @@ class Scenario(NamedTuple):
     why: str
 
 
-SCENES = {**calm.SCENES, **calm_floods.SCENES}
+SCENES = {**calm.SCENES, **calm_floods.SCENES, **calm_more.SCENES}
 # Variants of the cases: what is done to the packets once they are merged.
 VARIANTS = {
     "one-sided": (
