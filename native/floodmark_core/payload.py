@@ -378,21 +378,24 @@ def industrial_code(block: U8, at: int, end: int) -> int:
 
 RANDOM_LABEL_OCTETS = 6  # a shorter label is not looked at
 RANDOM_RUN, RANDOM_TURNS = 4, 2  # consonants in a row; turns from letters to digits and back: words have fewer
+RANDOM_DIGITS = 6  # in a row: parts of addresses have three, years four
 
 
 @step
 def looks_random(block: U8, at: int, end: int) -> int:
-    """Tell (1 or 0) whether a label looks made up: consonants that no word has in a row, or letters and digits mixed."""
-    run, longest, turns, before = 0, 0, 0, 0
+    """Tell (1 or 0) whether a label looks made up: consonants that no word has in a row, long numbers, letters and digits mixed."""
+    run, longest, turns, before, digits, number = 0, 0, 0, 0, 0, 0
     for i in range(at, end):
         octet = block[i] | 32
         kind = 1 if 48 <= block[i] <= 57 else (2 if 97 <= octet <= 122 else 0)
         vowel = octet in (97, 101, 105, 111, 117, 121)
         run = run + 1 if kind == 2 and not vowel else 0
         longest = max(longest, run)
+        digits = digits + 1 if kind == 1 else 0
+        number = max(number, digits)
         turns += 1 if kind and before and kind != before else 0
         before = kind
-    return 1 if end - at >= RANDOM_LABEL_OCTETS and (longest >= RANDOM_RUN or turns >= RANDOM_TURNS) else 0
+    return 1 if end - at >= RANDOM_LABEL_OCTETS and (longest >= RANDOM_RUN or turns >= RANDOM_TURNS or number >= RANDOM_DIGITS) else 0
 
 
 @kernel

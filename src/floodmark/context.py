@@ -175,9 +175,13 @@ class Context:
 
     def fragments_of(self, host: int, flows: FlowSet) -> FlowSet:
         """Return the later fragments that a host received from the senders of some flows."""
-        fragments = self.shaped(host, shapes.FRAGMENT)
-        mine = np.isin(fragments.sent("lo"), flows.sent("lo")) & np.isin(fragments.sent("hi"), flows.sent("hi"))
-        return fragments.where(mine)
+        return self.also_from(host, shapes.FRAGMENT, flows)
+
+    def also_from(self, host: int, shape: int, flows: FlowSet) -> FlowSet:
+        """Return the flows of a shape that a host received from the senders of some flows."""
+        others = self.shaped(host, shape)
+        mine = np.isin(others.sent("lo"), flows.sent("lo")) & np.isin(others.sent("hi"), flows.sent("hi"))
+        return others.where(mine) if len(others) else others
 
     def errors_from(self, host: int, flows: FlowSet) -> int:
         """Return the ICMP errors that a host sent to those senders of some flows that sent most."""

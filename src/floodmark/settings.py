@@ -113,7 +113,7 @@ class ApplicationSettings(_Checked):
     torture_domain_share: float = _setting(0.2, "of the server's questions")
     sip_rate_pps: float = _setting(10.0, "SIP requests to one host")
     command_rate_pps: float = _setting(100.0, "messages of one client to a broker or a controller, mean over its connections")
-    flood_commands: int = _setting(300, "fewest messages that can be called a flood")
+    flood_commands: int = _setting(100, "fewest messages that can be called a flood")
     flood_resets: int = _setting(100, "HTTP/2 streams cancelled, or CONTINUATION frames, in one connection; Envoy allows 250 in a second")
     reset_rate_pps: float = _setting(33.0, "nghttp2's stream_reset_rate")
     fuzzing_connections: int = _setting(50, "of one client to one service")

@@ -12,6 +12,8 @@ from floodmark_core import payload, shapes
 
 _INDUSTRIAL = (payload.MODBUS, payload.S7, payload.IEC104, payload.DNP3, payload.ENIP)
 _MQTT_PORT = 1883
+_FEW_MESSAGES = 20
+_SHORTEST_S = 0.25  # over which a rate is measured
 _SEVERAL_CONNECTIONS = 5  # of one client to one broker or controller; each device has one
 _LARGE_MESSAGE_OCTETS = 256
 _MODBUS_WRITES = (5, 6, 15, 16, 22, 23)  # function codes
@@ -30,18 +32,27 @@ def command_floods(context: Context, settings: ApplicationSettings) -> list[Find
         total = int(flows.column("initiator_payload_packets").sum())
         groups, clients = flows.sources
         starts, order = split(groups, len(clients))
-        for client in range(len(clients)):
-            finding = _messages_of(flows.take(order[starts[client] : starts[client + 1]]), total, settings)
-            if finding is not None:
-                found.append(finding)
+        each = [flows.take(order[starts[client] : starts[client + 1]]) for client in range(len(clients))]
+        findings = [finding for part in each if (finding := _messages_of(part, total, settings)) is not None]
+        fast = [part for part in each if _is_fast(part, settings)]
+        if not findings and len(fast) > 1:
+            together = _messages_of(fast[0].joined(*fast[1:]), total, settings)
+            findings = [together] if together is not None else []
+        found.extend(findings)
     return found
 
 
+def _is_fast(flows: FlowSet, settings: ApplicationSettings) -> bool:
+    """Tell whether a client takes part in what several do together."""
+    messages = int(flows.column("initiator_payload_packets").sum())
+    return messages >= _FEW_MESSAGES and messages / max(flows.span_s, _SHORTEST_S) >= settings.command_rate_pps
+
+
 def _messages_of(flows: FlowSet, total: int, settings: ApplicationSettings) -> Finding | None:
-    """Judge what one client says to one service. total: messages that the service receives of all clients."""
+    """Judge what a client, or several that are alike, say to one service. total: messages that it receives of all clients."""
     sent, answered = flows.column("initiator_payload_packets"), flows.column("responder_payload_packets")
     messages = int(sent.sum())
-    rate = messages / max(flows.span_s, 1.0)
+    rate = messages / max(flows.span_s, _SHORTEST_S)
     floor = settings.command_rate_pps
     if messages < settings.flood_commands or rate < floor:
         return None
@@ -49,15 +60,16 @@ def _messages_of(flows: FlowSet, total: int, settings: ApplicationSettings) -> F
     industrial = [int(protocol) for protocol in np.unique(protocols) if protocol in _INDUSTRIAL]
     name = PROTOCOL_NAMES[industrial[0]] if industrial else "MQTT"
     evidence = Evidence()
+    who = "one client sends" if flows.source_count == 1 else f"{flows.source_count:,} clients send"
     weight = CLEAR if rate >= 5 * floor else FAIR
-    evidence.add("magnitude", weight, "R_MESSAGE_RATE", rate, floor, f"one client sends {rate:,.0f} {name} messages a second")
+    evidence.add("magnitude", weight, "R_MESSAGE_RATE", rate, floor, f"{who} {rate:,.0f} {name} messages a second")
     at_once = most_at_once(flows)
     if at_once >= _SEVERAL_CONNECTIONS:
-        text = f"it has {at_once:,} connections open at once, where a device has one"
+        text = f"{at_once:,} of its connections are open at once, where a device has one"
         evidence.add("concurrency", CLEAR, "R_OPEN_AT_ONCE", at_once, _SEVERAL_CONNECTIONS, text)
     share = messages / max(total, 1)
     if share >= 0.8:
-        evidence.add("share", FAIR, "R_ONE_CLIENT", share, 0.8, f"it sends {share:.0%} of all that the service receives")
+        evidence.add("share", FAIR, "R_ONE_CLIENT", share, 0.8, f"that is {share:.0%} of all that the service receives")
     octets = float(flows.column("initiator_payload_octets").sum()) / messages
     if not industrial and octets >= _LARGE_MESSAGE_OCTETS:
         text = f"the messages are {octets:,.0f} octets on average"

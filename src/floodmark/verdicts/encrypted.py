@@ -11,6 +11,7 @@ from floodmark_core import payload
 
 _MOST_EXCHANGE_PACKETS = 8  # client's packets with payload: handshake, a request, the close
 _SAME_SIZE_OCTETS = 64  # steps in which sizes are compared
+_ALIKE_SHARE = 0.7  # of the connections that carry as much in both directions
 _CAP = 0.7  # what is not read can be something else
 
 
@@ -19,10 +20,11 @@ def https_floods(context: Context, settings: ApplicationSettings) -> list[Findin
     greets = 2 * payload.TLS + payload.REQUEST
     rows = connections_where(context, lambda flows: flows.column("initiator_payload_kind") == greets)
     found = []
-    for flows in services(context, settings.flood_connections, rows):
+    least = settings.flood_connections // 2  # each of them is several packets of handshake
+    for flows in services(context, least, rows):
         said = (flows.column("initiator_payload_packets") >= 2) & (flows.column("responder_payload_octets") > 0)
         brief = flows.where(said & (flows.column("initiator_payload_packets") <= _MOST_EXCHANGE_PACKETS) & (duration_s(flows) <= 30))
-        if len(brief) >= settings.flood_connections and len(brief) >= 0.5 * len(flows):
+        if len(brief) >= least and len(brief) >= 0.5 * len(flows):
             finding = _https_flood(brief, len(flows), settings)
             if finding is not None:
                 found.append(finding)
@@ -34,20 +36,21 @@ def _https_flood(flows: FlowSet, all_connections: int, settings: ApplicationSett
     per_client = np.bincount(groups, minlength=len(clients))
     rate = busiest(flows.column("first_seen_ns"), np.ones(len(flows), np.int64), flows.span_s)
     fastest = float(per_client.max()) / max(flows.span_s, 1.0)
-    if rate < settings.service_request_rate_pps and fastest < settings.request_rate_pps:
+    up, down = (flows.column(f"{end}_payload_octets") // _SAME_SIZE_OCTETS for end in ("initiator", "responder"))
+    alike = modal_share(up.astype(np.uint64) << np.uint64(32) | down.astype(np.uint64))
+    # Machines that do one thing are a flood at a lower rate than visitors are.
+    floor = settings.insistent_service_rate_pps if alike >= _ALIKE_SHARE else settings.service_request_rate_pps
+    if rate < floor and fastest < settings.request_rate_pps:
         return None
     evidence = Evidence()
-    floor = settings.service_request_rate_pps
     if rate >= floor:
         weight = CLEAR if rate >= 10 * floor else FAIR
         evidence.add("magnitude", weight, "R_CONNECTION_RATE", rate, floor, f"{rate:,.0f} TLS connections a second, each for one exchange")
     if fastest >= settings.request_rate_pps:
         floor = settings.request_rate_pps
         evidence.add("source", FAIR, "R_CONNECTIONS_PER_SOURCE", fastest, floor, f"one client opens {fastest:,.0f} a second")
-    up, down = (flows.column(f"{end}_payload_octets") // _SAME_SIZE_OCTETS for end in ("initiator", "responder"))
-    alike = modal_share(up.astype(np.uint64) << np.uint64(32) | down.astype(np.uint64))
-    if alike >= 0.8:
-        evidence.add("uniformity", CLEAR, "R_SAME_EXCHANGE", alike, 0.8, f"{alike:.0%} of them carry as much in both directions")
+    if alike >= _ALIKE_SHARE:
+        evidence.add("uniformity", CLEAR, "R_SAME_EXCHANGE", alike, _ALIKE_SHARE, f"{alike:.0%} of them carry as much in both directions")
     elif modal_share(up) >= 0.8:
         evidence.add("uniformity", FAIR, "R_SAME_REQUEST", modal_share(up), 0.8, f"{modal_share(up):.0%} of the requests have one size")
     if len(clients) >= 5 and variation(per_client) <= 0.5:

@@ -15,6 +15,13 @@ _SPOKEN = {
     443: (payload.TLS,), 8443: (payload.TLS,), 1883: (payload.MQTT,), 3389: (payload.RDP, payload.TLS),
     102: (payload.RDP, payload.S7), 502: (payload.MODBUS,), 2404: (payload.IEC104,), 20_000: (payload.DNP3,), 44_818: (payload.ENIP,),
 }  # fmt: skip
+# Where the server speaks first, the commands that clients begin with (RFC 959, 5321, 1939), small letters as large ones.
+_COMMANDS = {
+    21: (b"USER", b"AUTH", b"FEAT", b"SYST", b"HELP", b"QUIT", b"OPTS", b"NOOP", b"HOST"),
+    25: (b"EHLO", b"HELO", b"QUIT", b"NOOP", b"HELP", b"STAR", b"RSET", b"XCLI", b"LHLO"),
+    110: (b"USER", b"CAPA", b"APOP", b"AUTH", b"STLS", b"QUIT", b"NOOP"),
+}  # fmt: skip
+_COMMANDS[587] = _COMMANDS[25]
 _MALFORMED_SHARE = 0.5
 _DIFFERENT_SHARE = 0.6
 
@@ -23,7 +30,7 @@ def fuzzing(context: Context, settings: ApplicationSettings) -> list[Finding]:
     """Find fuzzing of services whose clients' first words are known."""
 
     def has_known_port(flows: FlowSet) -> np.ndarray:
-        known: np.ndarray = np.isin(flows.column("responder_port"), list(_SPOKEN)) & (flows.column("initiator_payload_octets") > 0)
+        known: np.ndarray = np.isin(flows.column("responder_port"), [*_SPOKEN, *_COMMANDS]) & (flows.column("initiator_payload_octets") > 0)
         return known & (flows.column("stage") & kinds.STAGE_SYN > 0)
 
     rows = connections_where(context, has_known_port)
@@ -44,16 +51,22 @@ def fuzzing(context: Context, settings: ApplicationSettings) -> list[Finding]:
 def _fuzzing(flows: FlowSet, settings: ApplicationSettings) -> Finding | None:
     """Judge the connections of one client to one service."""
     port = int(flows.column("responder_port")[0])
-    proper = np.isin(flows.column("initiator_payload_kind") // 2, _SPOKEN[port])
-    malformed = flows.where(~proper & (duration_s(flows) <= 30))
+    proper = np.isin(flows.column("initiator_payload_kind") // 2, _SPOKEN.get(port, ()))
+    if port in _COMMANDS:
+        first = (flows.column("initiator_prefix") >> np.uint64(32)) & np.uint64(0xDFDFDFDF)
+        proper = np.isin(first, [int.from_bytes(command, "big") for command in _COMMANDS[port]])
+    over = flows.column("stage") & (kinds.STAGE_CLOSED | kinds.STAGE_FIN_RESPONDER) > 0
+    cut_off = (flows.column("responder_payload_octets") == 0) & over  # begins like the protocol and is not worth an answer
+    malformed = flows.where((~proper | cut_off) & (duration_s(flows) <= 30))
     share = len(malformed) / len(flows)
     if len(malformed) < settings.fuzzing_connections or share < _MALFORMED_SHARE:
         return None
-    different = distinct(malformed.column("initiator_prefix")) / len(malformed)
+    words = malformed.column("initiator_prefix") ^ (malformed.column("initiator_payload_octets") << np.uint64(48))
+    different = distinct(words) / len(malformed)
     if different < _DIFFERENT_SHARE:
         return None
     evidence = Evidence()
-    text = f"{share:.0%} of {len(flows):,} connections to port {port} begin with what nobody says there"
+    text = f"{share:.0%} of {len(flows):,} connections to port {port} begin with what is not said there, or is not worth an answer"
     evidence.add("content", CLEAR, "R_MALFORMED", share, _MALFORMED_SHARE, text)
     evidence.add("diversity", CLEAR, "R_NEVER_THE_SAME", different, _DIFFERENT_SHARE, f"{different:.0%} of these begin differently")
     varies = variation(malformed.column("initiator_payload_octets").astype(float))

@@ -20,6 +20,7 @@ from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, Evidence, Finding
 from floodmark_core import kinds
 
 _SEVERAL_SOURCES = 5
+_REFUSAL_OCTETS = 600  # of a greeting and a refusal
 _POSTED_SHARE = 0.9  # of the requests: for one path, by one method
 
 
@@ -82,7 +83,12 @@ def _guessing(flows: FlowSet, settings: ApplicationSettings) -> Finding | None:
         if refused < 0.5:
             return None
         evidence.add("refusal", CLEAR, "R_REFUSED", refused, 0.5, f"the broker refused {refused:.0%} of them")
-    elif service != "database":
+    elif service == "database":
+        most = float(tries.column("responder_payload_octets").max())
+        if most <= _REFUSAL_OCTETS:
+            text = f"the server says {most:,.0f} octets at most: no question was answered"
+            evidence.add("refusal", FAIR, "R_BRIEF_ANSWERS", most, _REFUSAL_OCTETS, text)
+    else:
         evidence.add("service", FAIR, "R_LOGIN_PORT", port, 1, f"port {port} is a {service} log-in")
     return Finding(f"{service}-bruteforce", [service_host(flows)], tries, evidence, [port])
 

@@ -9,6 +9,7 @@ from floodmark.verdicts.clients import connections_where, service_host, services
 from floodmark.verdicts.evidence import CLEAR, FAIR, STRONG, Evidence, Finding
 from floodmark_core import payload
 
+_LEAST_FRAMES = 20  # of one connection that takes part
 _RESET_SHARE = 0.5  # of the streams of one connection; Envoy's limit
 _CONTINUATIONS_A_HEAD = 8.0  # nghttp2's limit
 
@@ -19,13 +20,13 @@ def http2_floods(context: Context, settings: ApplicationSettings) -> list[Findin
     found = []
     for flows in services(context, 1, rows):
         heads, resets, parts = (flows.column(name).astype(np.int64) for name in ("requests", "resets", "continuations"))
-        cancelled = flows.where((resets >= settings.flood_resets) & (resets >= _RESET_SHARE * heads))
-        endless = flows.where((parts >= settings.flood_resets) & (parts > _CONTINUATIONS_A_HEAD * np.maximum(heads, 1)))
+        cancelled = flows.where((resets >= _LEAST_FRAMES) & (resets >= _RESET_SHARE * heads))
+        endless = flows.where((parts >= _LEAST_FRAMES) & (parts > _CONTINUATIONS_A_HEAD * np.maximum(heads, 1)))
         for part, column, vector, rule, text in (
             (cancelled, "resets", "http2-rapid-reset", "R_STREAMS_RESET", "streams are opened and cancelled at once"),
             (endless, "continuations", "http2-continuation-flood", "R_ENDLESS_HEADS", "frames continue heads that do not end"),
         ):
-            if len(part):
+            if len(part) and int(part.column(column).sum()) >= settings.flood_resets:
                 found.append(_flood(part, column, (vector, rule, text), settings))
     return found
 

@@ -24,6 +24,7 @@ _QUESTION, _ANSWER = 2 * payload.DNS, 2 * payload.DNS + payload.REPLY
 _GAME_QUERY = 2 * payload.GAME
 _FORMAT_ERROR, _SERVER_FAILURE, _NO_SUCH_NAME, _REFUSED = 1, 2, 3, 5  # RFC 1035, RCODE
 _ASKED_ONCE = 2.0  # questions of one source, on average
+_ONE_NAME_SHARE = 0.5  # of the questions; names are asked for by their popularity, the first one rarely by half
 _WORKING_SHARE = 0.95  # of the questions of an ordinary resolver's clients that are answered
 
 
@@ -117,9 +118,10 @@ def _dns_flood(context: Context, host: int, flows: FlowSet, settings: Settings) 
     elif answers and answered >= _WORKING_SHARE and len(settled) >= limits.flood_packets:
         evidence.add("unanswered", AGAINST, "R_ANSWERED", answered, _WORKING_SHARE, f"{answered:.0%} of the questions get an answer")
     one_name = modal_share(seen.sent("prefix") & np.uint64(0xFFFFFFFF))
-    if one_name >= limits.modal_share and len(seen) >= limits.flood_packets:
+    if one_name >= _ONE_NAME_SHARE and len(seen) >= limits.flood_packets:
         text = f"{one_name:.0%} of the questions are for one name"
-        evidence.add("names", CLEAR, "R_ONE_NAME", one_name, limits.modal_share, text)
+        weight = CLEAR if one_name >= limits.modal_share else FAIR
+        evidence.add("names", weight, "R_ONE_NAME", one_name, _ONE_NAME_SHARE, text)
     spoofed = weigh_spoofing(evidence, flows, limits)
     each = flows.total_packets / flows.source_count
     if each <= _ASKED_ONCE and flows.source_count >= limits.flood_packets:
@@ -144,11 +146,10 @@ def _dns_garbage(context: Context, host: int, flows: FlowSet, questions: FlowSet
     text = f"{flows.total_packets:,} datagrams to port 53 of a DNS server are no DNS messages"
     evidence.add("content", CLEAR, "R_NO_MESSAGE", flows.total_packets, limits.flood_packets, text)
     weigh_magnitude(evidence, flows.busiest_rate_pps, limits.flood_rate_pps, "datagrams")
-    answered = float(_answered(flows).mean())
-    if answered <= 0.1:
-        evidence.add("unanswered", FAIR, "R_UNANSWERED", answered, 0.1, f"{answered:.0%} of them get an answer")
-    elif complaints >= 0.5 * answered * len(flows):
-        evidence.add("unanswered", FAIR, "R_FORMAT_ERRORS", complaints, 1, f"the server calls {complaints:,} of them malformed")
+    vain = 1 - (float(_answered(flows).sum()) - complaints) / len(flows)
+    if answers and vain >= 0.9:
+        text = f"{vain:.0%} of them get no answer, or the word that they are malformed ({complaints:,})"
+        evidence.add("unanswered", FAIR, "R_IN_VAIN", vain, 0.9, text)
     if flows.source_count >= 20:
         evidence.add("spread", FAIR, "R_MANY_SOURCES", flows.source_count, 20, f"{flows.source_count:,} sources send them")
     spoofed = weigh_spoofing(evidence, flows, limits)

@@ -31,6 +31,7 @@ _DISCOVERY = {
 _ASKED_WIDELY = (*_NOISY, payload.DNS, payload.IKE)
 # Linux sends a SYN-ACK at most 1 + 5 times (tcp_synack_retries), Windows 1 + 2: more means someone keeps asking in the victim's name.
 _MOST_SYNACKS = 20
+_MOSTLY_SYNACKS = 0.5  # of the segments without a connection that the victim receives
 _JOINED_NS = 1_000_000_000  # a connection that was open when the capture began shows itself by then, as a rule
 # Protocols of which ordinary clients hear from hundreds of hosts, so that only unasked answers say something.
 _NEEDS_QUESTIONS = (payload.BITTORRENT,)
@@ -191,8 +192,9 @@ def synack_reflections(context: Context, settings: VolumetricSettings) -> list[F
 
 def _synack_reflection(context: Context, host: int, flows: FlowSet, settings: VolumetricSettings) -> Finding | None:
     packets, sources = flows.total_packets, flows.source_count
-    if packets < settings.flood_packets:
-        return None
+    others = sum(context.shaped(host, shape).total_packets for shape in (shapes.RST, shapes.FIN, shapes.ACK, shapes.DATA))
+    if packets < settings.flood_packets or packets < _MOSTLY_SYNACKS * (packets + others):
+        return None  # a flood of all sorts of segments has SYN-ACKs too
     evidence = Evidence()
     answers = context.answers(host)
     if sources >= settings.unrecognised_reflector_sources:
@@ -262,7 +264,10 @@ def middlebox_reflections(context: Context, settings: VolumetricSettings) -> lis
         weigh_magnitude(evidence, answers.busiest_rate_pps, settings.flood_rate_pps, "answers")
         cap_for_view(evidence, answers=context.answers(host), packets=packets, span_s=answers.span_s)
         products = ("tcp-rst-flood", "tcp-ack-flood", "tcp-out-of-state-flood", "icmp-unreachable-flood")
+        rest = [context.also_from(host, shape, answers) for shape in (shapes.RST, shapes.ACK, shapes.FIN, shapes.DATA)]
+        rest[-1] = rest[-1].where(~np.isin(rest[-1].index, answers.index)) if len(rest[-1]) else rest[-1]
+        whole = answers.joined(*(part for part in rest if len(part)))
         found.append(
-            Finding("tcp-middlebox-reflection", [context.host(host)], answers, evidence, top_ports(answers.sent("port")), 0.05, products)
+            Finding("tcp-middlebox-reflection", [context.host(host)], whole, evidence, top_ports(answers.sent("port")), 0.05, products)
         )
     return found
