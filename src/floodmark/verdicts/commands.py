@@ -14,7 +14,8 @@ _INDUSTRIAL = (payload.MODBUS, payload.S7, payload.IEC104, payload.DNP3, payload
 _MQTT_PORT = 1883
 _FEW_MESSAGES = 20
 _SHORTEST_S = 0.25  # over which a rate is measured
-_SEVERAL_CONNECTIONS = 5  # of one client to one broker or controller; each device has one
+_FEW_CONNECTIONS, _SEVERAL_CONNECTIONS = 3, 5  # of one client to one broker or controller; each device has one
+_INDUSTRIAL_TIMES = 2.5  # the floor: a master polls tens of times a second and waits for each answer
 _LARGE_MESSAGE_OCTETS = 256
 _MODBUS_WRITES = (5, 6, 15, 16, 22, 23)  # function codes
 
@@ -61,12 +62,13 @@ def _messages_of(flows: FlowSet, total: int, settings: ApplicationSettings) -> F
     name = PROTOCOL_NAMES[industrial[0]] if industrial else "MQTT"
     evidence = Evidence()
     who = "one client sends" if flows.source_count == 1 else f"{flows.source_count:,} clients send"
-    weight = CLEAR if rate >= 5 * floor else FAIR
+    weight = CLEAR if rate >= (_INDUSTRIAL_TIMES if industrial else 5) * floor else FAIR
     evidence.add("magnitude", weight, "R_MESSAGE_RATE", rate, floor, f"{who} {rate:,.0f} {name} messages a second")
     at_once = most_at_once(flows)
-    if at_once >= _SEVERAL_CONNECTIONS:
+    if at_once >= _FEW_CONNECTIONS:
         text = f"{at_once:,} of its connections are open at once, where a device has one"
-        evidence.add("concurrency", CLEAR, "R_OPEN_AT_ONCE", at_once, _SEVERAL_CONNECTIONS, text)
+        weight = CLEAR if at_once >= _SEVERAL_CONNECTIONS else FAIR
+        evidence.add("concurrency", weight, "R_OPEN_AT_ONCE", at_once, _FEW_CONNECTIONS, text)
     share = messages / max(total, 1)
     if share >= 0.8:
         evidence.add("share", FAIR, "R_ONE_CLIENT", share, 0.8, f"that is {share:.0%} of all that the service receives")
@@ -88,10 +90,11 @@ def _messages_of(flows: FlowSet, total: int, settings: ApplicationSettings) -> F
 def sip_floods(context: Context, settings: ApplicationSettings) -> list[Finding]:
     """Find floods of SIP requests over UDP: calls and registrations that come to nothing."""
     found = []
-    for host in sorted({*context.hosts_with(shapes.UDP, settings.flood_requests), *context.hosts_with(shapes.UDP_DIALOGUE, 50)}):
+    least = settings.sip_requests
+    for host in sorted({*context.hosts_with(shapes.UDP, least), *context.hosts_with(shapes.UDP_DIALOGUE, least)}):
         flows = context.shaped(host, shapes.UDP).joined(context.shaped(host, shapes.UDP_DIALOGUE))
         flows = flows.where(flows.sent("payload_kind") == 2 * payload.SIP)
-        if len(flows) and int(flows.column("requests").sum()) >= settings.flood_requests:
+        if len(flows) and int(flows.column("requests").sum()) >= least:
             finding = _sip_flood(context, host, flows, settings)
             if finding is not None:
                 found.append(finding)

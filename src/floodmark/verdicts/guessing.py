@@ -20,6 +20,7 @@ from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, Evidence, Finding
 from floodmark_core import kinds
 
 _SEVERAL_SOURCES = 5
+_ALIKE_SHARE, _NEAR_THE_MEDIAN = 0.8, 0.5  # of the connections; of the median octets
 _REFUSAL_OCTETS = 600  # of a greeting and a refusal
 _POSTED_SHARE = 0.9  # of the requests: for one path, by one method
 
@@ -49,6 +50,15 @@ def _brief(flows: FlowSet) -> FlowSet:
     return flows.where((up > 0) & (down > 0) & (up <= 8192) & (down <= 16_384) & (duration_s(flows) <= 30) & closed)
 
 
+def _alike(flows: FlowSet) -> FlowSet:
+    """Return the connections that are about as long as the median one, both ways: a guess that succeeds is longer."""
+    kept = np.ones(len(flows), bool)
+    for end in ("initiator", "responder"):
+        octets = flows.column(f"{end}_payload_octets").astype(float)
+        kept &= np.abs(octets - np.median(octets)) <= _NEAR_THE_MEDIAN * np.median(octets)
+    return flows.where(kept)
+
+
 def _guessing(flows: FlowSet, settings: ApplicationSettings) -> Finding | None:
     port = int(flows.column("responder_port")[0])
     service = LOGIN_PORTS[port]
@@ -57,6 +67,10 @@ def _guessing(flows: FlowSet, settings: ApplicationSettings) -> Finding | None:
         return None
     in_window = most_within(tries, np.ones(len(tries), np.int64), settings.guessing_window_s)
     if in_window < settings.guessing_connections:
+        return None
+    every = len(tries)
+    tries = _alike(tries)
+    if len(tries) < max(_ALIKE_SHARE * every, settings.guessing_connections):
         return None
     up, down = tries.column("initiator_payload_octets").astype(float), tries.column("responder_payload_octets").astype(float)
     varies = max(variation(up), variation(down))
@@ -102,9 +116,12 @@ def distributed_guessing(context: Context, settings: ApplicationSettings, explai
         tries = _brief(flows)
         if len(tries) < settings.distributed_guesses or len(tries) < 0.8 * len(flows):
             continue
-        at_once = most_within(tries, np.ones(len(tries), np.int64), settings.distributed_window_s)
+        tries, least = _alike(tries), _ALIKE_SHARE * settings.distributed_guesses
+        at_once = most_within(tries, np.ones(len(tries), np.int64), settings.distributed_window_s) if len(tries) else 0
+        if at_once < least or len(tries) < _ALIKE_SHARE * len(flows) or tries.source_count < _SEVERAL_SOURCES:
+            continue
         varies = max(variation(tries.column(f"{end}_payload_octets").astype(float)) for end in ("initiator", "responder"))
-        if at_once < settings.distributed_guesses or varies > settings.guessing_variation or tries.source_count < _SEVERAL_SOURCES:
+        if varies > settings.guessing_variation:
             continue
         port = int(flows.column("responder_port")[0])
         evidence = Evidence()
@@ -148,7 +165,7 @@ def _denied(flows: FlowSet, settings: ApplicationSettings, *, distributed: bool)
     busiest_count = most_within(flows, denied, window_s)
     if busiest_count < least:
         return None
-    if int(requests.sum()) / max(flows.span_s, 1.0) >= settings.request_rate_pps:
+    if int(requests.sum()) / max(flows.span_s, 1.0) >= settings.insistent_request_rate_pps:
         return None  # a server that refuses a flood of requests; the rules of floods judge it
     share = count / max(int(answers.sum()), 1)
     paths = flows.column("path_hash")

@@ -25,6 +25,7 @@ _GAME_QUERY = 2 * payload.GAME
 _FORMAT_ERROR, _SERVER_FAILURE, _NO_SUCH_NAME, _REFUSED = 1, 2, 3, 5  # RFC 1035, RCODE
 _ASKED_ONCE = 2.0  # questions of one source, on average
 _ONE_NAME_SHARE = 0.5  # of the questions; names are asked for by their popularity, the first one rarely by half
+_MADE_UP_SHARE = 0.2  # of the names: among ordinary ones one in twenty looks made up
 _WORKING_SHARE = 0.95  # of the questions of an ordinary resolver's clients that are answered
 
 
@@ -91,12 +92,10 @@ def _water_torture(context: Context, host: int, flows: FlowSet, settings: Settin
     evidence.add("names", CLEAR, "R_NAMES_NEVER_REPEAT", unique, limits.torture_unique_share, text)
     text = f"{failed:.0%} of these questions get no answer, an error or the word that there is no such name"
     evidence.add("failure", FAIR, "R_NAMES_FAIL", failed, limits.torture_failure_share, text)
-    if random >= 0.5:
-        evidence.add("random", CLEAR, "R_RANDOM_LABELS", random, 0.5, f"{random:.0%} of the names look made up")
-    else:
-        evidence.add(
-            "random", AGAINST, "R_WORDS", 1 - random, 0.5, f"{1 - random:.0%} of the names are words, as lists of domains have them"
-        )
+    if random >= _MADE_UP_SHARE:
+        evidence.add("random", CLEAR, "R_RANDOM_LABELS", random, _MADE_UP_SHARE, f"{random:.0%} of the names look made up at first sight")
+    elif random < _MADE_UP_SHARE / 2:
+        evidence.add("random", AGAINST, "R_WORDS", 1 - random, 1 - _MADE_UP_SHARE / 2, f"{1 - random:.0%} of the names are words")
     text = f"{share:.0%} of the questions to this server are for this domain"
     evidence.add("share", FAIR, "R_ONE_DOMAIN", share, limits.torture_domain_share, text)
     cap_for_view(evidence, answers=True, packets=under.total_packets, span_s=under.span_s)

@@ -105,7 +105,7 @@ def _udp_reflection(context: Context, host: int, protocol: int, flows: FlowSet, 
     evidence = Evidence()
     answers = context.answers(host)
     least = _fewest_sources(protocol, settings, answers=answers)
-    noisy = FAIR if sources < 2 * least or not answers else CLEAR
+    noisy = FAIR if sources < 1.5 * least or not answers else CLEAR
     weight = noisy if protocol in _NOISY else CLEAR if not answers and protocol in _ASKED_WIDELY else STRONG
     evidence.add("payload", weight, "R_PAYLOAD_MAGIC", packets, settings.reflector_packets, f"{packets:,} packets carry {name} answers")
     if answers:

@@ -18,7 +18,7 @@ def request_floods(context: Context, settings: ApplicationSettings) -> list[Find
     found = []
     rows = connections_where(context, lambda flows: flows.column("requests") > 0)
     totals = context.flows.column("requests", rows)
-    for flows in services(context, 1, _busy(context, rows, totals, settings.flood_requests)):
+    for flows in services(context, 1, _busy(context, rows, totals, settings.flood_requests // 2)):
         asking = _machines(flows)
         requests = asking.column("requests").astype(np.int64)
         rate = busiest(asking.column("first_seen_ns"), requests, asking.span_s)
@@ -28,7 +28,8 @@ def request_floods(context: Context, settings: ApplicationSettings) -> list[Find
         # Machines that hammer one thing are a flood at a lower rate than visitors are.
         insistent = float(np.median(per_client)) / asking.span_s >= settings.insistent_request_rate_pps
         floor = settings.insistent_service_rate_pps if insistent else settings.service_request_rate_pps
-        if requests.sum() < settings.flood_requests or (rate < floor and fastest < settings.request_rate_pps):
+        least = settings.flood_requests // 2 if insistent else settings.flood_requests
+        if requests.sum() < least or (rate < floor and fastest < settings.request_rate_pps):
             continue
         evidence = Evidence()
         _weigh_requests(evidence, asking, requests, per_client, settings)
@@ -91,7 +92,7 @@ def _weigh_requests(
     paths = flows.column("path_hash")
     values, counts = np.unique(paths, return_counts=True)
     same = float(flows.column("same_path_requests")[paths == values[counts.argmax()]].sum() / requests.sum())
-    if same >= _ONE_TARGET_SHARE and requests.sum() >= settings.flood_requests:
+    if same >= _ONE_TARGET_SHARE and requests.sum() >= settings.flood_requests // 2:
         text = f"{same:.0%} of the requests are for the same path, and nothing that belongs to it"
         evidence.add("content", CLEAR, "R_ONE_TARGET", same, _ONE_TARGET_SHARE, text)
     clients = len(per_client)
