@@ -121,7 +121,7 @@ class ApplicationSettings(_Checked):
     denied_requests: int = _setting(10, "of one client within the window of guessing")
     denied_requests_unposted: int = _setting(30, "the same where the requests carry no form")
     denied_share: float = _setting(0.8, "of the answers; a browser is denied once or twice before it shows a password")
-    distributed_guesses: int = _setting(50, "of all clients of a service")
+    distributed_guesses: int = _setting(30, "of all clients of a service")
     distributed_window_s: float = _setting(300.0, "in which they are counted")
     guessing_connections: int = _setting(10, "per source and service within the window")
     guessing_window_s: float = _setting(60.0, "in which connections of one source are counted")

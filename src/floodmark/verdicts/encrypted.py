@@ -32,12 +32,15 @@ def https_floods(context: Context, settings: ApplicationSettings) -> list[Findin
 
 
 def _https_flood(flows: FlowSet, all_connections: int, settings: ApplicationSettings) -> Finding | None:
+    up, down = (flows.column(f"{end}_payload_octets") // _SAME_SIZE_OCTETS for end in ("initiator", "responder"))
+    _, place, counts = np.unique(up.astype(np.uint64) << np.uint64(32) | down, return_inverse=True, return_counts=True)
+    alike = float(counts.max()) / len(flows)
+    if alike >= _ALIKE_SHARE:
+        flows = flows.where(place == counts.argmax())
     groups, clients = flows.sources
     per_client = np.bincount(groups, minlength=len(clients))
     rate = busiest(flows.column("first_seen_ns"), np.ones(len(flows), np.int64), flows.span_s)
     fastest = float(per_client.max()) / max(flows.span_s, 1.0)
-    up, down = (flows.column(f"{end}_payload_octets") // _SAME_SIZE_OCTETS for end in ("initiator", "responder"))
-    alike = modal_share(up.astype(np.uint64) << np.uint64(32) | down.astype(np.uint64))
     # Machines that do one thing are a flood at a lower rate than visitors are.
     floor = settings.insistent_service_rate_pps if alike >= _ALIKE_SHARE else settings.service_request_rate_pps
     if rate < floor and fastest < settings.request_rate_pps:
