@@ -37,6 +37,7 @@ _JOINED_NS = 1_000_000_000  # a connection that was open when the capture began 
 _NEEDS_QUESTIONS = (payload.BITTORRENT,)
 _MOST_QUIC_PACKETS = 10.0  # of one server, on average: a download has more
 _MANY_QUIC_SERVERS = 100
+_ONE_TOOL_SHARE = 0.99  # of the datagrams begin alike and are of one length: servers' answers differ in one or the other
 _ONE_NAME_SHARE, _FEW_NAMES = 0.3, 5  # of the names in DNS answers
 
 
@@ -153,8 +154,10 @@ def _unrecognised_reflection(context: Context, host: int, flows: FlowSet, settin
         return None  # forged sources that share one port are a direct flood
     codes = flows.sample.sent("payload_kind")
     repeated = float((codes == payload.UNIFORM).mean()) >= settings.modal_share and not context.view.payload_missing
-    if repeated or context.asked_everyone(host, (port,)):
-        return None  # what no service says, or what neighbours were asked for
+    same = modal_share(flows.sample.sent("prefix"))
+    alike = same >= _ONE_TOOL_SHARE and flows.modal_octets_share() >= _ONE_TOOL_SHARE and not context.view.payload_missing
+    if repeated or alike or context.asked_everyone(host, (port,)):
+        return None  # what no service says, or what one tool says everywhere, or what neighbours were asked for
     evidence = Evidence()
     answers = context.answers(host)
     evidence.add(
@@ -169,7 +172,6 @@ def _unrecognised_reflection(context: Context, host: int, flows: FlowSet, settin
         0.8,
         f"{len(flows) / len(ports):.0%} of the flows come from port {port}",
     )
-    same = modal_share(flows.sample.sent("prefix"))
     if same >= 0.5:
         evidence.add("uniformity", FAIR, "R_SAME_PAYLOAD", same, 0.5, f"{same:.0%} of the payloads begin with the same 8 octets")
     weigh_magnitude(evidence, flows.busiest_rate_pps, settings.flood_rate_pps, "packets")

@@ -17,6 +17,7 @@ _UDP, _UDP_TRIES = 17, 3  # of a host, more than which no scanner spends on aver
 _FLOOD_RATE_PPS = 10_000.0
 _FLOOD_PACKETS = 5_000
 _FLOOD_SOURCES = 3
+_UDP_FLOOD_SOURCES, _UDP_JOINT_RATE_PPS = 2, 200.0  # datagrams to everywhere are sent by scanners one by one, with pauses for answers
 _JOINT_RATE_PPS = 500.0  # the floor of a flood
 _LONG_AND_SAME_OCTETS = 16.0
 _PROBE_OCTETS = 256.0  # of a UDP probe's payload at most; those of scanners are below 100
@@ -48,7 +49,9 @@ def _without_floods(found: list[Finding]) -> list[Finding]:
         busy_ns = sum(part.flows.last_ns - part.flows.first_ns for part in together)
         packets = sum(part.flows.total_packets for part in together)
         at_once = busy_ns >= 0.5 * len(together) * (last - first)
-        if len(together) >= _FLOOD_SOURCES and at_once and packets >= _JOINT_RATE_PPS * max(last - first, 1) / 1e9:
+        udp = all(part.vector == "udp-scan" for part in together)
+        sources, rate = (_UDP_FLOOD_SOURCES, _UDP_JOINT_RATE_PPS) if udp else (_FLOOD_SOURCES, _JOINT_RATE_PPS)
+        if len(together) >= sources and at_once and packets >= rate * max(last - first, 1) / 1e9:
             floods.add(host)
     return [finding for finding in found if _target(finding) not in floods]
 

@@ -148,6 +148,8 @@ def flag_floods(context: Context, settings: VolumetricSettings, explained: np.nd
             flows = flows.not_taken(explained)
             if len(flows) == 0 or not floor_reached(flows, settings):
                 continue
+            if shape == shapes.RST and context.view.sampled and context.sent_packets[host] >= flows.total_packets / 2:
+                continue  # refusals of what the host sent, which a sample has lost
             evidence, kind = Evidence(), (vector, what)
             if shape == shapes.ODD_FLAGS:
                 packets, text = flows.total_packets, "no TCP state sends these flags"

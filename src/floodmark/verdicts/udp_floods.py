@@ -48,14 +48,7 @@ def _udp_flood(context: Context, host: int, flows: FlowSet, settings: Volumetric
     packets = flows.total_packets
     answers = context.answers(host)
     seen = flows.sample
-    octets, codes = seen.sent("payload_octets"), seen.sent("payload_kind")
-    empty = float((seen.packets * (octets == 0)).sum() / seen.total_packets)
-    same = max(modal_share(seen.sent("prefix")), float((codes == payload.UNIFORM).mean()))
-    uniform = (
-        empty >= settings.modal_share
-        or (same >= settings.modal_share and len(flows) >= _FLOWS_TO_COMPARE)
-        or (codes == payload.UNIFORM).all()
-    )
+    empty, same, uniform = _sameness(context, flows, settings)
     if empty >= settings.modal_share:
         evidence.add("payload", FAIR, "R_EMPTY_PAYLOAD", empty, settings.modal_share, f"{empty:.0%} of the datagrams are empty")
     elif uniform:
@@ -105,6 +98,18 @@ def _udp_flood(context: Context, host: int, flows: FlowSet, settings: Volumetric
         spoofed,
         ("icmp-unreachable-flood", "ip-fragment-flood"),
     )
+
+
+def _sameness(context: Context, flows: FlowSet, settings: VolumetricSettings) -> tuple[float, float, bool]:
+    """Return the share of datagrams that are empty, the share that begin alike, and whether either makes them one tool's."""
+    seen = flows.sample
+    octets, codes = seen.sent("payload_octets"), seen.sent("payload_kind")
+    empty = float((seen.packets * (octets == 0)).sum() / seen.total_packets)
+    if context.view.payload_missing:  # whoever overwrote the payloads made them alike
+        return empty, 0.0, empty >= settings.modal_share
+    same = max(modal_share(seen.sent("prefix")), float((codes == payload.UNIFORM).mean()))
+    several = same >= settings.modal_share and len(flows) >= _FLOWS_TO_COMPARE
+    return empty, same, bool(empty >= settings.modal_share or several or (codes == payload.UNIFORM).all())
 
 
 def _weigh_repetition(  # noqa: PLR0913 - what was measured before goes in
