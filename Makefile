@@ -6,7 +6,7 @@ TRACES ?= ../shared/traces/dev
 SECONDS ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint bounds fuzz evaluate bench golden format clean
+.PHONY: help demo test check lint bounds fuzz evaluate bench golden docs format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -52,6 +52,9 @@ bench: $(VENV)/installed  ## speed beside the peers that are installed: ten minu
 golden: $(VENV)/installed-dev  ## rewrite the expected answers and show what changed
 	$(BIN)/python tests/test_golden.py
 	git --no-pager diff --stat -- tests/golden
+
+docs: $(VENV)/installed-dev  ## write the pages of docs that come from the program
+	$(BIN)/python docs/build.py
 
 format: $(VENV)/installed-dev  ## format the sources
 	$(BIN)/ruff check --fix-only --quiet

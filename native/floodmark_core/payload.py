@@ -377,7 +377,7 @@ def industrial_code(block: U8, at: int, end: int) -> int:
 
 
 RANDOM_LABEL_OCTETS = 6  # a shorter label is not looked at
-RANDOM_RUN, RANDOM_TURNS = 4, 2  # consonants in a row; turns from letters to digits and back: words have fewer
+RANDOM_RUN, RANDOM_TURNS = 5, 2  # consonants in a row; turns from letters to digits and back: words have fewer
 RANDOM_DIGITS = 6  # in a row: parts of addresses have three, years four
 
 

@@ -170,6 +170,28 @@ def inspect(captures: tuple[str, ...], *, form: str, keep_going: bool, hashing: 
     sys.exit(code)
 
 
+@main.command("vectors")
+@click.argument("names", nargs=-1, metavar="[VECTOR]...")
+def show_vectors(names: tuple[str, ...]) -> None:
+    """Say what a vector is, how it is recognised, what it is confused with and what to do; without a name, list all.
+
+    Exit code: 0 printed; 2 there is no such vector.
+
+    Example: floodmark vectors tcp-syn-flood
+    """
+    from floodmark.catalogue import catalogue, page  # noqa: PLC0415 - quick start for --help
+
+    unknown = [name for name in names if name not in catalogue()]
+    if unknown:
+        _say(FloodmarkError(f"no vector is named {', '.join(map(repr, unknown))}; floodmark vectors lists them"))
+        sys.exit(WRONG_USAGE)
+    if names:
+        click.echo("\n".join(page(name) for name in names), nl=False)
+        return
+    for entry in catalogue().values():
+        click.echo(f"{'  ' if entry.parent else ''}{entry.vector}: {entry.what}")
+
+
 @main.command("settings")
 @click.argument("path", required=False, type=click.Path(dir_okay=False), metavar="[FILE]")
 def show_settings(path: str | None) -> None:

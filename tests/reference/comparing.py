@@ -106,7 +106,7 @@ def name_word(payload: bytes) -> int:
     kinds_of = ["digit" if 48 <= octet < 58 else "letter" if 97 <= octet | 32 < 123 else "" for octet in first]
     turns = sum(bool(one and two and one != two) for one, two in pairwise(kinds_of))
     consonants = re.findall(rb"[bcdfghjklmnpqrstvwxz]+", first)
-    random = len(first) >= 6 and (turns >= 2 or any(len(run) >= 4 for run in consonants) or re.search(rb"[0-9]{6}", first) is not None)
+    random = len(first) >= 6 and (turns >= 2 or any(len(run) >= 5 for run in consonants) or re.search(rb"[0-9]{6}", first) is not None)
     return (parent & ~1 | random) << 32 | whole
 
 

@@ -11,7 +11,7 @@ from floodmark.payloads import payload_name
 from floodmark_core import payload
 from floodmark_core._jit import kernel
 from floodmark_core.columns import U8
-from floodmark_core.payload import head_ends, is_http_request, request_target, tcp_code, udp_code
+from floodmark_core.payload import count_frames, dns_name_word, head_ends, is_http_request, request_target, tcp_code, udp_code
 from property.strategies import PROFILE
 
 
@@ -297,3 +297,88 @@ def test_a_target_is_hashed_with_fnv_1a() -> None:
     for octet in b"/index.html":
         expected = (expected ^ octet) * 0x01000193 % 2**32
     assert targets(b"GET /index.html HTTP/1.1\r\n") == (expected, expected)
+
+
+def dns(name: str, tail: bytes = b"\0\1\0\1") -> np.ndarray:
+    labels = b"".join(bytes((len(label),)) + label.encode() for label in name.split("."))
+    return np.frombuffer(struct.pack("!6H", 7, 0x0100, 1, 0, 0, 0) + labels + b"\0" + tail, np.uint8).copy()
+
+
+def halves(name: str) -> tuple[int, int, int]:
+    word, data = 0, dns(name)
+    word = int(dns_name_word(data, 0, len(data)))
+    return word >> 33, word >> 32 & 1, word & 0xFFFFFFFF
+
+
+def test_names_under_one_domain_share_a_half_and_letters_have_no_size() -> None:
+    one, other = halves("www.example.com"), halves("mail.example.com")
+    assert one[0] == other[0]
+    assert one[2] != other[2]
+    assert halves("WWW.Example.COM") == one
+    assert halves("www.example.org")[0] != one[0]
+
+
+@pytest.mark.parametrize("label", ["xkqzwp", "a8f3k2x", "4590899867", "bcdfgh"])
+def test_made_up_labels_are_told(label: str) -> None:
+    assert halves(f"{label}.example.com")[1] == 1
+
+
+@pytest.mark.parametrize("label", ["www", "mail2", "nightly", "server-farm", "2024", "x1y2"])
+def test_words_are_not_made_up(label: str) -> None:
+    assert halves(f"{label}.example.com")[1] == 0
+
+
+def test_names_of_addresses_belong_to_no_domain() -> None:
+    parent, _, whole = halves("28.113.0.203.in-addr.arpa")
+    assert parent == whole >> 1
+
+
+def frame(kind: int, payload: bytes = b"") -> bytes:
+    return struct.pack("!I", len(payload))[1:] + bytes((kind, 0)) + struct.pack("!I", 1) + payload
+
+
+def test_frames_of_http2_are_counted_behind_the_preface_and_up_to_what_is_none() -> None:
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    data = preface + frame(4) + frame(1, b"abc") + frame(3, bytes(4)) * 3 + frame(9, b"x") * 2 + b"\xff" * 9 + frame(1)
+    assert tuple(map(int, count_frames(np.frombuffer(data, np.uint8).copy(), 0, len(data)))) == (1, 3, 2)
+
+
+MODBUS = struct.pack("!HHHBB", 1, 0, 6, 1, 6) + struct.pack("!HH", 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "HTTP/2 request"),
+        (MODBUS, "Modbus request"),
+        (bytes.fromhex("0300001f02f080320100000001000e00000401120a10"), "S7 request"),
+        (bytes.fromhex("680e0000000046010400010000000014"), "IEC 60870-5-104 request"),
+        (bytes.fromhex("056405c001000004e921"), "DNP3 request"),
+        (bytes.fromhex("65000400") + bytes(20) + bytes.fromhex("01000000"), "EtherNet/IP request"),
+    ],
+)
+def test_industrial_protocols_and_http2_are_told_by_their_own_heads(data: bytes, name: str) -> None:
+    assert tcp_named(data) == name
+
+
+QUIC_INITIAL = bytes((0xC3, 0, 0, 0, 1, 8)) + bytes(range(40))
+
+
+@pytest.mark.parametrize(
+    ("data", "ports", "name"),
+    [
+        (struct.pack("!BBHI", 0, 128, 0, 9) + bytes(4), (5351, ANY), "NAT-PMP reply"),
+        (b"\0\0", (ANY, 5351), "NAT-PMP request"),
+        (b"z" + bytes(40), (5093, ANY), "Sentinel reply"),
+        (b"z" + bytes(5), (ANY, 5093), "Sentinel request"),
+        (struct.pack("!IHH", 1, 64, 5) + bytes(1224), (3389, ANY), "RDP over UDP reply"),
+        (struct.pack("!HH", 3, 1) + bytes(range(256)) * 2, (ANY, 5000), "TFTP reply"),
+        (struct.pack("!HH", 5, 1) + b"File not found\0", (ANY, 5000), "TFTP reply"),
+        (QUIC_INITIAL, (443, ANY), "QUIC reply"),
+        (QUIC_INITIAL, (ANY, 443), "QUIC request"),
+        (b"d1:rd2:id20:" + bytes(20), (6881, ANY), "BitTorrent reply"),
+        (b"d1:ad2:id20:" + bytes(20), (ANY, 6881), "BitTorrent request"),
+    ],
+)
+def test_answers_of_further_reflectors_are_told_from_questions(data: bytes, ports: tuple[int, int], name: str) -> None:
+    assert udp_named(data, ports) == name

@@ -1,12 +1,12 @@
 """A settings file overrides defaults by name; every name and type is checked."""
 
-from dataclasses import FrozenInstanceError, fields
+from dataclasses import FrozenInstanceError, fields, replace
 from pathlib import Path
 
 import pytest
 
 from floodmark.errors import FloodmarkError, SettingsError
-from floodmark.settings import Settings, VolumetricSettings, load_settings, settings_from
+from floodmark.settings import Settings, VolumetricSettings, load_settings, settings_from, settings_text
 
 
 def written(folder: Path, text: str) -> str:
@@ -87,3 +87,14 @@ def test_every_setting_can_be_set_by_its_name() -> None:
 
 def test_a_settings_error_is_an_error_of_floodmark() -> None:
     assert issubclass(SettingsError, FloodmarkError)
+
+
+def test_settings_as_text_are_the_file_that_gives_them(tmp_path: Path) -> None:
+    changed = replace(Settings(), volumetric=replace(VolumetricSettings(), flood_packets=7))
+    assert load_settings(written(tmp_path, settings_text(changed))) == changed
+    assert "flood_packets = 7  # fewest packets of a kind that can be called a flood (default 50)" in settings_text(changed)
+
+
+def test_every_setting_says_what_it_means() -> None:
+    tables = [getattr(Settings(), table.name) for table in fields(Settings)]
+    assert [setting.name for table in tables for setting in fields(table) if not setting.metadata["about"]] == []

@@ -10,6 +10,7 @@ from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, Evidence, Finding
 from floodmark_core.columns import I64
 
 _ONE_TARGET_SHARE = 0.9  # of the connections of a client, or of a service, that ask for one path
+_SEVERAL_CLIENTS = 5  # that all insist: one alone may be a page that asks for its parts
 _FEW_REQUESTS = 50  # fewer different queries are a search
 
 
@@ -28,7 +29,7 @@ def request_floods(context: Context, settings: ApplicationSettings) -> list[Find
         # Machines that hammer one thing are a flood at a lower rate than visitors are.
         insistent = float(np.median(per_client)) / asking.span_s >= settings.insistent_request_rate_pps
         floor = settings.insistent_service_rate_pps if insistent else settings.service_request_rate_pps
-        least = settings.flood_requests // 2 if insistent else settings.flood_requests
+        least = settings.flood_requests // 2 if insistent and len(clients) >= _SEVERAL_CLIENTS else settings.flood_requests
         if requests.sum() < least or (rate < floor and fastest < settings.request_rate_pps):
             continue
         evidence = Evidence()
