@@ -7,6 +7,7 @@ import numpy as np
 
 from floodmark.context import Context
 from floodmark.events import Judged
+from floodmark.flowset import SAMPLE
 from floodmark.prefixes import FLOOD_SHAPES
 from floodmark.settings import Settings
 from floodmark.terms import VECTORS, Verdict
@@ -48,6 +49,7 @@ _WHOLE = (_APPLICATION - _SCANS) | {"icmp-unreachable-flood"}
 # What is told by its rate, without a shape of its own.
 _RATED = _SCANS | _family("udp-flood", "icmp-flood", "ip-flood", "tcp-flood")
 _HOSTS_LOOKED_AT = 20
+_ENOUGH_TCP = 10_000
 _UNSETTLED = _family("tcp-flood") - {"tcp-flood"}
 
 
@@ -105,13 +107,13 @@ def _unexplained(context: Context, judged: Judged, least: int) -> tuple[str, int
 
 
 def tcp_packets(context: Context) -> int:
-    """Return the packets of all TCP flows."""
+    """Return the packets of all TCP flows, or as many as are more than enough."""
     flows = context.flows
     total = 0
-    for start in range(0, len(flows), 1 << 20):
-        rows: I64 = np.arange(start, min(start + (1 << 20), len(flows)), dtype=np.int64)
+    for start in range(0, len(flows), SAMPLE):
+        rows: I64 = np.arange(start, min(start + SAMPLE, len(flows)), dtype=np.int64)
         seen = flows.columns(rows.astype(np.uint32), ("protocol", "initiator_packets", "responder_packets"))
         total += int((seen["initiator_packets"] + seen["responder_packets"])[seen["protocol"] == 6].sum())
-        if total >= 1 << 16:
+        if total >= _ENOUGH_TCP:
             break
     return total

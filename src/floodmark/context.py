@@ -1,17 +1,18 @@
 """Flows and cells in, context out: what one flow cannot show. Who received how much of what, from how many, and who else talks to whom."""
 
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from floodmark.flows import SEED, Flows, Numbers, listed
-from floodmark.flowset import ByInitiator, FlowSet, Host, number, split
+from floodmark.flowset import SAMPLE, ByInitiator, FlowSet, Host, number, split
 from floodmark.payloads import ANSWER_KINDS
 from floodmark.settings import VICTIM_PACKETS
 from floodmark.view import View
 from floodmark.workers import Part
 from floodmark_core import MORE, kinds, shapes
-from floodmark_core.columns import I64, U8, U32, U64, Rows
+from floodmark_core.columns import I64, U8, U16, U32, U64, Rows
 from floodmark_core.grouping import keep_frequent
 from floodmark_core.picking import pick_received
 
@@ -25,6 +26,15 @@ _OTHER_KINDS = (kinds.FRAGMENT, kinds.GRE, kinds.IPSEC, kinds.OTHER_IP)
 _CELL_KINDS = {6: _TCP_KINDS, 17: _UDP_KINDS, 136: _UDP_KINDS, 1: _ICMP_KINDS, 58: _ICMP_KINDS}
 _LEAST_BUCKETS = 1 << 16
 _SETTLED_NS = 1_000_000_000  # the first repetition of an unanswered SYN or segment comes after a second (RFC 6298)
+
+
+class Spoken(NamedTuple):
+    """What several rules ask of every established connection, in the order of ``Context.established``."""
+
+    kind: U8  # of the client's first payload, floodmark_core.payload
+    port: U16  # of the service
+    asked: np.ndarray  # bool: a request was recognised
+    denied: np.ndarray  # bool: an answer said that somebody may not
 
 
 class Context:
@@ -213,7 +223,7 @@ class Context:
         if flows.total_packets <= 2 * len(flows):
             return rate
         cells = self.host_cells(host, flows.first_ns // _SECOND_NS, flows.last_ns // _SECOND_NS)
-        cells = cells[np.isin(cells["kind"], _CELL_KINDS.get(int(flows.column("protocol")[0]), _OTHER_KINDS))]
+        cells = cells[np.isin(cells["kind"], _CELL_KINDS.get(int(flows.sample.column("protocol")[0]), _OTHER_KINDS))]
         packets = int(cells["packets"].sum())
         if packets == 0 or flows.total_packets < _MOSTLY * packets:
             return rate
@@ -261,6 +271,19 @@ class Context:
         """Rows of TCP flows in which a connection was held: a handshake, or a dialogue joined in the middle."""
         index = np.nonzero(self.shape == shapes.NO_SHAPE)[0]
         return index[self.flows.column("header_whole", index) > 0]
+
+    @cached_property
+    def spoken(self) -> Spoken:
+        """What was said in the established connections."""
+        rows, names = self.established, ("initiator_payload_kind", "responder_port", "requests", "denied_responses")
+        kind, port = np.empty(len(rows), np.uint8), np.empty(len(rows), np.uint16)
+        asked, denied = np.empty(len(rows), bool), np.empty(len(rows), bool)
+        for start in range(0, len(rows), SAMPLE):
+            part = slice(start, start + SAMPLE)
+            seen = self.flows.columns(rows[part].astype(np.uint32), names)
+            kind[part], port[part] = seen["initiator_payload_kind"], seen["responder_port"]
+            asked[part], denied[part] = seen["requests"] > 0, seen["denied_responses"] > 0
+        return Spoken(kind, port, asked, denied)
 
     @cached_property
     def one_sided(self) -> bool | None:

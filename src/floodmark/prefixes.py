@@ -31,7 +31,9 @@ class PrefixContext(Context):
         whole = self._whole
         self.shape, self.toward, self.may_probe, self.packets_toward = whole.shape, whole.toward, whole.may_probe, whole.packets_toward
         self.dialogues_seen = whole.dialogues_seen
-        free = ~self._taken & np.isin(self.shape, FLOOD_SHAPES)
+        of_flood = np.zeros(shapes.SHAPES, bool)
+        of_flood[list(FLOOD_SHAPES)] = True
+        free = of_flood[self.shape] & ~self._taken
         enough = int(self.packets_toward[free].sum(dtype=np.int64)) >= self._limits.carpet_packets
         self._list_prefixes(np.nonzero(free)[0] if enough else np.zeros(0, np.int64))
 
@@ -66,7 +68,7 @@ class PrefixContext(Context):
     def _group_flows(self) -> None:
         """Sort all flows by the prefix and the shape in which it received them; count what prefixes received and sent."""
         count, rows = len(self.host_lo), len(self.flows)
-        groups = np.full(rows, -1, np.int32)
+        groups = np.full(rows if count else 0, -1, np.int32)
         self.received_packets, self.sent_packets = np.zeros(count, np.int64), np.zeros(count, np.int64)
         self._received_in_shape = np.zeros((count, shapes.SHAPES), np.int64)
         if count:

@@ -6,7 +6,7 @@ from floodmark.context import Context
 from floodmark.flowset import FlowSet, split, top_ports
 from floodmark.payloads import PROTOCOL_NAMES
 from floodmark.settings import ApplicationSettings
-from floodmark.verdicts.clients import begins_with, connections_where, duration_s, most_at_once, service_host, services
+from floodmark.verdicts.clients import begins_with, duration_s, most_at_once, service_host, services
 from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, Evidence, Finding
 from floodmark_core import payload, shapes
 
@@ -22,14 +22,9 @@ _MODBUS_WRITES = (5, 6, 15, 16, 22, 23)  # function codes
 
 def command_floods(context: Context, settings: ApplicationSettings) -> list[Finding]:
     """Find clients that send a broker or a controller more messages than any device does."""
-
-    def is_spoken(flows: FlowSet) -> np.ndarray:
-        kind = flows.column("initiator_payload_kind") // 2
-        spoken: np.ndarray = np.isin(kind, (payload.MQTT, *_INDUSTRIAL)) | (flows.column("responder_port") == _MQTT_PORT)
-        return spoken
-
-    found = []
-    for flows in services(context, 1, connections_where(context, is_spoken)):
+    spoken, found = context.spoken, []
+    chosen = np.isin(spoken.kind // 2, (payload.MQTT, *_INDUSTRIAL)) | (spoken.port == _MQTT_PORT)
+    for flows in services(context, 1, context.established[chosen]):
         total = int(flows.column("initiator_payload_packets").sum())
         groups, clients = flows.sources
         starts, order = split(groups, len(clients))

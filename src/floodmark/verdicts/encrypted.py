@@ -5,7 +5,7 @@ import numpy as np
 from floodmark.context import Context
 from floodmark.flowset import FlowSet, modal_share
 from floodmark.settings import ApplicationSettings
-from floodmark.verdicts.clients import busiest, connections_where, duration_s, service_host, services, variation
+from floodmark.verdicts.clients import busiest, duration_s, service_host, services, variation
 from floodmark.verdicts.evidence import CLEAR, FAIR, Evidence, Finding
 from floodmark_core import payload
 
@@ -18,7 +18,7 @@ _CAP = 0.7  # what is not read can be something else
 def https_floods(context: Context, settings: ApplicationSettings) -> list[Finding]:
     """Find floods of requests over TLS."""
     greets = 2 * payload.TLS + payload.REQUEST
-    rows = connections_where(context, lambda flows: flows.column("initiator_payload_kind") == greets)
+    rows = context.established[context.spoken.kind == greets]
     found = []
     least = settings.flood_connections // 2  # each of them is several packets of handshake
     for flows in services(context, least, rows):

@@ -103,7 +103,7 @@ def weigh_spoofing(evidence: Evidence, flows: FlowSet, settings: VolumetricSetti
         return None
     ttls = flows.effective_ttls()
     # In a network of its own hosts have few TTLs too; over TCP their SYNs would have options and answers.
-    few = sources >= settings.few_ttls_sources and ttls <= settings.few_ttls and int(flows.column("protocol")[0]) == _TCP
+    few = sources >= settings.few_ttls_sources and ttls <= settings.few_ttls and int(flows.sample.column("protocol")[0]) == _TCP
     if share >= settings.spoofed_sources_per_packet and (ttls / sources <= ttl_concentration or few):
         evidence.add(
             "spoofing", CLEAR, "R_TTL_CONCENTRATION", ttls / sources, ttl_concentration,

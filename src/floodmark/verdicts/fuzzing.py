@@ -5,7 +5,7 @@ import numpy as np
 from floodmark.context import Context
 from floodmark.flowset import FlowSet, distinct, number, split
 from floodmark.settings import ApplicationSettings
-from floodmark.verdicts.clients import connections_where, duration_s, number_services, service_host, variation
+from floodmark.verdicts.clients import duration_s, number_services, service_host, variation
 from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, Evidence, Finding
 from floodmark_core import kinds, payload
 
@@ -28,12 +28,10 @@ _DIFFERENT_SHARE = 0.6
 
 def fuzzing(context: Context, settings: ApplicationSettings) -> list[Finding]:
     """Find fuzzing of services whose clients' first words are known."""
-
-    def has_known_port(flows: FlowSet) -> np.ndarray:
-        known: np.ndarray = np.isin(flows.column("responder_port"), [*_SPOKEN, *_COMMANDS]) & (flows.column("initiator_payload_octets") > 0)
-        return known & (flows.column("stage") & kinds.STAGE_SYN > 0)
-
-    rows = connections_where(context, has_known_port)
+    rows = context.established[np.isin(context.spoken.port, [*_SPOKEN, *_COMMANDS])]
+    if len(rows):
+        seen = context.flows.columns(rows, ("initiator_payload_octets", "stage"))
+        rows = rows[(seen["initiator_payload_octets"] > 0) & (seen["stage"] & kinds.STAGE_SYN > 0)]
     if not len(rows):
         return []
     hosts, _ = number_services(context, rows)

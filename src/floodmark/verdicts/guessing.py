@@ -8,7 +8,6 @@ from floodmark.services import LOGIN_PORTS
 from floodmark.settings import ApplicationSettings
 from floodmark.verdicts.clients import (
     begins_with,
-    connections_where,
     duration_s,
     most_within,
     number_services,
@@ -28,7 +27,7 @@ _POSTED_SHARE = 0.9  # of the requests: for one path, by one method
 def guessing(context: Context, settings: ApplicationSettings) -> list[Finding]:
     """Find repeated log-ins by the shape of the connections: many, short, alike, from one source to one log-in service."""
     rows, flows = context.established, context.flows
-    rows = rows[np.isin(flows.column("responder_port", rows), list(LOGIN_PORTS))]
+    rows = rows[np.isin(context.spoken.port, list(LOGIN_PORTS))]
     if not len(rows):
         return []
     hosts, _ = number_services(context, rows)
@@ -110,7 +109,7 @@ def _guessing(flows: FlowSet, settings: ApplicationSettings) -> Finding | None:
 def distributed_guessing(context: Context, settings: ApplicationSettings, explained: np.ndarray) -> list[Finding]:
     """Find log-ins tried by many sources, each of which tries too seldom to be told by itself."""
     rows = context.established
-    rows = rows[np.isin(context.flows.column("responder_port", rows), list(LOGIN_PORTS)) & ~explained[rows]]
+    rows = rows[np.isin(context.spoken.port, list(LOGIN_PORTS)) & ~explained[rows]]
     found = []
     for flows in services(context, settings.distributed_guesses, rows):
         tries = _brief(flows)
@@ -140,7 +139,7 @@ def distributed_guessing(context: Context, settings: ApplicationSettings, explai
 
 def credential_stuffing(context: Context, settings: ApplicationSettings) -> list[Finding]:
     """Find passwords tried over HTTP: the same path asked for again and again, and denied."""
-    rows = connections_where(context, lambda flows: flows.column("denied_responses") > 0)
+    rows = context.established[context.spoken.denied]
     found = []
     for flows in services(context, 1, rows):
         groups, clients = flows.sources

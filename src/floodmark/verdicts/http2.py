@@ -5,7 +5,7 @@ import numpy as np
 from floodmark.context import Context
 from floodmark.flowset import FlowSet
 from floodmark.settings import ApplicationSettings
-from floodmark.verdicts.clients import connections_where, service_host, services
+from floodmark.verdicts.clients import service_host, services
 from floodmark.verdicts.evidence import CLEAR, FAIR, STRONG, Evidence, Finding
 from floodmark_core import payload
 
@@ -16,7 +16,7 @@ _CONTINUATIONS_A_HEAD = 8.0  # nghttp2's limit
 
 def http2_floods(context: Context, settings: ApplicationSettings) -> list[Finding]:
     """Find rapid resets and floods of CONTINUATION frames."""
-    rows = connections_where(context, lambda flows: flows.column("initiator_payload_kind") == 2 * payload.HTTP2)
+    rows = context.established[context.spoken.kind == 2 * payload.HTTP2]
     found = []
     for flows in services(context, 1, rows):
         heads, resets, parts = (flows.column(name).astype(np.int64) for name in ("requests", "resets", "continuations"))

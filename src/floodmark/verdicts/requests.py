@@ -5,7 +5,7 @@ import numpy as np
 from floodmark.context import Context
 from floodmark.flowset import FlowSet, modal_share
 from floodmark.settings import ApplicationSettings
-from floodmark.verdicts.clients import begins_with, busiest, connections_where, number_services, service_host, services, variation
+from floodmark.verdicts.clients import begins_with, busiest, number_services, service_host, services, variation
 from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, Evidence, Finding
 from floodmark_core.columns import I64
 
@@ -17,7 +17,7 @@ _FEW_REQUESTS = 50  # fewer different queries are a search
 def request_floods(context: Context, settings: ApplicationSettings) -> list[Finding]:
     """Find HTTP floods: many requests a second to one service, by clients that behave alike."""
     found = []
-    rows = connections_where(context, lambda flows: flows.column("requests") > 0)
+    rows = context.established[context.spoken.asked]
     totals = context.flows.column("requests", rows)
     for flows in services(context, 1, _busy(context, rows, totals, settings.flood_requests // 2)):
         asking = _machines(flows)
