@@ -42,8 +42,9 @@ bounds: $(VENV)/installed-dev  ## the tests of the core, with every array access
 fuzz: $(VENV)/installed-dev  ## change captures at random for SECONDS, every array access checked
 	NUMBA_BOUNDSCHECK=1 FLOODMARK_CACHE_DIR=$(VENV)/bounds-cache $(BIN)/python tests/fuzz.py --seconds $(SECONDS) --traces $(TRACES)
 
-evaluate: $(VENV)/installed-dev  ## how often the answers are right: generated captures, and real ones in TRACES
-	$(BIN)/python benchmarks/evaluate.py --list --traces $(TRACES)
+evaluate: $(VENV)/installed-dev  ## how often the answers are right: generated, degraded, spliced and real captures, other methods beside
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[evaluate]'
+	$(BIN)/python benchmarks/evaluate.py --list --grid --baselines --traces $(TRACES) --page benchmarks/record/evaluation.html
 
 bench: $(VENV)/installed  ## speed beside the peers that are installed: ten minutes, 5 GB of disk
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'
