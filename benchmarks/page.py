@@ -72,6 +72,7 @@ def _stacked(counts: dict[str, Counter[str]]) -> Figure:
         axes.barh(list(counts), shares, left=left, color=colour, label=outcome)
         left = [before + more for before, more in zip(left, shares, strict=True)]
     axes.set_xlim(0, 1)
+    axes.margins(y=0.01)
     axes.tick_params(axis="y", labelsize=8)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.4 / (1 + 0.22 * len(counts))), ncol=4, fontsize=8)
     return figure
