@@ -1,41 +1,48 @@
 """Events in, which of them are one attack out: several vectors on one victim at a time, or one flood that moves from victim to victim."""
 
 from dataclasses import replace
-from itertools import combinations
 
 from floodmark.events import Event
 
 _SAME_SOURCES = 0.5  # of the named sources of the smaller event, that both have
 _FORGED = 0.9  # spoofed from here on: sources say nothing
 _LEAST_SOURCES = 1
+_COMPARED = 50
 
 
 def tied(events: list[Event], gap_ns: int) -> list[Event]:
     """Return the events with ``attack`` set: the id of the first event of the attack that each is a part of.
 
     Two events are one attack where they overlap in time or are no further apart than a gap, and share a victim, or have the same vector
-    and sources. The events must be in order of their ids.
+    and sources. The events must be in order of their ids, which is that of their starts. Of a vector each event is compared with the last
+    fifty before it: an attack on more victims at once shows as carpet bombing.
     """
     first = list(range(len(events)))
 
     def root(place: int) -> int:
         while first[place] != place:
+            first[place] = first[first[place]]
             place = first[place]
         return place
 
-    for one, other in combinations(range(len(events)), 2):
-        if _close(events[one], events[other], gap_ns) and (_same_victim(events[one], events[other]) or _moves(events[one], events[other])):
-            low, high = sorted((root(one), root(other)))
-            first[high] = low
+    def join(one: int, other: int) -> None:
+        low, high = sorted((root(one), root(other)))
+        first[high] = low
+
+    on_victim: dict[str, tuple[int, int]] = {}  # the last event on each victim, and how far its events reach
+    of_vector: dict[str, list[int]] = {}
+    for place, event in enumerate(events):
+        for victim in event.victims:
+            before, reached_ns = on_victim.get(victim, (place, event.end_ns))
+            if event.start_ns <= reached_ns + gap_ns:
+                join(before, place)
+            on_victim[victim] = place, max(reached_ns, event.end_ns)
+        others = of_vector.setdefault(event.vector, [])
+        for other in others[-_COMPARED:]:
+            if event.start_ns <= events[other].end_ns + gap_ns and _moves(event, events[other]):
+                join(other, place)
+        others.append(place)
     return [replace(event, attack=events[root(place)].id) for place, event in enumerate(events)]
-
-
-def _close(one: Event, other: Event, gap_ns: int) -> bool:
-    return one.start_ns <= other.end_ns + gap_ns and other.start_ns <= one.end_ns + gap_ns
-
-
-def _same_victim(one: Event, other: Event) -> bool:
-    return bool(set(one.victims) & set(other.victims))
 
 
 def _moves(one: Event, other: Event) -> bool:

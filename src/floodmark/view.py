@@ -30,11 +30,6 @@ class View:
         self.duplicates = duplicates
         self.snaplen_cut = snaplen_cut
 
-    def _some(self, chosen: np.ndarray) -> I64:
-        """Return rows for which a mask over evenly spaced flows is true."""
-        rows: I64 = self._spaced[chosen]
-        return rows
-
     @cached_property
     def _spaced(self) -> I64:
         step = max(-(-len(self._flows) // SAMPLE), 1)
