@@ -35,6 +35,7 @@ from judging import CLASSES, Confusion, Judged, judge_real, judge_scenario, matc
 from splices import splices
 
 SPLICES = 60
+FIRST_LOOK = 25  # packets of an attack; then twice as many, and so on
 BOOTSTRAPS = 1000
 GOOD = ("right", "not assessable")
 
@@ -180,6 +181,34 @@ def evaluate_grid(seeds: Iterable[int], *, listing: bool) -> dict[str, Counter[s
     return grid
 
 
+def evaluate_delay(seed: int) -> None:
+    """Print how much of an attack must have come before its event is right, as if the capture had ended then."""
+    packets, seconds = [], []
+    for base in CASES:
+        scenario = scenarios.make(base, seed)
+        if judge_scenario(scenario, classify(scenario)).outcomes[0][1] != "right":
+            continue
+        start, end = (_ns(scenario.facts[0][key]) for key in ("start", "end"))
+        for count in (2**n * FIRST_LOOK for n in range(20)):
+            seen = _until(scenario, start, count)
+            if judge_scenario(seen, classify(seen)).outcomes[0][1] == "right" or len(seen.packets) == len(scenario.packets):
+                packets.append(count)
+                seconds.append((min(seen.packets[-1].time_ns, end) - start) / 1e9)
+                break
+    middle, most = np.percentile(packets, (50, 90)), np.percentile(seconds, (50, 90))
+    print(f"told after {middle[0]:.0f} packets in the median, {middle[1]:.0f} in nine of ten; {most[0]:.2f} s and {most[1]:.2f} s")
+
+
+def _ns(moment: str | int) -> int:
+    return int(np.datetime64(str(moment).rstrip("Z"), "ns").astype(np.int64))
+
+
+def _until(scenario: Scenario, start_ns: int, count: int) -> Scenario:
+    """Return a scenario as far as it had come when so many packets had passed since a time."""
+    later = [packet.time_ns for packet in scenario.packets if packet.time_ns >= start_ns][:count]
+    return scenario._replace(packets=[packet for packet in scenario.packets if packet.time_ns <= later[-1]])
+
+
 def evaluate_splices(folder: Path, seed: int, *, listing: bool) -> None:
     """Put attacks into real benign captures and print how many are found on their victims."""
     outcomes: Counter[str] = Counter()
@@ -306,6 +335,8 @@ def main() -> None:
     seeds = chosen.seed or [1, 2, 3]
     judged = evaluate_generated(seeds, listing=chosen.listing)
     grid = evaluate_grid(seeds[:1], listing=chosen.listing) if chosen.grid else {}
+    if chosen.grid:
+        evaluate_delay(seeds[0])
     others = evaluate_baselines(seeds[:1]) if chosen.baselines else {}
     if chosen.baselines:
         evaluate_forest(seeds[1:] or [seeds[0] + 1], seeds[:1])

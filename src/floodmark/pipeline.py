@@ -14,6 +14,7 @@ import pyarrow as pa
 from floodmark.archives import Member
 from floodmark.assessment import not_assessable
 from floodmark.attacks import tied
+from floodmark.backscatter import mark_backscatter
 from floodmark.capture import BlockReader, reader_of
 from floodmark.capture import Source as Opened
 from floodmark.context import Context
@@ -84,8 +85,9 @@ def classify(
         del meter  # and with it the indexes of its tables
         context = Context(flows, cells, View(flows, duplicates=duplicates, snaplen_cut=_is_cut(reads)))
         judged = events_of(context, decide(context, settings), _span_ns(reads), settings.event)
+        scattered = tuple(mark_backscatter(context, judged.event_of))
         judged = replace(judged, events=tied(judged.events, round(settings.event.most_gap_s * 1e9)))
-        return _answer((reads, left_out), context, judged, (settings, options))
+        return _answer((reads, left_out, scattered), context, judged, (settings, options))
 
 
 def stream(
@@ -159,9 +161,9 @@ def _span_ns(reads: list[ReadCapture]) -> tuple[int, int]:
 
 
 def _answer(
-    read_and_left: tuple[list[ReadCapture], list[CaptureError]], context: Context, judged: Judged, given: tuple[Settings, Options]
+    read: tuple[list[ReadCapture], list[CaptureError], tuple[str, ...]], context: Context, judged: Judged, given: tuple[Settings, Options]
 ) -> Result:
-    (reads, left_out), (settings, options) = read_and_left, given
+    (reads, left_out, notes), (settings, options) = read, given
     span_ns = _span_ns(reads)
     counts = packet_counts(reads)
     packets = sum(read.packets for read in reads)
@@ -195,6 +197,7 @@ def _answer(
         not_assessable=not_assessable(context, settings, judged, profile.span_s),
         notes=(
             *_notes(reads, totals, keep_going=options.keep_going),
+            *notes,
             *_spilled(context.flows.memory),
             *(f"left out: {error}" for error in left_out),
         ),

@@ -58,6 +58,7 @@ def _tree() -> dict[str, tuple[Verdict, str]]:
 VECTORS = _tree()
 
 ORDINARY = "ordinary"  # the vector of a flow that belongs to no attack
+BACKSCATTER = "backscatter"  # that of an answer to a packet which somebody forged elsewhere
 END_REASONS = ("end-of-capture", "idle-timeout", "active-timeout", "tcp-fin", "tcp-rst", "tcp-syn-reuse")
 TUNNELS = (
     "ipip",

@@ -1,0 +1,42 @@
+"""Backscatter: answers to packets that were forged in the names of the hosts that receive them. They attack nobody here.
+
+Many hosts that hear SYN-ACKs, resets or ICMP errors of one host, to which they sent nothing, tell of a flood on that host elsewhere
+(Moore et al., "Inferring Internet Denial-of-Service Activity", 2006).
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from floodmark.context import Context
+from floodmark.flowset import number, split
+from floodmark_core import shapes
+from floodmark_core.columns import I32
+
+MARK = -2  # in the list of events by flow: benign, and backscatter
+_SHAPES = (shapes.SYN_ACK, shapes.RST, shapes.ICMP_ERROR, shapes.ICMP_ECHO_REPLY)
+_FEWEST_RECEIVERS = 20
+_FEWEST_PACKETS = 25  # of an attack that is inferred: Moore's threshold
+
+
+def mark_backscatter(context: Context, event_of: I32) -> Iterator[str]:
+    """Mark the flows that are backscatter and yield a note for each host that they come from. event_of: of each flow, below 0 none."""
+    of_answers = np.zeros(shapes.SHAPES, bool)
+    of_answers[list(_SHAPES)] = True
+    rows = np.nonzero(of_answers[context.shape] & (event_of < 0))[0]
+    if len(rows) < _FEWEST_RECEIVERS:
+        return
+    flows = context.flow_set(rows)
+    groups, senders = flows.sources
+    starts, order = split(groups, len(senders))
+    for sender in np.nonzero(np.diff(starts) >= _FEWEST_RECEIVERS)[0]:
+        part = flows.take(order[starts[sender] : starts[sender + 1]])
+        receivers = len(number(part.received("hi"), part.received("lo"), part.column("ip_version").astype(np.uint64))[1])
+        if receivers < _FEWEST_RECEIVERS or part.total_packets < _FEWEST_PACKETS:
+            continue
+        event_of[part.index] = MARK
+        host = part.senders(np.zeros(1, np.int64))[0]
+        yield (
+            f"backscatter: {host} answers {receivers:,} hosts that sent it nothing here, {part.total_packets:,} packets; "
+            "somebody floods it in their names"
+        )
