@@ -3,12 +3,13 @@
 import numpy as np
 
 from floodmark.context import Context
-from floodmark.flowset import FlowSet, Host, number, split
+from floodmark.flowset import SAMPLE, FlowSet, Host, number, split
 from floodmark.settings import VolumetricSettings
 from floodmark_core import shapes
-from floodmark_core.columns import I64, U64, Rows
+from floodmark_core.columns import I32, I64, U32, U64, Rows
 
 _BITS = {4: 24, 6: 64}  # of the prefixes looked at: what is routed and delegated by itself
+_MOST_PREFIXES = 1000  # that are judged, those that received most first
 FLOOD_SHAPES = tuple(shape for shape in range(shapes.SHAPES) if shape not in (shapes.NO_SHAPE, shapes.UDP_DIALOGUE))
 
 
@@ -54,46 +55,57 @@ class PrefixContext(Context):
             & (targets >= self._limits.carpet_targets)
             & (largest <= self._limits.carpet_target_share * packets)
         )
-        chosen = first[leaders[kept]]
+        most = np.nonzero(kept)[0][np.argsort(-packets[kept], kind="stable")[:_MOST_PREFIXES]]
+        chosen = first[leaders[most]]
         self.host_hi, self.host_lo, self.host_version = net_hi[chosen], net_lo[chosen], version[chosen]
-        self._listed = {self.host(n): n for n in range(len(chosen))}
-        self.members = [self._hosts_in(np.nonzero(kept)[0][n], nets, first, (hi, lo, version)) for n in range(len(chosen))]
+        self._order_keys()
+        place = np.full(len(leaders), -1, np.int32)
+        place[most] = np.arange(len(most), dtype=np.int32)
+        starts, order = split(place[nets], len(most))
+        self.members = [
+            [Host(int(version[i]), int(hi[i]), int(lo[i])) for i in first[order[starts[n] : starts[n + 1]]]] for n in range(len(most))
+        ]
         self._group_flows()
 
-    @staticmethod
-    def _hosts_in(net: int, nets: np.ndarray, first: I64, ends: tuple[U64, U64, np.ndarray]) -> list[Host]:
-        hi, lo, version = ends
-        return [Host(int(version[i]), int(hi[i]), int(lo[i])) for i in first[nets == net]]
+    def _order_keys(self) -> None:
+        """Order the listed prefixes by a key, so that one is found by halving."""
+        keys = _key(self.host_hi, self.host_lo, self.host_version)
+        self._key_order = np.argsort(keys, kind="stable")
+        self._keys = keys[self._key_order]
 
     def _group_flows(self) -> None:
         """Sort all flows by the prefix and the shape in which it received them; count what prefixes received and sent."""
         count, rows = len(self.host_lo), len(self.flows)
-        groups = np.full(rows if count else 0, -1, np.int32)
         self.received_packets, self.sent_packets = np.zeros(count, np.int64), np.zeros(count, np.int64)
         self._received_in_shape = np.zeros((count, shapes.SHAPES), np.int64)
-        if count:
-            every = np.arange(rows, dtype=np.uint32)
-            back = self.toward == shapes.TO_INITIATOR
-            seen = self.flows.columns(
-                every, ("ip_version", *(f"{end}_{half}" for end in ("initiator", "responder") for half in ("hi", "lo")))
-            )
-            ends = {end: self._numbers(seen[f"{end}_hi"], seen[f"{end}_lo"], seen["ip_version"]) for end in ("initiator", "responder")}
-            receiver = np.where(back, ends["initiator"], ends["responder"])
-            mine = receiver >= 0
-            groups[mine] = receiver[mine] * shapes.SHAPES + self.shape[mine]
-            for end, numbers in ends.items():
-                sent = self.flows.column(f"{end}_packets", every).astype(np.int64)
-                np.add.at(self.sent_packets, numbers[numbers >= 0], sent[numbers >= 0])
-            np.add.at(self._received_in_shape, (receiver[mine], self.shape[mine]), self.packets_toward[mine])
-            self.received_packets = self._received_in_shape.sum(axis=1)
+        groups = self.flows.memory.array(rows if count else 0, np.int32)
+        for start in range(0, rows if count else 0, SAMPLE):
+            self._group_part(np.arange(start, min(start + SAMPLE, rows), dtype=np.uint32), groups)
+        self.received_packets = self._received_in_shape.sum(axis=1)
         self._starts, self._order = split(groups, count * shapes.SHAPES, self.flows.memory, self.flows.workers)
+
+    def _group_part(self, index: U32, groups: I32) -> None:
+        """Do so for some flows in a row."""
+        part = slice(int(index[0]), int(index[-1]) + 1)
+        names = [f"{end}_{what}" for end in ("initiator", "responder") for what in ("hi", "lo", "packets")]
+        seen = self.flows.columns(index, ("ip_version", *names))
+        ends = [self._numbers(seen[f"{end}_hi"], seen[f"{end}_lo"], seen["ip_version"]) for end in ("initiator", "responder")]
+        for end, numbers in zip(("initiator", "responder"), ends, strict=True):
+            np.add.at(self.sent_packets, numbers[numbers >= 0], seen[f"{end}_packets"][numbers >= 0].astype(np.int64))
+        receiver, shape = np.where(self.toward[part] == shapes.TO_INITIATOR, *ends), self.shape[part].astype(np.int64)
+        mine = receiver >= 0
+        groups[part] = np.where(mine, receiver * shapes.SHAPES + shape, -1)
+        np.add.at(self._received_in_shape, (receiver[mine], shape[mine]), self.packets_toward[part][mine].astype(np.int64))
 
     def _numbers(self, hi: U64, lo: U64, version: np.ndarray) -> np.ndarray:
         """Return the number of each address's prefix, -1 where it is not listed."""
+        if not len(self._keys):
+            return np.full(len(hi), -1, np.int64)
         net_hi, net_lo = masked(hi, lo, version)
-        numbers = np.full(len(hi), -1, np.int64)
-        for host, place in self._listed.items():
-            numbers[(net_lo == host.lo) & (net_hi == host.hi) & (version == host.version)] = place
+        place = np.searchsorted(self._keys, _key(net_hi, net_lo, version))
+        found = self._key_order[np.minimum(place, len(self._keys) - 1)]
+        same = (self.host_lo[found] == net_lo) & (self.host_hi[found] == net_hi) & (self.host_version[found] == version)
+        numbers: np.ndarray = np.where(same, found, -1)
         return numbers
 
     def host(self, number: int) -> Host:
@@ -124,8 +136,15 @@ class PrefixContext(Context):
 
     def connections_of(self, host: Host) -> FlowSet:
         """Return the TCP connections that the hosts of a prefix began."""
-        members = self.members[self._listed[host]] if host in self._listed else [host]
+        number = self.host_numbers.get(host)
+        members = self.members[number] if number is not None else [host]
         return self.clients(np.sort(np.concatenate([self._connections.of(member) for member in members])))
+
+
+def _key(hi: U64, lo: U64, version: np.ndarray) -> U64:
+    """Fold a prefix into one word; two that are alike in it are one missed, and no prefix of the internet's is."""
+    key: U64 = hi * np.uint64(0x9E3779B97F4A7C15) ^ lo ^ version.astype(np.uint64)
+    return key
 
 
 def masked(hi: U64, lo: U64, version: np.ndarray) -> tuple[U64, U64]:

@@ -19,6 +19,7 @@ _LONGEST_STREAM = 1 << 30  # octets: a sequence number may have gone round
 _BEGAN_BEFORE_NS = 1_000_000_000
 _BRIEF_PACKETS, _EACH_WAY = 2, 0.1
 _MISSING_SHARE, _ZEROED_SHARE = 0.5, 0.9
+_TCP = 6
 
 
 class View:
@@ -82,26 +83,34 @@ class View:
 
     @cached_property
     def _payloads(self) -> tuple[int, float, float]:
-        """Return (flows that carried payload, share of them whose payload was not captured, share in which it is all zeros)."""
+        """Return (directions of flows that carried payload, share of them of which none was captured, share in which it is all zeros).
+
+        Whoever overwrites payloads does so in all protocols: the last is the smaller share of TCP's and of all others'. A flood of zeros
+        over UDP alone, beside TCP that says something, overwrites nothing; without any TCP it cannot be told, and is taken for a flood.
+        """
         names = (
-            "initiator_payload_octets", "responder_payload_octets", "initiator_payload_kind", "responder_payload_kind",
+            "protocol", "initiator_payload_octets", "responder_payload_octets", "initiator_payload_kind", "responder_payload_kind",
             "initiator_prefix", "responder_prefix",
         )  # fmt: skip
         seen = self._flows.columns(self._spaced.astype(np.uint32), names)
-        none, zero = [], []
+        codes, prefixes, tcp = [], [], []
         for end in ("initiator", "responder"):
             said = seen[f"{end}_payload_octets"] > 0
-            kind, prefix = seen[f"{end}_payload_kind"][said], seen[f"{end}_prefix"][said]
-            none.append((kind == payload.NONE) & (prefix == 0))
-            zero.append((kind <= payload.UNIFORM) & (prefix == 0) & (kind != payload.NONE))
-        absent, zeros = np.concatenate(none), np.concatenate(zero)
-        return len(absent), float(absent.mean()) if len(absent) else 0.0, float(zeros.mean()) if len(zeros) else 0.0
+            codes.append(seen[f"{end}_payload_kind"][said])
+            prefixes.append(seen[f"{end}_prefix"][said])
+            tcp.append(seen["protocol"][said] == _TCP)
+        kind, prefix, of_tcp = np.concatenate(codes), np.concatenate(prefixes), np.concatenate(tcp)
+        if int(of_tcp.sum()) < _FEWEST_STREAMS:
+            return len(kind), float(((kind == payload.NONE) & (prefix == 0)).mean()) if len(kind) else 0.0, 0.0
+        zero = (kind <= payload.UNIFORM) & (kind != payload.NONE) & (prefix == 0)
+        others = float(zero[~of_tcp].mean()) if int((~of_tcp).sum()) >= _FEWEST_STREAMS else 1.0
+        return len(kind), float(((kind == payload.NONE) & (prefix == 0)).mean()), min(float(zero[of_tcp].mean()), others)
 
     @cached_property
     def payload_missing(self) -> bool | None:
         """Tell whether what was said is not in the capture: cut off, or overwritten; None where too little was said."""
         count, absent, zeros = self._payloads
-        return None if count < _FEWEST else absent + zeros >= _MISSING_SHARE
+        return None if count < _FEWEST else absent >= _MISSING_SHARE or zeros >= _ZEROED_SHARE
 
     @cached_property
     def anonymised(self) -> bool | None:

@@ -70,3 +70,9 @@ def test_each_vector_is_named_with_one_reason() -> None:
     named = [vector for one in answered(MANY[:40]).not_assessable for vector in one.vectors]
     assert len(named) == len(set(named))
     assert all(vector in floodmark.terms.VECTORS for vector in named)
+
+
+def test_a_flood_of_zeros_is_no_overwritten_capture() -> None:
+    flood = [udp(n * SECOND // 2000, 0x0B000000 + n, ports=(1024 + n, 80), payload=bytes(100)) for n in range(2000)]
+    assert answered(flood).profile.payload_missing is False
+    assert answered(sorted([*flood, *MANY], key=lambda packet: packet.time_ns)).profile.anonymised is False
