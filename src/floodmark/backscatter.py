@@ -16,6 +16,7 @@ from floodmark_core.columns import I32
 MARK = -2  # in the list of events by flow: benign, and backscatter
 _SHAPES = (shapes.SYN_ACK, shapes.RST, shapes.ICMP_ERROR, shapes.ICMP_ECHO_REPLY)
 _FEWEST_RECEIVERS = 20
+_MOST_NOTES = 20
 _FEWEST_PACKETS = 25  # of an attack that is inferred: Moore's threshold
 
 
@@ -26,15 +27,21 @@ def mark_backscatter(context: Context, event_of: I32) -> Iterator[str]:
     rows = np.nonzero(of_answers[context.shape] & (event_of < 0))[0]
     if len(rows) < _FEWEST_RECEIVERS:
         return
-    flows = context.flow_set(rows)
+    flows, told = context.flow_set(rows), 0
     groups, senders = flows.sources
     starts, order = split(groups, len(senders))
     for sender in np.nonzero(np.diff(starts) >= _FEWEST_RECEIVERS)[0]:
         part = flows.take(order[starts[sender] : starts[sender + 1]])
+        part = part.where(part.received("packets") == 0)
+        if len(part) < _FEWEST_RECEIVERS:
+            continue
         receivers = len(number(part.received("hi"), part.received("lo"), part.column("ip_version").astype(np.uint64))[1])
         if receivers < _FEWEST_RECEIVERS or part.total_packets < _FEWEST_PACKETS:
             continue
         event_of[part.index] = MARK
+        told += 1
+        if told > _MOST_NOTES:
+            continue
         host = part.senders(np.zeros(1, np.int64))[0]
         yield (
             f"backscatter: {host} answers {receivers:,} hosts that sent it nothing here, {part.total_packets:,} packets; "

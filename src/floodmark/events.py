@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from floodmark.context import Context
-from floodmark.flowset import FlowSet
+from floodmark.flowset import FlowSet, split
 from floodmark.rates import NS, Rates
 from floodmark.settings import VICTIM_PACKETS, EventSettings
 from floodmark.terms import VECTORS, Verdict
 from floodmark.verdicts.decide import Considered, Decision
-from floodmark.verdicts.evidence import Finding, Reason
+from floodmark.verdicts.evidence import MOST_VICTIMS, Finding, Reason
 from floodmark_core.columns import I32
 
-MOST_VICTIMS = 100  # named in an event; victim_count has them all
+_MOST_PARTS = 100  # that one finding is cut into
 _FEWEST_PULSES, _EVEN = 3, 0.3  # coefficient of variation of what is regular
 _LEAST_SHARE = 0.01  # of the largest part's packets in a part of its own; less, or a handful, stays with the part before
 
@@ -124,10 +124,17 @@ def _split_at_gaps(flows: FlowSet, gap_ns: int) -> list[_Part]:
     large = np.nonzero(packets >= max(VICTIM_PACKETS, _LEAST_SHARE * int(packets.max())))[0]
     if not len(large):
         large = np.array([int(packets.argmax())])
-    part = np.empty(len(flows), np.int64)
+    if len(large) > _MOST_PARTS:  # what comes back so often is one thing
+        return [_Part(flows, int(begins[starts[large[0]]]), int(ends[order][starts[large[-1]] : stops[large[-1]]].max()))]
+    part = np.empty(len(flows), np.int32)
     part[order] = np.maximum(np.searchsorted(starts[large], np.arange(len(flows)), side="right") - 1, 0)
+    bounds, listed = split(part, len(large))
     return [
-        _Part(flows.where(part == number), int(begins[starts[which]]), int(ends[order][starts[which] : stops[which]].max()))
+        _Part(
+            flows.take(listed[bounds[number] : bounds[number + 1]]),
+            int(begins[starts[which]]),
+            int(ends[order][starts[which] : stops[which]].max()),
+        )
         for number, which in enumerate(large)
     ]
 
@@ -146,22 +153,24 @@ def _is_even(values: np.ndarray) -> bool:
 
 def _pulses(flows: FlowSet) -> tuple[int, float | None]:
     """Return how many bursts there are with at least a second between them, and their period in seconds where it is regular."""
-    pauses = flows.measure(NS)[3]
-    if pauses + 1 < _FEWEST_PULSES:
-        return pauses + 1, None
+    if flows.measure(NS)[3] == 0:
+        return 1, None
     begins, ends = flows.column("first_seen_ns"), flows.column("last_seen_ns")
     order = np.argsort(begins, kind="stable")
     begins, reached = begins[order], np.maximum.accumulate(ends[order])
     cuts = np.nonzero(begins[1:] - reached[:-1] > NS)[0] + 1
     periods = np.diff(begins[np.concatenate(([0], cuts))])
-    return len(cuts) + 1, round(float(periods.mean()) / NS, 3) if _is_even(periods) else None
+    regular = len(cuts) + 1 >= _FEWEST_PULSES and _is_even(periods)
+    return len(cuts) + 1, round(float(periods.mean()) / NS, 3) if regular else None
 
 
 def _event(context: Context, finding: Finding, part: _Part, notes: tuple[str, ...], span_ns: tuple[int, int]) -> Event:
     flows, start_ns, end_ns = part.flows, part.start_ns, part.end_ns
     victims = finding.victims
-    if len(victims) > 1:
-        reached = flows.receivers()
+    count = finding.victim_count or sum(not host.bits for host in victims)
+    if len(victims) > 1 and len(flows) < len(finding.flows):  # a part of the finding reached some of them
+        count = flows.receiver_count
+        reached = set(flows.receivers(MOST_VICTIMS))
         victims = [host for host in victims if host.bits or host in reached] or victims  # a part may have reached none but multicast
     rates = Rates(context, finding.vector, victims, flows, (start_ns, end_ns))
     peaks = rates.peaks()
@@ -172,7 +181,7 @@ def _event(context: Context, finding: Finding, part: _Part, notes: tuple[str, ..
         verdict=VECTORS[finding.vector][0],
         vector=finding.vector,
         victims=tuple(str(host) for host in victims[:MOST_VICTIMS]),
-        victim_count=sum(not host.bits for host in victims),
+        victim_count=count,
         start_ns=start_ns,
         end_ns=end_ns,
         peak_pps=round(peaks.pps, 3),

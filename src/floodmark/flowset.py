@@ -181,6 +181,8 @@ class FlowSet:
     @cached_property
     def ranked_sources(self) -> tuple[int, list[RankedSource]]:
         """Distinct senders, and those that sent most, most first."""
+        if not len(self):
+            return 0, []
         workers = self.flows.workers
         parts = workers.parts(len(self))
         shares = len(parts) * -(-len(self) // (_DEALT_TOGETHER * len(parts)))
@@ -251,11 +253,21 @@ class FlowSet:
         """IP octets that the senders sent."""
         return self._bounds[2]
 
-    def receivers(self) -> set[Host]:
-        """Return the addresses of the ends that received the flows."""
+    @cached_property
+    def _receivers(self) -> tuple[np.ndarray, U64, U64]:
+        """Versions and halves of the distinct addresses that received the flows, in order of their first flows."""
         hi, lo, version = self.received("hi"), self.received("lo"), self.column("ip_version")
         _, leaders = number(hi, lo, version.astype(np.uint64))
-        return {Host(int(version[i]), int(hi[i]), int(lo[i])) for i in leaders}
+        return version[leaders], hi[leaders], lo[leaders]
+
+    @property
+    def receiver_count(self) -> int:
+        """Distinct addresses that received the flows."""
+        return len(self._receivers[0])
+
+    def receivers(self, most: int) -> list[Host]:
+        """Return at most so many of the addresses that received the flows, those of the first flows first."""
+        return [Host(int(v), int(h), int(w)) for v, h, w in zip(*(part[:most] for part in self._receivers), strict=True)]
 
     @property
     def first_ns(self) -> int:

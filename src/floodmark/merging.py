@@ -59,8 +59,8 @@ class _Lane:
     def close(self) -> None:
         """Give back what reading needed."""
         self.reader.close()
-        self.octets = np.empty(0, np.uint8)
-        del self._walk, self._reading
+        self.octets, self.keys_ns, self.starts, self.first = np.empty(0, np.uint8), np.empty(0, np.int64), np.zeros(1, np.int64), 0
+        del self.reader, self._walk, self._reading
 
     def take(self, until_ns: int) -> tuple[int, int]:
         """Pass over the records up to a time. Returns their numbers, first and end."""

@@ -11,7 +11,7 @@ from floodmark.errors import CaptureError
 from floodmark.reading import first_packet_ns
 from floodmark.sources import can_reread, is_compressed
 from floodmark_core import new_interfaces, new_records, new_tally
-from floodmark_core.framing import LAST_TIME_NS, frame_batch
+from floodmark_core.framing import CONTAINER, LAST_TIME_NS, SNOOP, frame_batch
 from floodmark_core.resync import next_record
 from floodmark_core.status import STOP_BATCH_FULL
 
@@ -69,6 +69,8 @@ def _last_packet_ns(source: Source) -> float:
         return np.inf
     records, interfaces, tally = new_records(), new_interfaces(), new_tally()
     layout, at = container.layout, container.header_octets
+    if layout[CONTAINER] == SNOOP and start:
+        return np.inf  # its records cannot be told from its end
     _, beyond, _ = frame_batch(head, at, 0, layout, interfaces, records, tally)  # for the interfaces, which stand there
     layout[LAST_TIME_NS] = 0  # a capture may be days long
     found, at = (True, beyond) if start == 0 else next_record(tail, 0, layout, True)

@@ -1,5 +1,7 @@
 """The same flows with prefixes in the place of hosts: for attacks that spread over many neighbours, each of which receives little."""
 
+from functools import cached_property
+
 import numpy as np
 
 from floodmark.context import Context
@@ -59,12 +61,6 @@ class PrefixContext(Context):
         chosen = first[leaders[most]]
         self.host_hi, self.host_lo, self.host_version = net_hi[chosen], net_lo[chosen], version[chosen]
         self._order_keys()
-        place = np.full(len(leaders), -1, np.int32)
-        place[most] = np.arange(len(most), dtype=np.int32)
-        starts, order = split(place[nets], len(most))
-        self.members = [
-            [Host(int(version[i]), int(hi[i]), int(lo[i])) for i in first[order[starts[n] : starts[n + 1]]]] for n in range(len(most))
-        ]
         self._group_flows()
 
     def _order_keys(self) -> None:
@@ -115,10 +111,16 @@ class PrefixContext(Context):
 
     def host_cells(self, host: int, first_second: int, last_second: int) -> Rows:
         """Return the cells of the hosts of a prefix from one second to another."""
-        cells = self.cells
-        mine = self._numbers(cells["dst_hi"], cells["dst_lo"], cells["ip_version"]) == host
-        found: Rows = cells[mine & (cells["second"] >= first_second) & (cells["second"] <= last_second)]
+        starts, order = self._cells_by_prefix
+        cells = self.cells[order[starts[host] : starts[host + 1]]]
+        found: Rows = cells[(cells["second"] >= first_second) & (cells["second"] <= last_second)]
         return found
+
+    @cached_property
+    def _cells_by_prefix(self) -> tuple[I64, U32]:
+        cells = self.cells
+        numbers = self._numbers(cells["dst_hi"].copy(), cells["dst_lo"].copy(), cells["ip_version"]).astype(np.int32)
+        return split(numbers, len(self.host_lo))
 
     def asked_everyone(self, host: int, ports: tuple[int, ...]) -> bool:
         """Tell whether a host of a prefix asked all its neighbours at once on one of some ports."""
@@ -128,17 +130,34 @@ class PrefixContext(Context):
 
     def dialogues_of(self, host: int) -> FlowSet:
         """Return the two-way UDP flows that the hosts of a prefix began."""
-        index = np.concatenate([self._dialogues.of(member) for member in self.members[host]])
-        back = np.ones(len(index), bool)
-        return FlowSet(
-            self.flows, np.sort(index).astype(np.uint32), back, self.flows.column("responder_packets", np.sort(index)).astype(np.uint32)
-        )
+        index = self._of_prefix(self._udp_dialogues, host)
+        packets = np.minimum(self.flows.column("responder_packets", index), 0xFFFFFFFF).astype(np.uint32)
+        return FlowSet(self.flows, index, np.ones(len(index), bool), packets)
 
     def connections_of(self, host: Host) -> FlowSet:
         """Return the TCP connections that the hosts of a prefix began."""
-        number = self.host_numbers.get(host)
-        members = self.members[number] if number is not None else [host]
-        return self.clients(np.sort(np.concatenate([self._connections.of(member) for member in members])))
+        place = self.host_numbers.get(host)
+        return super().connections_of(host) if place is None else self.clients(self._of_prefix(self._held, place))
+
+    @cached_property
+    def _udp_dialogues(self) -> tuple[U32, I64, U32]:
+        return self._by_initiator(np.nonzero(self.shape == shapes.UDP_DIALOGUE)[0].astype(np.uint32))
+
+    @cached_property
+    def _held(self) -> tuple[U32, I64, U32]:
+        return self._by_initiator(self.established.astype(np.uint32))
+
+    def _by_initiator(self, rows: U32) -> tuple[U32, I64, U32]:
+        """Sort flows by the prefix of their initiators. Returns (rows, starts, order) as split does."""
+        seen = self.flows.columns(rows, ("initiator_hi", "initiator_lo", "ip_version"))
+        numbers = self._numbers(seen["initiator_hi"], seen["initiator_lo"], seen["ip_version"]).astype(np.int32)
+        return rows, *split(numbers, len(self.host_lo))
+
+    @staticmethod
+    def _of_prefix(sorted_rows: tuple[U32, I64, U32], place: int) -> U32:
+        rows, starts, order = sorted_rows
+        found: U32 = np.sort(rows[order[starts[place] : starts[place + 1]]])
+        return found
 
 
 def _key(hi: U64, lo: U64, version: np.ndarray) -> U64:

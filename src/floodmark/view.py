@@ -20,6 +20,7 @@ _BEGAN_BEFORE_NS = 1_000_000_000
 _BRIEF_PACKETS, _EACH_WAY = 2, 0.1
 _MISSING_SHARE, _ZEROED_SHARE = 0.5, 0.9
 _TCP = 6
+_RECOGNISED = (6, 17)
 
 
 class View:
@@ -95,7 +96,7 @@ class View:
         seen = self._flows.columns(self._spaced.astype(np.uint32), names)
         codes, prefixes, tcp = [], [], []
         for end in ("initiator", "responder"):
-            said = seen[f"{end}_payload_octets"] > 0
+            said = (seen[f"{end}_payload_octets"] > 0) & np.isin(seen["protocol"], _RECOGNISED)  # nothing else is ever recognised
             codes.append(seen[f"{end}_payload_kind"][said])
             prefixes.append(seen[f"{end}_prefix"][said])
             tcp.append(seen["protocol"][said] == _TCP)

@@ -217,7 +217,14 @@ def test_joined_sets_stand_in_order_of_rows(asked: FlowSet) -> None:
 
 
 def test_receivers_are_the_distinct_ends_that_received(asked: FlowSet) -> None:
-    assert {str(host) for host in asked.receivers()} == {"203.0.113.10"}
+    assert {str(host) for host in asked.receivers(10)} == {"203.0.113.10"}
+
+
+def test_receivers_beyond_the_most_asked_for_are_counted_though_not_named() -> None:
+    flows = metered([udp(place, CLIENT, SERVER + place, (40000 + place, 9)) for place in range(5)])[0]
+    sweep = flow_set(flows)
+    assert [host.lo - SERVER for host in sweep.receivers(2)] == [0, 1]
+    assert sweep.receiver_count == 5
 
 
 def test_the_busiest_stretch_counts_where_the_rest_is_quiet() -> None:

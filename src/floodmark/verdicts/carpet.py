@@ -12,7 +12,7 @@ from floodmark.prefixes import PrefixContext, prefix_of
 from floodmark.settings import VolumetricSettings
 from floodmark.terms import VECTORS, Verdict
 from floodmark.verdicts import ip_floods, reflection, tcp_floods, udp_floods
-from floodmark.verdicts.evidence import SLIGHT, Finding
+from floodmark.verdicts.evidence import MOST_VICTIMS, SLIGHT, Finding
 
 Family: TypeAlias = Callable[[np.ndarray], list[Finding]]  # told which flows a finding holds already
 
@@ -26,8 +26,9 @@ def carpet_floods(context: Context, settings: VolumetricSettings, explained: np.
     strict = replace(
         settings,
         flood_packets=settings.carpet_packets,
-        structural_packets=1_000_000_000,
-        reflector_packets=settings.carpet_packets // 2,
+        structural_packets=settings.carpet_packets,
+        sustained_rate_pps=settings.flood_rate_pps,
+        reflector_packets=max(settings.carpet_packets // 2, 1),
         reflector_sources=max(settings.reflector_sources, settings.carpet_targets),
     )
 
@@ -52,21 +53,22 @@ def _spread(finding: Finding, explained: np.ndarray, settings: VolumetricSetting
     flows = finding.flows.not_taken(explained)
     if not len(flows):
         return None
-    hosts = flows.receivers()
     codes = flows.received("lo") ^ flows.received("hi")
     _, place = np.unique(codes, return_inverse=True)
     largest = float(np.bincount(place, weights=flows.packets).max()) / flows.total_packets
-    if len(hosts) < settings.carpet_targets or largest > settings.carpet_target_share:
+    if flows.receiver_count < settings.carpet_targets or largest > settings.carpet_target_share:
         return None
     finding = replace(finding, flows=flows)
-    return as_carpet(finding, finding.victims[0], sorted(hosts), largest, settings)
+    return as_carpet(finding, finding.victims[0], largest, settings)
 
 
-def as_carpet(finding: Finding, prefix: Host, hosts: list[Host], largest: float, settings: VolumetricSettings) -> Finding:
+def as_carpet(finding: Finding, prefix: Host, largest: float, settings: VolumetricSettings) -> Finding:
     """Return a finding with a prefix and the hosts in it as its victims. largest: share of the packets that one of them received."""
-    text = f"{len(hosts):,} hosts of {prefix} are hit, none of them by more than {largest:.0%} of the packets"
-    finding.evidence.add("carpet", SLIGHT, "R_CARPET", len(hosts), settings.carpet_targets, text)
-    return replace(finding, victims=[prefix, *hosts])
+    count, hosts = finding.flows.receiver_count, finding.flows.receivers(MOST_VICTIMS - 1)
+    if all(reason.rule != "R_CARPET" for reason in finding.evidence.reasons):
+        text = f"{count:,} hosts of {prefix} are hit, none of them by more than {largest:.0%} of the packets"
+        finding.evidence.add("carpet", SLIGHT, "R_CARPET", count, settings.carpet_targets, text)
+    return replace(finding, victims=[prefix, *sorted(hosts)], victim_count=count)
 
 
 def neighbours(findings: list[Finding], settings: VolumetricSettings) -> list[list[int]]:
@@ -79,7 +81,7 @@ def neighbours(findings: list[Finding], settings: VolumetricSettings) -> list[li
     groups = []
     for places in by_prefix.values():
         packets = [findings[place].flows.total_packets for place in places]
-        targets = sum(max(len(findings[place].victims) - 1, 1) for place in places)
+        targets = sum(findings[place].victim_count or 1 for place in places)
         apart = max(findings[place].flows.first_ns for place in places) > min(findings[place].flows.last_ns for place in places)
         even = max(packets) <= settings.carpet_target_share * sum(packets) or any(findings[place].victims[0].bits for place in places)
         if len(places) > 1 and targets >= settings.carpet_targets and even and not apart:

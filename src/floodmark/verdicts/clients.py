@@ -41,12 +41,13 @@ def connections_where(context: Context, chosen: Callable[[FlowSet], np.ndarray])
 
 def service_host(flows: FlowSet) -> Host:
     """Return the host of the service that the connections go to."""
-    return Host(int(flows.column("ip_version")[0]), int(flows.column("responder_hi")[0]), int(flows.column("responder_lo")[0]))
+    seen = flows.flows.columns(flows.index[:1], ("ip_version", "responder_hi", "responder_lo"))
+    return Host(int(seen["ip_version"][0]), int(seen["responder_hi"][0]), int(seen["responder_lo"][0]))
 
 
 def service_of(flows: FlowSet) -> tuple[Host, int]:
     """Return the service that the connections go to: host and port."""
-    return service_host(flows), int(flows.column("responder_port")[0])
+    return service_host(flows), int(flows.flows.column("responder_port", flows.index[:1])[0])
 
 
 def begins_with(prefix: np.ndarray, word: bytes) -> np.ndarray:

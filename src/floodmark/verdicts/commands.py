@@ -28,7 +28,8 @@ def command_floods(context: Context, settings: ApplicationSettings) -> list[Find
         total = int(flows.column("initiator_payload_packets").sum())
         groups, clients = flows.sources
         starts, order = split(groups, len(clients))
-        each = [flows.take(order[starts[client] : starts[client + 1]]) for client in range(len(clients))]
+        said = np.bincount(groups, weights=flows.column("initiator_payload_packets"), minlength=len(clients))
+        each = [flows.take(order[starts[client] : starts[client + 1]]) for client in np.nonzero(said >= _FEW_MESSAGES)[0]]
         findings = [finding for part in each if (finding := _messages_of(part, total, settings)) is not None]
         fast = [part for part in each if _is_fast(part, settings)]
         if not findings and len(fast) > 1:

@@ -35,6 +35,7 @@ from floodmark.verdicts import (
 from floodmark.verdicts.evidence import REPORTED, Finding
 from floodmark_core.columns import I32
 
+_COMPARED = 50  # attacks of one kind on one victim, the last ones
 _WORTH_NAMING = 0.1  # confidence
 _KEPT_SHARE = 0.5  # a finding that keeps less than this of its packets was another one's shadow
 
@@ -173,11 +174,10 @@ def _without_carpets(findings: list[Finding], settings: VolumetricSettings) -> l
     for places in carpet.neighbours(findings, settings):
         parts = sorted((findings[place] for place in places), key=lambda part: -part.flows.total_packets)
         flows = parts[0].flows.joined(*(part.flows for part in parts[1:]))
-        hosts = sorted(flows.receivers())
         prefix = next((part.victims[0] for part in parts if part.victims[0].bits), None) or prefix_of(parts[0].victims[0])
         main = next((part for part in parts if part.victims[0].bits), parts[0])
         largest = parts[0].flows.total_packets / flows.total_packets if not parts[0].victims[0].bits else 0.0
-        findings[min(places)] = carpet.as_carpet(replace(main, flows=flows), prefix, hosts, largest, settings)
+        findings[min(places)] = carpet.as_carpet(replace(main, flows=flows), prefix, largest, settings)
         gone |= set(places) - {min(places)}
     return [finding for place, finding in enumerate(findings) if place not in gone]
 
@@ -202,7 +202,7 @@ def _main_attack(attacks: Iterable[_Attack], finding: Finding) -> _Attack | None
     if len(finding.victims) > 1:
         return None
     packets, first_ns, last_ns = finding.flows.total_packets, finding.flows.first_ns, finding.flows.last_ns
-    for attack in attacks:
+    for attack in list(attacks)[-_COMPARED:]:
         if first_ns <= attack.last_ns and last_ns >= attack.first_ns and packets <= attack.packets:
             return attack
     return None

@@ -15,6 +15,7 @@ BASE = -4.5
 REPORTED = 0.6  # least confidence of a finding that is reported
 
 _LAND_SHARE, _TCP = 0.9, 6
+MOST_VICTIMS = 100  # listed by a finding; victim_count has them all
 STRONG, CLEAR, FAIR, SLIGHT = 3.0, 2.5, 1.5, 1.0
 AGAINST = -2.5
 
@@ -68,6 +69,7 @@ class Finding:
     ports: list[int]
     spoofed: float | None = None  # probability that source addresses are forged
     by_products: tuple[str, ...] = ()  # vectors that this one brings with it
+    victim_count: int = 0  # where not all victims are listed
 
     @property
     def is_reported(self) -> bool:

@@ -58,6 +58,12 @@ def _alike(flows: FlowSet) -> FlowSet:
     return flows.where(kept)
 
 
+def _refused_by_broker(flows: FlowSet) -> float:
+    """Return the share of connections whose CONNACK has a code other than 0 (MQTT 3.1.1 section 3.2, 5.0 section 3.2)."""
+    word = flows.column("responder_prefix") >> np.uint64(32)
+    return float(((word >> np.uint64(24) == 0x20) & (word & np.uint64(0xFF) != 0)).mean())
+
+
 def _guessing(flows: FlowSet, settings: ApplicationSettings) -> Finding | None:
     port = int(flows.column("responder_port")[0])
     service = LOGIN_PORTS[port]
@@ -92,7 +98,7 @@ def _guessing(flows: FlowSet, settings: ApplicationSettings) -> Finding | None:
     if share >= 0.9:
         evidence.add("share", SLIGHT, "R_NEVER_STAYS", share, 0.9, f"{share:.0%} of the source's connections end like this; none stays")
     if service == "mqtt":
-        refused = float(((tries.column("responder_prefix") >> np.uint64(32)) & np.uint64(0xFFFF00FF) > np.uint64(0x20020000)).mean())
+        refused = _refused_by_broker(tries)
         if refused < 0.5:
             return None
         evidence.add("refusal", CLEAR, "R_REFUSED", refused, 0.5, f"the broker refused {refused:.0%} of them")
@@ -123,6 +129,10 @@ def distributed_guessing(context: Context, settings: ApplicationSettings, explai
         if varies > settings.guessing_variation:
             continue
         port = int(flows.column("responder_port")[0])
+        if LOGIN_PORTS[port] == "mqtt" and _refused_by_broker(tries) < 0.5:
+            continue
+        if LOGIN_PORTS[port] == "database" and float(tries.column("responder_payload_octets").max()) > _REFUSAL_OCTETS:
+            continue
         evidence = Evidence()
         evidence.add(
             "repetition", CLEAR if at_once >= 2 * settings.distributed_guesses else FAIR, "R_REPEATED_LOGINS", at_once,
@@ -144,7 +154,9 @@ def credential_stuffing(context: Context, settings: ApplicationSettings) -> list
     for flows in services(context, 1, rows):
         groups, clients = flows.sources
         starts, order = split(groups, len(clients))
-        single = [_denied(flows.take(order[starts[n] : starts[n + 1]]), settings, distributed=False) for n in range(len(clients))]
+        denied = np.bincount(groups, weights=flows.column("denied_responses"), minlength=len(clients))
+        often = np.nonzero(denied >= min(settings.denied_requests, settings.denied_requests_unposted))[0]
+        single = [_denied(flows.take(order[starts[n] : starts[n + 1]]), settings, distributed=False) for n in often]
         kept = [finding for finding in single if finding is not None and finding.is_reported]
         if not kept and len(clients) >= _SEVERAL_SOURCES:
             together = _denied(flows, settings, distributed=True)

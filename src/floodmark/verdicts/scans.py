@@ -1,5 +1,7 @@
 """Scans: one source that knocks at many ports of a host, or at one port of many hosts, and is mostly refused or ignored."""
 
+from itertools import islice
+
 import numpy as np
 
 from floodmark.context import Context
@@ -7,7 +9,7 @@ from floodmark.flowset import FlowSet, Host, modal_share, number, split, top_por
 from floodmark.prefixes import prefix_of
 from floodmark.settings import ApplicationSettings
 from floodmark.verdicts.clients import service_host
-from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, Evidence, Finding
+from floodmark.verdicts.evidence import CLEAR, FAIR, MOST_VICTIMS, SLIGHT, Evidence, Finding
 from floodmark_core import shapes
 
 _WINDOW_NS = 300_000_000_000  # five minutes: Zeek's legacy scan policy and CLASSIFICATION of Snort's
@@ -95,9 +97,10 @@ def _scans_of(context: Context, index: np.ndarray, settings: ApplicationSettings
                 found.append(finding)
                 free[places] = False
         rest = transport.where(free)
-        for port in top_ports(rest.column("responder_port"), 10) if len(rest) else []:
+        ports, protocols = rest.column("responder_port"), rest.column("protocol")
+        for port in top_ports(ports, 10) if len(rest) else []:
             for protocol in (6, 17):
-                flows = rest.where((rest.column("responder_port") == port) & (rest.column("protocol") == protocol))
+                flows = rest.where((ports == port) & (protocols == protocol))
                 finding = _horizontal(context, flows, spoke, settings)
                 if finding is not None:
                     found.append(finding)
@@ -120,7 +123,9 @@ def _weigh_common(evidence: Evidence, flows: FlowSet, contacts: tuple[int, int],
             "failure", CLEAR, "R_CONTACTS_FAIL", failed, settings.scan_failure_share, f"{failed:.0%} of its contacts came to nothing"
         )
     least = settings.scan_ports if what == "ports" else settings.scan_hosts
-    evidence.add("fan-out", CLEAR if failures >= _MANY else FAIR, "R_FAN_OUT", failures, least, f"one source tried {failures:,} {what}")
+    evidence.add(
+        "fan-out", CLEAR if failures >= _MANY else FAIR, "R_FAN_OUT", failures, least, f"one source tried {failures + successes:,} {what}"
+    )
     refused = float((flows.column("rst_packets") > 0).mean())
     if refused >= 0.5:
         evidence.add("refusal", SLIGHT, "R_REFUSED", refused, 0.5, f"{refused:.0%} of the probes were refused")
@@ -204,12 +209,12 @@ def _horizontal(context: Context, flows: FlowSet, spoke: FlowSet, settings: Appl
     if tries <= settings.scan_tries_per_port:
         evidence.add("tries", SLIGHT, "R_FEW_TRIES", tries, settings.scan_tries_per_port, f"{tries:.1f} tries for each host")
     _, first = number(flows.column("responder_hi"), flows.column("responder_lo"), np.zeros(len(flows), np.uint64))
-    version = flows.column("ip_version")
-    hi, lo = flows.column("responder_hi"), flows.column("responder_lo")
-    victims = [Host(int(version[i]), int(hi[i]), int(lo[i])) for i in first]
-    victims = [host for host in victims if not host.is_many]
+    hosts_in_all = len(first)
+    version, hi, lo = (flows.column(name)[first] for name in ("ip_version", "responder_hi", "responder_lo"))
+    found = (Host(int(v), int(h), int(w)) for v, h, w in zip(version, hi, lo, strict=True))
+    victims = list(islice((host for host in found if not host.is_many), MOST_VICTIMS))
     vector = "host-sweep" if is_echo else "udp-scan" if flows.column("protocol")[0] == 17 else "horizontal-scan"
     if len(victims) < settings.scan_hosts:
         return None
     ports = [] if is_echo else [int(flows.column("responder_port")[0])]
-    return Finding(vector, victims, flows, evidence, ports)
+    return Finding(vector, victims, flows, evidence, ports, victim_count=hosts_in_all)
