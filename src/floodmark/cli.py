@@ -1,10 +1,11 @@
 """The command line: arguments in, exit code out. Whatever needs the compiled core is imported only when a capture is to be read."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -175,7 +176,7 @@ def inspect(captures: tuple[str, ...], *, form: str, keep_going: bool, hashing: 
 def show_vectors(names: tuple[str, ...]) -> None:
     """Say what a vector is, how it is recognised, what it is confused with and what to do; without a name, list all.
 
-    Exit code: 0 printed; 2 there is no such vector.
+    Exit code: 0 printed; 2 there is no such vector; 3 the text cannot be written.
 
     Example: floodmark vectors tcp-syn-flood
     """
@@ -186,10 +187,9 @@ def show_vectors(names: tuple[str, ...]) -> None:
         _say(FloodmarkError(f"no vector is named {', '.join(map(repr, unknown))}; floodmark vectors lists them"))
         sys.exit(WRONG_USAGE)
     if names:
-        click.echo("\n".join(page(name) for name in names), nl=False)
+        _show_page("\n".join(page(name) for name in names))
         return
-    for entry in catalogue().values():
-        click.echo(f"{'  ' if entry.parent else ''}{entry.vector}: {entry.what}")
+    _show_page("".join(f"{'  ' if entry.parent else ''}{entry.vector}: {entry.what}\n" for entry in catalogue().values()))
 
 
 @main.command("settings")
@@ -199,7 +199,7 @@ def show_settings(path: str | None) -> None:
 
     FILE is such a file: what it changes is told beside the default.
 
-    Exit code: 0 printed; 2 the file is no settings file.
+    Exit code: 0 printed; 2 the file is no settings file; 3 the text cannot be written.
 
     Example: floodmark settings > settings.toml
     """
@@ -210,7 +210,7 @@ def show_settings(path: str | None) -> None:
     except SettingsError as error:
         _say(error)
         sys.exit(WRONG_USAGE)
-    click.echo(settings_text(settings), nl=False)
+    _show_page(settings_text(settings))
 
 
 @main.command()
@@ -301,7 +301,25 @@ def _show(write: Callable[[], None]) -> None:
     except BrokenPipeError:
         raise  # the reader has had enough; click ends the program without a word
     except OSError as error:
+        _discard_output()
         raise OutputError(f"the answer cannot be written: {error.strerror or error}") from error
+
+
+def _discard_output() -> None:
+    """Let what standard output still holds go nowhere: Python writes it at its end, and would fail once more with code 120."""
+    with suppress(OSError, ValueError):  # a stream without a descriptor
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def _show_page(text: str) -> None:
+    """Print a text that is no answer to a capture, and end where it cannot be written."""
+    try:
+        _show(lambda: click.echo(text, nl=False))
+    except OutputError as error:
+        _say(error)
+        sys.exit(UNREADABLE)
 
 
 def _print(result: "Result", form: str) -> None:

@@ -107,9 +107,12 @@ def test_what_cannot_be_read_does_not_stop_the_rest(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
-def test_an_answer_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("asked", ["inspect {}", "inspect {} --format json", "vectors", "vectors tcp-syn-flood", "settings"])
+def test_an_answer_that_cannot_be_written_is_one_line(tmp_path: Path, asked: str, unbuffered: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     (tmp_path / "a.pcap").write_bytes(pcap(MIXED))
-    command = [sys.executable, "-m", "floodmark.cli", "inspect", str(tmp_path / "a.pcap")]
+    command = [sys.executable, "-m", "floodmark.cli", *asked.format(tmp_path / "a.pcap").split()]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (3, "floodmark: the answer cannot be written: No space left on device\n")
