@@ -233,8 +233,9 @@ class Context:
     def asked_everyone(self, host: int, ports: tuple[int, ...]) -> bool:
         """Tell whether a host asked all its neighbours at once, by multicast or broadcast, on one of some ports."""
         rows = self.to_everyone
-        seen = self.flows.columns(rows, ("initiator_hi", "initiator_lo", "responder_port"))
-        mine = (seen["initiator_lo"] == self.host_lo[host]) & (seen["initiator_hi"] == self.host_hi[host])
+        seen = self.flows.columns(rows, ("initiator_hi", "initiator_lo", "initiator_packets", "responder_port"))
+        # A reflector whose address ends in 255 is a responder by its port, though nothing was ever sent to it.
+        mine = (seen["initiator_lo"] == self.host_lo[host]) & (seen["initiator_hi"] == self.host_hi[host]) & (seen["initiator_packets"] > 0)
         return bool((mine & np.isin(seen["responder_port"], ports)).any())
 
     @cached_property

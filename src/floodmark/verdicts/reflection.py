@@ -164,15 +164,11 @@ def _unrecognised_reflection(context: Context, host: int, flows: FlowSet, settin
         "unsolicited", CLEAR if answers else 2.0, "R_MANY_REFLECTORS", sources, settings.unrecognised_reflector_sources,
         f"{sources:,} hosts send from port {port} and none was asked",
     )  # fmt: skip
-    evidence.add(
-        "port",
-        FAIR,
-        "R_SAME_SOURCE_PORT",
-        len(flows) / len(ports),
-        0.8,
-        f"{len(flows) / len(ports):.0%} of the flows come from port {port}",
-    )
-    if same >= 0.5:
+    unread = bool(context.view.payload_missing)
+    share = len(flows) / len(ports)
+    known = CLEAR if unread and port in REFLECTOR_PORTS else FAIR  # the port is all that is left to know a reflector by
+    evidence.add("port", known, "R_SAME_SOURCE_PORT", share, 0.8, f"{share:.0%} of the flows come from port {port}")
+    if same >= 0.5 and not unread:
         evidence.add("uniformity", FAIR, "R_SAME_PAYLOAD", same, 0.5, f"{same:.0%} of the payloads begin with the same 8 octets")
     weigh_magnitude(evidence, flows.busiest_rate_pps, settings.flood_rate_pps, "packets")
     cap_for_view(evidence, answers=answers, packets=packets, span_s=flows.span_s)

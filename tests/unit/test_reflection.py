@@ -1,0 +1,32 @@
+"""Answers of no known protocol from one port of many servers are a reflection, unless the victim asked all its neighbours."""
+
+import random
+
+import pytest
+import wire
+
+from builders import MILLISECOND, SECOND, SERVER, START_NS, Packet, answer, udp
+
+BROADCAST = 0xC63364FF  # 198.51.100.255: an ordinary host of a wider network, or everybody of this one
+
+
+def answers(port: int) -> list[Packet]:
+    """Let 80 servers, one with an address that ends in 255, answer one host as often as they like, each in its own words."""
+    rng = random.Random(port)
+    packets = []
+    for place in range(800):
+        server = place % 80
+        source = BROADCAST if server == 0 else 0xC6336400 + server
+        frame = wire.udp(wire.Head(source, SERVER, ttl=40 + server % 23), port, 40_000 + server, rng.randbytes(300 + server))
+        packets.append(Packet(START_NS + SECOND + place * MILLISECOND, frame))
+    return packets
+
+
+@pytest.mark.parametrize("port", [1194, 1900, 4000])
+def test_a_server_whose_address_ends_in_255_was_not_asked_for_that(port: int) -> None:
+    assert [event.vector for event in answer(answers(port)).events] == ["udp-reflection"]
+
+
+def test_what_neighbours_were_asked_for_by_broadcast_is_no_reflection() -> None:
+    asked = udp(0, SERVER, BROADCAST, (39_000, 1194), b"who is there?")
+    assert "udp-reflection" not in [event.vector for event in answer([asked, *answers(1194)]).events]
