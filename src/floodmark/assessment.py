@@ -83,7 +83,7 @@ def _reasons(context: Context, settings: Settings, judged: Judged, span_s: float
         yield "what was said is cut off or overwritten", _SAID
     if context.one_sided:
         yield "one direction only: what was answered is not there", _ANSWERED
-    segments = tcp_packets(context)
+    segments = _tcp_packets(context)
     if segments < 2 * application.flood_requests:
         text = f"{segments:,} TCP packets: too few for {application.flood_requests} requests or connections"
         yield text, _family("http-flood", "connection-flood", "mqtt-flood", "protocol-abuse")
@@ -106,7 +106,7 @@ def _unexplained(context: Context, judged: Judged, least: int) -> tuple[str, int
     return most
 
 
-def tcp_packets(context: Context) -> int:
+def _tcp_packets(context: Context) -> int:
     """Return the packets of all TCP flows, or as many as are more than enough."""
     flows = context.flows
     total = 0

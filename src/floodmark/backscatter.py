@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from floodmark.context import Context
-from floodmark.flowset import number, split
+from floodmark.flowset import split
 from floodmark_core import shapes
 from floodmark_core.columns import I32
 
@@ -35,7 +35,7 @@ def mark_backscatter(context: Context, event_of: I32) -> Iterator[str]:
         part = part.where(part.received("packets") == 0)
         if len(part) < _FEWEST_RECEIVERS:
             continue
-        receivers = len(number(part.received("hi"), part.received("lo"), part.column("ip_version").astype(np.uint64))[1])
+        receivers = part.receiver_count
         if receivers < _FEWEST_RECEIVERS or part.total_packets < _FEWEST_PACKETS:
             continue
         event_of[part.index] = MARK

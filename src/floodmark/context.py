@@ -158,6 +158,10 @@ class Context:
         """Return the UDP packets that a host received in two-way flows."""
         return self.shaped(host, shapes.UDP_DIALOGUE).total_packets + self.dialogues_of(host).total_packets
 
+    def udp_receivers(self, least: int) -> list[int]:
+        """Return the hosts that received at least so many packets of one-way UDP, or as the asked side of two-way UDP."""
+        return sorted({*self.hosts_with(shapes.UDP, least), *self.hosts_with(shapes.UDP_DIALOGUE, least)})
+
     @cached_property
     def begin_ns(self) -> int:
         """Time of the first packet to any host."""
@@ -233,19 +237,19 @@ class Context:
     def asked_everyone(self, host: int, ports: tuple[int, ...]) -> bool:
         """Tell whether a host asked all its neighbours at once, by multicast or broadcast, on one of some ports."""
         rows = self.to_everyone
-        seen = self.flows.columns(rows, ("initiator_hi", "initiator_lo", "initiator_packets", "responder_port"))
-        # A reflector whose address ends in 255 is a responder by its port, though nothing was ever sent to it.
-        mine = (seen["initiator_lo"] == self.host_lo[host]) & (seen["initiator_hi"] == self.host_hi[host]) & (seen["initiator_packets"] > 0)
+        seen = self.flows.columns(rows, ("initiator_hi", "initiator_lo", "responder_port"))
+        mine = (seen["initiator_lo"] == self.host_lo[host]) & (seen["initiator_hi"] == self.host_hi[host])
         return bool((mine & np.isin(seen["responder_port"], ports)).any())
 
     @cached_property
     def to_everyone(self) -> U32:
         """Rows of UDP flows to multicast and broadcast addresses."""
         rows = np.nonzero(self.shape == shapes.UDP)[0].astype(np.uint32)
-        seen = self.flows.columns(rows, ("responder_hi", "responder_lo", "ip_version"))
+        seen = self.flows.columns(rows, ("responder_hi", "responder_lo", "ip_version", "initiator_packets"))
         lo, four = seen["responder_lo"], seen["ip_version"] == 4
         many = four & ((lo >> np.uint64(28) == 0xE) | (lo & np.uint64(0xFF) == 0xFF))
-        found: U32 = rows[many | (~four & (seen["responder_hi"] >> np.uint64(56) == 0xFF))]
+        # A reflector whose address ends in 255 is a responder by its port, though nothing was ever sent to it.
+        found: U32 = rows[(many | (~four & (seen["responder_hi"] >> np.uint64(56) == 0xFF))) & (seen["initiator_packets"] > 0)]
         return found
 
     def host_cells(self, host: int, first_second: int, last_second: int) -> Rows:

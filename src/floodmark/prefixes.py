@@ -72,7 +72,7 @@ class PrefixContext(Context):
     def _group_flows(self) -> None:
         """Sort all flows by the prefix and the shape in which it received them; count what prefixes received and sent."""
         count, rows = len(self.host_lo), len(self.flows)
-        self.received_packets, self.sent_packets = np.zeros(count, np.int64), np.zeros(count, np.int64)
+        self.sent_packets = np.zeros(count, np.int64)
         self._received_in_shape = np.zeros((count, shapes.SHAPES), np.int64)
         groups = self.flows.memory.array(rows if count else 0, np.int32)
         for start in range(0, rows if count else 0, SAMPLE):

@@ -20,7 +20,7 @@ _BEGAN_BEFORE_NS = 1_000_000_000
 _BRIEF_PACKETS, _EACH_WAY = 2, 0.1
 _MISSING_SHARE, _ZEROED_SHARE = 0.5, 0.9
 _TCP = 6
-_RECOGNISED = (6, 17)
+_RECOGNISED = (_TCP, 17)
 
 
 class View:
@@ -52,7 +52,7 @@ class View:
         reached = np.where(back, seen["responder_next_seq"], seen["initiator_next_seq"]).astype(np.int64)
         opened = seen["flags"] & (kinds.SYN | kinds.FIN) > 0
         spans = (reached - seen["tcp_seq"].astype(np.int64) - opened) & 0xFFFFFFFF
-        fit = (seen["protocol"] == 6) & (seen["header_whole"] > 0) & (packets >= _STREAM_PACKETS) & (seen["incoherent_packets"] == 0)
+        fit = (seen["protocol"] == _TCP) & (seen["header_whole"] > 0) & (packets >= _STREAM_PACKETS) & (seen["incoherent_packets"] == 0)
         fit &= (spans > 0) & (spans < _LONGEST_STREAM)
         if int(fit.sum()) < _FEWEST_STREAMS:
             return None
@@ -69,7 +69,7 @@ class View:
             return True
         names = ("protocol", "flags", "first_seen_ns", "from_responder", "initiator_packets", "responder_packets")
         seen = self._flows.columns(self._spaced.astype(np.uint32), names)
-        tcp = seen["protocol"] == 6
+        tcp = seen["protocol"] == _TCP
         if not tcp.any():
             return None
         later = tcp & (seen["first_seen_ns"] > seen["first_seen_ns"].min() + _BEGAN_BEFORE_NS)
@@ -101,11 +101,12 @@ class View:
             prefixes.append(seen[f"{end}_prefix"][said])
             tcp.append(seen["protocol"][said] == _TCP)
         kind, prefix, of_tcp = np.concatenate(codes), np.concatenate(prefixes), np.concatenate(tcp)
+        absent = float(((kind == payload.NONE) & (prefix == 0)).mean()) if len(kind) else 0.0
         if int(of_tcp.sum()) < _FEWEST_STREAMS:
-            return len(kind), float(((kind == payload.NONE) & (prefix == 0)).mean()) if len(kind) else 0.0, 0.0
+            return len(kind), absent, 0.0
         zero = (kind <= payload.UNIFORM) & (kind != payload.NONE) & (prefix == 0)
         others = float(zero[~of_tcp].mean()) if int((~of_tcp).sum()) >= _FEWEST_STREAMS else 1.0
-        return len(kind), float(((kind == payload.NONE) & (prefix == 0)).mean()), min(float(zero[of_tcp].mean()), others)
+        return len(kind), absent, min(float(zero[of_tcp].mean()), others)
 
     @cached_property
     def payload_missing(self) -> bool | None:

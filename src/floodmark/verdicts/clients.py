@@ -77,16 +77,12 @@ def variation(values: np.ndarray) -> float:
 
 def busiest(times: np.ndarray, weights: np.ndarray, span_s: float) -> float:
     """Return the most requests a second over any ten seconds, or over the whole where that is shorter."""
-    order = np.argsort(times, kind="stable")
-    ordered, sums = times[order], np.concatenate(([0], np.cumsum(weights[order])))
-    window = int(min(max(span_s, 1.0), 10.0) * 1e9)
-    until = np.searchsorted(ordered, ordered + window, side="right")
-    return float((sums[until] - sums[np.arange(len(ordered))]).max() / (window / 1e9))
+    window_s = min(max(span_s, 1.0), 10.0)
+    return most_within(times, weights, window_s) / window_s
 
 
-def most_within(flows: FlowSet, weights: np.ndarray, window_s: float) -> int:
-    """Return the largest sum of weights of flows that begin within any stretch of so many seconds."""
-    times = flows.column("first_seen_ns")
+def most_within(times: np.ndarray, weights: np.ndarray, window_s: float) -> int:
+    """Return the largest sum of the whole weights of what happens within any stretch of so many seconds. times: in nanoseconds."""
     order = np.argsort(times, kind="stable")
     ordered, sums = times[order], np.concatenate(([0], np.cumsum(weights[order])))
     until = np.searchsorted(ordered, ordered + int(window_s * 1e9), side="right")

@@ -87,7 +87,7 @@ def sip_floods(context: Context, settings: ApplicationSettings) -> list[Finding]
     """Find floods of SIP requests over UDP: calls and registrations that come to nothing."""
     found = []
     least = settings.sip_requests
-    for host in sorted({*context.hosts_with(shapes.UDP, least), *context.hosts_with(shapes.UDP_DIALOGUE, least)}):
+    for host in context.udp_receivers(least):
         flows = context.shaped(host, shapes.UDP).joined(context.shaped(host, shapes.UDP_DIALOGUE))
         flows = flows.where(flows.sent("payload_kind") == 2 * payload.SIP)
         if len(flows) and int(flows.column("requests").sum()) >= least:

@@ -70,7 +70,7 @@ def _guessing(flows: FlowSet, settings: ApplicationSettings) -> Finding | None:
     tries = _brief(flows)
     if len(tries) < settings.guessing_connections:
         return None
-    in_window = most_within(tries, np.ones(len(tries), np.int64), settings.guessing_window_s)
+    in_window = most_within(tries.column("first_seen_ns"), np.ones(len(tries), np.int64), settings.guessing_window_s)
     if in_window < settings.guessing_connections:
         return None
     every = len(tries)
@@ -122,7 +122,9 @@ def distributed_guessing(context: Context, settings: ApplicationSettings, explai
         if len(tries) < settings.distributed_guesses or len(tries) < 0.8 * len(flows):
             continue
         tries, least = _alike(tries), _ALIKE_SHARE * settings.distributed_guesses
-        at_once = most_within(tries, np.ones(len(tries), np.int64), settings.distributed_window_s) if len(tries) else 0
+        at_once = (
+            most_within(tries.column("first_seen_ns"), np.ones(len(tries), np.int64), settings.distributed_window_s) if len(tries) else 0
+        )
         if at_once < least or len(tries) < _ALIKE_SHARE * len(flows) or tries.source_count < _SEVERAL_SOURCES:
             continue
         varies = max(variation(tries.column(f"{end}_payload_octets").astype(float)) for end in ("initiator", "responder"))
@@ -173,7 +175,7 @@ def _denied(flows: FlowSet, settings: ApplicationSettings, *, distributed: bool)
     least = settings.distributed_guesses if distributed else least
     window_s = settings.distributed_window_s if distributed else settings.guessing_window_s
     count = int(denied.sum())
-    busiest_count = most_within(flows, denied, window_s)
+    busiest_count = most_within(flows.column("first_seen_ns"), denied, window_s)
     if busiest_count < least:
         return None
     if int(requests.sum()) / max(flows.span_s, 1.0) >= settings.insistent_request_rate_pps:

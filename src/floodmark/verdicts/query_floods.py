@@ -33,7 +33,7 @@ def query_floods(context: Context, settings: Settings, explained: np.ndarray) ->
     """Find floods of DNS questions and of game queries. explained: bool per flow row, true for flows that another finding holds."""
     found: list[Finding | None] = []
     limits = settings.volumetric
-    for host in _asked(context, limits.flood_packets):
+    for host in context.udp_receivers(limits.flood_packets):
         parts = context.shaped(host, shapes.UDP), context.shaped(host, shapes.UDP_DIALOGUE)
         flows = parts[0].joined(parts[1]).not_taken(explained)
         codes, ports = flows.sent("payload_kind"), flows.received("port")
@@ -46,11 +46,6 @@ def query_floods(context: Context, settings: Settings, explained: np.ndarray) ->
         found.append(_dns_garbage(context, host, flows.where(to_dns & (codes != _QUESTION) & (codes != _ANSWER)), questions, limits))
         found.append(_game_flood(context, host, flows.where(codes == _GAME_QUERY), limits))
     return [finding for finding in found if finding is not None]
-
-
-def _asked(context: Context, least: int) -> list[int]:
-    """Return the hosts that received enough one-way or two-way UDP."""
-    return sorted({*context.hosts_with(shapes.UDP, least), *context.hosts_with(shapes.UDP_DIALOGUE, least)})
 
 
 def _answered(flows: FlowSet) -> np.ndarray:
