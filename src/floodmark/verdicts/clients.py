@@ -1,6 +1,6 @@
 """TCP connections by the service they go to, and the measures that several rules take of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -22,6 +22,18 @@ def services(context: Context, least: int, rows: I64 | None = None) -> list[Flow
     starts, order = split(groups, len(leaders))
     busy = np.nonzero(np.diff(starts) >= max(least, 1))[0]
     return [context.clients(rows[order[starts[group] : starts[group + 1]]]) for group in busy]
+
+
+def pairs(context: Context, least: int, rows: I64) -> Iterator[FlowSet]:
+    """Yield the connections of each client to one service that are at least so many, of those given."""
+    if len(rows) < least:
+        return
+    hosts, _ = number_services(context, rows)
+    seen = context.flows.columns(rows, ("initiator_hi", "initiator_lo"))
+    groups, leaders = number(seen["initiator_hi"], seen["initiator_lo"], hosts.astype(np.uint64))
+    starts, order = split(groups, len(leaders))
+    for group in np.nonzero(np.diff(starts) >= max(least, 1))[0]:
+        yield context.clients(rows[order[starts[group] : starts[group + 1]]])
 
 
 def number_services(context: Context, rows: I64) -> tuple[I32, I64]:

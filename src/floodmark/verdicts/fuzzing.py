@@ -3,9 +3,9 @@
 import numpy as np
 
 from floodmark.context import Context
-from floodmark.flowset import FlowSet, distinct, number, split
+from floodmark.flowset import FlowSet, distinct
 from floodmark.settings import ApplicationSettings
-from floodmark.verdicts.clients import duration_s, number_services, service_host, variation
+from floodmark.verdicts.clients import duration_s, pairs, service_host, variation
 from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, Evidence, Finding
 from floodmark_core import kinds, payload
 
@@ -32,18 +32,8 @@ def fuzzing(context: Context, settings: ApplicationSettings) -> list[Finding]:
     if len(rows):
         seen = context.flows.columns(rows, ("initiator_payload_octets", "stage"))
         rows = rows[(seen["initiator_payload_octets"] > 0) & (seen["stage"] & kinds.STAGE_SYN > 0)]
-    if not len(rows):
-        return []
-    hosts, _ = number_services(context, rows)
-    seen = context.flows.columns(rows, ("initiator_hi", "initiator_lo"))
-    groups, leaders = number(seen["initiator_hi"], seen["initiator_lo"], hosts.astype(np.uint64))
-    starts, order = split(groups, len(leaders))
-    found = []
-    for group in np.nonzero(np.diff(starts) >= settings.fuzzing_connections)[0]:
-        finding = _fuzzing(context.clients(rows[order[starts[group] : starts[group + 1]]]), settings)
-        if finding is not None:
-            found.append(finding)
-    return found
+    judged = (_fuzzing(flows, settings) for flows in pairs(context, settings.fuzzing_connections, rows))
+    return [finding for finding in judged if finding is not None]
 
 
 def _fuzzing(flows: FlowSet, settings: ApplicationSettings) -> Finding | None:

@@ -3,14 +3,14 @@
 import numpy as np
 
 from floodmark.context import Context
-from floodmark.flowset import FlowSet, number, split
+from floodmark.flowset import FlowSet, split
 from floodmark.services import LOGIN_PORTS
 from floodmark.settings import ApplicationSettings
 from floodmark.verdicts.clients import (
     begins_with,
     duration_s,
     most_within,
-    number_services,
+    pairs,
     service_host,
     services,
     variation,
@@ -26,20 +26,9 @@ _POSTED_SHARE = 0.9  # of the requests: for one path, by one method
 
 def guessing(context: Context, settings: ApplicationSettings) -> list[Finding]:
     """Find repeated log-ins by the shape of the connections: many, short, alike, from one source to one log-in service."""
-    rows, flows = context.established, context.flows
-    rows = rows[np.isin(context.spoken.port, list(LOGIN_PORTS))]
-    if not len(rows):
-        return []
-    hosts, _ = number_services(context, rows)
-    seen = flows.columns(rows, ("initiator_hi", "initiator_lo"))
-    groups, leaders = number(seen["initiator_hi"], seen["initiator_lo"], hosts.astype(np.uint64))
-    starts, order = split(groups, len(leaders))
-    found = []
-    for group in np.nonzero(np.diff(starts) >= settings.guessing_connections)[0]:
-        finding = _guessing(context.clients(rows[order[starts[group] : starts[group + 1]]]), settings)
-        if finding is not None:
-            found.append(finding)
-    return found
+    rows = context.established[np.isin(context.spoken.port, list(LOGIN_PORTS))]
+    judged = (_guessing(flows, settings) for flows in pairs(context, settings.guessing_connections, rows))
+    return [finding for finding in judged if finding is not None]
 
 
 def _brief(flows: FlowSet) -> FlowSet:
