@@ -11,12 +11,12 @@ from floodmark_core.endpoints import is_from_responder
 def sum_flows(rows: Rows, more: Rows, place: U32, group: I32, first: int, end: int, sums: I64) -> None:
     """Add up flows, packets and IP octets of both directions by group, of the flows from ``first`` to before ``end``.
 
-    group: int32[n], -1 for the last row of ``sums``. sums: int64[groups + 1, 3], zero.
+    group: int32[n]; below 0 it counts from the end of ``sums``. sums: int64[groups, 3], zero.
     """
-    last = sums.shape[0] - 1
+    rows_of_sums = sums.shape[0]
     for i in range(first, end):
         row = rows[place[i]]
-        g = np.int64(group[i]) if group[i] >= 0 else last
+        g = np.int64(group[i]) if group[i] >= 0 else rows_of_sums + np.int64(group[i])
         sums[g, 0] += 1
         if row.more_row:
             details = more[np.int64(row.more_row) - 1]

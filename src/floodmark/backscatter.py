@@ -10,10 +10,11 @@ import numpy as np
 
 from floodmark.context import Context
 from floodmark.flowset import split
+from floodmark.terms import BACKSCATTER, BENIGN_VECTORS
 from floodmark_core import shapes
 from floodmark_core.columns import I32
 
-MARK = -2  # in the list of events by flow: benign, and backscatter
+_MARK = -1 - BENIGN_VECTORS.index(BACKSCATTER)
 _SHAPES = (shapes.SYN_ACK, shapes.RST, shapes.ICMP_ERROR, shapes.ICMP_ECHO_REPLY)
 _FEWEST_RECEIVERS = 20
 _MOST_NOTES = 20
@@ -38,7 +39,7 @@ def mark_backscatter(context: Context, event_of: I32) -> Iterator[str]:
         receivers = part.receiver_count
         if receivers < _FEWEST_RECEIVERS or part.total_packets < _FEWEST_PACKETS:
             continue
-        event_of[part.index] = MARK
+        event_of[part.index] = _MARK
         told += 1
         if told > _MOST_NOTES:
             continue

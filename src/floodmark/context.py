@@ -12,7 +12,7 @@ from floodmark.settings import VICTIM_PACKETS
 from floodmark.view import View
 from floodmark.workers import Part
 from floodmark_core import MORE, kinds, shapes
-from floodmark_core.columns import I64, U8, U16, U32, U64, Rows
+from floodmark_core.columns import I32, I64, U8, U16, U32, U64, Rows
 from floodmark_core.grouping import keep_frequent
 from floodmark_core.picking import pick_received
 
@@ -138,8 +138,19 @@ class Context:
 
     def everything_to(self, host: int) -> FlowSet:
         """Return all flows that a host received."""
+        return self.flow_set(self._rows_to(host))
+
+    def _rows_to(self, host: int) -> U32:
         first = host * shapes.SHAPES
-        return self.flow_set(self._order[self._starts[first] : self._starts[first + shapes.SHAPES]])
+        rows: U32 = self._order[self._starts[first] : self._starts[first + shapes.SHAPES]]
+        return rows
+
+    def unnumbered_to(self, host: int, numbers: I32) -> FlowSet:
+        """Return the flows that a host received whose number, of numbers of all flows, is below 0."""
+        rows = self._rows_to(host)
+        parts = [rows[start : start + SAMPLE] for start in range(0, len(rows), SAMPLE)]
+        free = self.flows.workers.each(lambda part: part[numbers[part] < 0], parts)
+        return self.flow_set(np.concatenate(free) if free else rows)
 
     def dialogues_of(self, host: int) -> FlowSet:
         """Return the two-way UDP flows that a listed host began, seen from it."""

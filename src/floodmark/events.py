@@ -4,12 +4,13 @@ A finding that pauses for longer than the gap becomes several events. The number
 IP packets.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from floodmark.context import Context
-from floodmark.flowset import FlowSet, split
+from floodmark.flowset import FlowSet, Host, split
+from floodmark.makeup import Makeup, Surroundings, makeup_of
 from floodmark.rates import NS, Rates
 from floodmark.settings import VICTIM_PACKETS, EventSettings
 from floodmark.terms import VECTORS, Verdict
@@ -29,6 +30,7 @@ class Source:
     address: str
     packets: int  # toward the victim
     flows: int
+    ordinary_packets: int = 0  # toward the victim that belong to no attack
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class Event:
     pulses: int = 1  # bursts with a silence of a second and more between them
     pulse_period_s: float | None = None  # from the start of one to the start of the next, where that is regular
     attack: int = 0  # id of the first event of the attack that this one is a part of
+    makeup: Makeup = field(default_factory=Makeup)
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def events_of(context: Context, decision: Decision, span_ns: tuple[int, int], se
 
     span_ns: first and last packet of the captures.
     """
-    parts: list[tuple[Event, FlowSet]] = []
+    parts: list[tuple[Event, FlowSet, list[Host]]] = []
     for finding in decision.findings:
         is_flood = VECTORS[finding.vector][0] is Verdict.VOLUMETRIC
         least_s = settings.least_gap_s if is_flood else settings.least_application_gap_s
@@ -89,14 +92,24 @@ def events_of(context: Context, decision: Decision, span_ns: tuple[int, int], se
             notes += (f"one of {len(stretches)} stretches of one attack, apart by pauses; the reasons were measured over all of them",)
         for part in stretches:
             event = _event(context, finding, part, notes, span_ns)
-            parts.append((replace(event, considered=tuple(decision.considered.get(finding.victims[0], ()))), part.flows))
+            event = replace(event, considered=tuple(decision.considered.get(finding.victims[0], ())))
+            parts.append((event, part.flows, finding.victims))
     parts.sort(key=lambda part: (part[0].start_ns, part[0].vector, part[0].victims))
     event_of: I32 = context.flows.memory.array(len(context.flows), np.int32)
     event_of.fill(-1)
-    for place, (_, flows) in enumerate(parts):
+    for place, (_, flows, _) in enumerate(parts):
         flows.give_number(event_of, place)
-    events = [replace(event, id=place + 1) for place, (event, _) in enumerate(parts)]
+    surroundings = Surroundings(context, event_of)
+    events = [_composed(replace(event, id=place + 1), flows, victims, surroundings) for place, (event, flows, victims) in enumerate(parts)]
     return Judged(events, event_of)
+
+
+def _composed(event: Event, flows: FlowSet, victims: list[Host], surroundings: Surroundings) -> Event:
+    """Return an event with what its packets are, beside the ordinary traffic to its victims."""
+    sources = [source.host for source in flows.ranked_sources[1]]
+    ordinary = surroundings.packets_from(sources, victims)
+    named = tuple(replace(source, ordinary_packets=packets) for source, packets in zip(event.top_sources, ordinary, strict=True))
+    return replace(event, top_sources=named, makeup=makeup_of(flows, surroundings.around(victims)))
 
 
 @dataclass(frozen=True)

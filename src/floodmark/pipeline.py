@@ -15,6 +15,7 @@ from floodmark.archives import Member
 from floodmark.assessment import not_assessable
 from floodmark.attacks import tied
 from floodmark.backscatter import mark_backscatter
+from floodmark.calm import mark_calm
 from floodmark.capture import BlockReader, reader_of
 from floodmark.capture import Source as Opened
 from floodmark.context import Context
@@ -30,7 +31,7 @@ from floodmark.reading import ReadCapture, mean_record_octets
 from floodmark.result import CaptureSummary, Count, FlowRecords, Profile, Result, Totals
 from floodmark.settings import Settings
 from floodmark.sources import expand, is_compressed
-from floodmark.terms import Verdict, link_type_name
+from floodmark.terms import BENIGN_VECTORS, Verdict, link_type_name
 from floodmark.verdicts.decide import decide
 from floodmark.view import View
 from floodmark.workers import Part, Workers, processors
@@ -85,9 +86,9 @@ def classify(
         del meter  # and with it the indexes of its tables
         context = Context(flows, cells, View(flows, duplicates=duplicates, snaplen_cut=_is_cut(reads)))
         judged = events_of(context, decide(context, settings), _span_ns(reads), settings.event)
-        scattered = tuple(mark_backscatter(context, judged.event_of))
+        named = (*mark_backscatter(context, judged.event_of), *mark_calm(context, judged.event_of, settings.calm))
         judged = replace(judged, events=tied(judged.events, round(settings.event.most_gap_s * 1e9)))
-        return _answer((reads, left_out, scattered), context, judged, (settings, options))
+        return _answer((reads, left_out, named), context, judged, (settings, options))
 
 
 def stream(
@@ -175,7 +176,7 @@ def _answer(
         packets_not_ip=counts.not_ip,
         packets_refused=counts.refused,
     )
-    events = judged.events
+    events, (verdicts, benign) = judged.events, _counts(context.flows, judged)
     profile = Profile(
         one_sided=context.one_sided,
         sampled=context.view.sampled,
@@ -191,7 +192,8 @@ def _answer(
         captures=tuple(_summary(read) for read in reads),
         profile=profile,
         totals=totals,
-        verdicts=_verdict_counts(context.flows, judged),
+        verdicts=verdicts,
+        benign=benign,
         events=tuple(events),
         settings=settings,
         not_assessable=not_assessable(context, settings, judged, profile.span_s),
@@ -212,23 +214,26 @@ def _is_cut(reads: list[ReadCapture]) -> bool:
     return cut > _SNAPLEN_CUT_SHARE * sum(read.packets for read in reads)
 
 
-def _verdict_counts(flows: Flows, judged: Judged) -> dict[str, Count]:
+def _counts(flows: Flows, judged: Judged) -> tuple[dict[str, Count], dict[str, Count]]:
+    """Return what was counted of each verdict, and of each kind of benign traffic."""
     rows, more, _, place = flows.tables
 
     def add_up(part: Part) -> np.ndarray:
-        sums = np.zeros((len(judged.events) + 1, 3), np.int64)
+        sums = np.zeros((len(judged.events) + len(BENIGN_VECTORS), 3), np.int64)
         sum_flows(rows, more, place, judged.event_of, part.first, part.end, sums)
         return sums
 
     sums = np.sum(flows.workers.each(add_up, flows.workers.parts(len(flows))), axis=0)
-    counts = {}
-    for verdict in Verdict:
-        places = [place for place, event in enumerate(judged.events) if event.verdict is verdict]
-        if verdict is Verdict.BENIGN:
-            places.append(len(judged.events))
-        flow_count, packets, octets = (int(value) for value in sums[places].sum(axis=0))
-        counts[str(verdict)] = Count(flow_count, packets, octets)
-    return counts
+    of_verdict = dict.fromkeys(map(str, Verdict), np.zeros(3, np.int64))
+    for event, counts in zip(judged.events, sums, strict=False):
+        of_verdict[event.verdict] = of_verdict[event.verdict] + counts
+    of_verdict[Verdict.BENIGN] = sums[len(judged.events) :].sum(axis=0)
+    of_benign = zip(BENIGN_VECTORS, reversed(sums), strict=False)
+    return {verdict: _count(counts) for verdict, counts in of_verdict.items()}, {vector: _count(counts) for vector, counts in of_benign}
+
+
+def _count(counts: np.ndarray) -> Count:
+    return Count(*(int(value) for value in counts))
 
 
 def _summary(read: ReadCapture) -> CaptureSummary:

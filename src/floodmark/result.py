@@ -120,6 +120,7 @@ class Result:
     profile: Profile
     totals: Totals
     verdicts: dict[str, Count]
+    benign: dict[str, Count]  # the benign flows by what they are, terms.BENIGN_VECTORS
     events: tuple[Event, ...]
     settings: Settings  # as used
     not_assessable: tuple[NotAssessable, ...]  # vectors that would not show, and why
@@ -137,6 +138,7 @@ class Result:
                 "profile": asdict(self.profile),
                 "totals": asdict(self.totals),
                 "verdicts": {verdict: asdict(count) for verdict, count in self.verdicts.items()},
+                "benign": {vector: asdict(count) for vector, count in self.benign.items()},
                 "events": [_event_document(event) for event in self.events],
                 "settings": asdict(self.settings),
                 "not_assessable": [asdict(one) for one in self.not_assessable],

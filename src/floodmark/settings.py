@@ -139,6 +139,23 @@ class EventSettings(_Checked):
 
 
 @dataclass(frozen=True)
+class CalmSettings(_Checked):
+    """What ordinary traffic is called that could be taken for an attack. The values are this project's own."""
+
+    bulk_octets: int = _setting(250_000, "of one direction of a flow; what a page is made of is smaller")
+    bulk_packet_octets: float = _setting(1000.0, "mean IP octets of that direction's packets")
+    measurement_times: int = _setting(5, "fewest checks of one service by one client, or pings, that tell of a habit")
+    measurement_packets: int = _setting(30, "of a check's connection, at most")
+    measurement_period_s: float = _setting(0.5, "shortest time between two checks; ping asks every second")
+    measurement_variation: float = _setting(0.2, "coefficient of variation of that time, at most")
+    crowd_connections: int = _setting(100, "to one service within ten seconds")
+    crowd_clients: int = _setting(50, "that share them")
+    crowd_times: float = _setting(1.75, "what three quarters of the stretches of ten seconds exceed at that service")
+    crowd_windows: int = _setting(3, "fewest stretches of ten seconds that tell what is usual")
+    crowd_most_share: float = _setting(0.1, "of the connections by one client, at most")
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings of one run."""
 
@@ -146,10 +163,11 @@ class Settings:
     volumetric: VolumetricSettings = VolumetricSettings()
     application: ApplicationSettings = ApplicationSettings()
     event: EventSettings = EventSettings()
+    calm: CalmSettings = CalmSettings()
 
 
 def load_settings(path: str) -> Settings:
-    """Read a TOML file with tables [flow], [volumetric], [application] and [event]. Raises SettingsError naming what is wrong."""
+    """Read a TOML file with tables [flow], [volumetric], [application], [event] and [calm]. Raises SettingsError naming what is wrong."""
     try:
         document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:

@@ -8,11 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from floodmark.backscatter import MARK
 from floodmark.events import Judged
 from floodmark.flows import Flows
 from floodmark.payloads import payload_name
-from floodmark.terms import BACKSCATTER, END_REASONS, INITIATOR_BASES, ORDINARY, TUNNELS, VECTORS, Verdict
+from floodmark.terms import BENIGN_VECTORS, END_REASONS, INITIATOR_BASES, ORDINARY, TUNNELS, VECTORS, WITH_PORTS, Verdict
 from floodmark_core.columns import U8, U64
 from floodmark_core.payload import PROTOCOLS
 from floodmark_core.text import LONGEST, write_addresses
@@ -20,11 +19,11 @@ from floodmark_core.text import LONGEST, write_addresses
 BATCH_ROWS = 1 << 17
 TCP = 6
 _NUMBERS = np.arange(256)
-_HAS_PORTS = np.isin(_NUMBERS, (TCP, 17, 33, 132, 136))  # by IP protocol: TCP, UDP, DCCP, SCTP, UDP-Lite
+_HAS_PORTS = np.isin(_NUMBERS, WITH_PORTS)  # by IP protocol
 _IS_ICMP = np.isin(_NUMBERS, (1, 58))
 
 _VERDICTS = tuple(str(verdict) for verdict in Verdict)
-_VECTOR_NAMES = (ORDINARY, *VECTORS, BACKSCATTER)
+_VECTOR_NAMES = (ORDINARY, *VECTORS, *BENIGN_VECTORS[1:])
 _KIND_NAMES = tuple(payload_name(code) for code in range(2 * PROTOCOLS))
 
 
@@ -128,12 +127,12 @@ def _tunnels(flows: Flows, index: np.ndarray, tunnel: U8, outer_ipv6: U8) -> dic
 
 
 def _labels(judged: Judged, event_of: np.ndarray) -> dict[str, pa.Array]:
-    """Return verdict, vector, event and confidence of some flows; the last entries of each list are for those without an event."""
+    """Return verdict, vector, event and confidence of some flows; the last entries of each list are for those that have no event."""
     events = judged.events
-    benign = [_VERDICTS.index(Verdict.BENIGN)] * -MARK
+    benign = [_VERDICTS.index(Verdict.BENIGN)] * len(BENIGN_VECTORS)
     verdicts = np.array([*(_VERDICTS.index(event.verdict) for event in events), *benign])
-    vectors = np.array([*(_VECTOR_NAMES.index(event.vector) for event in events), _VECTOR_NAMES.index(BACKSCATTER), 0])
-    confidences = np.array([*(event.confidence for event in events), *[0.0] * -MARK], np.float32)
+    vectors = np.array([_VECTOR_NAMES.index(name) for name in (*(event.vector for event in events), *reversed(BENIGN_VECTORS))])
+    confidences = np.array([*(event.confidence for event in events), *[0.0] * len(BENIGN_VECTORS)], np.float32)
     attacking = _valid(event_of >= 0)
     return {
         "verdict": _coded(verdicts[event_of], _VERDICTS),

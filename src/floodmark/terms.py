@@ -57,8 +57,9 @@ def _tree() -> dict[str, tuple[Verdict, str]]:
 # Vector -> (verdict, parent vector; itself at the top).
 VECTORS = _tree()
 
-ORDINARY = "ordinary"  # the vector of a flow that belongs to no attack
-BACKSCATTER = "backscatter"  # that of an answer to a packet which somebody forged elsewhere
+# The vector of a flow that belongs to no attack. In the list of events by flow they stand below 0: -1 the first, -2 the second.
+ORDINARY, BACKSCATTER, BULK_TRANSFER, MEASUREMENT, FLASH_CROWD = "ordinary", "backscatter", "bulk-transfer", "measurement", "flash-crowd"
+BENIGN_VECTORS = (ORDINARY, BACKSCATTER, BULK_TRANSFER, MEASUREMENT, FLASH_CROWD)
 END_REASONS = ("end-of-capture", "idle-timeout", "active-timeout", "tcp-fin", "tcp-rst", "tcp-syn-reuse")
 TUNNELS = (
     "ipip",
@@ -100,6 +101,8 @@ ETHERTYPES = {
     0x9000: "loopback", 0xFEFE: "osi",
 }  # fmt: skip
 
+
+WITH_PORTS = (6, 17, 33, 132, 136)  # IP protocols: TCP, UDP, DCCP, SCTP, UDP-Lite
 
 # IP protocol numbers (the IANA registry) that captures hold.
 PROTOCOLS = {

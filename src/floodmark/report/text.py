@@ -9,6 +9,7 @@ from rich.text import Text
 
 from floodmark.events import Event
 from floodmark.inspection import Inspection
+from floodmark.makeup import Makeup, Share
 from floodmark.packets import Problem
 from floodmark.result import CaptureSummary, Result
 from floodmark.shown import shown
@@ -18,6 +19,8 @@ _COLOURS = {Verdict.VOLUMETRIC: "red", Verdict.APPLICATION_LAYER: "yellow", Verd
 _MOST_EVENTS = 20
 _MOST_REASONS = 4
 _MOST_NAMED = 3  # vectors
+_WORTH_SAYING = 0.2  # share of an attack's packets that have something in common
+_MUCH_ORDINARY = 0.001  # share of ordinary traffic among what has it too
 _MANY_DUPLICATES = 0.05  # share of the packets
 _UNITS = ("", "k", "M", "G", "T")
 
@@ -106,9 +109,26 @@ def _reasons(event: Event) -> Text:
     text = Text(f"why #{event.id}", style="bold")
     for reason in event.reasons[:_MOST_REASONS]:
         text.append(f"\n  - {reason.text}", style="not bold")
+    if made := _made_of(event.makeup):
+        text.append(f"\n  - made of: {made}", style="not bold")
     for note in event.notes[:2]:
         text.append(f"\n  ({note})", style="not bold dim")
     return text
+
+
+def _made_of(makeup: Makeup) -> str:
+    """Return in a line what most of an attack's packets have in common."""
+    kinds = (
+        ("to port", makeup.ports), ("from port", makeup.source_ports), ("from", makeup.prefixes), ("payload", makeup.payloads),
+        ("octets", makeup.packet_octets), ("TTL", makeup.ttls),
+    )  # fmt: skip
+    common = [(what, [_share(each) for each in shares[:3] if each.share >= _WORTH_SAYING]) for what, shares in kinds]
+    return "; ".join(f"{what} {', '.join(parts)}" for what, parts in common if parts)
+
+
+def _share(part: Share) -> str:
+    ordinary = f", {part.ordinary:.1%} of it ordinary" if part.ordinary is not None and part.ordinary >= _MUCH_ORDINARY else ""
+    return f"{part.value} ({part.share:.0%}{ordinary})"
 
 
 def problem_table(problems: list[tuple[CaptureSummary | Inspection, Problem]], *, several: bool) -> Table:

@@ -1,0 +1,127 @@
+"""What ordinary traffic is, where it can be taken for an attack: bulk transfers, measurements that repeat, crowds.
+
+Benign is an answer with evidence of its own. These are labels of flows that no event holds; they change no verdict.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from floodmark.context import Context
+from floodmark.flows import listed
+from floodmark.flowset import FlowSet, Host, number, split
+from floodmark.settings import CalmSettings
+from floodmark.terms import BENIGN_VECTORS, BULK_TRANSFER, FLASH_CROWD, MEASUREMENT, ORDINARY
+from floodmark.verdicts.clients import number_services, service_of
+from floodmark_core import shapes
+from floodmark_core.columns import I32, I64, U32
+
+_MARKS = {vector: -1 - place for place, vector in enumerate(BENIGN_VECTORS)}
+_NS = 1_000_000_000
+_WINDOW_NS = 10 * _NS
+_MOST_NOTES = 20
+
+
+def mark_calm(context: Context, event_of: I32, settings: CalmSettings) -> Iterator[str]:
+    """Mark the flows of two-way traffic that have a name, and yield a note for each crowd. event_of: of each flow, below 0 none."""
+    connections = _free(context.established, event_of)
+    dialogues = _free(np.nonzero(context.shape == shapes.UDP_DIALOGUE)[0], event_of)
+    pings = _free(np.nonzero(context.shape == shapes.ICMP_ECHO)[0], event_of)
+    yield from _mark_crowds(context, connections, event_of, settings)
+    event_of[_regular_pings(context, pings, settings)] = _MARKS[MEASUREMENT]
+    event_of[_regular_checks(context, connections, settings)] = _MARKS[MEASUREMENT]
+    for rows in (connections, dialogues):
+        event_of[rows[_is_bulk(context, rows, settings)]] = _MARKS[BULK_TRANSFER]
+
+
+def _free(rows: I64, event_of: I32) -> U32:
+    """Return the flows that belong to no attack and have no name yet."""
+    return listed(rows[event_of[rows] == _MARKS[ORDINARY]])
+
+
+def _is_bulk(context: Context, rows: U32, settings: CalmSettings) -> np.ndarray:
+    """Tell of some flows whether one direction carries much, in packets as full as they can be."""
+    names = [f"{end}_{what}" for end in ("initiator", "responder") for what in ("octets", "packets")]
+    seen = context.flows.columns(rows, names)
+    bulky = np.zeros(len(rows), bool)
+    for end in ("initiator", "responder"):
+        octets, packets = seen[f"{end}_octets"].astype(np.float64), np.maximum(seen[f"{end}_packets"], 1)
+        bulky |= (octets >= settings.bulk_octets) & (octets >= settings.bulk_packet_octets * packets)
+    return bulky
+
+
+def _regular_pings(context: Context, rows: U32, settings: CalmSettings) -> U32:
+    """Return the echo flows that ask at even distances, no more often than a monitor does, and are answered."""
+    names = ("initiator_packets", "responder_packets", "first_seen_ns", "last_seen_ns", "max_gap_ns")
+    seen = context.flows.columns(rows, names)
+    asked = seen["initiator_packets"].astype(np.int64)
+    every_ns = (seen["last_seen_ns"] - seen["first_seen_ns"]) / np.maximum(asked - 1, 1)
+    even = seen["max_gap_ns"] <= (1 + settings.measurement_variation) * every_ns
+    often = (asked >= settings.measurement_times) & (every_ns >= settings.measurement_period_s * _NS)
+    chosen: U32 = rows[even & often & (seen["responder_packets"] > 0)]
+    return chosen
+
+
+def _regular_checks(context: Context, rows: U32, settings: CalmSettings) -> U32:
+    """Return the small connections that one client opens to one service again and again at even distances."""
+    names = ("initiator_packets", "responder_packets", "first_seen_ns", "initiator_hi", "initiator_lo")
+    seen = context.flows.columns(rows, names)
+    small = seen["initiator_packets"] + seen["responder_packets"] <= settings.measurement_packets
+    rows, seen = rows[small], {name: values[small] for name, values in seen.items()}
+    if len(rows) < settings.measurement_times:
+        return rows[:0]
+    services, _ = number_services(context, rows.astype(np.int64))
+    groups, leaders = number(seen["initiator_hi"], seen["initiator_lo"], services.astype(np.uint64))
+    often = np.bincount(groups, minlength=len(leaders))[groups] >= settings.measurement_times
+    rows, groups, begins = rows[often], groups[often], seen["first_seen_ns"][often]
+    order = np.lexsort((begins, groups))
+    pauses = np.diff(begins[order])
+    within, of = np.diff(groups[order]) == 0, groups[order][1:]
+    count = np.bincount(of[within], minlength=len(leaders))
+    total = np.bincount(of[within], weights=pauses[within], minlength=len(leaders))
+    squares = np.bincount(of[within], weights=pauses[within].astype(np.float64) ** 2, minlength=len(leaders))
+    mean = total / np.maximum(count, 1)
+    spread = np.sqrt(np.maximum(squares / np.maximum(count, 1) - mean**2, 0))
+    regular = (count + 1 >= settings.measurement_times) & (mean >= settings.measurement_period_s * _NS)
+    regular &= spread <= settings.measurement_variation * mean
+    chosen: U32 = rows[regular[groups]]
+    return chosen
+
+
+def _mark_crowds(context: Context, rows: U32, event_of: I32, settings: CalmSettings) -> Iterator[str]:
+    """Mark the connections to services that many clients came to at once, and yield a note for each."""
+    windows = (context.end_ns - context.begin_ns) // _WINDOW_NS + 1
+    if len(rows) < settings.crowd_connections or windows < settings.crowd_windows:
+        return
+    groups, leaders = number_services(context, rows.astype(np.int64))
+    starts, order = split(groups, len(leaders))
+    told = 0
+    for group in np.nonzero(np.diff(starts) >= settings.crowd_connections)[0]:
+        flows = context.clients(rows[order[starts[group] : starts[group + 1]]])
+        crowd = _crowd(flows, settings)
+        if crowd is None:
+            continue
+        event_of[crowd.index] = _MARKS[FLASH_CROWD]
+        told += 1
+        if told <= _MOST_NOTES:
+            host, port = service_of(flows)
+            yield (
+                f"flash crowd: {crowd.source_count:,} clients come to {_service_text(host, port)}, {len(crowd):,} connections; "
+                "each asks for little, in its own way"
+            )
+
+
+def _service_text(host: Host, port: int) -> str:
+    return f"[{host}]:{port}" if host.version == 6 else f"{host}:{port}"
+
+
+def _crowd(flows: FlowSet, settings: CalmSettings) -> FlowSet | None:
+    """Return the connections of the time in which a service is much busier than it usually is, None where it never is or by few."""
+    _, windows, counts = np.unique(flows.column("first_seen_ns") // _WINDOW_NS, return_inverse=True, return_counts=True)
+    usual = float(np.quantile(counts, 0.25))
+    if len(counts) < settings.crowd_windows or counts.max() < max(settings.crowd_connections, settings.crowd_times * usual):
+        return None
+    crowd = flows.where(counts[windows] >= settings.crowd_times / 2 * max(usual, 1.0))
+    groups, clients = crowd.sources
+    of_one = np.bincount(groups, minlength=len(clients)).max()
+    return crowd if len(clients) >= settings.crowd_clients and of_one <= settings.crowd_most_share * len(crowd) else None
