@@ -44,7 +44,7 @@ fuzz: $(VENV)/installed-dev  ## change captures at random for SECONDS, every arr
 
 evaluate: $(VENV)/installed-dev  ## how often the answers are right: generated, degraded, spliced and real captures, other methods beside
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[evaluate]'
-	$(BIN)/python benchmarks/evaluate.py --list --grid --baselines --traces $(TRACES) --page benchmarks/record/evaluation.html
+	$(BIN)/python benchmarks/evaluate.py --list --grid --strengths --baselines --traces $(TRACES) --page benchmarks/record/evaluation.html
 
 bench: $(VENV)/installed  ## speed beside the peers that are installed: ten minutes, 5 GB of disk
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[bench]'

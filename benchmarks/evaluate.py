@@ -37,6 +37,7 @@ from splices import splices
 SPLICES = 60
 FIRST_LOOK = 25  # packets of an attack; then twice as many, and so on
 BOOTSTRAPS = 1000
+EVERY = 3  # attack that is put into much and little ordinary traffic
 GOOD = ("right", "not assessable")
 
 
@@ -96,6 +97,9 @@ def _print_events(judged: list[Judged]) -> None:
     late = np.array([bound for one in judged for bound in one.bounds_s])
     if len(late):
         start, end = np.percentile(np.abs(late), (50, 90), axis=0).T
+        overlaps, parts = ([value for one in judged for value in values(one)] for values in (lambda o: o.overlaps, lambda o: o.fragments))
+        shares = ", ".join(f"{least} of {np.mean(np.array(overlaps) >= least):.1%}" for least in (0.1, 0.3, 0.5, 0.9))
+        print(f"generated: time in common over time of either, at least {shares}; events for one attack {np.mean(parts):.2f}")
         print(f"generated: start off by {start[0]:.3f} s in the median, {start[1]:.3f} s in nine of ten; end {end[0]:.3f}, {end[1]:.3f}")
 
 
@@ -179,6 +183,29 @@ def evaluate_grid(seeds: Iterable[int], *, listing: bool) -> dict[str, Counter[s
             f"false alarms {counts['false alarm']} of {counts['calm'] + counts['false alarm']}"
         )
     return grid
+
+
+def evaluate_strengths(seed: int, *, listing: bool) -> dict[str, tuple[int, int, float]]:
+    """Put every third attack into ever less ordinary traffic. Returns by strength: attacks right or not assessable, attacks, macro F1."""
+    found = {}
+    for kind in scenarios.STRENGTHS:
+        judged = []
+        for base in list(CASES)[::EVERY]:
+            scenario = scenarios.make(f"{base}-{kind}", seed)
+            judged.append(judge_scenario(scenario, classify(scenario)))
+            if listing and _is_odd(judged[-1]):
+                print(f"  {scenario.name}-{seed}: flow F1 {Confusion(judged[-1].flows[0]).macro_f1():.4f}, {judged[-1].outcomes}")
+        outcomes = Counter(outcome for one in judged for _, outcome in one.outcomes)
+        events = [right for one in judged for *_, right in one.events]
+        score = Confusion(sum(one.flows[0] for one in judged)).macro_f1()
+        beside, kept = (sum(one.beside[n] for one in judged) for n in (0, 1))
+        good, wanted = outcomes["right"] + outcomes["not assessable"], sum(outcomes.values())
+        found[kind] = good, wanted, score
+        print(
+            f"{kind:12} of the packets: attacks named {outcomes['right']}, or not assessable {share(good, wanted)}; events right "
+            f"{sum(events)} of {len(events)}; flows' macro F1 {score:.4f}; bystanders {kept:,} of {beside:,} ({kept / max(beside, 1):.4f})"
+        )
+    return found
 
 
 def evaluate_delay(seed: int) -> None:
@@ -329,12 +356,14 @@ def main() -> None:
     arguments.add_argument("--traces", type=Path, help="folder of labelled real captures")
     arguments.add_argument("--list", action="store_true", dest="listing", help="list the captures that are not as they should be")
     arguments.add_argument("--grid", action="store_true", help="degrade the captures of the first seed in every way")
+    arguments.add_argument("--strengths", action="store_true", help="let attacks be from 1 to 99 of a hundred packets, on the first seed")
     arguments.add_argument("--baselines", action="store_true", help="run other methods beside, on the first seed")
     arguments.add_argument("--page", type=Path, metavar="OUT.html", help="write the figures as a page with plots (matplotlib)")
     chosen = arguments.parse_args()
     seeds = chosen.seed or [1, 2, 3]
     judged = evaluate_generated(seeds, listing=chosen.listing)
     grid = evaluate_grid(seeds[:1], listing=chosen.listing) if chosen.grid else {}
+    strengths = evaluate_strengths(seeds[0], listing=chosen.listing) if chosen.strengths else {}
     if chosen.grid:
         evaluate_delay(seeds[0])
     others = evaluate_baselines(seeds[:1]) if chosen.baselines else {}
@@ -348,7 +377,7 @@ def main() -> None:
     if chosen.page:
         from page import write_page  # noqa: PLC0415 - matplotlib is needed for this alone
 
-        write_page(chosen.page, judged, (reliability(judged), grid, others))
+        write_page(chosen.page, judged, (reliability(judged), grid, strengths, others))
 
 
 if __name__ == "__main__":

@@ -54,6 +54,8 @@ class Judged:
     flows: NDArray[np.int64]  # [3, 3, 3]: flows, packets and octets by true and given class
     beside: tuple[int, int]  # ordinary flows to hosts under attack, and those of them that stayed benign
     bounds_s: list[tuple[float, float]] = field(default_factory=list)  # how much too late each right event begins and ends
+    overlaps: list[float] = field(default_factory=list)  # intersection over union of each right event's time and the attack's
+    fragments: list[int] = field(default_factory=list)  # events that tell of one attack
 
 
 def matches(vector: str, wanted: str) -> bool:
@@ -74,7 +76,7 @@ def judge_scenario(scenario: Scenario, result: floodmark.Result) -> Judged:
         any(matches(event.vector, str(fact["vector"])) and (names(event, str(fact["victim"])) or _of_many(fact)) for fact in attacks)
         for event in result.events
     ]
-    outcomes, bounds = [], []
+    outcomes, bounds, overlaps, fragments = [], [], list[float](), list[int]()
     for fact in attacks:
         hits = [e for e, is_right in zip(result.events, right, strict=True) if is_right and matches(e.vector, str(fact["vector"]))]
         outcome = "right" if hits else "wrong" if result.events and not all(right) else "missed"
@@ -85,11 +87,14 @@ def judge_scenario(scenario: Scenario, result: floodmark.Result) -> Judged:
         outcomes.append((str(fact["vector"]), outcome))
         if hits:
             start, end = (np.datetime64(str(fact[key]).rstrip("Z"), "ns").astype(np.int64) for key in ("start", "end"))
-            bounds.append(((min(e.start_ns for e in hits) - start) / 1e9, (max(e.end_ns for e in hits) - end) / 1e9))
+            first, last = min(e.start_ns for e in hits), max(e.end_ns for e in hits)
+            bounds.append(((first - start) / 1e9, (last - end) / 1e9))
+            overlaps.append(max(min(last, end) - max(first, start), 1) / max(max(last, end) - min(first, start), 1))
+            fragments.append(len(hits))
     events = [(event.vector, event.confidence, is_right) for event, is_right in zip(result.events, right, strict=True)]
     victims = {str(fact["victim"]) for fact in attacks}
     flows, beside = judge_flows(result, scenario.rows, victims)
-    return Judged(scenario.name, outcomes, events, flows, beside, bounds)
+    return Judged(scenario.name, outcomes, events, flows, beside, bounds, overlaps, fragments)
 
 
 def _of_many(fact: dict[str, str | int]) -> bool:

@@ -14,17 +14,21 @@ from judging import Judged
 
 mpl.use("agg")
 
-Figures = tuple[list[tuple[float, float, int]], dict[str, Counter[str]], dict[str, tuple[int, int, int, int]]]
+Figures = tuple[
+    list[tuple[float, float, int]], dict[str, Counter[str]], dict[str, tuple[int, int, float]], dict[str, tuple[int, int, int, int]]
+]
 OUTCOMES = ("right", "not assessable", "missed", "wrong")
 COLOURS = ("#2a7f62", "#9bbfae", "#d9a441", "#b3372f")
 
 
 def write_page(path: Path, judged: list[Judged], figures: Figures) -> None:
     """Write a page that needs nothing beside it."""
-    bins, grid, others = figures
+    bins, grid, strengths, others = figures
     parts = [("How much a confidence means", reliability_plot(bins)), ("Attacks named, by vector", vectors_plot(judged))]
     if grid:
         parts.append(("Degraded captures", grid_plot(grid)))
+    if strengths:
+        parts.append(("From one packet in a hundred to nearly all", strengths_plot(strengths)))
     if others:
         parts.append(("Other methods on the same captures", others_plot(others)))
     body = "".join(f"<h2>{html.escape(title)}</h2><img alt='{html.escape(title)}' src='{_inline(figure)}'>" for title, figure in parts)
@@ -61,6 +65,17 @@ def vectors_plot(judged: list[Judged]) -> Figure:
 def grid_plot(grid: dict[str, Counter[str]]) -> Figure:
     """Plot what became of the attacks in each kind of degraded capture."""
     return _stacked(dict(reversed(grid.items())))
+
+
+def strengths_plot(strengths: dict[str, tuple[int, int, float]]) -> Figure:
+    """Plot how right the answers are against the attack's share of the packets."""
+    figure, axes = plt.subplots(figsize=(6, 4))
+    percents = [name.removeprefix("strength-") for name in strengths]
+    axes.plot(percents, [good / wanted for good, wanted, _ in strengths.values()], "o-", color=COLOURS[0], label="named, or not assessable")
+    axes.plot(percents, [score for *_, score in strengths.values()], "s--", color=COLOURS[3], label="macro F1 of the flows")
+    axes.set(xlabel="percent of the packets that are the attack's", ylim=(0, 1.05))
+    axes.legend()
+    return figure
 
 
 def _stacked(counts: dict[str, Counter[str]]) -> Figure:

@@ -64,6 +64,8 @@ VARIANTS = {
     "snap": ("dns-amplification", "memcached-amplification", "bacnet-amplification", "http-get-flood", "ssh-bruteforce"),
     "midway": ("tcp-syn-flood", "http-get-flood", "http-slow-headers", "ssh-bruteforce"),
 }
+# Variants of how much of the capture's packets are the attack's; made only when named.
+STRENGTHS = {f"strength-{percent}": percent / 100 for percent in (1, 5, 10, 25, 50, 75, 90, 99)}
 LARGE, LONGER = 20, 4  # what "-large" multiplies an amount and a length by; made only when named
 NAMES = ("demo", *CASES, *(f"{base}-{kind}" for kind, bases in VARIANTS.items() for base in bases), *SCENES)
 ACCEPTED = (*NAMES, *(f"{base}-large" for base in CASES))
@@ -158,7 +160,12 @@ def attack_scenario(name: str, seed: int) -> Scenario:
     case, (rng, at_ns), secret = CASES[base], seeded(name, seed), seed * 7919 + len(name)
     quiet, plenty = rng.uniform(6, 20), kind in degrade.SAMPLING
     attacks, extent = attempt(rng, at_ns + int(quiet * SECOND), case, "large" if plenty else kind)
-    calm_packets = ordinary(rng, at_ns, quiet + extent.seconds + rng.uniform(4, 15), ORDINARY_OCTETS * (10 if plenty else 1))
+    seconds = quiet + extent.seconds + rng.uniform(4, 15)
+    if kind in STRENGTHS:
+        of_attack = sum(len(attack.packets) for attack in attacks)
+        calm_packets = so_many(rng, at_ns, seconds, round(of_attack * (1 / STRENGTHS[kind] - 1)))
+    else:
+        calm_packets = ordinary(rng, at_ns, seconds, ORDINARY_OCTETS * (10 if plenty else 1))
     change = degrade.changes(rng, at_ns + int((quiet + extent.seconds / 3) * SECOND), secret).get(kind, list)
     attacks = [attack._replace(packets=change(merge(attack.packets))) for attack in attacks]
     calm_packets = change(merge(calm_packets))
@@ -170,6 +177,22 @@ def attack_scenario(name: str, seed: int) -> Scenario:
     why = case.why + (f"; {kind}" if kind else "")
     packets = merge(calm_packets, *(attack.packets for attack in attacks))
     return finish(Scenario(name, seed, packets, rows, facts, draw_form(rng), why), rng)
+
+
+def so_many(rng: random.Random, at_ns: int, seconds: float, count: int) -> list[Packet]:
+    """Return everyday traffic of about so many packets: whole flows of it."""
+    some = ordinary(rng, at_ns, seconds, ORDINARY_OCTETS)
+    plenty = ordinary(rng, at_ns, seconds, max(int(1.5 * ORDINARY_OCTETS * count / len(some)), ORDINARY_OCTETS))
+    flows: dict[object, list[Packet]] = {}
+    for packet in plenty:
+        ends = tuple_of(packet.frame)
+        flows.setdefault(frozenset((ends[:2], ends[2:4])) if ends else None, []).append(packet)
+    kept: list[Packet] = []
+    for packets in rng.sample(list(flows.values()), len(flows)):
+        if len(kept) >= count:
+            break
+        kept += packets
+    return kept
 
 
 def first_packets(streams: list[list[Packet]]) -> list[list[Packet]]:
@@ -190,7 +213,7 @@ def renamed(label: Label, kind: str, secret: int) -> Label:
 
 def variant_of(name: str) -> tuple[str, str]:
     """Return the scenario that a name stands for and what is done to it, if anything."""
-    for kind in (*VARIANTS, *degrade.KINDS, "large"):
+    for kind in (*VARIANTS, *degrade.KINDS, *STRENGTHS, "large"):
         base = name.removesuffix(f"-{kind}")
         if base != name and (base in CASES or base in SCENES):
             return base, kind

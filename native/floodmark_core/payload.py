@@ -470,6 +470,8 @@ def tcp_code(block: U8, at: int, end: int, from_initiator: int) -> int:
     if end - at >= 4 and block[at] == 0x20 and block[at + 1] == 2:
         return 2 * MQTT + REPLY
     if end - at >= 7 and block[at] == 3 and block[at + 1] == 0 and block[at + 5] in (0xE0, 0xD0):
+        if end - at >= 12 and block[at + 11] in (0xC0, 0xC1, 0xC2):  # X.224 with transport selectors: a controller, no desktop
+            return 2 * S7 + (REQUEST if block[at + 5] == 0xE0 else REPLY)
         return 2 * RDP + (REQUEST if block[at + 5] == 0xE0 else REPLY)
     if text_at(block, at, end, b"PRI * HTTP/2.0\r\n"):
         return 2 * HTTP2

@@ -66,14 +66,15 @@ def tcp_shape(row: Row, more: Row) -> tuple[int, int]:
     if more.initiator_packets == 0:
         sent, answer = answer, np.int64(0)
     if not one_way and (not answer & kinds.RST or more.responder_payload_octets > 0):  # a stateless packet is answered by RST, if at all
-        if not (sent & kinds.RST and not answer & kinds.RST and more.initiator_payload_octets == 0):
+        told = not answer & kinds.RST or more.responder_payload_octets > 0
+        if not (sent & kinds.RST and told and more.initiator_payload_octets == 0):
             return NO_SHAPE, to
         sent, to = answer, TO_INITIATOR  # the initiator by port numbers only answers with RST
     if odd and (sent | core) & 0x3F == core:
         return ODD_FLAGS, to
     if sent & kinds.RST and not sent & (kinds.PSH | kinds.FIN | kinds.SYN):
         return RST, to
-    packets = more.initiator_packets + more.responder_packets
+    packets = more.responder_packets if to == TO_INITIATOR else more.initiator_packets
     stateless = packets <= BRIEF_PACKETS or np.uint64(more.incoherent_packets) * np.uint64(2) > packets
     if not stateless or sent & kinds.SYN:
         return NO_SHAPE, to

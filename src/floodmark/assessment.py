@@ -38,7 +38,8 @@ _SAID = _children("udp-reflection") | {"tcp-middlebox-reflection", "game-query-f
     "http-flood", "slow-connection", "dns-query-flood", "sip-flood", "mqtt-flood", "protocol-abuse"
 ) | {"http-credential-stuffing"}  # fmt: skip
 # What is told by the answers.
-_ANSWERED = _family("bruteforce") | {
+_ANSWERED = _family("bruteforce", "sip-flood", "mqtt-flood", "udp-flood") | {
+    "industrial-command-flood", "esp-flood", "gre-flood", "tcp-middlebox-reflection",
     "dns-query-flood", "dns-water-torture", "dns-garbage-flood", "tls-handshake-flood", "https-flood", "bittorrent-amplification",
     "quic-amplification", "protocol-fuzzing", "connection-flood", "stun-amplification", "dtls-amplification", "openvpn-amplification",
     "game-server-amplification", "mdns-amplification", "netbios-amplification", "coap-amplification", "ntp-amplification",
@@ -66,7 +67,8 @@ def not_assessable(context: Context, settings: Settings, judged: Judged, span_s:
 
 
 def _reasons(context: Context, settings: Settings, judged: Judged, span_s: float) -> Iterator[tuple[str, frozenset[str]]]:
-    volumetric, application, view = settings.volumetric, settings.application, context.view
+    """Yield what a capture does not show of the traffic that passed."""
+    volumetric, view = settings.volumetric, context.view
     most = int(context.received_packets.max()) if len(context.received_packets) else 0
     if most < volumetric.flood_packets:
         text = f"no host receives more than {most:,} packets: fewer than {volumetric.flood_packets} are no flood that can be told"
@@ -83,7 +85,14 @@ def _reasons(context: Context, settings: Settings, judged: Judged, span_s: float
         yield "what was said is cut off or overwritten", _SAID
     if context.one_sided:
         yield "one direction only: what was answered is not there", _ANSWERED
-    segments = _tcp_packets(context)
+    elif context.one_sided is None:
+        yield "no dialogue shows whether answers would be in the capture", _ANSWERED
+    yield from _too_little(context, settings, span_s)
+
+
+def _too_little(context: Context, settings: Settings, span_s: float) -> Iterator[tuple[str, frozenset[str]]]:
+    """Yield what a capture is too small or too short for."""
+    application, segments = settings.application, _tcp_packets(context)
     if segments < 2 * application.flood_requests:
         text = f"{segments:,} TCP packets: too few for {application.flood_requests} requests or connections"
         yield text, _family("http-flood", "connection-flood", "mqtt-flood", "protocol-abuse")
@@ -91,8 +100,9 @@ def _reasons(context: Context, settings: Settings, judged: Judged, span_s: float
         yield f"{span_s:.3g} s are too short to call anything slow", _family("slow-connection")
     if span_s < 1.0:
         yield "shorter than a second: what becomes of a connection is not seen", _UNSETTLED
-    if span_s < application.guessing_window_s / 10:
-        yield f"{span_s:.3g} s are too short for repeated log-ins", _family("bruteforce")
+    if span_s < application.guessing_window_s:
+        text = f"in {span_s:.3g} s guessing that is slower than {application.guessing_connections} log-ins in that time would not show"
+        yield text, _family("bruteforce")
 
 
 def _unexplained(context: Context, judged: Judged, least: int) -> tuple[str, int] | None:

@@ -43,7 +43,7 @@ class View:
         names = (
             "protocol", "header_whole", "from_responder", "tcp_seq", "initiator_next_seq", "responder_next_seq",
             "initiator_payload_octets", "responder_payload_octets", "initiator_payload_packets", "responder_payload_packets",
-            "incoherent_packets", "flags",
+            "incoherent_packets", "flags", "tcp_flags_initiator", "tcp_flags_responder",
         )  # fmt: skip
         seen = self._flows.columns(self._spaced.astype(np.uint32), names)
         back = seen["from_responder"] > 0
@@ -54,6 +54,11 @@ class View:
         spans = (reached - seen["tcp_seq"].astype(np.int64) - opened) & 0xFFFFFFFF
         fit = (seen["protocol"] == _TCP) & (seen["header_whole"] > 0) & (packets >= _STREAM_PACKETS) & (seen["incoherent_packets"] == 0)
         fit &= (spans > 0) & (spans < _LONGEST_STREAM)
+        heard = np.where(back, seen["tcp_flags_initiator"], seen["tcp_flags_responder"])
+        answered = (heard & (kinds.SYN | kinds.FIN | kinds.PSH) > 0) | ((heard & kinds.ACK > 0) & (heard & kinds.RST == 0))
+        dialogues = fit & (opened | answered)
+        if int(dialogues.sum()) >= _FEWEST_STREAMS:  # what is sent to a host that says nothing, or only resets, may be no stream
+            fit = dialogues
         if int(fit.sum()) < _FEWEST_STREAMS:
             return None
         return float(np.median(np.minimum(octets[fit] / spans[fit], 1.0)))
@@ -101,7 +106,10 @@ class View:
             prefixes.append(seen[f"{end}_prefix"][said])
             tcp.append(seen["protocol"][said] == _TCP)
         kind, prefix, of_tcp = np.concatenate(codes), np.concatenate(prefixes), np.concatenate(tcp)
-        absent = float(((kind == payload.NONE) & (prefix == 0)).mean()) if len(kind) else 0.0
+        unread = (kind == payload.NONE) & (prefix == 0)
+        if self.snaplen_cut:  # four octets or fewer are left of what was said
+            unread |= (kind == payload.UNRECOGNISED) & (prefix & np.uint64(0xFFFFFFFF) == 0)
+        absent = float(unread.mean()) if len(kind) else 0.0
         if int(of_tcp.sum()) < _FEWEST_STREAMS:
             return len(kind), absent, 0.0
         zero = (kind <= payload.UNIFORM) & (kind != payload.NONE) & (prefix == 0)

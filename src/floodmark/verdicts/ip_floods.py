@@ -87,6 +87,7 @@ def _icmp_flood(context: Context, host: int, flows: FlowSet, plan: tuple[str, st
     return Finding(vector, [context.host(host)], flows, evidence, [], spoofed)
 
 
+_VERY_MANY_SOURCES = 50  # of tunnels' packets to one host
 _IP_SHAPES = {
     shapes.FRAGMENT: ("ip-fragment-flood", "fragments"),
     shapes.GRE: ("gre-flood", "GRE packets"),
@@ -110,10 +111,19 @@ def ip_floods(context: Context, settings: VolumetricSettings, explained: np.ndar
             weigh_magnitude(evidence, rate, settings.flood_rate_pps, what)
             spoofed = weigh_spoofing(evidence, flows, settings)
             if sources >= 20:
-                evidence.add("spread", 2.0, "R_MANY_SOURCES", sources, 20, f"{sources:,} sources send {what} to one host")
+                weight = CLEAR if sources >= _VERY_MANY_SOURCES else 2.0
+                evidence.add("spread", weight, "R_MANY_SOURCES", sources, 20, f"{sources:,} sources send {what} to one host")
             back = int(flows.received("packets").sum())
             if back < packets / 10 and answers:
-                evidence.add("unanswered", FAIR, "R_ONE_WAY", 1 - back / packets, 0.9, f"{1 - back / packets:.0%} of them go one way")
+                tunnel = shape in (shapes.GRE, shapes.IPSEC) and sources >= 20  # of a tunnel in use both ends send
+                evidence.add(
+                    "unanswered",
+                    CLEAR if tunnel else FAIR,
+                    "R_ONE_WAY",
+                    1 - back / packets,
+                    0.9,
+                    f"{1 - back / packets:.0%} of them go one way",
+                )
             if shape == shapes.FRAGMENT:
                 _weigh_fragments(context, evidence, host, flows, settings)
             elif distinct(flows.sample.column("protocol")) >= 5:

@@ -8,10 +8,10 @@ from floodmark.payloads import PROTOCOL_NAMES, REFLECTION_VECTORS, reply_code
 from floodmark.services import REFLECTOR_PORTS
 from floodmark.settings import VolumetricSettings
 from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, STRONG, Evidence, Finding, cap_for_view, weigh_magnitude
-from floodmark_core import payload, shapes
+from floodmark_core import kinds, payload, shapes
 
 _CLIENT_PORTS = 32_768  # from here on systems number the ports of clients
-_CLIENT_PORTS = 32_768  # from here on systems number the ports of clients
+_DIVERSE_TTLS = 3  # effective TTL values of real hosts
 _LARGE_ANSWER_OCTETS = 512  # RFC 1035's limit of a UDP answer; beyond it an answer amplifies
 _WELL_SPREAD_SOURCES = 20
 _ONE_SIDED_SOURCES = 5
@@ -201,8 +201,15 @@ def _synack_reflection(context: Context, host: int, flows: FlowSet, settings: Vo
             f"{sources:,} servers send SYN-ACKs, and no SYN from the victim to them is in the capture",
         )  # fmt: skip
         ttls = flows.effective_ttls()
-        if ttls >= 3:
-            evidence.add("diversity", SLIGHT, "R_TTL_DIVERSITY", ttls, 3, f"{ttls:.1f} effective TTL values: real servers, not one forger")
+        if ttls >= _DIVERSE_TTLS:
+            evidence.add(
+                "diversity",
+                SLIGHT,
+                "R_TTL_DIVERSITY",
+                ttls,
+                _DIVERSE_TTLS,
+                f"{ttls:.1f} effective TTL values: real servers, not one forger",
+            )
     repeats = int(flows.packets.max())
     if repeats >= _MOST_SYNACKS:
         evidence.add(
@@ -240,8 +247,9 @@ def middlebox_reflections(context: Context, settings: VolumetricSettings) -> lis
     if context.view.sampled:
         return []  # what is left of dialogues looks like this
     for host in context.hosts_with(shapes.DATA, settings.unrecognised_reflector_packets):
-        flows = context.shaped(host, shapes.DATA)
-        answers = flows.where(flows.sent("payload_kind") == 2 * payload.HTTP + payload.REPLY)
+        answers = _http_answers(context.shaped(host, shapes.DATA))
+        if context.answers(host):  # more than a few segments are no stream either where the host says nothing to them
+            answers = answers.joined(_http_answers(context.shaped(host, shapes.NO_SHAPE)))
         later = answers.where(answers.column("first_seen_ns") > context.begin_ns + _JOINED_NS)  # not the rest of what began before
         sources = later.source_count if len(later) else 0
         enough = answers.total_packets >= settings.flood_packets and answers.busiest_rate_pps >= settings.sustained_rate_pps
@@ -259,13 +267,35 @@ def middlebox_reflections(context: Context, settings: VolumetricSettings) -> lis
         ports = distinct(answers.sent("port"))
         if ports <= 3:
             evidence.add("port", FAIR, "R_SERVICE_PORTS", ports, 3, "all come from the ports of web servers")
+        ttls = answers.effective_ttls()
+        if ttls >= _DIVERSE_TTLS:
+            text = f"{ttls:.1f} effective TTL values: middleboxes of many networks"
+            evidence.add("diversity", SLIGHT, "R_TTL_DIVERSITY", ttls, _DIVERSE_TTLS, text)
         weigh_magnitude(evidence, answers.busiest_rate_pps, settings.flood_rate_pps, "answers")
         cap_for_view(evidence, answers=context.answers(host), packets=packets, span_s=answers.span_s)
         products = ("tcp-rst-flood", "tcp-ack-flood", "tcp-out-of-state-flood", "icmp-unreachable-flood")
-        rest = [context.also_from(host, shape, answers) for shape in (shapes.RST, shapes.ACK, shapes.FIN, shapes.DATA)]
-        rest[-1] = rest[-1].where(~np.isin(rest[-1].index, answers.index)) if len(rest[-1]) else rest[-1]
-        whole = answers.joined(*(part for part in rest if len(part)))
+        whole = answers.joined(*(part for part in _beside(context, host, answers) if len(part)))
         found.append(
             Finding("tcp-middlebox-reflection", [context.host(host)], whole, evidence, top_ports(answers.sent("port")), 0.05, products)
         )
     return found
+
+
+def _http_answers(flows: FlowSet) -> FlowSet:
+    """Return the flows whose sender begins with an HTTP answer and whose receiver says nothing, or only resets."""
+    said = (flows.sent("payload_kind") == 2 * payload.HTTP + payload.REPLY) & (flows.received("payload_octets") == 0)
+    return flows.where(said & (flows.column("stage") & kinds.STAGE_ESTABLISHED == 0)) if len(flows) else flows
+
+
+def _beside(context: Context, host: int, answers: FlowSet) -> list[FlowSet]:
+    """Return what comes with middleboxes' answers: other segments of theirs, and resets of those that say nothing else."""
+    data = context.also_from(host, shapes.DATA, answers)
+    parts = [data.where(~np.isin(data.index, answers.index)) if len(data) else data]
+    for shape in (shapes.RST, shapes.ACK, shapes.FIN, shapes.SYN_ACK):
+        others = context.shaped(host, shape)
+        if len(others):
+            begins = others.column("first_seen_ns")
+            meanwhile = (begins >= answers.first_ns) & (begins <= answers.last_ns)
+            others = others.where(meanwhile & np.isin(others.sent("port"), answers.sent("port")))
+        parts.append(others)
+    return parts
