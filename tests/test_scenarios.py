@@ -263,7 +263,7 @@ def test_the_time_of_day_changes_nothing_but_the_times() -> None:
 @pytest.mark.parametrize("block_octets", [1 << 12, 1 << 16])
 def test_the_size_of_the_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch, block_octets: int) -> None:
     original = floodmark.capture.reader_of  # type: ignore[attr-defined]
-    monkeypatch.setattr("floodmark.pipeline.reader_of", lambda source, *, hashing=False: original(source, block_octets, hashing=hashing))
+    monkeypatch.setattr("floodmark.opening.reader_of", lambda source, *, hashing=False: original(source, block_octets, hashing=hashing))
     assert plain(classified(demo(), Format())) == plain(expected())
 
 

@@ -67,6 +67,8 @@ class Matcher(NamedTuple):
     mine: I64  # packets of the batch that belong to this share's flows
     slots: U64  # of each of them where its flow may stand in the index, or the free slot it would take
     rows: I64  # those flows' rows
+    numbers: I64  # of each packet that is counted the row of its flow
+    from_initiator: U8  # and whether the flow's initiator sent it
     timeouts: I64
     service_ports: U8  # kinds.py PORT_ by port
 
@@ -316,6 +318,7 @@ def update_flows(block: U8, n: int, records: Records, headers: Headers, matcher:
             reason = over_because(row, more, records.clock_ns[i], pure_syn and not repeated, matcher.timeouts)
             if reason < 0:
                 count_packet(row, more, block, headers, records, i, from_initiator)
+                matcher.numbers[i], matcher.from_initiator[i] = number, from_initiator
                 continue
             more.end_reason = reason
             if reason in (kinds.END_IDLE, kinds.END_ACTIVE) and not pure_syn:
@@ -328,6 +331,7 @@ def update_flows(block: U8, n: int, records: Records, headers: Headers, matcher:
             sender_began, basis = find_initiator(block, headers, i, matcher.service_ports)
         number = flows.used[NEXT_ROW]
         flows.used[NEXT_ROW] = number + 1
+        matcher.numbers[i], matcher.from_initiator[i] = number, sender_began
         index[slot] = (tag << np.uint64(32)) | np.uint64(number + 1)
         row = rows[number]
         open_row(row, block, headers, records, i, network, sender_began, basis, flows)
@@ -362,6 +366,18 @@ def move_index(old: U64, new: U64) -> None:
 def new_matcher(seed: int, timeouts: I64, service_ports: U8, share: int = 0, shares: int = 1) -> Matcher:
     """Return the scratch space with which one share of the flows is metered."""
     hashes, networks, slots = np.zeros(BATCH, np.uint64), np.zeros(BATCH, np.uint32), np.zeros(BATCH, np.uint64)
-    mine, rows = np.zeros(BATCH, np.int64), np.zeros(BATCH, np.int64)
+    mine, rows, numbers = (np.zeros(BATCH, np.int64) for _ in range(3))
     chosen = np.array([share, shares], np.int64)
-    return Matcher(np.array([seed], np.uint64), chosen, hashes, networks, mine, slots, rows, timeouts, service_ports)
+    return Matcher(
+        np.array([seed], np.uint64),
+        chosen,
+        hashes,
+        networks,
+        mine,
+        slots,
+        rows,
+        numbers,
+        np.zeros(BATCH, np.uint8),
+        timeouts,
+        service_ports,
+    )

@@ -11,6 +11,7 @@ import numpy as np
 from floodmark_core import (
     ahead,
     births,
+    carving,
     cells,
     decode,
     dialogue,
@@ -30,6 +31,7 @@ from floodmark_core import (
     survey,
     text,
     timeline,
+    tracing,
     walk,
 )
 from floodmark_core.columns import (
@@ -144,7 +146,11 @@ def _whole() -> list[Call]:
 
 def _beside() -> list[Call]:
     """Return the calls of kernels that only some commands need: a first run of the others does without."""
+    matcher, longs, octets = flowtable.new_matcher(1, _array("i8", 9), _array("u1", 1 << 16)), _array("i8"), _array("u1")
     return [
+        lambda: tracing.trace_block(octets, 0, 0, _walk(), matcher, _flow_table(), new_tally(), tracing.new_traced()),
+        lambda: carving.copy_blocks(octets, 0, 0, 0, 0, octets, octets, octets, octets),
+        lambda: carving.write_packets(octets, 0, longs, longs, longs, longs, _array("u4"), octets, octets),
         lambda: survey.survey_block(_array("u1"), 0, 0, _walk(), survey.new_survey(), new_tally()),
         lambda: resync.next_record(_array("u1"), 0, framing.new_layout(), True),
         lambda: merging.extract_block(_array("u1"), 0, 0, _walk(), new_tally(), _array("u1"), _array("i8"), _array("i8", 1)),

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from floodmark.archives import Member
     from floodmark.inspection import Inspection
-    from floodmark.pipeline import Options, Progress
+    from floodmark.opening import Progress
+    from floodmark.pipeline import Options
     from floodmark.result import Result
     from floodmark.settings import Settings
 

@@ -16,7 +16,7 @@ from floodmark.settings import VICTIM_PACKETS, EventSettings
 from floodmark.terms import VECTORS, Verdict
 from floodmark.verdicts.decide import Considered, Decision
 from floodmark.verdicts.evidence import MOST_VICTIMS, Finding, Reason
-from floodmark_core.columns import I32
+from floodmark_core.columns import I32, U8
 
 _MOST_PARTS = 100  # that one finding is cut into
 _FEWEST_PULSES, _EVEN = 3, 0.3  # coefficient of variation of what is regular
@@ -71,7 +71,8 @@ class Judged:
     """The events of a run and the event of every flow."""
 
     events: list[Event]
-    event_of: I32  # per flow row: place in events, or -1
+    event_of: I32  # per flow row: place in events, or below 0 what it is instead, terms.BENIGN_VECTORS
+    back: U8  # per flow row: 1 where it is the responder that attacks
 
 
 def events_of(context: Context, decision: Decision, span_ns: tuple[int, int], settings: EventSettings) -> Judged:
@@ -97,11 +98,13 @@ def events_of(context: Context, decision: Decision, span_ns: tuple[int, int], se
     parts.sort(key=lambda part: (part[0].start_ns, part[0].vector, part[0].victims))
     event_of: I32 = context.flows.memory.array(len(context.flows), np.int32)
     event_of.fill(-1)
+    back: U8 = context.flows.memory.array(len(context.flows), np.uint8)
     for place, (_, flows, _) in enumerate(parts):
         flows.give_number(event_of, place)
+        back[flows.index[flows.from_responder]] = 1
     surroundings = Surroundings(context, event_of)
     events = [_composed(replace(event, id=place + 1), flows, victims, surroundings) for place, (event, flows, victims) in enumerate(parts)]
-    return Judged(events, event_of)
+    return Judged(events, event_of, back)
 
 
 def _composed(event: Event, flows: FlowSet, victims: list[Host], surroundings: Surroundings) -> Event:

@@ -53,6 +53,13 @@ def walk_with(settings: FlowSettings, layout: I64) -> Walk:
     return new_walk(layout, service_ports(), _ns(settings.reorder_window_s), depth)
 
 
+def new_share(settings: FlowSettings, memory: Memory, seed: int | None = None, number: int = 0, shares: int = 1) -> Share:
+    """Return what one thread needs to meter one of so many shares of the flows."""
+    chosen = secrets.randbits(64) if seed is None else seed
+    matcher = new_matcher(chosen, timeouts_ns(settings), service_ports(), number, shares)
+    return Share(number, matcher, walk_with(settings, new_layout()), memory)
+
+
 class Meter:
     """Reads captures one after the other into one set of flows and cells."""
 
@@ -62,10 +69,8 @@ class Meter:
         """Prepare for reading with so many shares of the flows, worked on side by side; their number never shows in the answer."""
         self._memory = memory or Memory()
         self._workers = workers or Workers()
-        self._timeouts, chosen = timeouts_ns(settings), secrets.randbits(64) if seed is None else seed
-        matchers = [new_matcher(chosen, self._timeouts, service_ports(), number, shares) for number in range(shares)]
-        walks = [walk_with(settings, new_layout()) for _ in range(shares)]
-        self._shares = [Share(number, *own, self._memory) for number, own in enumerate(zip(matchers, walks, strict=True))]
+        self._timeouts, chosen = timeouts_ns(settings), secrets.randbits(64) if seed is None else seed  # one seed for all shares
+        self._shares = [new_share(settings, self._memory, chosen, number, shares) for number in range(shares)]
         self._tables = Tables(self._memory, shares)
         self._tables.make_room(self._shares)
         self._last_time_ns = 0  # for packets without a time of their own

@@ -1,12 +1,10 @@
 """Captures in, answer out: the whole program on one screen."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
-from os import PathLike, fsdecode
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -16,8 +14,7 @@ from floodmark.assessment import not_assessable
 from floodmark.attacks import tied
 from floodmark.backscatter import mark_backscatter
 from floodmark.calm import mark_calm
-from floodmark.capture import BlockReader, reader_of
-from floodmark.capture import Source as Opened
+from floodmark.capture import BlockReader, Source
 from floodmark.context import Context
 from floodmark.errors import CaptureError
 from floodmark.events import Judged, events_of
@@ -25,21 +22,19 @@ from floodmark.flows import Flows
 from floodmark.memory import Announce, Memory
 from floodmark.merging import MergedReader
 from floodmark.metering import Meter
-from floodmark.ordering import Group, in_groups
+from floodmark.opening import Given, Progress, listed, opened
+from floodmark.ordering import in_groups
 from floodmark.packets import packet_counts, problems_of
 from floodmark.reading import ReadCapture, mean_record_octets
 from floodmark.result import CaptureSummary, Count, FlowRecords, Profile, Result, Totals
 from floodmark.settings import Settings
-from floodmark.sources import expand, is_compressed
+from floodmark.sources import is_compressed
 from floodmark.terms import BENIGN_VECTORS, Verdict, link_type_name
 from floodmark.verdicts.decide import decide
 from floodmark.view import View
 from floodmark.workers import Part, Workers, processors
 from floodmark_core import status
 from floodmark_core.sums import sum_flows
-
-Source = str | PathLike[str] | BinaryIO | Member
-Progress = Callable[[str, int], None]  # told a capture's name and the octets read of it so far
 
 _UNPACKED_TIMES = 4  # what captures grow by when they are unpacked, as a rule
 _LARGE_OCTETS = 32 << 20  # of captures in all: a tenth of a second on one processor
@@ -60,7 +55,7 @@ class Options:
 
 
 def classify(
-    captures: Source | Iterable[Source], settings: Settings | None = None, options: Options | None = None, progress: Progress | None = None
+    captures: Given | Iterable[Given], settings: Settings | None = None, options: Options | None = None, progress: Progress | None = None
 ) -> Result:
     """Classify one or more captures, or folders of them, as one timeline in order of their first packets.
 
@@ -70,12 +65,12 @@ def classify(
     ``options.memory_octets`` and there is no temporary space for the rest.
     """
     settings, options = settings or Settings(), options or Options()
-    sources, left_out = _listed(captures)
+    sources, left_out = listed(captures)
     memory = Memory(options.memory_octets, options.announce)
     with Workers(options.threads or processors()) as workers:
         meter, large, reads = None, _is_large(sources), list[ReadCapture]()
         for group in in_groups(sources):
-            with _opened(group, progress, options) as reader:
+            with opened(group, progress, hashing=options.hash_captures, keep_going=options.keep_going) as reader:
                 if meter is None:
                     several = large and mean_record_octets(reader) <= _SHORT_RECORD_OCTETS
                     meter = Meter(settings.flow, memory=memory, workers=workers, shares=workers.threads if several else 1)
@@ -91,9 +86,7 @@ def classify(
         return _answer((reads, left_out, named), context, judged, (settings, options))
 
 
-def stream(
-    captures: Source | Iterable[Source], settings: Settings | None = None, options: Options | None = None
-) -> Iterator[pa.RecordBatch]:
+def stream(captures: Given | Iterable[Given], settings: Settings | None = None, options: Options | None = None) -> Iterator[pa.RecordBatch]:
     """Yield the labelled flows of captures as Arrow batches; arguments and errors as for :func:`classify`.
 
     A flow's label rests on all flows around it, so the first batch comes when the captures are read.
@@ -101,32 +94,7 @@ def stream(
     yield from classify(captures, settings, options).flows.batches()
 
 
-def _is_source(captures: object) -> bool:
-    """Tell one capture from several."""
-    return isinstance(captures, str | PathLike | Member) or hasattr(captures, "read")
-
-
-def _listed(captures: Source | Iterable[Source]) -> tuple[list[Opened], list[CaptureError]]:
-    """Return captures one by one, folders replaced by what they hold, and what of it cannot be one."""
-    if not _is_source(captures) and (isinstance(captures, bytes | bytearray) or not isinstance(captures, Iterable)):
-        raise TypeError(f"a capture is a path or a binary file object, not {type(captures).__name__}; wrap octets in io.BytesIO")
-    given: list[Source] = [captures] if _is_source(captures) else list(captures)  # type: ignore[list-item, arg-type] # told apart above
-    sources: list[Opened] = []
-    left_out: list[CaptureError] = []
-    for capture in given:
-        if not _is_source(capture):
-            raise TypeError(f"a capture is a path or a binary file object, not {type(capture).__name__}")
-        if isinstance(capture, str | PathLike):
-            for member in expand([fsdecode(capture)]):
-                (left_out if isinstance(member, CaptureError) else sources).append(member)  # type: ignore[arg-type] # told apart here
-        else:
-            sources.append(capture)
-    if not sources:
-        raise left_out[0] if left_out else CaptureError("", "no capture given")
-    return sources, left_out
-
-
-def _is_large(sources: list[Opened]) -> bool:
+def _is_large(sources: list[Source]) -> bool:
     """Tell whether reading takes long enough for several threads to gain: what has no size may be long."""
     octets = 0
     for source in sources:
@@ -137,13 +105,6 @@ def _is_large(sources: list[Opened]) -> bool:
             return True
         octets += Path(source).stat().st_size * (_UNPACKED_TIMES if is_compressed(source) else 1)
     return octets >= _LARGE_OCTETS
-
-
-def _opened(group: Group, progress: Progress | None, options: Options) -> BlockReader | MergedReader:
-    """Open a capture, or several that overlap as one. Raises CaptureError."""
-    if len(group) == 1:
-        return reader_of(group[0][1], hashing=options.hash_captures)
-    return MergedReader(group, hashing=options.hash_captures, keep_going=options.keep_going, progress=progress)
 
 
 def _read(meter: Meter, reader: BlockReader | MergedReader, progress: Progress | None, options: Options) -> list[ReadCapture]:

@@ -87,7 +87,7 @@ class FlowRecords:
 
     def __init__(self, flows: Flows, judged: Judged) -> None:
         self._flows = flows
-        self._judged = judged
+        self.judged = judged  # what verdict, vector and event of each flow are made of
 
     @property
     def schema(self) -> pa.Schema:
@@ -100,7 +100,7 @@ class FlowRecords:
 
     def batches(self, rows: int = table.BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Yield the flows in order of their first packets, at most ``rows`` at a time."""
-        return table.batches(self._flows, self._judged, rows)
+        return table.batches(self._flows, self.judged, rows)
 
     def to_table(self) -> pa.Table:
         """Return all flows at once."""

@@ -212,12 +212,18 @@ class Share:
             at, stop = read_block(block, at, base, self.walk, self.matcher, tables.of(self), cells, self.recent, self.tally)
             if stop == STOP_NEEDS_CELLS:
                 self._grow_cells()
-            elif stop == STOP_NEEDS_FLOWS and self.used[BATCHES_SEEN] == len(self.opened):
-                self._opened.reach(2 * len(self.opened))
-            elif stop == STOP_NEEDS_FLOWS and self._needs_index():
-                self._grow_index((base + at) / octets if octets else 1.0)
-            elif stop != STOP_NEEDS_FLOWS or not tables.go_on(self):
+            elif stop != STOP_NEEDS_FLOWS or not self.make_way(tables, (base + at) / octets if octets else 1.0):
                 return at, stop
+
+    def make_way(self, tables: Tables, done: float) -> bool:
+        """Make room for another batch of flows where this share can do so alone. Returns whether it could. done: part that is read."""
+        if self.used[BATCHES_SEEN] == len(self.opened):
+            self._opened.reach(2 * len(self.opened))
+        elif self._needs_index():
+            self._grow_index(done)
+        else:
+            return tables.go_on(self)
+        return True
 
     def read_mapped(self, tables: Tables, block: U8, at: int, base: int, octets: int) -> tuple[int, int]:
         """Do the same with octets that are not yet in the cache. The parts are the same for all shares, and so are the batches they cut."""

@@ -43,7 +43,7 @@ class View:
         names = (
             "protocol", "header_whole", "from_responder", "tcp_seq", "initiator_next_seq", "responder_next_seq",
             "initiator_payload_octets", "responder_payload_octets", "initiator_payload_packets", "responder_payload_packets",
-            "incoherent_packets", "flags", "tcp_flags_initiator", "tcp_flags_responder",
+            "incoherent_packets", "flags", "tcp_flags_initiator", "tcp_flags_responder", "initiator_lo",
         )  # fmt: skip
         seen = self._flows.columns(self._spaced.astype(np.uint32), names)
         back = seen["from_responder"] > 0
@@ -56,8 +56,12 @@ class View:
         fit &= (spans > 0) & (spans < _LONGEST_STREAM)
         heard = np.where(back, seen["tcp_flags_initiator"], seen["tcp_flags_responder"])
         answered = (heard & (kinds.SYN | kinds.FIN | kinds.PSH) > 0) | ((heard & kinds.ACK > 0) & (heard & kinds.RST == 0))
+        fit &= answered | (heard == 0)  # what only gets resets is no stream
         dialogues = fit & (opened | answered)
-        if int(dialogues.sum()) >= _FEWEST_STREAMS:  # what is sent to a host that says nothing, or only resets, may be no stream
+        unasked = fit & ~dialogues & back  # servers' answers, of which the questions are not there: to one host they are a reflection
+        if len(np.unique(seen["initiator_lo"][unasked])) < _FEWEST_STREAMS:
+            fit &= ~unasked
+        if int(dialogues.sum()) >= _FEWEST_STREAMS:
             fit = dialogues
         if int(fit.sum()) < _FEWEST_STREAMS:
             return None

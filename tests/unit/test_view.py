@@ -8,7 +8,7 @@ from degrade import anonymised, sampled
 from wire import Packet, one_sided, snap
 
 import floodmark
-from builders import SECOND, connection, pcap, syn_flood, udp
+from builders import ACK, PSH, RST, SECOND, SERVER, connection, pcap, syn_flood, tcp, udp
 
 MANY = sorted(
     (
@@ -76,3 +76,23 @@ def test_a_flood_of_zeros_is_no_overwritten_capture() -> None:
     flood = [udp(n * SECOND // 2000, 0x0B000000 + n, ports=(1024 + n, 80), payload=bytes(100)) for n in range(2000)]
     assert answered(flood).profile.payload_missing is False
     assert answered(sorted([*flood, *MANY], key=lambda packet: packet.time_ns)).profile.anonymised is False
+
+
+def test_streams_that_the_other_end_only_resets_say_nothing_of_a_sample() -> None:
+    """Middleboxes repeat their answers, with gaps in the numbers, to a host that knows of no connection."""
+    page = b"HTTP/1.1 403 Forbidden\r\n\r\n" + b"x" * 300
+    answers = []
+    for box in range(60):
+        for n in range(1 + box % 5):
+            at_ns, numbers = 5 * SECOND + box * SECOND // 50 + n * 1_000_000, (1000 + n * 2000, 77)
+            answers.append(tcp(at_ns, 0x0B000000 + box * 7919, SERVER, (80, 4000), PSH | ACK, numbers, page))
+            answers.append(tcp(at_ns + 500_000, SERVER, 0x0B000000 + box * 7919, (4000, 80), RST, (77, 0)))
+    result = answered(sorted((*MANY, *answers), key=lambda packet: packet.time_ns))
+    assert result.profile.sampled is not True
+    [event] = [event for event in result.events if event.verdict == "volumetric"]
+    assert (event.vector, event.flows) == ("tcp-middlebox-reflection", 60)
+
+
+def test_a_snap_length_that_leaves_a_few_octets_of_payload_leaves_nothing_to_read() -> None:
+    cut = answered(snap(MANY, 14 + 20 + 20 + 4))
+    assert (cut.profile.snaplen_cut, cut.profile.payload_missing) == (True, True)

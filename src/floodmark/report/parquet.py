@@ -1,17 +1,13 @@
 """Flows as a Parquet file, written batch by batch."""
 
-import contextlib
-import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
-from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from floodmark.errors import OutputError
 from floodmark.table import SCHEMA
+from floodmark.writing import appearing_whole
 
 # Columns with few values in a batch; looking for repetitions in the others costs more than it saves.
 _REPEATING = [field.name for field in SCHEMA if pa.types.is_dictionary(field.type) or pa.types.is_uint8(field.type)] + [
@@ -30,38 +26,19 @@ _SOUGHT = ["flow_id", "initiator_port", "responder_port", "protocol", "first_see
 def write_flows(path: str, batches: Iterable[pa.RecordBatch]) -> int:
     """Write flows to a file that appears whole or not at all. Returns the number of rows. Raises OutputError."""
     rows = 0
-    try:
-        with (
-            _appearing_whole(Path(path)) as file,
-            pq.ParquetWriter(
-                file, SCHEMA, compression="zstd", use_dictionary=_REPEATING, column_encoding=_GROWING, write_statistics=_SOUGHT
-            ) as writer,
-            ThreadPoolExecutor(1) as aside,  # packs one batch while the next is made
-        ):
-            packed: Future[None] | None = None
-            for batch in batches:
-                if packed is not None:
-                    packed.result()
-                packed = aside.submit(writer.write_batch, batch)
-                rows += len(batch)
+    with (
+        appearing_whole(path) as file,
+        pq.ParquetWriter(
+            file, SCHEMA, compression="zstd", use_dictionary=_REPEATING, column_encoding=_GROWING, write_statistics=_SOUGHT
+        ) as writer,
+        ThreadPoolExecutor(1) as aside,  # packs one batch while the next is made
+    ):
+        packed: Future[None] | None = None
+        for batch in batches:
             if packed is not None:
                 packed.result()
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+            packed = aside.submit(writer.write_batch, batch)
+            rows += len(batch)
+        if packed is not None:
+            packed.result()
     return rows
-
-
-@contextlib.contextmanager
-def _appearing_whole(path: Path) -> Iterator[BinaryIO]:
-    """Open a file beside the one asked for, which takes its name once all is written; a device or a pipe is written to as it is."""
-    if path.exists() and not path.is_file():
-        with path.open("wb") as file:
-            yield file
-        return
-    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with part.open("xb") as file:
-            yield file
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -1,0 +1,100 @@
+"""Chosen packets out of a block, as pcapng: blocks as they stand in a pcapng capture, records of other captures made into blocks."""
+
+import numpy as np
+
+from floodmark_core._jit import kernel, step
+from floodmark_core.columns import I64, U8, U32
+from floodmark_core.framing import ENHANCED_PACKET, PACKET, SECTION_HEADER, SIMPLE_PACKET
+from floodmark_core.octets import host32
+
+PACKET_OVERHEAD = 32  # octets of an enhanced packet block around its frame
+_SECTION_OCTETS = 28  # of a section header block without options
+
+
+@step
+def put_host32(out: U8, at: int, value: int, swapped: int) -> None:
+    """Write a 32-bit number, little endian unless ``swapped``."""
+    for n in range(4):
+        out[at + (3 - n if swapped else n)] = np.uint8((np.int64(value) >> (8 * n)) & 0xFF)
+
+
+@step
+def copy_octets(block: U8, first: int, end: int, out: U8, at: int) -> int:
+    """Copy octets. Returns the place behind them."""
+    for n in range(end - first):
+        out[at + n] = block[first + n]
+    return at + end - first
+
+
+@step
+def copy_section_header(block: U8, at: int, length: int, swapped: int, option: U8, out: U8, to: int) -> int:
+    """Copy a section header block with one more option at the beginning of its options, and its section of unknown length."""
+    to_start = to
+    to = copy_octets(block, at, at + 16, out, to)
+    out[to : to + 8] = 0xFF
+    to = copy_octets(option, 0, option.shape[0], out, to + 8)
+    if length > _SECTION_OCTETS:
+        to = copy_octets(block, at + 24, at + length - 4, out, to)
+    else:
+        out[to : to + 4] = 0  # opt_endofopt
+        to += 4
+    whole = to + 4 - to_start
+    put_host32(out, to_start + 4, whole, swapped)
+    put_host32(out, to, whole, swapped)
+    return to + 4
+
+
+@kernel
+def copy_blocks(
+    block: U8, at: int, end: int, swapped: int, number: int, chosen: U8, option: U8, option_swapped: U8, out: U8
+) -> tuple[int, int, int, int]:
+    """Copy pcapng blocks from ``at`` to ``end``: of those with packets the chosen ones, all others.
+
+    swapped: byte order of the section. number: of the next packet in ``chosen``. option, option_swapped: an option of the section header
+    that says what the packets are, in either byte order.
+    Returns (octets written, place and number of the packet to go on at where ``out`` is full, swapped).
+    """
+    written = 0
+    while at < end:
+        is_section = host32(block, at, 0) == SECTION_HEADER
+        if is_section:
+            swapped = 1 if host32(block, at + 8, 0) == 0x4D3C2B1A else 0
+        kind = host32(block, at, swapped)
+        length = (host32(block, at + 4, swapped) + 3) // 4 * 4
+        if written + length + option.shape[0] + 8 > out.shape[0]:
+            break
+        if is_section:
+            written = copy_section_header(block, at, length, swapped, option_swapped if swapped else option, out, written)
+        elif kind not in (ENHANCED_PACKET, PACKET, SIMPLE_PACKET):
+            written = copy_octets(block, at, at + length, out, written)
+        else:
+            if chosen[number]:
+                written = copy_octets(block, at, at + length, out, written)
+            number += 1
+        at += length
+    return written, at, number, swapped
+
+
+@kernel
+def write_packets(block: U8, count: int, frame_at: I64, time_ns: I64, captured: I64, wire: I64, interface: U32, chosen: U8, out: U8) -> int:
+    """Write the chosen ones of ``count`` packets as enhanced packet blocks, little endian, times in nanoseconds. Returns octets written."""
+    at = 0
+    for i in range(count):
+        if not chosen[i]:
+            continue
+        padded = (captured[i] + 3) // 4 * 4
+        whole = PACKET_OVERHEAD + padded
+        put_host32(out, at, ENHANCED_PACKET, 0)
+        put_host32(out, at + 4, whole, 0)
+        put_host32(out, at + 8, np.int64(interface[i]), 0)
+        put_host32(out, at + 12, time_ns[i] >> 32, 0)
+        put_host32(out, at + 16, time_ns[i] & 0xFFFFFFFF, 0)
+        put_host32(out, at + 20, captured[i], 0)
+        put_host32(out, at + 24, wire[i], 0)
+        stop = copy_octets(block, frame_at[i], frame_at[i] + captured[i], out, at + 28)
+        while stop < at + 28 + padded:
+            out[stop] = 0
+            stop += 1
+        put_host32(out, at + whole - 4, whole, 0)
+        at += whole
+    return at

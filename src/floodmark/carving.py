@@ -1,0 +1,230 @@
+"""Captures and an answer in, the packets of an attack out, as pcapng that Wireshark and tcpdump read.
+
+A pcapng capture keeps its blocks as they are: interfaces, names, comments, times of any resolution. Records of other captures become
+enhanced packet blocks with times in nanoseconds. The comment of each section says what the packets are.
+"""
+
+import struct
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+
+from floodmark.capture import Container
+from floodmark.errors import FloodmarkError
+from floodmark.events import Event, Judged
+from floodmark.memory import Memory
+from floodmark.opening import Given, Progress
+from floodmark.settings import FlowSettings
+from floodmark.terms import Verdict
+from floodmark.tracing import Stretch, Visitor, trace
+from floodmark.writing import appearing_whole
+from floodmark_core.carving import PACKET_OVERHEAD, copy_blocks, write_packets
+from floodmark_core.columns import U8
+from floodmark_core.framing import CONTAINER, PCAPNG, SNAPLEN
+
+_TO_RESPONDER, _TO_INITIATOR = 1, 2  # bits of a flow: which of its packets are chosen
+_SECTION, _INTERFACE = 0x0A0D0D0A, 1
+_COMMENT, _NAME, _RESOLUTION, _APPLICATION = 1, 2, 9, 4  # options (draft-ietf-opsawg-pcapng)
+_LARGEST_COMMENT = 65_000  # octets: the length of an option has 16 bits
+_LEAST_ROOM = 1 << 16  # octets beside what is copied
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which packets of an answer's captures are meant."""
+
+    directions: U8  # of each flow
+    beside: bool  # packets that belong to no flow
+    rest: bool  # what is not chosen, in place of what is
+    every: int  # of so many chosen packets one
+    comment: str
+
+
+@dataclass(frozen=True)
+class Carved:
+    """What was written."""
+
+    packets: int
+    read: int  # packets of the captures
+
+
+def choose(  # noqa: PLR0913 - each is a way to name packets
+    judged: Judged,
+    *,
+    events: Collection[int] = (),
+    verdicts: Collection[str] = (),
+    victims: Collection[str] = (),
+    benign: bool = False,
+    answers: bool = False,
+    rest: bool = False,
+    every: int = 1,
+) -> Choice:
+    """Choose packets by the events, verdicts and victims that an answer names; what any of them names is chosen.
+
+    events: ids; victims: addresses as events have them. Of an event's flows those packets that the event counts: toward its victims;
+    ``answers`` adds the others. verdicts: whole flows, as the table of verdicts counts them. benign: what belongs to no event, also
+    outside of flows. rest: all but what is chosen. Raises FloodmarkError for what the answer does not have.
+    """
+    found = [event for event in judged.events if event.id in set(events) or set(victims) & set(event.victims)]
+    _check(judged.events, events, victims)
+    directions: U8 = np.zeros(len(judged.event_of), np.uint8)
+    places = np.array([event.id - 1 for event in found], np.int32)
+    attacking = np.isin(judged.event_of, places)
+    directions[attacking] = (_TO_RESPONDER | _TO_INITIATOR) if answers else np.where(judged.back[attacking], _TO_INITIATOR, _TO_RESPONDER)
+    whole = np.array([event.verdict in verdicts for event in judged.events] + [False], bool)
+    directions[whole[np.maximum(judged.event_of, -1)]] = _TO_RESPONDER | _TO_INITIATOR
+    if benign or Verdict.BENIGN in verdicts:
+        directions[judged.event_of < 0] = _TO_RESPONDER | _TO_INITIATOR
+    return Choice(directions, benign, rest, every, _comment(found, verdicts, benign=benign, rest=rest))
+
+
+def _check(events: list[Event], ids: Collection[int], victims: Collection[str]) -> None:
+    """Raise FloodmarkError for events and victims that there are not."""
+    known, hosts = {event.id for event in events}, {victim for event in events for victim in event.victims}
+    if missing := sorted(set(ids) - known):
+        listed = f"there are events 1 to {len(events)}" if events else "no attack was found"
+        raise FloodmarkError(f"no event has the id {', '.join(map(str, missing))}; {listed}")
+    if strangers := sorted(set(victims) - hosts):
+        raise FloodmarkError(f"no event has the victim {', '.join(strangers)}")
+
+
+def _comment(events: list[Event], verdicts: Collection[str], *, benign: bool, rest: bool) -> str:
+    parts = [
+        f"event {event.id}: {event.vector} on {', '.join(event.victims[:3])}{' and more' if event.victim_count > 3 else ''}, "
+        f"{event.packets:,} packets, confidence {event.confidence}"
+        for event in events
+    ]
+    parts += [f"flows of verdict {verdict}" for verdict in verdicts]
+    parts += ["what belongs to no attack"] if benign else []
+    return f"carved by floodmark: {'all but ' if rest else ''}{'; '.join(parts)}"
+
+
+def carve(  # noqa: PLR0913 - as for classify
+    captures: Given | Iterable[Given],
+    choice: Choice,
+    path: str,
+    settings: FlowSettings,
+    *,
+    memory: Memory | None = None,
+    keep_going: bool = False,
+    progress: Progress | None = None,
+) -> Carved:
+    """Write the chosen packets of captures, which must be those of the answer, in the order of the captures.
+
+    Raises CaptureError for what cannot be read, or only once; OutputError for what cannot be written.
+    """
+    with appearing_whole(path) as file:
+        writer = _Writer(file, choice)
+        trace(captures, settings, Visitor(writer.begin, writer.tell), memory=memory, keep_going=keep_going, progress=progress)
+        writer.finish()
+    return Carved(writer.written, writer.read)
+
+
+class _Writer:
+    """Writes the chosen ones of the packets that a trace tells of."""
+
+    def __init__(self, file: BinaryIO, choice: Choice) -> None:
+        self._file, self._choice = file, choice
+        self.written = self.read = 0
+        self._chosen = 0  # before every so manieth was taken
+        self._is_pcapng = False
+        self._swapped = 0
+        self._snaplen = 0
+        self._interfaces: dict[int, int] = {}  # link type -> number
+        self._options = tuple(_option(order, _COMMENT, choice.comment) for order in "<>")
+        self._out: U8 = np.empty(_LEAST_ROOM, np.uint8)
+        self._begun = False
+
+    def begin(self, _: str, container: Container) -> None:
+        """Begin a capture."""
+        self._is_pcapng = container.layout[CONTAINER] == PCAPNG
+        self._snaplen = int(container.layout[SNAPLEN])
+        if not self._is_pcapng:
+            self._begin_section()
+
+    def _begin_section(self) -> None:
+        self._interfaces, self._begun = {}, True
+        name = _option("<", _APPLICATION, "floodmark").tobytes()
+        body = struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1) + self._options[0].tobytes() + name + bytes(4)
+        self._file.write(_block(_SECTION, body))
+
+    def finish(self) -> None:
+        """Make a capture of nothing a valid one."""
+        if not self._begun:
+            self._begin_section()
+
+    def tell(self, stretch: Stretch) -> None:
+        """Write the chosen packets of a stretch of records."""
+        mask = self._mask(stretch)
+        self.written += int(mask.sum())
+        self.read += stretch.packets
+        if self._is_pcapng:
+            self._copy(stretch, mask)
+        elif mask.any():
+            self._write(stretch, mask)
+
+    def _mask(self, stretch: Stretch) -> U8:
+        """Tell of each packet whether it is chosen."""
+        flow, count = stretch.traced.flow[: stretch.packets], stretch.packets
+        sent = np.where(stretch.traced.from_initiator[:count] > 0, _TO_RESPONDER, _TO_INITIATOR)
+        directions = self._choice.directions
+        taken = (directions[flow] & sent) > 0 if len(directions) else np.zeros(count, bool)
+        taken = np.where(flow >= 0, taken, self._choice.beside) ^ self._choice.rest
+        if self._choice.every > 1:
+            number = np.cumsum(taken) + self._chosen
+            self._chosen += int(taken.sum())
+            taken &= number % self._choice.every == 1
+        mask: U8 = taken.astype(np.uint8)
+        return mask
+
+    def _copy(self, stretch: Stretch, mask: U8) -> None:
+        """Copy blocks of a pcapng capture."""
+        at, number = stretch.at, 0
+        self._begun = True
+        while at < stretch.end:
+            room = stretch.end - at + _LEAST_ROOM + len(self._options[0])
+            out = self._room(room)
+            octets, at, number, self._swapped = copy_blocks(
+                stretch.block, at, stretch.end, self._swapped, number, mask, self._options[0], self._options[1], out
+            )
+            self._file.write(out[:octets].data)
+
+    def _write(self, stretch: Stretch, mask: U8) -> None:
+        """Make blocks of records."""
+        count, traced = stretch.packets, stretch.traced
+        links, place = np.unique(traced.link_type[:count], return_inverse=True)
+        for link in links.tolist():
+            if link not in self._interfaces:
+                self._interfaces[link] = len(self._interfaces)
+                self._file.write(_interface(link, self._snaplen))
+        interfaces = np.array([self._interfaces[link] for link in links.tolist()], np.uint32)[place]
+        captured = traced.captured_length
+        out = self._room(int((captured[:count] + PACKET_OVERHEAD + 3)[mask > 0].sum()))
+        given = (traced.frame_at, traced.time_ns, captured, traced.wire_length, interfaces, mask, out)
+        octets = write_packets(stretch.block, count, *given)
+        self._file.write(out[:octets].data)
+
+    def _room(self, octets: int) -> U8:
+        if len(self._out) < octets:
+            self._out = np.empty(octets, np.uint8)
+        return self._out
+
+
+def _option(order: str, code: int, text: str) -> U8:
+    """Return an option of a block. order: of its octets, as struct names it."""
+    value = text.encode("utf-8", "backslashreplace")[:_LARGEST_COMMENT]
+    octets = struct.pack(f"{order}HH", code, len(value)) + value + bytes(-len(value) % 4)
+    return np.frombuffer(octets, np.uint8)
+
+
+def _block(kind: int, body: bytes) -> bytes:
+    length = struct.pack("<I", len(body) + 12)
+    return struct.pack("<I", kind) + length + body + length
+
+
+def _interface(link_type: int, snaplen: int) -> bytes:
+    """Return the description of an interface whose times are in nanoseconds; of an unknown link type where there is none."""
+    options = struct.pack("<HHB3x", _RESOLUTION, 1, 9) + bytes(4)
+    return _block(_INTERFACE, struct.pack("<HHI", link_type & 0xFFFF, 0, max(snaplen, 0)) + options)

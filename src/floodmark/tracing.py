@@ -1,0 +1,114 @@
+"""Captures in once more, each packet with the flow that it belongs to out.
+
+What an answer says of flows is carried to their packets by metering the captures a second time, by one share: its rows are the flows'
+numbers in the order of first packets, as in the answer. Nothing is kept of a packet after it was told.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from floodmark.capture import BlockReader, Container
+from floodmark.errors import CaptureError
+from floodmark.memory import Memory
+from floodmark.merging import MergedReader
+from floodmark.metering import new_share
+from floodmark.opening import Given, Progress, listed, opened
+from floodmark.ordering import in_groups
+from floodmark.reading import read_by_parts, read_capture
+from floodmark.settings import FlowSettings
+from floodmark.shares import Share, Tables
+from floodmark.sources import can_reread
+from floodmark_core.ahead import CURSORS
+from floodmark_core.columns import I64, U8
+from floodmark_core.framing import LAST_TIME_NS
+from floodmark_core.status import STOP_BATCH_FULL, STOP_NEEDS_FLOWS
+from floodmark_core.tracing import Traced, new_traced, trace_block
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Some records in a row, and what of a capture they stand in. It holds until the next one is told."""
+
+    block: U8  # octets of the capture from offset ``base`` on
+    at: int  # where in the block they begin
+    end: int  # and end; between them stand whole records, or blocks of pcapng
+    packets: int
+    traced: Traced  # columns; of each the first ``packets``
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """What is called while captures are traced."""
+
+    begin: Callable[[str, Container], None]  # with each capture's name; merged ones come as one
+    tell: Callable[[Stretch], None]
+
+
+class _Trace:
+    """The metering of a trace: one share, its tables, and what is told."""
+
+    def __init__(self, settings: FlowSettings, memory: Memory) -> None:
+        self._share: Share = new_share(settings, memory)
+        self._tables = Tables(memory, 1)
+        self._tables.make_room([self._share])
+        self._traced = new_traced()
+        self._cursors: I64 = np.zeros(CURSORS, np.int64)
+        self._last_time_ns = 0
+
+    def read(
+        self, reader: BlockReader | MergedReader, visitor: Visitor, progress: Callable[[int], None] | None, *, keep_going: bool
+    ) -> None:
+        """Read one capture to its end."""
+        share = self._share
+        share.begin(reader.container.layout, self._last_time_ns)
+        visitor.begin(reader.path, reader.container)
+
+        def on(block: U8, at: int) -> tuple[int, int]:
+            return self._read_block(reader, visitor, block, at)
+
+        def by_parts(block: U8, at: int) -> tuple[int, int]:
+            return read_by_parts(on, block, at, share.walk.layout, self._cursors)
+
+        read_capture(reader, by_parts if reader.is_mapped else on, (share.walk.layout, share.tally), progress, keep_going)
+        self._last_time_ns = int(share.walk.layout[LAST_TIME_NS])
+
+    def _read_block(self, reader: BlockReader | MergedReader, visitor: Visitor, block: U8, at: int) -> tuple[int, int]:
+        share, tables = self._share, self._tables
+        while True:
+            given = (share.walk, share.matcher, tables.of(share), share.tally, self._traced)
+            count, reached, stop = trace_block(block, at, reader.base, *given)
+            if reached > at:
+                visitor.tell(Stretch(block, at, reached, count, self._traced))
+            at = reached
+            if stop == STOP_NEEDS_FLOWS:
+                if not share.make_way(tables, (reader.base + at) / reader.octets if reader.octets else 1.0):
+                    tables.make_room([share])
+            elif stop != STOP_BATCH_FULL:
+                return at, stop
+
+
+def trace(  # noqa: PLR0913 - as for classify
+    captures: Given | Iterable[Given],
+    settings: FlowSettings,
+    visitor: Visitor,
+    *,
+    memory: Memory | None = None,
+    keep_going: bool = False,
+    progress: Progress | None = None,
+) -> None:
+    """Read captures as :func:`floodmark.classify` does and tell of each packet to which flow it belongs.
+
+    Raises CaptureError, also for what can be read only once: an answer must have been given before.
+    """
+    sources, _ = listed(captures)
+    for source in sources:
+        if not can_reread(source):
+            raise CaptureError(str(source), "can be read only once, and is needed twice; write it to a file first")
+    run = _Trace(settings, memory or Memory())
+    for group in in_groups(sources):
+        with opened(group, progress, keep_going=keep_going) as reader:
+            tell = partial(progress, reader.path) if progress is not None and isinstance(reader, BlockReader) else None
+            run.read(reader, visitor, tell, keep_going=keep_going)
