@@ -69,7 +69,7 @@ class VolumetricSettings(_Checked):
     sustained_rate_pps: float = _setting(20.0, "lowest mean rate that structure alone can carry; BT's router limit is 20 SYN/s per host")
     spoofed_sources_per_packet: float = _setting(0.5, "from here on most packets have a source of their own")
     ttl_concentration: float = _setting(0.01, "exp(H(TTL)) / sources at or below it: one machine behind many addresses")
-    few_ttls: float = _setting(2.5, "effective TTL values of so many sources are few: real ones of the internet show 4.5 to 30")
+    few_ttls: float = _setting(3.3, "effective TTL values of so many sources are few: real ones of the internet show 4.5 to 30")
     few_ttls_sources: int = _setting(50, "fewest sources of which that is said")
     no_options_share: float = _setting(0.9, "of 1,751 ordinary SYNs, none came without options")
     modal_share: float = _setting(0.9, "one option signature or one window on at least this share")
