@@ -22,7 +22,8 @@ from floodmark_core import payload, shapes
 _DNS_PORT = 53
 _QUESTION, _ANSWER = 2 * payload.DNS, 2 * payload.DNS + payload.REPLY
 _GAME_QUERY = 2 * payload.GAME
-_FORMAT_ERROR, _SERVER_FAILURE, _NO_SUCH_NAME, _REFUSED = 1, 2, 3, 5  # RFC 1035, RCODE
+_NO_ERROR, _FORMAT_ERROR, _SERVER_FAILURE, _NO_SUCH_NAME, _REFUSED = 0, 1, 2, 3, 5  # RFC 1035, RCODE
+_SEVERAL_TIMES = 3  # a made-up name is asked for once, or once more where no answer came
 _ASKED_ONCE = 2.0  # questions of one source, on average
 _ONE_NAME_SHARE = 0.5  # of the questions; names are asked for by their popularity, the first one rarely by half
 _MADE_UP_SHARE = 0.2  # of the names: among ordinary ones one in twenty looks made up
@@ -93,8 +94,16 @@ def _water_torture(context: Context, host: int, flows: FlowSet, settings: Settin
         evidence.add("random", AGAINST, "R_WORDS", 1 - random, 1 - _MADE_UP_SHARE / 2, f"{1 - random:.0%} of the names are words")
     text = f"{share:.0%} of the questions to this server are for this domain"
     evidence.add("share", FAIR, "R_ONE_DOMAIN", share, limits.torture_domain_share, text)
+    under = _without_visitors(under)
     cap_for_view(evidence, answers=True, packets=under.total_packets, span_s=under.span_s)
     return Finding("dns-water-torture", [context.host(host)], under, evidence, [_DNS_PORT])
+
+
+def _without_visitors(under: FlowSet) -> FlowSet:
+    """Return questions under one domain without those for names that exist and that several ask for: the domain's own visitors."""
+    _, place, counts = np.unique(under.sent("prefix") & np.uint64(0xFFFFFFFF), return_inverse=True, return_counts=True)
+    exists = _answered(under) & (_response_codes(under) == _NO_ERROR)
+    return under.where(~(exists & (counts[place] >= _SEVERAL_TIMES)))
 
 
 def _dns_flood(context: Context, host: int, flows: FlowSet, settings: Settings) -> Finding | None:
