@@ -167,7 +167,7 @@ def test_each_answers_as_a_run_of_its_own_does(folder: Path) -> None:
 def test_each_in_words_says_which_capture(folder: Path) -> None:
     text = run("--each", folder / "calm.pcap", folder / "attacked.pcapng").stdout
     assert f"== {folder}/calm.pcap\nNo attack found." in text
-    assert f"== {folder}/attacked.pcapng\nAttack found" in text
+    assert f"== {folder}/attacked.pcapng\nVolumetric attack on" in text
 
 
 def test_each_with_fail_on_gives_one_if_any_has_an_attack(folder: Path) -> None:

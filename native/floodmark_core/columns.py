@@ -17,6 +17,7 @@ U32: TypeAlias = NDArray[np.uint32]
 U64: TypeAlias = NDArray[np.uint64]
 I32: TypeAlias = NDArray[np.int32]
 I64: TypeAlias = NDArray[np.int64]
+F64: TypeAlias = NDArray[np.float64]
 Rows: TypeAlias = NDArray[np.void]
 Row: TypeAlias = Any  # one of them: its fields are known to Numba alone
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from floodmark_core._jit import kernel
-from floodmark_core.columns import I32, I64, U8, U32, Rows
+from floodmark_core._jit import kernel, step
+from floodmark_core.columns import F64, I32, I64, U8, U32, Rows
 from floodmark_core.endpoints import is_from_responder
 
 
@@ -47,3 +47,42 @@ def measure_flows(rows: Rows, more: Rows, place: U32, index: U32, from_responder
             pauses += 1
         first, last = min(first, begin), max(last, end)
     return first, last, octets, pauses
+
+
+@step
+def spread(amounts: F64, begin: float, end: float, amount: float) -> None:
+    """Add an amount to bins, evenly between two places counted in bins; what lies outside goes to the first or the last."""
+    last = amounts.shape[0] - 1
+    first_bin, last_bin = min(max(np.int64(begin), 0), last), min(max(np.int64(end), 0), last)
+    if first_bin == last_bin:
+        amounts[first_bin] += amount
+        return
+    each = amount / (end - begin)
+    for b in range(first_bin, last_bin + 1):
+        low = begin if b == first_bin else np.float64(b)
+        high = end if b == last_bin else np.float64(b + 1)
+        amounts[b] += each * (high - low)
+
+
+@kernel
+def spread_flows(
+    rows: Rows, more: Rows, place: U32, group: I32, first: int, end: int, start_ns: int, bin_ns: float, packets: F64, octets: F64
+) -> None:
+    """Add what flows carried in both directions to the bins of their groups, each flow spread evenly over the time that it lasted.
+
+    group: int32[n]; below 0 it counts from the end. packets, octets: float64[groups, bins].
+    """
+    groups = packets.shape[0]
+    for i in range(first, end):
+        row = rows[place[i]]
+        g = np.int64(group[i]) if group[i] >= 0 else groups + np.int64(group[i])
+        begin = np.float64(row.first_seen_ns - start_ns) / bin_ns
+        if row.more_row:
+            details = more[np.int64(row.more_row) - 1]
+            until = max(np.float64(details.last_seen_ns - start_ns) / bin_ns, begin)
+            spread(packets[g], begin, until, np.float64(details.initiator_packets + details.responder_packets))
+            spread(octets[g], begin, until, np.float64(details.initiator_octets + details.responder_octets))
+        else:
+            b = min(max(np.int64(begin), 0), packets.shape[1] - 1)
+            packets[g, b] += 1.0
+            octets[g, b] += np.float64(row.octets)

@@ -149,6 +149,9 @@ def _beside() -> list[Call]:
     matcher, longs, octets = flowtable.new_matcher(1, _array("i8", 9), _array("u1", 1 << 16)), _array("i8"), _array("u1")
     return [
         lambda: tracing.trace_block(octets, 0, 0, _walk(), matcher, _flow_table(), new_tally(), tracing.new_traced()),
+        lambda: sums.spread_flows(
+            np.zeros(0, FLOW), np.zeros(0, MORE), _array("u4"), _array("i4"), 0, 0, 0, 1.0, np.zeros((1, 1)), np.zeros((1, 1))
+        ),
         lambda: carving.copy_blocks(octets, 0, 0, 0, 0, octets, octets, octets, octets),
         lambda: carving.write_packets(octets, 0, longs, longs, longs, longs, _array("u4"), octets, octets),
         lambda: survey.survey_block(_array("u1"), 0, 0, _walk(), survey.new_survey(), new_tally()),

@@ -18,6 +18,7 @@ from floodmark.events import Event, Judged
 from floodmark.flows import Flows
 from floodmark.packets import Problem
 from floodmark.settings import Settings
+from floodmark.timeline import Timeline, timeline_of
 
 SCHEMA_VERSION = 1
 _NS = 1_000_000_000
@@ -97,6 +98,10 @@ class FlowRecords:
     def __len__(self) -> int:
         """Return the number of flows."""
         return len(self._flows)
+
+    def timeline(self, bins: int = 60) -> Timeline:
+        """Return what each event and ordinary traffic carried in so many bins of the time that the captures span."""
+        return timeline_of(self._flows, self.judged, bins)
 
     def batches(self, rows: int = table.BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Yield the flows in order of their first packets, at most ``rows`` at a time."""

@@ -60,6 +60,25 @@ VECTORS = _tree()
 # The vector of a flow that belongs to no attack. In the list of events by flow they stand below 0: -1 the first, -2 the second.
 ORDINARY, BACKSCATTER, BULK_TRANSFER, MEASUREMENT, FLASH_CROWD = "ordinary", "backscatter", "bulk-transfer", "measurement", "flash-crowd"
 BENIGN_VECTORS = (ORDINARY, BACKSCATTER, BULK_TRANSFER, MEASUREMENT, FLASH_CROWD)
+# Words of vectors that are not written as they stand.
+_ABBREVIATIONS = frozenset({
+    "ack", "arms", "chargen", "cldap", "dhip", "dns", "dtls", "esp", "fin", "ftp", "get", "gre", "http", "https", "icmp", "imap", "invite",
+    "ip", "isakmp", "land", "mqtt", "mssql", "ntp", "pop3", "post", "qotd", "quic", "rdp", "register", "rip", "rst", "sip", "slp", "smtp",
+    "snmp", "ssdp", "ssh", "stun", "syn", "tcp", "tftp", "tls", "udp", "xdmcp",
+})  # fmt: skip
+_WRITTEN = {
+    "bacnet": "BACnet", "bittorrent": "BitTorrent", "bruteforce": "password guessing", "coap": "CoAP", "http2": "HTTP/2",
+    "jenkins": "Jenkins", "mdns": "mDNS", "natpmp": "NAT-PMP", "netbios": "NetBIOS", "openvpn": "OpenVPN", "plex": "Plex",
+    "rdpeudp": "RDP-over-UDP", "sentinel": "Sentinel", "synack": "SYN-ACK", "telnet": "Telnet", "tp240": "TP-240", "ubiquiti": "Ubiquiti",
+    "wsd": "WS-Discovery",
+}  # fmt: skip
+
+
+def title_of(vector: str) -> str:
+    """Return a vector in words: "DNS amplification" for dns-amplification."""
+    return " ".join(_WRITTEN.get(word, word.upper() if word in _ABBREVIATIONS else word) for word in vector.split("-"))
+
+
 END_REASONS = ("end-of-capture", "idle-timeout", "active-timeout", "tcp-fin", "tcp-rst", "tcp-syn-reuse")
 TUNNELS = (
     "ipip",

@@ -4,6 +4,7 @@ import io
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from rich.console import Console
 
 import floodmark
 from builders import SECOND, START_NS, answer, arp, connection, header, pcap, record, syn_flood, udp
-from floodmark.report.text import amount, duration, moment, render
+from floodmark.report.text import amount, duration, moment, period, render, sparkline
 from property.strategies import PROFILE
 
 
@@ -39,7 +40,10 @@ def line(text: str, begin: str) -> list[str]:
 
 
 def test_the_first_line_names_vector_and_victim(attacked: floodmark.Result) -> None:
-    assert report(attacked).splitlines()[0] == "Attack found: tcp-syn-flood on 203.0.113.10."
+    assert report(attacked, 200).splitlines()[0] == (
+        "Volumetric attack on 203.0.113.10: TCP SYN flood, peak 2.0 kpps / 644 kbit/s, 2023-11-14 22:13:20\u201322:13:20 UTC, 2,000 sources, "
+        "confidence 0.90."
+    )
 
 
 def test_the_first_line_says_when_there_is_no_attack(quiet: floodmark.Result) -> None:
@@ -52,12 +56,12 @@ def test_the_first_line_says_when_there_is_no_flow() -> None:
 
 def test_the_first_line_counts_further_events(attacked: floodmark.Result) -> None:
     twice = replace(attacked, events=attacked.events * 2)
-    assert report(twice).splitlines()[0] == "Attack found: tcp-syn-flood on 203.0.113.10, and 1 more."
+    assert report(twice, 200).splitlines()[1] == "1 more event, listed below."
 
 
 def test_several_victims_are_counted_after_the_first(attacked: floodmark.Result) -> None:
     event = replace(attacked.events[0], victim_count=7)
-    assert "on 203.0.113.10 +6." in report(replace(attacked, events=(event,)))
+    assert "on 203.0.113.10 +6: " in report(replace(attacked, events=(event,)))
 
 
 def test_the_capture_line_has_packets_flows_and_start(quiet: floodmark.Result) -> None:
@@ -169,3 +173,25 @@ def test_no_duration_is_written_with_an_exponent_unless_it_is_tiny(seconds: floa
 
 def test_a_moment_is_cut_to_the_millisecond() -> None:
     assert moment(START_NS + 999_999_999) == "2023-11-14 22:13:20.999"
+
+
+def test_a_period_names_the_day_once_where_it_is_one() -> None:
+    assert period(START_NS, START_NS + 61 * SECOND) == "2023-11-14 22:13:20\u201322:14:21 UTC"
+    assert period(START_NS, START_NS + 7200 * SECOND) == "2023-11-14 22:13:20\u20132023-11-15 00:13:20 UTC"
+
+
+def test_a_sparkline_is_as_high_as_its_amounts_and_empty_where_nothing_is() -> None:
+    assert sparkline(np.array([0, 1, 4, 8.0])) == " \u2582\u2585\u2588"
+    assert sparkline(np.zeros(3)) == "   "
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_an_event_has_a_picture_of_its_rate(attacked: floodmark.Result, width: int) -> None:
+    assert "\u2588" in report(attacked, width)
+
+
+def test_a_console_that_knows_no_pictures_gets_none(attacked: floodmark.Result) -> None:
+    out = io.TextIOWrapper(io.BytesIO(), encoding="latin-1", errors="replace")
+    render(attacked, Console(file=out, width=140, highlight=False))
+    out.flush()
+    assert b"rate" not in out.buffer.getvalue().split(b"why #1")[0]  # type: ignore[attr-defined] # it is the BytesIO above

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import numpy as np
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
@@ -13,7 +14,7 @@ from floodmark.makeup import Makeup, Share
 from floodmark.packets import Problem
 from floodmark.result import CaptureSummary, Result
 from floodmark.shown import shown
-from floodmark.terms import Verdict
+from floodmark.terms import Verdict, title_of
 
 _COLOURS = {Verdict.VOLUMETRIC: "red", Verdict.APPLICATION_LAYER: "yellow", Verdict.BENIGN: "green"}
 _MOST_EVENTS = 20
@@ -22,18 +23,21 @@ _MOST_NAMED = 3  # vectors
 _WORTH_SAYING = 0.2  # share of an attack's packets that have something in common
 _MUCH_ORDINARY = 0.001  # share of ordinary traffic among what has it too
 _MANY_DUPLICATES = 0.05  # share of the packets
+_WIDE, _NARROW = 136, 72  # columns of a console from which on the tables have more columns
+_SPARKS, _FEW_SPARKS = 20, 12  # bars of a picture of rates
+_BARS = "\u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
 _UNITS = ("", "k", "M", "G", "T")
 
 
 def render(result: Result, console: Console) -> None:
     """Print a result to a console."""
-    console.print(Group(*_parts(result)))
+    console.print(Group(*_parts(result, console.width, pictures=console.encoding.startswith("utf"))))
 
 
-def _parts(result: Result) -> list[RenderableType]:
-    parts: list[RenderableType] = [_headline(result), _capture_lines(result), Text(), _classes(result)]
+def _parts(result: Result, width: int, *, pictures: bool) -> list[RenderableType]:
+    parts: list[RenderableType] = [headline(result), _capture_lines(result), Text(), _classes(result)]
     if result.events:
-        parts += [Text(), _events(result.events)]
+        parts += [Text(), _events(result, width, pictures=pictures)]
         for event in result.events[:_MOST_EVENTS]:
             parts += [Text(), _reasons(event)]
     problems: list[tuple[CaptureSummary | Inspection, Problem]] = [
@@ -47,15 +51,39 @@ def _parts(result: Result) -> list[RenderableType]:
     return parts
 
 
-def _headline(result: Result) -> Text:
+def headline(result: Result) -> Text:
+    """Return the answer in a sentence: what the largest attack is, on whom, how hard, when, from how many, how sure."""
     if not result.totals.packets_in_flows:
         return Text("No flow to classify.", style="bold")
     if not result.events:
         return Text("No attack found.", style="bold green")
-    found = len(result.events)
     worst = max(result.events, key=lambda event: event.packets)
-    more = f", and {found - 1} more" if found > 1 else ""
-    return Text(f"Attack found: {worst.vector} on {_victims(worst)}{more}.", style="bold red")
+    text = Text(f"{sentence(worst)}.", style=f"bold {_COLOURS[worst.verdict]}")
+    others = len(result.events) - 1
+    if others:
+        text.append(f"\n{others} more {'events' if others > 1 else 'event'}, listed below.", style="default")
+    return text
+
+
+def sentence(event: Event) -> str:
+    """Return an event in a sentence without its full stop."""
+    kind = "Volumetric" if event.verdict is Verdict.VOLUMETRIC else "Application-layer"
+    sources = f"{event.sources:,} source{'s' if event.sources != 1 else ''}"
+    return (
+        f"{kind} attack on {_victims(event)}: {title_of(event.vector)}, peak {amount(event.peak_pps)}pps / {amount(event.peak_bps)}bit/s, "
+        f"{period(event.start_ns, event.end_ns)}, {sources}, confidence {_confidence(event)}"
+    )
+
+
+def period(start_ns: int, end_ns: int) -> str:
+    """Return a stretch of time to the second, in UTC, the day once where it is one."""
+    start, end = (datetime.fromtimestamp(time_ns // 10**9, UTC) for time_ns in (start_ns, end_ns))
+    until = f"{end:%H:%M:%S}" if start.date() == end.date() else f"{end:%Y-%m-%d %H:%M:%S}"
+    return f"{start:%Y-%m-%d %H:%M:%S}\u2013{until} UTC"
+
+
+def _confidence(event: Event) -> str:
+    return f"{min(event.confidence, 0.99):.2f}"  # nothing is certain
 
 
 def _capture_lines(result: Result) -> Text:
@@ -84,25 +112,48 @@ def _classes(result: Result) -> Table:
     return table
 
 
-def _events(events: tuple[Event, ...]) -> Table:
-    table = Table("#", "vector", "victim", "start (UTC)", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for name in ("lasts", "packets", "peak", "sources", "confidence"):
-        table.add_column(name, justify="right")
+def _events(result: Result, width: int, *, pictures: bool) -> Table:
+    """Return the events as a table; a narrow console gets fewer columns, and the sentence of each event has the rest."""
+    events, wide = result.events, width >= _WIDE
+    table = Table("#", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("vector", no_wrap=wide)
+    table.add_column("victim", overflow="fold")
+    if wide:
+        table.add_column("start (UTC)", no_wrap=True)
+        table.add_column("lasts", justify="right", no_wrap=True)
+    table.add_column("packets", justify="right", no_wrap=True)
+    table.add_column("peak", justify="right", no_wrap=True)
+    if wide:
+        table.add_column("sources", justify="right", no_wrap=True)
+    timeline = result.flows.timeline(_SPARKS if wide else _FEW_SPARKS) if pictures and width >= _NARROW else None
+    if timeline is not None:
+        table.add_column("rate", no_wrap=True)
+    table.add_column("conf", justify="right", no_wrap=True)
     for event in events[:_MOST_EVENTS]:
+        when = (moment(event.start_ns), duration((event.end_ns - event.start_ns) / 1e9)) if wide else ()
+        peak = f"{amount(event.peak_pps)}pps {amount(event.peak_bps)}b/s" if wide else f"{amount(event.peak_pps)}pps"
         table.add_row(
             str(event.id),
             Text(event.vector, style=_COLOURS[event.verdict]),
             _victims(event),
-            moment(event.start_ns),
-            duration((event.end_ns - event.start_ns) / 1e9),
+            *when,
             f"{event.packets:,}",
-            f"{amount(event.peak_pps)}pps {amount(event.peak_bps)}b/s",
-            f"{event.sources:,}",
-            f"{min(event.confidence, 0.99):.2f}",  # nothing is certain
+            peak,
+            *([f"{event.sources:,}"] if wide else []),
+            *([sparkline(timeline.of_event(event.id))] if timeline is not None else []),
+            _confidence(event),
         )
     if len(events) > _MOST_EVENTS:
         table.caption = f"{len(events) - _MOST_EVENTS} more: see --format json"
     return table
+
+
+def sparkline(amounts: np.ndarray) -> str:
+    """Return amounts as a line of bars, each as high as its share of the largest; a space where there is nothing."""
+    most = float(amounts.max()) if len(amounts) else 0.0
+    if most <= 0:
+        return " " * len(amounts)
+    return "".join(" " if value <= 0 else _BARS[min(int(value / most * len(_BARS)), len(_BARS) - 1)] for value in amounts.tolist())
 
 
 def _reasons(event: Event) -> Text:

@@ -1,0 +1,33 @@
+"""The command line: arguments in, exit code out. Whatever needs the compiled core is imported only when a capture is to be read."""
+
+import sys
+
+import click
+
+from floodmark.cli.carve import carve
+from floodmark.cli.classify import classify
+from floodmark.cli.common import INTERRUPTED, say
+from floodmark.cli.inspect import inspect
+from floodmark.cli.reference import show_settings, show_vectors, warm
+
+
+class _Program(click.Group):
+    """The commands, which end in order when they are interrupted."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command; one that is interrupted leaves no half of a file behind, and no traceback."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            say("interrupted")
+            sys.exit(INTERRUPTED)
+
+
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="floodmark")
+def main() -> None:
+    """Say which traffic in packet captures was an attack: volumetric, application-layer or benign."""
+
+
+for command in (classify, carve, inspect, show_vectors, show_settings, warm):
+    main.add_command(command)

@@ -1,0 +1,5 @@
+"""``python -m floodmark.cli``."""
+
+from floodmark.cli import main
+
+main()

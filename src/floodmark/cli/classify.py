@@ -1,0 +1,102 @@
+"""``floodmark classify``: captures in, the answer out."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from floodmark.cli.common import (
+    ANSWERED,
+    ATTACK_FOUND,
+    CAPTURES,
+    UNREADABLE,
+    Reading,
+    console,
+    members,
+    name,
+    reading,
+    say,
+    show,
+    show_error,
+)
+from floodmark.errors import CaptureError, FloodmarkError
+from floodmark.shown import shown
+
+if TYPE_CHECKING:
+    from floodmark.result import Result
+
+
+@click.command()
+@CAPTURES
+@click.option("--each", is_flag=True, help="Answer each capture on its own, instead of all as one timeline.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the answer.")
+@click.option("--flows", "flows_path", type=click.Path(dir_okay=False), metavar="OUT.parquet", help="Also write every flow with its label.")
+@click.option("--hash", "hash_captures", is_flag=True, help="Give the SHA-256 of each capture.")
+@click.option(
+    "--fail-on", type=click.Choice(["attack", "volumetric", "application-layer"]), help="Exit with 1 where such an event is found."
+)
+@reading
+def classify(captures: tuple[str, ...], *, each: bool, form: str, flows_path: str | None, fail_on: str | None, how: Reading) -> None:
+    """Classify the traffic in captures.
+
+    CAPTURE is a pcap, pcapng or snoop file, compressed or not, a folder or an archive of them, or - for standard input.
+    Several are one timeline, in order of their first packets.
+
+    Exit code: 0 answered; 1 an attack was found and --fail-on asked for it; 2 wrong usage; 3 a capture could not be
+    read, or the answer could not be written.
+
+    Example: floodmark classify traces/demo.pcap
+    """
+    if each and flows_path:
+        raise click.UsageError("--flows writes one file for all captures; leave out --each")
+    if each:
+        sys.exit(_answer_each(captures, how, form, fail_on))
+    try:
+        result = how.answer(list(captures))
+        show(lambda: _print(result, form))
+        if flows_path:
+            from floodmark.report.parquet import write_flows
+
+            write_flows(flows_path, result.flows.batches())
+    except FloodmarkError as error:
+        say(error)
+        sys.exit(UNREADABLE)
+    for skipped in result.left_out if form == "json" else ():  # the text says so among its notes
+        say(skipped)
+    sys.exit(UNREADABLE if result.left_out else ATTACK_FOUND if _asked_for(result, fail_on) else ANSWERED)
+
+
+def _answer_each(captures: tuple[str, ...], how: Reading, form: str, fail_on: str | None) -> int:
+    """Answer captures one by one; one that cannot be read does not stop the rest. Returns the exit code."""
+    code = ANSWERED
+    given = list(members(captures))
+    for member in given:
+        if isinstance(member, CaptureError):
+            code = UNREADABLE
+            show_error(member.path, member, form)
+            continue
+        try:
+            result = how.answer([member])
+            if form == "text" and len(given) > 1:
+                click.echo(f"== {shown(name(member))}")
+            show(lambda: _print(result, form))  # noqa: B023 - called at once
+        except FloodmarkError as error:
+            code = UNREADABLE
+            show_error(name(member), error, form)
+        else:
+            if _asked_for(result, fail_on) and code != UNREADABLE:
+                code = ATTACK_FOUND
+    return code
+
+
+def _asked_for(result: "Result", fail_on: str | None) -> bool:
+    return fail_on is not None and any(fail_on in ("attack", event.verdict) for event in result.events)
+
+
+def _print(result: "Result", form: str) -> None:
+    if form == "json":
+        click.echo(result.to_json())
+        return
+    from floodmark.report.text import render
+
+    render(result, console())

@@ -1,0 +1,237 @@
+"""What the commands share: exit codes, sizes, progress, how errors are said, how captures are to be read."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from floodmark.errors import CaptureError, FloodmarkError, OutputError, SettingsError
+from floodmark.shown import shown
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from floodmark.archives import Member
+    from floodmark.opening import Progress
+    from floodmark.pipeline import Options
+    from floodmark.result import Result
+    from floodmark.settings import Settings
+
+ANSWERED, ATTACK_FOUND, WRONG_USAGE, UNREADABLE = 0, 1, 2, 3
+INTERRUPTED = 130  # as shells say it: 128 and the number of SIGINT
+VERDICTS = ("volumetric", "application-layer", "benign")
+_PIPE_WIDTH = 140  # columns of a report that does not go to a terminal
+_UNITS = {
+    "": 1,
+    "b": 1,
+    "k": 10**3,
+    "kb": 10**3,
+    "m": 10**6,
+    "mb": 10**6,
+    "g": 10**9,
+    "gb": 10**9,
+    "kib": 2**10,
+    "mib": 2**20,
+    "gib": 2**30,
+    "tib": 2**40,
+    "t": 10**12,
+    "tb": 10**12,
+}
+
+
+class Octets(click.ParamType):  # type: ignore[type-arg] # not generic before click 8.2
+    """A size such as 500MB or 2GiB."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ANN401 - click's signature
+        """Return the octets that a text says."""
+        if isinstance(value, int):
+            return value
+        digits = value.strip().rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ ")
+        unit = value.strip()[len(digits) :].strip().lower()
+        try:
+            octets = int(float(digits) * _UNITS[unit])
+        except (ValueError, KeyError, OverflowError):
+            self.fail(f"{value!r} is not a size; write a number and a unit, such as 500MB or 2GiB", param, ctx)
+        if octets < 64 << 20:
+            self.fail(f"{value!r} is too little; at least 64MiB are needed", param, ctx)
+        return octets
+
+
+CAPTURES = click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How captures are to be read and judged, as the command line says."""
+
+    settings: "Settings"
+    options: "Options"
+
+    def answer(self, captures: "list[str] | list[str | Member]") -> "Result":
+        """Classify captures, with progress on a terminal."""
+        from floodmark.pipeline import classify
+
+        with progress() as advance:
+            return classify(captures, self.settings, self.options, advance)
+
+
+def reading(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say how captures are read, as one argument ``how``."""
+
+    @click.option("--memory", type=Octets(), default="2GiB", show_default=True, help="Most memory; the rest goes to temporary files.")
+    @click.option("--threads", type=click.IntRange(1), help="Most threads to use; by default one for each processor.")
+    @click.option("--settings", "settings_path", type=click.Path(dir_okay=False), metavar="FILE", help="Time-outs and thresholds, as TOML.")
+    @click.option("--tunnels", type=click.Choice(["inner", "outer"]), help="Whose flows to tell of tunnels over IP; by default inner.")
+    @click.option("--keep-going", is_flag=True, help="After a damaged record look for the next one, instead of stopping there.")
+    @wraps(command)
+    def with_options(
+        *arguments: object,
+        memory: int,
+        threads: int | None,
+        settings_path: str | None,
+        tunnels: str | None,
+        keep_going: bool,
+        **others: Any,  # noqa: ANN401 - the command's own
+    ) -> None:
+        settings = _settings(settings_path, tunnels)
+        announce_compilation()
+        from floodmark.pipeline import Options
+
+        options = Options(
+            memory_octets=memory,
+            threads=threads or 0,
+            hash_captures=others.pop("hash_captures", False),
+            announce=say,
+            keep_going=keep_going,
+        )
+        command(*arguments, how=Reading(settings, options), **others)
+
+    return with_options
+
+
+def _settings(path: str | None, tunnels: str | None) -> "Settings":
+    """Return the settings of a file, or the defaults. Ends the program where they cannot be used."""
+    from floodmark.settings import Settings, load_settings
+
+    try:
+        settings = load_settings(path) if path else Settings()
+        return replace(settings, flow=replace(settings.flow, tunnels=tunnels)) if tunnels else settings
+    except SettingsError as error:
+        say(error)
+        sys.exit(WRONG_USAGE)
+
+
+def name(member: "str | Member | CaptureError") -> str:
+    """Return the name of a capture: its path, or that of its archive and its own."""
+    return member if isinstance(member, str) else str(getattr(member, "name", member))
+
+
+def members(captures: tuple[str, ...]) -> "Iterator[str | Member | CaptureError]":
+    """Yield captures one by one, folders replaced by what they hold; what cannot be one as the error that says why."""
+    from floodmark.sources import expand
+
+    for path in captures:
+        try:
+            yield from expand([path])
+        except CaptureError as error:
+            yield error
+
+
+def show(write: Callable[[], None]) -> None:
+    """Print an answer. Raises OutputError where it cannot be written."""
+    try:
+        write()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise  # the reader has had enough; click ends the program without a word
+    except OSError as error:
+        discard_output()
+        raise OutputError(f"the answer cannot be written: {error.strerror or error}") from error
+
+
+def discard_output() -> None:
+    """Let what standard output still holds go nowhere: Python writes it at its end, and would fail once more with code 120."""
+    with suppress(OSError, ValueError):  # a stream without a descriptor
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def show_page(text: str) -> None:
+    """Print a text that is no answer to a capture, and end where it cannot be written."""
+    try:
+        show(lambda: click.echo(text, nl=False))
+    except OutputError as error:
+        say(error)
+        sys.exit(UNREADABLE)
+
+
+def console() -> "Console":
+    """Return what prints a report: as wide as the terminal, or as a report for a pipe is."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
+
+
+def show_error(path: str, error: FloodmarkError, form: str) -> None:
+    """Say why a capture has no answer: as a document of its own where documents are asked for, and on standard error."""
+    if form == "json":
+        from floodmark.result import SCHEMA_VERSION, tool, valid_text
+
+        offset = error.offset if isinstance(error, CaptureError) else None
+        document = {
+            "schema_version": SCHEMA_VERSION,
+            "tool": tool(),
+            "path": valid_text(path),
+            "error": valid_text(str(error)),
+            "offset": offset,
+        }
+        click.echo(json.dumps(document))
+    say(error)
+
+
+def say(what: object) -> None:
+    """Say something beside the answer: an error, or why it takes longer."""
+    click.echo(f"floodmark: {shown(str(what))}", err=True)
+
+
+def announce_compilation() -> None:
+    """Say why the first run takes longer than those after it, and compile."""
+    from floodmark_core import compiled_before
+
+    if not compiled_before():
+        say("first run on this machine: compiling the core, about 15 seconds, once")
+        from floodmark.warming import warm as compile_core
+
+        compile_core(everything=False)
+
+
+@contextmanager
+def progress() -> "Iterator[Progress | None]":
+    """Show how far reading is, on standard error when it is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        tasks: dict[str, Any] = {}
+
+        def advance(path: str, octets: int) -> None:
+            if path not in tasks:
+                size = Path(path).stat().st_size if Path(path).is_file() else None
+                tasks[path] = bar.add_task(shown(Path(path).name), total=size)
+            bar.update(tasks[path], completed=octets)
+
+        yield advance

@@ -1,0 +1,57 @@
+"""``floodmark inspect``: what is in captures, without a verdict."""
+
+import json
+import sys
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+
+from floodmark.cli.common import ANSWERED, CAPTURES, UNREADABLE, announce_compilation, console, members, name, progress, show, show_error
+from floodmark.errors import CaptureError, FloodmarkError
+
+if TYPE_CHECKING:
+    from floodmark.inspection import Inspection
+
+
+@click.command()
+@CAPTURES
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the answer; JSON is a line a capture.")
+@click.option("--keep-going", is_flag=True, help="After a damaged record look for the next one, instead of stopping there.")
+@click.option("--hash", "hashing", is_flag=True, help="Give the SHA-256 of each capture.")
+def inspect(captures: tuple[str, ...], *, form: str, keep_going: bool, hashing: bool) -> None:
+    """Say what is in captures, each by itself, without judging it.
+
+    Container, link types, times, silences, protocols, tunnels, duplicates, packets that the capture lost, and damage.
+
+    Exit code: 0 answered; 3 a capture could not be read.
+
+    Example: floodmark inspect traces/demo.pcap
+    """
+    announce_compilation()
+    from floodmark.inspection import inspect as look
+
+    code = ANSWERED
+    for member in members(captures):
+        try:
+            if isinstance(member, CaptureError):
+                raise member
+            with progress() as advance:
+                tell = None if advance is None else partial(advance, name(member))
+                found = look(member, hashing=hashing, keep_going=keep_going, progress=tell)
+            show(lambda: _print_inspection(found, form))  # noqa: B023 - called at once
+        except FloodmarkError as error:
+            code = UNREADABLE
+            show_error(str(getattr(error, "path", name(member))), error, form)
+    sys.exit(code)
+
+
+def _print_inspection(found: "Inspection", form: str) -> None:
+    if form == "json":
+        from floodmark.result import SCHEMA_VERSION, tool
+
+        click.echo(json.dumps({"schema_version": SCHEMA_VERSION, "tool": tool()} | found.to_dict()))
+        return
+    from floodmark.report.survey import render_inspection
+
+    render_inspection(found, console())

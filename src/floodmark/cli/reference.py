@@ -1,0 +1,68 @@
+"""``floodmark vectors``, ``settings`` and ``warm``: what needs no capture."""
+
+import sys
+import time
+
+import click
+
+from floodmark.cli.common import UNREADABLE, WRONG_USAGE, say, show_page
+from floodmark.errors import FloodmarkError, SettingsError
+
+
+@click.command("vectors")
+@click.argument("names", nargs=-1, metavar="[VECTOR]...")
+def show_vectors(names: tuple[str, ...]) -> None:
+    """Say what a vector is, how it is recognised, what it is confused with and what to do; without a name, list all.
+
+    Exit code: 0 printed; 2 there is no such vector; 3 the text cannot be written.
+
+    Example: floodmark vectors tcp-syn-flood
+    """
+    from floodmark.catalogue import catalogue, page
+
+    unknown = [name for name in names if name not in catalogue()]
+    if unknown:
+        say(FloodmarkError(f"no vector is named {', '.join(map(repr, unknown))}; floodmark vectors lists them"))
+        sys.exit(WRONG_USAGE)
+    if names:
+        show_page("\n".join(page(name) for name in names))
+        return
+    show_page("".join(f"{'  ' if entry.parent else ''}{entry.vector}: {entry.what}\n" for entry in catalogue().values()))
+
+
+@click.command("settings")
+@click.argument("path", required=False, type=click.Path(dir_okay=False), metavar="[FILE]")
+def show_settings(path: str | None) -> None:
+    """Print every time-out and threshold with its meaning and source, as the TOML that --settings reads.
+
+    FILE is such a file: what it changes is told beside the default.
+
+    Exit code: 0 printed; 2 the file is no settings file; 3 the text cannot be written.
+
+    Example: floodmark settings > settings.toml
+    """
+    from floodmark.settings import Settings, load_settings, settings_text
+
+    try:
+        settings = load_settings(path) if path else Settings()
+    except SettingsError as error:
+        say(error)
+        sys.exit(WRONG_USAGE)
+    show_page(settings_text(settings))
+
+
+@click.command()
+def warm() -> None:
+    """Compile the core ahead of its first use.
+
+    For images and clusters: set FLOODMARK_CACHE_DIR to a folder that the image keeps. A folder that is not writable later is still read.
+    """
+    from floodmark.warming import warm as compile_core
+    from floodmark_core import cache_folder, compiled_before
+
+    started = time.perf_counter()
+    compile_core()
+    if not compiled_before():
+        say(f"{cache_folder()} cannot be written; what was compiled is lost")
+        sys.exit(UNREADABLE)
+    click.echo(f"the core is compiled, in {cache_folder()} ({time.perf_counter() - started:.1f} s)")

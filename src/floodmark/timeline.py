@@ -1,0 +1,83 @@
+"""Packets and octets over time: of each event and of ordinary traffic, in bins of one length.
+
+Each flow is spread evenly over the time that it lasted. Where a few flows have wild time stamps the bins span what the others do, and
+those few fall to the first or the last.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from floodmark.events import Event, Judged
+from floodmark.flows import Flows
+from floodmark.flowset import SAMPLE
+from floodmark.workers import Part
+from floodmark_core.columns import F64, I32, U32
+from floodmark_core.sums import spread_flows
+
+MOST_EVENTS = 200  # that have a row of their own; those of fewer packets share one
+_WILD_TIMES = 10.0  # what all flows span, compared with all but a thousandth at either end
+_LEAST_NS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """What happened when. Rows of the arrays are the events named, in that order, then other events, then ordinary traffic."""
+
+    start_ns: int
+    bin_ns: float
+    events: tuple[int, ...]  # ids
+    packets: F64 = field(repr=False)  # [rows, bins], of both directions
+    octets: F64 = field(repr=False)  # IP octets
+
+    def of_event(self, event: int) -> F64:
+        """Return the packets of an event in each bin, of all that have no row of their own where it has none."""
+        row: F64 = self.packets[self.events.index(event) if event in self.events else len(self.events)]
+        return row
+
+    @property
+    def ordinary(self) -> F64:
+        """Packets of ordinary traffic in each bin."""
+        row: F64 = self.packets[-1]
+        return row
+
+
+def timeline_of(flows: Flows, judged: Judged, bins: int) -> Timeline:
+    """Count what flows carried in so many bins of time."""
+    shown = _largest(judged.events)
+    row_of = np.full(len(judged.events) + 1, len(shown), np.int32)
+    row_of[[event.id - 1 for event in shown]] = np.arange(len(shown))
+    row_of[-1] = len(shown) + 1
+    start_ns, end_ns = _span(flows)
+    bin_ns = max((end_ns - start_ns) / bins, _LEAST_NS / bins)
+    rows, more, _, place = flows.tables
+
+    def add_up(part: Part) -> tuple[F64, F64]:
+        packets, octets = np.zeros((len(shown) + 2, bins)), np.zeros((len(shown) + 2, bins))
+        for first in range(part.first, part.end, SAMPLE):
+            end = min(first + SAMPLE, part.end)
+            group: I32 = row_of[np.maximum(judged.event_of[first:end], -1)]
+            spread_flows(rows, more, place[first:end], group, 0, end - first, start_ns, bin_ns, packets, octets)
+        return packets, octets
+
+    done = flows.workers.each(add_up, flows.workers.parts(len(flows)))
+    packets, octets = (np.sum([each[which] for each in done], axis=0) for which in (0, 1))
+    return Timeline(start_ns, bin_ns, tuple(event.id for event in shown), packets, octets)
+
+
+def _largest(events: list[Event]) -> list[Event]:
+    """Return the events that have a row of their own, in order of their ids."""
+    most = sorted(events, key=lambda event: -event.packets)[:MOST_EVENTS]
+    return sorted(most, key=lambda event: event.id)
+
+
+def _span(flows: Flows) -> tuple[int, int]:
+    """Return the time that nearly all flows span."""
+    if not len(flows):
+        return 0, 0
+    step = -(-len(flows) // SAMPLE)
+    index: U32 = np.arange(0, len(flows), step, dtype=np.uint32)
+    seen = flows.columns(index, ("first_seen_ns", "last_seen_ns"))
+    first, last = int(seen["first_seen_ns"].min()), int(seen["last_seen_ns"].max())
+    low, high = int(np.quantile(seen["first_seen_ns"], 0.001)), int(np.quantile(seen["last_seen_ns"], 0.999))
+    return (low, high) if high > low and last - first > _WILD_TIMES * (high - low) else (first, last)
