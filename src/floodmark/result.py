@@ -9,16 +9,19 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from floodmark import table
 from floodmark.assessment import NotAssessable
 from floodmark.errors import CaptureError
 from floodmark.events import Event, Judged
-from floodmark.flows import Flows
+from floodmark.flows import Flows, listed
+from floodmark.flowset import FlowSet
 from floodmark.packets import Problem
 from floodmark.settings import Settings
 from floodmark.timeline import Timeline, timeline_of
+from floodmark_core.columns import U32
 
 SCHEMA_VERSION = 1
 _NS = 1_000_000_000
@@ -102,6 +105,25 @@ class FlowRecords:
     def timeline(self, bins: int = 60) -> Timeline:
         """Return what each event and ordinary traffic carried in so many bins of the time that the captures span."""
         return timeline_of(self._flows, self.judged, bins)
+
+    def sources(self, event: int, most: int) -> list[str]:
+        """Return at most so many of the addresses that an event's packets come from, in order of their first flows."""
+        index, back = self._of_event(event)
+        found = FlowSet(self._flows, index, back, np.ones(len(index), np.uint32))
+        return [str(host) for host in found.senders(found.sources[1][:most])]
+
+    def sent(self, event: int, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return the senders' half of a pair of columns, such as ``tcp_flags``, and their packets, of each flow of an event."""
+        index, back = self._of_event(event)
+        halves = self._flows.columns(index, (f"{name}_initiator", f"{name}_responder", "initiator_packets", "responder_packets"))
+        return (
+            np.where(back, halves[f"{name}_responder"], halves[f"{name}_initiator"]),
+            np.where(back, halves["responder_packets"], halves["initiator_packets"]),
+        )
+
+    def _of_event(self, event: int) -> tuple[U32, np.ndarray]:
+        index = listed(np.nonzero(self.judged.event_of == event - 1)[0])
+        return index, self.judged.back[index] > 0
 
     def batches(self, rows: int = table.BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Yield the flows in order of their first packets, at most ``rows`` at a time."""

@@ -41,8 +41,8 @@ def line(text: str, begin: str) -> list[str]:
 
 def test_the_first_line_names_vector_and_victim(attacked: floodmark.Result) -> None:
     assert report(attacked, 200).splitlines()[0] == (
-        "Volumetric attack on 203.0.113.10: TCP SYN flood, peak 2.0 kpps / 644 kbit/s, 2023-11-14 22:13:20\u201322:13:20 UTC, 2,000 sources, "
-        "confidence 0.90."
+        "Volumetric attack on 203.0.113.10: TCP SYN flood, peak 2.0 kpps / 644 kbit/s, 2023-11-14 22:13:20\u201322:13:20 UTC, "
+        "2,000 sources, confidence 0.90."
     )
 
 

@@ -7,6 +7,7 @@ import click
 from floodmark.cli.carve import carve
 from floodmark.cli.classify import classify
 from floodmark.cli.common import INTERRUPTED, say
+from floodmark.cli.export import export
 from floodmark.cli.inspect import inspect
 from floodmark.cli.reference import show_settings, show_vectors, warm
 
@@ -29,5 +30,5 @@ def main() -> None:
     """Say which traffic in packet captures was an attack: volumetric, application-layer or benign."""
 
 
-for command in (classify, carve, inspect, show_vectors, show_settings, warm):
+for command in (classify, carve, export, inspect, show_vectors, show_settings, warm):
     main.add_command(command)

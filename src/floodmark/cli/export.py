@@ -1,0 +1,71 @@
+"""``floodmark export``: an answer in a form that other programs take."""
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import click
+
+from floodmark.cli.common import ANSWERED, CAPTURES, UNREADABLE, Reading, reading, say
+from floodmark.errors import FloodmarkError
+
+if TYPE_CHECKING:
+    from floodmark.result import Result
+
+FORMS = ("parquet", "arrow", "csv", "ndjson", "json", "stix", "ddosdb", "ecs", "zeek")
+
+
+@click.command()
+@CAPTURES
+@click.option("--as", "form", type=click.Choice(FORMS), required=True, help="Form of the file.")
+@click.option("--show-victims", is_flag=True, help="With stix and ddosdb: name the victims, which are left out otherwise.")
+@click.option("-o", "--output", "path", type=click.Path(dir_okay=False), required=True, metavar="OUT", help="File to write.")
+@click.option("--hash", "hash_captures", is_flag=True, help="With json: give the SHA-256 of each capture.")
+@reading
+def export(captures: tuple[str, ...], *, form: str, show_victims: bool, path: str, how: Reading) -> None:
+    r"""Write flows, events or both in a form that other programs take.
+
+    \b
+    parquet, arrow, csv, ndjson  every flow with its label, typed columns
+    json                         the whole answer without the flows, as classify --format json
+    stix                         events as a STIX 2.1 bundle
+    ddosdb                       attacks as DDoS fingerprints for DDoSDB
+    ecs                          alerts and flows for Elastic's schema, one document a line
+    zeek                         flows as Zeek's conn.log, with verdict and vector
+
+    Names that end in .gz, .zst, .bz2 or .lz4 are compressed, except parquet and arrow, which are compressed inside.
+
+    Exit code: 0 written; 2 wrong usage; 3 a capture could not be read, or the file not be written.
+
+    Example: floodmark export traces/demo.pcap --as csv -o flows.csv
+    """
+    try:
+        result = how.answer(list(captures))
+        _writer(form, victims=show_victims)(path, result)
+    except FloodmarkError as error:
+        say(error)
+        sys.exit(UNREADABLE)
+    for skipped in result.left_out:
+        say(skipped)
+    sys.exit(UNREADABLE if result.left_out else ANSWERED)
+
+
+def _writer(form: str, *, victims: bool) -> "Callable[[str, Result], object]":
+    """Return what writes a form."""
+    if form == "stix":
+        from floodmark.export.stix import write_stix
+
+        return lambda path, result: write_stix(path, result, victims=victims)
+    from floodmark.export import columns, ddosdb, ecs, zeek
+    from floodmark.report.parquet import write_flows
+
+    return {
+        "parquet": lambda path, result: write_flows(path, result.flows.batches()),
+        "arrow": lambda path, result: columns.write_arrow(path, result.flows),
+        "csv": lambda path, result: columns.write_csv(path, result.flows),
+        "ndjson": lambda path, result: columns.write_ndjson(path, result.flows),
+        "json": columns.write_json,
+        "ddosdb": lambda path, result: ddosdb.write_ddosdb(path, result, victims=victims),
+        "ecs": ecs.write_ecs,
+        "zeek": lambda path, result: zeek.write_zeek(path, result.flows),
+    }[form]

@@ -1,0 +1,64 @@
+"""Flows as Arrow, CSV and NDJSON, batch by batch; compressed where the file's name ends in .zst or .gz."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+
+from floodmark.export.lines import json_lines, octets_of
+from floodmark.result import FlowRecords, Result
+from floodmark.writing import appearing_whole
+
+_CODECS = {".zst": "zstd", ".gz": "gzip", ".lz4": "lz4", ".bz2": "bz2"}
+
+
+@contextmanager
+def packed(path: str) -> Iterator[BinaryIO]:
+    """Open a file that appears whole, compressed as its name says. Raises OutputError."""
+    codec = next((codec for ending, codec in _CODECS.items() if path.endswith(ending)), None)
+    with appearing_whole(path) as file:
+        if codec is None:
+            yield file
+            return
+        with pa.CompressedOutputStream(pa.PythonFile(file, "w"), codec) as stream:
+            yield stream
+
+
+def write_arrow(path: str, flows: FlowRecords) -> None:
+    """Write flows as an Arrow IPC file whose buffers are compressed with zstd."""
+    options = pa.ipc.IpcWriteOptions(compression="zstd")
+    # Every batch has the same dictionaries; a file may hold each of them once.
+    with appearing_whole(path) as file, pa.ipc.new_file(pa.PythonFile(file, "w"), flows.schema, options=options) as writer:
+        for batch in flows.batches():
+            writer.write_batch(batch)
+
+
+def write_csv(path: str, flows: FlowRecords) -> None:
+    """Write flows as CSV with a line of names; what is null is empty."""
+    plain = pa.schema([pa.field(field.name, _plain(field.type)) for field in flows.schema])
+    with packed(path) as file, pa_csv.CSVWriter(_sink(file), plain, write_options=pa_csv.WriteOptions(quoting_style="needed")) as writer:
+        for batch in flows.batches():
+            writer.write_batch(batch.cast(plain))
+
+
+def write_ndjson(path: str, flows: FlowRecords) -> None:
+    """Write flows as JSON objects, one a line."""
+    with packed(path) as file:
+        for batch in flows.batches():
+            file.write(octets_of(json_lines(batch)))
+
+
+def write_json(path: str, result: Result) -> None:
+    """Write the answer without its flows, as the JSON document of the contract."""
+    with packed(path) as file:
+        file.write(result.to_json(indent=2).encode() + b"\n")
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _sink(file: Any) -> Any:  # noqa: ANN401 - a file of Python's or of Arrow's
+    return file if isinstance(file, pa.NativeFile) else pa.PythonFile(file, "w")

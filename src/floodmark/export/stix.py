@@ -1,0 +1,144 @@
+"""Events as a STIX 2.1 bundle: what was seen, what pattern tells it again, which technique of ATT&CK it is, tied together by a report.
+
+Ids follow from the content, so that the same answer gives the same bundle. Victims are left out unless they are asked for: a bundle is
+made to be handed on.
+"""
+
+import hashlib
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+from stix2 import v21
+
+from floodmark.events import Event
+from floodmark.export.columns import packed
+from floodmark.export.techniques import technique_of
+from floodmark.result import Result, tool
+from floodmark.terms import VECTORS, title_of
+
+_MOST_OBSERVED = 999_999_999  # STIX 2.1 section 4.14, number_observed
+_PROTOCOLS = {"udp-reflection": "udp", "udp-flood": "udp", "tcp-reflection": "tcp", "tcp-flood": "tcp", "icmp-flood": "icmp",
+              "ip-flood": "ip", "dns-query-flood": "udp", "sip-flood": "udp"}  # fmt: skip
+
+
+def write_stix(path: str, result: Result, *, victims: bool = False) -> None:
+    """Write the events as one bundle. Raises OutputError."""
+    text: str = bundle_of(result, victims=victims).serialize(pretty=True)
+    with packed(path) as file:
+        file.write(text.encode() + b"\n")
+
+
+def bundle_of(result: Result, *, victims: bool = False) -> v21.Bundle:
+    """Return the events as a bundle. victims: say whom they hit."""
+    made_by = tool()
+    first = min((event.start_ns for event in result.events), default=0)
+    when = _moment(first)
+    me = v21.Identity(
+        id=_id("identity", made_by["name"]), name=made_by["name"], identity_class="system", created=when, modified=when,
+        description=f"floodmark {made_by['version']}",
+    )  # fmt: skip
+    objects: dict[str, Any] = {me.id: me}
+    for event in result.events:
+        for each in _objects(event, me.id, victims=victims):
+            objects[each.id] = each
+    return v21.Bundle(*objects.values(), id=_id("bundle", ",".join(objects)), allow_custom=False)
+
+
+def _objects(event: Event, author: str, *, victims: bool) -> list[Any]:
+    """Return the objects of one event, the report that holds them last."""
+    start, end = _moment(event.start_ns), _moment(max(event.end_ns, event.start_ns + 1_000_000))
+    key = f"{event.vector}|{event.start_ns}|{event.victims[0]}|{event.packets}"
+    common = {"created_by_ref": author, "created": end, "modified": end}
+    seen = _observed(event, start, end, victims=victims)
+    technique = technique_of(event.vector)
+    pattern = v21.AttackPattern(
+        id=_id("attack-pattern", technique.id), name=technique.name, description=f"MITRE ATT&CK {technique.id}",
+        kill_chain_phases=[{"kill_chain_name": "mitre-attack", "phase_name": technique.tactic}],
+        external_references=[
+            {"source_name": "mitre-attack", "external_id": technique.id, "description": technique.url},
+            {"source_name": "capec", "external_id": technique.capec},
+        ],
+        created_by_ref=author, created=_moment(0), modified=_moment(0),
+    )  # fmt: skip
+    data = v21.ObservedData(
+        id=_id("observed-data", key), first_observed=start, last_observed=end, number_observed=min(max(event.packets, 1), _MOST_OBSERVED),
+        object_refs=[each.id for each in seen], **common,
+    )  # fmt: skip
+    indicator = v21.Indicator(
+        id=_id("indicator", key), name=f"{title_of(event.vector)}", description="; ".join(reason.text for reason in event.reasons),
+        indicator_types=["malicious-activity"], pattern_type="stix", pattern=_pattern(event, victims=victims), valid_from=start,
+        confidence=round(100 * event.confidence), **common,
+    )  # fmt: skip
+    indicates = v21.Relationship(
+        id=_id("relationship", key), relationship_type="indicates", source_ref=indicator.id, target_ref=pattern.id, **common
+    )
+    sighting = v21.Sighting(
+        id=_id("sighting", key), sighting_of_ref=indicator.id, observed_data_refs=[data.id], where_sighted_refs=[author], first_seen=start,
+        last_seen=end, count=1, **common,
+    )  # fmt: skip
+    whole = [*seen, pattern, data, indicator, indicates, sighting]
+    target = f" on {event.victims[0]}" if victims else ""
+    report = v21.Report(
+        id=_id("report", key), name=f"{title_of(event.vector)}{target}", report_types=["attack-pattern", "observed-data"], published=end,
+        description=f"{event.packets:,} packets from {event.sources:,} sources, at most {event.peak_pps:,.0f} a second",
+        labels=[event.vector, str(event.verdict)], confidence=round(100 * event.confidence),
+        object_refs=[each.id for each in whole], **common,
+    )  # fmt: skip
+    return [*whole, report]
+
+
+def _observed(event: Event, start: datetime, end: datetime, *, victims: bool) -> list[Any]:
+    """Return the addresses and the traffic of an event: of each source that sent most, one."""
+    named = victims and "/" not in event.victims[0]
+    hit = _address(event.victims[0]) if named else None
+    objects: list[Any] = [hit] if hit is not None else []
+    source_port, port = (_only_port(shares) for shares in (event.makeup.source_ports, event.makeup.ports))
+    for source in event.top_sources:
+        sender = _address(source.address)
+        family = "ipv6" if ":" in source.address else "ipv4"
+        traffic = v21.NetworkTraffic(
+            start=start, end=end, is_active=False, src_ref=sender.id, src_packets=source.packets, protocols=_protocols(event, family),
+            **({"dst_ref": hit.id} if hit is not None else {}), **({"src_port": source_port} if source_port else {}),
+            **({"dst_port": port} if port else {}),
+        )  # fmt: skip
+        objects += [sender, traffic]
+    return objects
+
+
+def _address(text: str) -> Any:  # noqa: ANN401 - one of two classes of a library without types
+    return v21.IPv6Address(value=text) if ":" in text else v21.IPv4Address(value=text)
+
+
+def _protocols(event: Event, family: str) -> list[str]:
+    named = [share.value.partition("/")[2] for share in event.makeup.ports[:1]]
+    return [family, *(named or [_PROTOCOLS.get(VECTORS[event.vector][1], "ip")])]
+
+
+def _only_port(shares: tuple[Any, ...]) -> int | None:
+    """Return the port that nearly all packets have."""
+    return int(shares[0].value.partition("/")[0]) if shares and shares[0].share >= 0.9 else None
+
+
+def _pattern(event: Event, *, victims: bool) -> str:
+    """Return the traffic in STIX's pattern language: by protocol and ports, and by addresses where those say something."""
+    terms = [f"network-traffic:protocols[*] = '{_protocols(event, 'ipv4')[-1]}'"]
+    for name, shares in (("src_port", event.makeup.source_ports), ("dst_port", event.makeup.ports)):
+        port = _only_port(shares)
+        terms += [f"network-traffic:{name} = {port}"] if port else []
+    if victims:
+        where = "ISSUBSET" if "/" in event.victims[0] else "="
+        terms.append(f"network-traffic:dst_ref.value {where} '{event.victims[0]}'")
+    if event.sources <= len(event.top_sources) and (event.spoofed or 0) < 0.5:
+        listed = ", ".join(f"'{source.address}'" for source in event.top_sources)
+        terms.append(f"network-traffic:src_ref.value IN ({listed})")
+    return f"[{' AND '.join(terms)}]"
+
+
+def _id(kind: str, key: str) -> str:
+    digest = hashlib.sha256(f"{kind}|{key}".encode()).digest()
+    return f"{kind}--{uuid.UUID(bytes=digest[:16], version=4)}"
+
+
+def _moment(time_ns: int) -> datetime:
+    return datetime.fromtimestamp(time_ns // 1_000_000 / 1000, UTC)
