@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from floodmark import table
 from floodmark.assessment import NotAssessable
+from floodmark.distributions import Distribution, distributions
 from floodmark.errors import CaptureError
 from floodmark.events import Event, Judged
 from floodmark.flows import Flows, listed
@@ -105,6 +106,10 @@ class FlowRecords:
     def timeline(self, bins: int = 60) -> Timeline:
         """Return what each event and ordinary traffic carried in so many bins of the time that the captures span."""
         return timeline_of(self._flows, self.judged, bins)
+
+    def distributions(self, event: int) -> tuple[Distribution, Distribution]:
+        """Return how an event's packets are spread over TTLs and over sizes, beside the capture's ordinary traffic."""
+        return distributions(self._flows, self.judged, event)
 
     def sources(self, event: int, most: int) -> list[str]:
         """Return at most so many of the addresses that an event's packets come from, in order of their first flows."""

@@ -10,6 +10,7 @@ from floodmark.cli.common import INTERRUPTED, say
 from floodmark.cli.export import export
 from floodmark.cli.inspect import inspect
 from floodmark.cli.reference import show_settings, show_vectors, warm
+from floodmark.cli.report import report
 
 
 class _Program(click.Group):
@@ -30,5 +31,5 @@ def main() -> None:
     """Say which traffic in packet captures was an attack: volumetric, application-layer or benign."""
 
 
-for command in (classify, carve, export, inspect, show_vectors, show_settings, warm):
+for command in (classify, report, carve, export, inspect, show_vectors, show_settings, warm):
     main.add_command(command)

@@ -1,0 +1,31 @@
+"""``floodmark report``: an answer as a page."""
+
+import sys
+
+import click
+
+from floodmark.cli.common import ANSWERED, CAPTURES, UNREADABLE, Reading, reading, say
+from floodmark.errors import FloodmarkError
+
+
+@click.command()
+@CAPTURES
+@click.option("-o", "--output", "path", type=click.Path(dir_okay=False), required=True, metavar="OUT.html", help="File to write.")
+@click.option("--hash", "hash_captures", is_flag=True, help="Give the SHA-256 of each capture.")
+@reading
+def report(captures: tuple[str, ...], *, path: str, how: Reading) -> None:
+    """Write the answer as one page that needs nothing beside it, and no network.
+
+    Exit code: 0 written; 2 wrong usage; 3 a capture could not be read, or the file not be written.
+
+    Example: floodmark report traces/demo.pcap -o report.html
+    """
+    from floodmark.report.page import write_page
+
+    try:
+        result = how.answer(list(captures))
+        write_page(path, result)
+    except FloodmarkError as error:
+        say(error)
+        sys.exit(UNREADABLE)
+    sys.exit(UNREADABLE if result.left_out else ANSWERED)

@@ -1,0 +1,50 @@
+"""TTLs and packet sizes of an attack beside those of the capture's ordinary traffic: the shape of what was sent."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from floodmark.events import Judged
+from floodmark.flows import Flows, Numbers, listed
+from floodmark.flowset import SAMPLE
+from floodmark_core.columns import F64
+
+TTL_STEP, OCTETS_STEP = 4, 50  # of a bar
+_TTL_BARS, _OCTETS_BARS = 256 // TTL_STEP, 31  # the last bar of sizes has all that is larger
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """How packets are spread over the values of something."""
+
+    attack: F64  # share of the packets in each bar, 1 in all; all 0 where there is nothing
+    ordinary: F64
+    step: int  # values of a bar, the first begins at 0
+
+
+def distributions(flows: Flows, judged: Judged, event: int) -> tuple[Distribution, Distribution]:
+    """Return how an event's packets are spread over TTLs and over sizes (mean IP octets of a flow), measured on samples."""
+    own, ordinary = np.nonzero(judged.event_of == event - 1)[0], np.nonzero(judged.event_of < 0)[0]
+    ttl, octets = _measured(flows, _sampled(own), judged.back)
+    ordinary_ttl, ordinary_octets = _measured(flows, _sampled(ordinary), None)
+    return Distribution(ttl, ordinary_ttl, TTL_STEP), Distribution(octets, ordinary_octets, OCTETS_STEP)
+
+
+def _sampled(index: Numbers) -> Numbers:
+    return index[:: max(-(-len(index) // SAMPLE), 1)]
+
+
+def _measured(flows: Flows, index: Numbers, back: np.ndarray | None) -> tuple[F64, F64]:
+    """Return the shares of the packets by TTL and by size. back: of each flow, whether the responder is meant; None: the initiator is."""
+    names = [f"{end}_{what}" for end in ("initiator", "responder") for what in ("packets", "octets")]
+    seen = flows.columns(listed(index), ("ttl", *names))
+    turned = back[index] > 0 if back is not None else np.zeros(len(index), bool)
+    packets, octets = (np.where(turned, seen[f"responder_{what}"], seen[f"initiator_{what}"]) for what in ("packets", "octets"))
+    size = np.minimum(octets // np.maximum(packets, 1) // OCTETS_STEP, _OCTETS_BARS - 1).astype(np.int64)
+    ttl = np.bincount(seen["ttl"] // TTL_STEP, weights=packets, minlength=_TTL_BARS)
+    return _shares(ttl), _shares(np.bincount(size, weights=packets, minlength=_OCTETS_BARS))
+
+
+def _shares(counts: np.ndarray) -> F64:
+    shares: F64 = counts / max(float(counts.sum()), 1.0)
+    return shares

@@ -1,0 +1,191 @@
+"""An answer as one page that needs nothing beside it: no network, no fonts, no other file.
+
+What the page shows is made here as plain values; ``assets/page.html`` puts them into words, every one of them escaped. Scripts and
+styles run by their hashes alone (Content-Security-Policy), and nothing else may be loaded.
+"""
+
+import base64
+import hashlib
+import json
+from dataclasses import asdict
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from floodmark.catalogue import catalogue
+from floodmark.distributions import Distribution
+from floodmark.events import Event
+from floodmark.makeup import Share
+from floodmark.report.text import amount, duration, moment, sentence
+from floodmark.result import Result, tool
+from floodmark.settings import settings_text
+from floodmark.shown import shown
+from floodmark.terms import Verdict, title_of
+from floodmark.timeline import Timeline
+from floodmark.writing import appearing_whole
+
+_BINS, _ROWS = 480, 24  # of the timeline, and of the table beside it
+_MOST_EVENTS = 50  # that are told in full, those of most packets
+_MOST_LISTED, _MOST_CAPTURES = 500, 300  # that have a row
+_MOST_SERIES = 7  # vectors in the timeline; the others share one
+_ASSETS = "report/assets"
+_BAR_WIDTH, _BAR_HEIGHT = 8, 120  # of a histogram
+_MAKEUP = (
+    ("prefixes", "Source prefixes"), ("source_ports", "Source ports"), ("ports", "Ports of the victim"), ("payloads", "Payloads"),
+    ("packet_octets", "Packet sizes (IP octets)"), ("ttls", "TTLs"),
+)  # fmt: skip
+
+
+def write_page(path: str, result: Result) -> None:
+    """Write the page. Raises OutputError."""
+    text = page_of(result)
+    with appearing_whole(path) as file:
+        file.write(text.encode("utf-8", "backslashreplace"))
+
+
+def page_of(result: Result) -> str:
+    """Return the page as HTML."""
+    environment = Environment(
+        loader=PackageLoader("floodmark", _ASSETS), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(amount=amount, shown=shown, moment=moment, duration=duration, percent=_percent)
+    library, script = _asset("uplot/uPlot.iife.min.js"), _asset("page.js")
+    style = _asset("uplot/uPlot.min.css") + _asset("page.css")
+    timeline = result.flows.timeline(_BINS)
+    return environment.get_template("page.html").render(
+        policy=_policy((library, script), style),
+        library=library,
+        script=script,
+        style=style,
+        data=json.dumps(_chart(result, timeline), separators=(",", ":")).replace("<", "\\u003c"),
+        **_summary(result),
+        rows=_rows(timeline),
+        events=[_event(result, event) for event in _largest(result.events)],
+        listed=result.events[:_MOST_LISTED],
+        told={event.id for event in _largest(result.events)},
+        captures=result.captures[:_MOST_CAPTURES],
+    )
+
+
+def _largest(events: tuple[Event, ...]) -> list[Event]:
+    """Return the events that are told in full, in their order."""
+    most = sorted(range(len(events)), key=lambda place: -events[place].packets)[:_MOST_EVENTS]
+    return [events[place] for place in sorted(most)]
+
+
+def _asset(name: str) -> str:
+    return (files("floodmark") / _ASSETS / name).read_text(encoding="utf-8")
+
+
+def _policy(scripts: tuple[str, ...], style: str) -> str:
+    *running, styling = [f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in (*scripts, style)]
+    return "; ".join((
+        "default-src 'none'", f"script-src {' '.join(running)}", f"style-src {styling}", "img-src data:", "base-uri 'none'",
+        "form-action 'none'",
+    ))  # fmt: skip
+
+
+def _percent(share: float | None) -> str:
+    return "\u2013" if share is None else f"{share:.1%}"
+
+
+def _summary(result: Result) -> dict[str, Any]:
+    """Return what is said of the whole."""
+    total = sum(count.packets for count in result.verdicts.values())
+    worst = max(result.events, key=lambda event: event.packets, default=None)
+    return {
+        "result": result,
+        "tool": tool(),
+        "answer": "No flow to classify" if not result.totals.packets_in_flows else sentence(worst) if worst else "No attack found",
+        "is_calm": worst is None,
+        "shares": {verdict: count.packets / total if total else 0.0 for verdict, count in result.verdicts.items()},
+        "classes": [str(verdict) for verdict in Verdict],
+        "profile": asdict(result.profile),
+        "settings": settings_text(result.settings),
+        "title_of": title_of,
+        "first_ns": min((capture.first_seen_ns for capture in result.captures if capture.first_seen_ns is not None), default=None),
+        "last_ns": max((capture.last_seen_ns for capture in result.captures if capture.last_seen_ns is not None), default=None),
+    }
+
+
+def _chart(result: Result, timeline: Timeline) -> dict[str, Any]:
+    """Return the rates that the timeline shows: of ordinary traffic, of the vectors with most packets, of all others."""
+    vector_of = {event.id: event.vector for event in result.events}
+    sums: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    for row, event in enumerate(timeline.events):
+        packets, octets = sums.get(vector_of[event], (0, 0))
+        sums[vector_of[event]] = (packets + timeline.packets[row], octets + timeline.octets[row])
+    most = sorted(sums, key=lambda vector: -float(sums[vector][0].sum()))
+    chosen, others = most[:_MOST_SERIES], most[_MOST_SERIES:]
+    rest = (
+        sum((sums[vector][0] for vector in others), timeline.packets[len(timeline.events)]),
+        sum((sums[vector][1] for vector in others), timeline.octets[len(timeline.events)]),
+    )
+    series = [("ordinary traffic", timeline.packets[-1], timeline.octets[-1])]
+    series += [(title_of(vector), *sums[vector]) for vector in chosen]
+    if rest[0].any():
+        series.append(("other attacks", *rest))
+    seconds = timeline.bin_ns / 1e9
+    return {
+        "t": [round(timeline.start_ns / 1e9 + place * seconds, 6) for place in range(timeline.packets.shape[1])],
+        "series": [
+            {"name": name, "pps": (packets / seconds).round(2).tolist(), "bps": (octets * 8 / seconds).round(0).tolist()}
+            for name, packets, octets in series
+        ],
+    }
+
+
+def _rows(timeline: Timeline) -> list[dict[str, Any]]:
+    """Return the timeline as the rows of a table."""
+    bins = timeline.packets.shape[1] // _ROWS
+    ordinary, attacks = timeline.packets[-1], timeline.packets[:-1].sum(axis=0)
+    return [
+        {
+            "start_ns": timeline.start_ns + int(row * bins * timeline.bin_ns),
+            "ordinary": float(ordinary[row * bins : (row + 1) * bins].sum()),
+            "attack": float(attacks[row * bins : (row + 1) * bins].sum()),
+        }
+        for row in range(_ROWS)
+    ]
+
+
+def _event(result: Result, event: Event) -> dict[str, Any]:
+    """Return what the section of an event shows."""
+    ttls, sizes = result.flows.distributions(event.id)
+    entry = catalogue()[event.vector]
+    return {
+        "event": event,
+        "sentence": sentence(event),
+        "entry": entry,
+        "parts": [(title, getattr(event.makeup, name)) for name, title in _MAKEUP if getattr(event.makeup, name)],
+        "histograms": [
+            _histogram("TTLs of the packets", ttls, "one machine behind forged addresses has few; many real ones have many"),
+            _histogram("Sizes of the packets, IP octets", sizes, "a tool's packets are alike; those of people are not"),
+        ],
+        "bars": _bars,
+    }
+
+
+def _bars(shares: tuple[Share, ...]) -> list[dict[str, Any]]:
+    """Return shares as bars of 200 units: what the attack alone has, and what ordinary traffic to the victim has of it too."""
+    return [
+        {"share": part, "width": round(200 * part.share, 1), "ordinary": round(200 * part.share * (part.ordinary or 0.0), 1)}
+        for part in shares
+    ]
+
+
+def _histogram(title: str, distribution: Distribution, about: str) -> dict[str, Any]:
+    """Return a distribution as bars, the attack's beside ordinary traffic's."""
+    most = max(float(distribution.attack.max()), float(distribution.ordinary.max()), 1e-9)
+    last = len(distribution.attack) - 1
+    bars = []
+    for place, (attack, ordinary) in enumerate(zip(distribution.attack.tolist(), distribution.ordinary.tolist(), strict=True)):
+        low = place * distribution.step
+        label = f"{low} and more" if place == last and distribution.step > 4 else f"{low} to {low + distribution.step - 1}"
+        bars.append(
+            {"x": place * _BAR_WIDTH, "attack": round(_BAR_HEIGHT * attack / most, 1), "ordinary": round(_BAR_HEIGHT * ordinary / most, 1),
+             "label": label, "attack_share": attack, "ordinary_share": ordinary}
+        )  # fmt: skip
+    return {"title": title, "about": about, "bars": bars, "width": _BAR_WIDTH * len(bars), "height": _BAR_HEIGHT}
