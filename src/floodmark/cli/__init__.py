@@ -9,6 +9,7 @@ from floodmark.cli.classify import classify
 from floodmark.cli.common import INTERRUPTED, say
 from floodmark.cli.export import export
 from floodmark.cli.inspect import inspect
+from floodmark.cli.mitigate import mitigate
 from floodmark.cli.reference import show_settings, show_vectors, warm
 from floodmark.cli.report import report
 
@@ -31,5 +32,5 @@ def main() -> None:
     """Say which traffic in packet captures was an attack: volumetric, application-layer or benign."""
 
 
-for command in (classify, report, carve, export, inspect, show_vectors, show_settings, warm):
+for command in (classify, report, carve, export, mitigate, inspect, show_vectors, show_settings, warm):
     main.add_command(command)

@@ -9,9 +9,10 @@
     return value >= 10 || value === 0 ? value.toFixed(0) + " " : value.toFixed(1) + " ";
   };
   const utc = (seconds) => uPlot.tzDate(new Date(seconds * 1e3), "Etc/UTC");
-  const [minutes, seconds, day] = ["{HH}:{mm}", "{HH}:{mm}:{ss}", "{YYYY}-{MM}-{DD}"].map((form) => uPlot.fmtDate(form));
+  const forms = ["{HH}:{mm}", "{HH}:{mm}:{ss}", "{mm}:{ss}.{fff}", "{YYYY}-{MM}-{DD}"];
+  const [minutes, seconds, thousandths, day] = forms.map((form) => uPlot.fmtDate(form));
   const ticks = (u, values, axis, space, step) => values.map((value, place) => {
-    const text = (step < 60 ? seconds : minutes)(utc(value));
+    const text = (step < 1 ? thousandths : step < 60 ? seconds : minutes)(utc(value));
     return place === 0 || value % 86400 === 0 ? text + "\n" + day(utc(value)) : text;
   });
   const axis = (own) => Object.assign({
@@ -40,9 +41,9 @@
       scales: {x: {time: true}, y: {range: (u, low, high) => [0, (high || 1) * 1.05]}},
       bands: first.bands,
       cursor: {drag: {x: true, y: false}, sync: {key: "time", setSeries: false, scales: ["x", null]}},
-      axes: [axis({values: ticks}), axis({size: 76, values: (u, values) => values.map((value) => amount(value) + unit)})],
+      axes: [axis({values: ticks, space: 70}), axis({size: 92, values: (u, values) => values.map((value) => amount(value) + unit)})],
       series: [
-        {label: "Time (UTC)", value: "{YYYY}-{MM}-{DD} {HH}:{mm}:{ss}"},
+        {label: "Time (UTC)", value: "{YYYY}-{MM}-{DD} {HH}:{mm}:{ss}.{fff}"},
         ...data.series.map((one, place) => ({
           label: one.name, width: 1.5, points: {show: false}, stroke: colour("--c" + (place % 9)), fill: colour("--c" + (place % 9)) + "66",
           value: (u, value, series, index) => (index == null ? "–" : amount(raw[series][index]) + unit),

@@ -1,0 +1,64 @@
+"""``floodmark mitigate``: a rule that would have stopped an attack, and what else it would have hit."""
+
+import sys
+
+import click
+
+from floodmark.cli.common import ANSWERED, CAPTURES, UNREADABLE, WRONG_USAGE, Reading, progress, reading, say, show_page
+from floodmark.errors import FloodmarkError
+
+FORMS = ("flowspec", "nftables", "suricata", "bpf", "cidr")
+
+
+@click.command()
+@CAPTURES
+@click.option("--event", type=int, required=True, metavar="ID", help="The event to stop.")
+@click.option("--as", "form", type=click.Choice(FORMS), required=True, help="Form of the rule.")
+@click.option("--most-harm", type=click.FloatRange(0, 1), default=0.01, show_default=True, help="Share of ordinary packets it may match.")
+@click.option("--force", is_flag=True, help="Print the rule even where it would match more of them.")
+@reading
+def mitigate(captures: tuple[str, ...], *, event: int, form: str, most_harm: float, force: bool, how: Reading) -> None:
+    """Print a rule that would have stopped an event, measured on the captures.
+
+    What the rule matches of the attack, of ordinary packets in all and to the victims, and of other attacks is counted over
+    every packet and said on standard error. A rule that would match more ordinary packets than --most-harm is not printed
+    unless --force is given.
+
+    Exit code: 0 printed; 1 not printed, it would do harm; 2 wrong usage, or no such event; 3 a capture could not be read.
+
+    Example: floodmark mitigate traces/demo.pcap --event 1 --as nftables
+    """
+    from floodmark.mitigation.forms import FORMS as KNOWN
+    from floodmark.mitigation.rules import rule_for
+    from floodmark.report.text import sentence
+
+    try:
+        judged = how.answer(list(captures)).flows.judged
+        chosen = next((each for each in judged.events if each.id == event), None)
+        if chosen is None:
+            say(f"no event has the id {event}; there are {len(judged.events)}")
+            sys.exit(WRONG_USAGE)
+        with progress() as advance:
+            rule = rule_for(
+                list(captures), chosen, judged, KNOWN[form], how.settings.flow, most_harm=most_harm, keep_going=how.options.keep_going,
+                progress=advance,
+            )  # fmt: skip
+    except FloodmarkError as error:
+        say(error)
+        sys.exit(UNREADABLE)
+    measured = rule.measured
+    for what, (matched, total) in (
+        ("the attack's packets", measured.attack), ("ordinary packets", measured.ordinary),
+        ("ordinary packets to the victims", measured.beside), ("other attacks' packets", measured.other),
+    ):  # fmt: skip
+        say(f"matches {matched:,} of {total:,} {what}{f' ({matched / total:.2%})' if total else ''}")
+    if not measured.attack[0] or not rule.filter.terms:
+        others = ", ".join(each for each in FORMS if each != form)
+        say(f"no rule of this form tells the attack from the rest; another form may (--as {others})")
+        sys.exit(1)
+    if measured.harm > most_harm and not force:
+        say(f"not printed: it would match {measured.harm:.1%} of ordinary packets, more than {most_harm:.1%}; --force prints it")
+        sys.exit(1)
+    what = f"{sentence(chosen)}; matches {measured.stopped:.2%} of it and {measured.harm:.2%} of ordinary packets in the capture"
+    show_page(KNOWN[form].write(rule.filter, what, event))
+    sys.exit(ANSWERED)

@@ -1,0 +1,117 @@
+"""A filter of packets: some terms that must all hold. It matches here what a router, a firewall or a sniffer would match with it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+
+from floodmark.errors import FloodmarkError
+from floodmark_core.columns import I64, U8, U16, U32, U64
+from floodmark_core.fragments import FIRST, WHOLE
+
+Network: TypeAlias = IPv4Network | IPv6Network
+FLAGS_LOOKED_AT = 0x3F  # URG ACK PSH RST SYN FIN
+
+
+class Packets(NamedTuple):
+    """The header fields that filters look at, one value per packet. Addresses are those of the innermost IP header."""
+
+    ip_version: U8
+    protocol: U8
+    fragment: U8  # floodmark_core.fragments
+    ttl: U8
+    tcp_flags: U8
+    tcp_options: U32  # 0: a SYN without options
+    src_hi: U64
+    src_lo: U64
+    dst_hi: U64
+    dst_lo: U64
+    src_port: U16
+    dst_port: U16
+    ip_octets: I64
+
+    def where(self, chosen: np.ndarray) -> "Packets":
+        """Return some of the packets."""
+        return Packets(*(column[chosen] for column in self))
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Terms that must all hold; None or nothing: the term is not asked."""
+
+    destinations: tuple[Network, ...] = ()
+    protocol: int | None = None
+    sources: tuple[Network, ...] = ()
+    source_ports: tuple[int, ...] = ()
+    ports: tuple[int, ...] = ()
+    flags: tuple[int, ...] = ()  # values of the six flags
+    lengths: tuple[tuple[int, int], ...] = ()  # least and most IP octets
+    ttls: tuple[int, ...] = ()
+    no_options: bool = False  # TCP without options
+
+    @property
+    def terms(self) -> int:
+        """How many terms there are."""
+        return sum(bool(getattr(self, field.name)) for field in fields(self))
+
+    @property
+    def needs_transport(self) -> bool:
+        """Tell whether a term looks behind the IP header, which later fragments do not have."""
+        return bool(self.source_ports or self.ports or self.flags or self.no_options)
+
+    def matches(self, packets: Packets) -> np.ndarray:
+        """Tell of each packet whether the filter matches it."""
+        found = np.ones(len(packets.protocol), bool)
+        if self.protocol is not None:
+            found &= packets.protocol == self.protocol
+        if self.destinations:
+            found &= within(packets.ip_version, packets.dst_hi, packets.dst_lo, self.destinations)
+        if self.sources:
+            found &= within(packets.ip_version, packets.src_hi, packets.src_lo, self.sources)
+        if self.needs_transport:
+            found &= packets.fragment <= max(WHOLE, FIRST)
+        for values, column in ((self.source_ports, packets.src_port), (self.ports, packets.dst_port), (self.ttls, packets.ttl)):
+            if values:
+                found &= np.isin(column, np.array(values, column.dtype))
+        if self.flags:
+            found &= np.isin(packets.tcp_flags & FLAGS_LOOKED_AT, np.array(self.flags, np.uint8))
+        if self.lengths:
+            found &= np.any([(packets.ip_octets >= low) & (packets.ip_octets <= high) for low, high in self.lengths], axis=0)
+        if self.no_options:
+            found &= packets.tcp_options == 0
+        return found
+
+
+def within(version: U8, hi: U64, lo: U64, networks: Iterable[Network]) -> np.ndarray:
+    """Tell of each address whether it lies in one of some networks."""
+    found = np.zeros(len(lo), bool)
+    by_length: dict[tuple[int, int], list[Network]] = {}
+    for network in networks:
+        by_length.setdefault((network.version, network.prefixlen), []).append(network)
+    for (of_version, bits), group in by_length.items():
+        mine = version == of_version
+        if of_version == 4:
+            shift = np.uint64(32 - bits)
+            wanted = np.array([int(network.network_address) >> (32 - bits) for network in group], np.uint64)
+            found |= mine & np.isin(lo >> shift, wanted)
+            continue
+        for network in group:
+            found |= mine & _in_network6(hi, lo, network)
+    return found
+
+
+def _in_network6(hi: U64, lo: U64, network: Network) -> np.ndarray:
+    mask_hi, mask_lo = (np.uint64(half) for half in divmod(int(network.netmask), 1 << 64))
+    net_hi, net_lo = (np.uint64(half) for half in divmod(int(network.network_address), 1 << 64))
+    found: np.ndarray = (hi & mask_hi == net_hi) & (lo & mask_lo == net_lo)
+    return found
+
+
+def network_of(text: str) -> Network:
+    """Return an address or a prefix as a network. Raises FloodmarkError."""
+    try:
+        return ip_network(text, strict=False)
+    except ValueError as error:
+        raise FloodmarkError(f"{text!r} is no address or prefix") from error

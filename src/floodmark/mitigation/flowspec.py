@@ -1,0 +1,44 @@
+"""Filters as BGP flowspec routes (RFC 8955, RFC 8956), in the words of ExaBGP's configuration."""
+
+from collections.abc import Sequence
+from itertools import product
+
+from floodmark.mitigation.filters import Filter
+from floodmark.mitigation.words import TCP, UDP, split
+from floodmark.terms import protocol_name
+
+_FLAG_NAMES = ((1, "fin"), (2, "syn"), (4, "rst"), (8, "push"), (16, "ack"), (32, "urgent"))
+_NAMED = (1, TCP, UDP)  # protocols that have a name here
+
+
+def write_flowspec(chosen: Filter, what: str, number: int) -> str:
+    """Return the routes of a filter: one for each pair of destination and source. what: it is for. number: of the event."""
+    lines = [f"# {what}", "flow {"]
+    for version, destinations, sources in split(chosen):
+        suffix = "" if version == 4 else "/0"  # the offset of an IPv6 prefix
+        for place, (destination, source) in enumerate(product(destinations or (None,), sources or (None,))):
+            terms = [f"destination {destination}{suffix}"] if destination is not None else []
+            terms += [f"source {source}{suffix}"] if source is not None else []
+            match = " ".join(f"{term};" for term in [*terms, *_terms(chosen, version)])
+            lines.append(f"  route event{number}-{version}-{place} {{ match {{ {match} }} then {{ discard; }} }}")
+    return "\n".join([*lines, "}"]) + "\n"
+
+
+def _terms(chosen: Filter, version: int) -> list[str]:
+    terms = []
+    if chosen.protocol is not None:
+        word = "protocol" if version == 4 else "next-header"
+        terms.append(f"{word} {protocol_name(chosen.protocol) if chosen.protocol in _NAMED else f'={chosen.protocol}'}")
+    for word, ports in (("destination-port", chosen.ports), ("source-port", chosen.source_ports)):
+        if ports:
+            terms.append(f"{word} {_listed([f'={port}' for port in ports])}")
+    if chosen.flags:
+        patterns = ["&".join(f"{'=' if value & bit else '!'}{name}" for bit, name in _FLAG_NAMES) for value in chosen.flags]
+        terms.append(f"tcp-flags [ {' '.join(patterns)} ]")
+    if chosen.lengths:
+        terms.append(f"packet-length {_listed([f'={low}' if low == high else f'>={low}&<={high}' for low, high in chosen.lengths])}")
+    return terms
+
+
+def _listed(values: Sequence[str]) -> str:
+    return values[0] if len(values) == 1 else f"[ {' '.join(values)} ]"
