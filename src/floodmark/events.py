@@ -73,6 +73,7 @@ class Judged:
     events: list[Event]
     event_of: I32  # per flow row: place in events, or below 0 what it is instead, terms.BENIGN_VECTORS
     back: U8  # per flow row: 1 where it is the responder that attacks
+    considered: dict[str, tuple[Considered, ...]] = field(default_factory=dict)  # by victim: vectors that were looked at and are not said
 
 
 def events_of(context: Context, decision: Decision, span_ns: tuple[int, int], settings: EventSettings) -> Judged:
@@ -104,7 +105,8 @@ def events_of(context: Context, decision: Decision, span_ns: tuple[int, int], se
         back[flows.index[flows.from_responder]] = 1
     surroundings = Surroundings(context, event_of)
     events = [_composed(replace(event, id=place + 1), flows, victims, surroundings) for place, (event, flows, victims) in enumerate(parts)]
-    return Judged(events, event_of, back)
+    considered = {str(host): tuple(found) for host, found in decision.considered.items()}
+    return Judged(events, event_of, back, considered)
 
 
 def _composed(event: Event, flows: FlowSet, victims: list[Host], surroundings: Surroundings) -> Event:

@@ -4,7 +4,7 @@ Byte counts of captures and of the whole are octets on the wire, as capinfos cou
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +18,7 @@ from floodmark.distributions import Distribution, distributions
 from floodmark.errors import CaptureError
 from floodmark.events import Event, Judged
 from floodmark.flows import Flows, listed
-from floodmark.flowset import FlowSet
+from floodmark.flowset import SAMPLE, FlowSet
 from floodmark.packets import Problem
 from floodmark.settings import Settings
 from floodmark.timeline import Timeline, timeline_of
@@ -129,6 +129,18 @@ class FlowRecords:
     def _of_event(self, event: int) -> tuple[U32, np.ndarray]:
         index = listed(np.nonzero(self.judged.event_of == event - 1)[0])
         return index, self.judged.back[index] > 0
+
+    def row(self, flow: int) -> dict[str, Any]:
+        """Return the columns of a flow."""
+        [found] = table.batch_of(self._flows, self.judged, np.array([flow], np.int64)).to_pylist()
+        return dict(found)
+
+    def rows(self, names: Iterable[str]) -> Iterator[tuple[U32, dict[str, np.ndarray]]]:
+        """Yield the numbers of some flows and columns of them as the tables hold them (floodmark.flows.COLUMNS), until all were there."""
+        wanted = tuple(names)
+        for start in range(0, len(self), SAMPLE):
+            index: U32 = np.arange(start, min(start + SAMPLE, len(self)), dtype=np.uint32)
+            yield index, self._flows.columns(index, wanted)
 
     def batches(self, rows: int = table.BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Yield the flows in order of their first packets, at most ``rows`` at a time."""

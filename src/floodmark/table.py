@@ -82,7 +82,7 @@ SCHEMA = pa.schema(
 def batches(flows: Flows, judged: Judged, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
     """Yield the flows in order of their first packets, ``rows`` at a time."""
     for start in range(0, len(flows), rows):
-        yield _batch(flows, judged, np.arange(start, min(start + rows, len(flows)), dtype=np.int64))
+        yield batch_of(flows, judged, np.arange(start, min(start + rows, len(flows)), dtype=np.int64))
 
 
 def _addresses(hi: U64, lo: U64, version: U8) -> pa.Array:
@@ -142,7 +142,8 @@ def _labels(judged: Judged, event_of: np.ndarray) -> dict[str, pa.Array]:
     }
 
 
-def _batch(flows: Flows, judged: Judged, index: np.ndarray) -> pa.RecordBatch:
+def batch_of(flows: Flows, judged: Judged, index: np.ndarray) -> pa.RecordBatch:
+    """Return some flows as a batch. index: int64, their numbers."""
     found = flows.columns(index)
     protocol, is_fragment = found["protocol"], found["is_fragment"] > 0
     ports, is_tcp = _valid(_HAS_PORTS[protocol] & ~is_fragment), _valid((protocol == TCP) & ~is_fragment)

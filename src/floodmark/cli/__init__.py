@@ -7,6 +7,7 @@ import click
 from floodmark.cli.carve import carve
 from floodmark.cli.classify import classify
 from floodmark.cli.common import INTERRUPTED, say
+from floodmark.cli.explain import explain
 from floodmark.cli.export import export
 from floodmark.cli.inspect import inspect
 from floodmark.cli.mitigate import mitigate
@@ -32,5 +33,5 @@ def main() -> None:
     """Say which traffic in packet captures was an attack: volumetric, application-layer or benign."""
 
 
-for command in (classify, report, carve, export, mitigate, inspect, show_vectors, show_settings, warm):
+for command in (classify, explain, report, carve, export, mitigate, inspect, show_vectors, show_settings, warm):
     main.add_command(command)

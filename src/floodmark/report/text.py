@@ -160,14 +160,14 @@ def _reasons(event: Event) -> Text:
     text = Text(f"why #{event.id}", style="bold")
     for reason in event.reasons[:_MOST_REASONS]:
         text.append(f"\n  - {reason.text}", style="not bold")
-    if made := _made_of(event.makeup):
+    if made := made_of(event.makeup):
         text.append(f"\n  - made of: {made}", style="not bold")
     for note in event.notes[:2]:
         text.append(f"\n  ({note})", style="not bold dim")
     return text
 
 
-def _made_of(makeup: Makeup) -> str:
+def made_of(makeup: Makeup) -> str:
     """Return in a line what most of an attack's packets have in common."""
     kinds = (
         ("to port", makeup.ports), ("from port", makeup.source_ports), ("from", makeup.prefixes), ("payload", makeup.payloads),

@@ -29,6 +29,7 @@ class Reason:
     threshold: float
     text: str
     weight: float  # what it adds to the logarithm of the odds where it is its group's strongest; below 0 it speaks against
+    group: str = ""  # of reasons that measure one fact; only the strongest of a group counts
 
 
 @dataclass
@@ -44,7 +45,7 @@ class Evidence:
         """Record a rule that fired; ``weight`` < 0 speaks against the finding."""
         side = group if weight >= 0 else f"{group}, against"
         self.weights[side] = max(self.weights.get(side, weight), weight, key=abs)
-        self.reasons.append(Reason(rule, round(float(measured), 6), float(threshold), text, weight))
+        self.reasons.append(Reason(rule, round(float(measured), 6), float(threshold), text, weight, side))
 
     def cap(self, confidence: float, why: str) -> None:
         """Limit the confidence and say why."""

@@ -1,0 +1,91 @@
+"""Why a verdict is what it is, for a responder's eyes."""
+
+from rich.console import Console
+from rich.text import Text
+
+from floodmark.catalogue import catalogue
+from floodmark.events import Event
+from floodmark.explaining import SamplePacket, groups_of, nearest_change
+from floodmark.report.text import duration, made_of, moment, sentence
+from floodmark.result import Result
+from floodmark.shown import shown
+from floodmark.terms import protocol_name, title_of
+from floodmark.verdicts.evidence import BASE, REPORTED
+
+
+def print_event(console: Console, event: Event, samples: list[SamplePacket]) -> None:
+    """Print why an event is said."""
+    entry = catalogue()[event.vector]
+    console.print(Text(f"{sentence(event)}.", style="bold"))
+    console.print(Text(f"\n{entry.what}"))
+    console.print(Text(f"\nWhy {title_of(event.vector)}", style="bold"))
+    text = f"The odds begin at {BASE:+.1f}. Each fact adds its weight, of several that are one the strongest; from {REPORTED} it is said."
+    console.print(Text(text))
+    for group in groups_of(event):
+        for place, reason in enumerate(group.reasons):
+            counted = f"{reason.weight:+.1f}" if place == 0 else "  - "
+            text = f"  {counted}  {reason.text} ({reason.rule}: {reason.measured:.6g} against {reason.threshold:.6g})"
+            console.print(Text(text, style="" if place == 0 else "dim"))
+        without = f"without it: {group.confidence_without:.2f}{', and nothing would be said' if group.decides else ''}"
+        console.print(Text(f"        {without}", style="dim"))
+    console.print(Text(f"  confidence {event.confidence:.2f}"))
+    console.print(Text("\nWhat would have changed it", style="bold"))
+    console.print(Text(f"  {nearest_change(event)}"))
+    console.print(Text("\nWhy nothing else", style="bold"))
+    for other in event.considered:
+        console.print(Text(f"  {title_of(other.vector)}, {other.confidence:.2f}: {other.why}"))
+    console.print(Text(f"  {'' if event.considered else 'no other vector came near. '}It is confused with: {entry.confused}"))
+    if made := made_of(event.makeup):
+        console.print(Text(f"\nMade of: {made}"))
+    for note in event.notes:
+        console.print(Text(f"({note})", style="dim"))
+    print_packets(console, samples)
+
+
+_WHY_BENIGN = {
+    "ordinary": "no rule found its packets in an attack, and it has no habit that would give it another name",
+    "backscatter": "it answers packets that somebody forged in the names of many hosts here (Moore et al., 2006)",
+    "bulk-transfer": "one direction carries much, in packets as full as they can be",
+    "measurement": "the same client checks the same service, or pings the same host, at even distances",
+    "flash-crowd": "it is one of many visits of many clients, each of which asks for little",
+}
+
+
+def print_flow(console: Console, result: Result, row: int, samples: list[SamplePacket]) -> None:
+    """Print what is known of a flow, and why it has its verdict."""
+    flow = result.flows.row(row)
+    ends = " > ".join(_end(flow[end], flow[f"{end}_port"]) for end in ("initiator", "responder"))
+    title = f"Flow {row}: {ends}, {protocol_name(flow['protocol'])}: {flow['verdict']}, {flow['vector']}"
+    console.print(Text(title, style="bold"))
+    lasted = (flow["last_seen_ns"] - flow["first_seen_ns"]) / 1e9
+    console.print(Text(
+        f"  {flow['initiator_packets']:,} packets and {flow['initiator_octets']:,} octets there, {flow['responder_packets']:,} and "
+        f"{flow['responder_octets']:,} back, {duration(lasted)} from {moment(flow['first_seen_ns'])} UTC; said: "
+        f"{flow['initiator_payload_kind']} and {flow['responder_payload_kind']}"
+    ))  # fmt: skip
+    if flow["event_id"] is not None:
+        console.print(Text(f"  It is part of event {flow['event_id']}, whose reasons follow.\n"))
+    else:
+        console.print(Text(f"  Benign: {_WHY_BENIGN[flow['vector']]}."))
+        for end in ("responder", "initiator"):
+            for other in result.flows.judged.considered.get(flow[end], ()):
+                console.print(Text(f"  {title_of(other.vector)} on {flow[end]} was looked at, {other.confidence:.2f}: {other.why}"))
+            for event in result.events:
+                if flow[end] in event.victims:
+                    text = f"  Event {event.id}, {title_of(event.vector)}, hits {flow[end]}; this flow does not do what its packets do."
+                    console.print(Text(text))
+    print_packets(console, samples)
+
+
+def _end(address: str, port: int | None) -> str:
+    return address if port is None else f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def print_packets(console: Console, samples: list[SamplePacket]) -> None:
+    """Print packets, each with the beginning of what it says."""
+    console.print(Text("\nIts first packets", style="bold"))
+    for packet in samples:
+        console.print(Text(f"  {packet.line}"))
+        if packet.payload:
+            text = "".join(chr(octet) if 32 <= octet < 127 else "." for octet in packet.payload)
+            console.print(Text(f"      {packet.payload.hex(' ', 4)}\n      {shown(text)}", style="dim"))
