@@ -54,8 +54,10 @@ golden: $(VENV)/installed-dev  ## rewrite the expected answers and show what cha
 	$(BIN)/python tests/test_golden.py
 	git --no-pager diff --stat -- tests/golden
 
-docs: $(VENV)/installed-dev  ## write the pages of docs that come from the program
+docs: $(VENV)/installed-dev  ## write the pages of docs that come from the program, and the site in docs/_site
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	$(BIN)/python docs/build.py
+	$(BIN)/sphinx-build -q -n -W --keep-going -b html docs docs/_site
 
 format: $(VENV)/installed-dev  ## format the sources
 	$(BIN)/ruff check --fix-only --quiet

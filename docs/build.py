@@ -1,19 +1,89 @@
-"""Write the pages that come from the program itself: one for each vector, and their list.
+"""Write the pages that come from the program itself: vectors, commands, JSON, columns, settings.
 
 python docs/build.py [--check]
 """
 
+import json
 import sys
+from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
+
+import click
 
 from floodmark.catalogue import catalogue, index, page
+from floodmark.cli import main as program
+from floodmark.settings import Settings, settings_text
+from floodmark.table import ABOUT, SCHEMA
 
-HERE = Path(__file__).parent / "vectors"
+HERE = Path(__file__).parent
+MADE = "% Written by docs/build.py from the program; edit that instead.\n\n"
+KINDS = {"dictionary<values=string, indices=int8, ordered=0>": "text", "dictionary<values=string, indices=int16, ordered=0>": "text",
+         "string": "text", "bool": "true or false"}  # fmt: skip
 
 
 def pages() -> dict[Path, str]:
     """Return the text of every page by its file."""
-    return {HERE / "README.md": index(), **{HERE / f"{vector}.md": page(vector) for vector in catalogue()}}
+    vectors = "\n".join(["", "```{toctree}", ":hidden:", "", *catalogue(), "```", ""])
+    return {
+        HERE / "vectors" / "README.md": index() + vectors,
+        **{HERE / "vectors" / f"{vector}.md": page(vector) for vector in catalogue()},
+        HERE / "reference" / "commands.md": commands(),
+        HERE / "reference" / "json.md": document(),
+        HERE / "reference" / "columns.md": columns(),
+        HERE / "reference" / "settings.md": f"{MADE}# Settings\n\n```toml\n{settings_text(Settings())}```\n",
+    }
+
+
+def commands() -> str:
+    """Return what every command says of itself."""
+    parts = [MADE, "# Commands\n"]
+    for name, command in sorted(program.commands.items()):
+        context = click.Context(command, info_name=f"floodmark {name}", max_content_width=110, terminal_width=110)
+        parts.append(f"\n## floodmark {name}\n\n```text\n{command.get_help(context)}\n```\n")
+    return "".join(parts)
+
+
+def document() -> str:
+    """Return the fields of the JSON document, out of its schema."""
+    schema = json.loads((files("floodmark") / "schema" / "result.schema.json").read_text(encoding="utf-8"))
+    lines = [MADE, "# JSON\n\n`floodmark classify --format json` writes one document, with `--each` one a line. Its schema ships as\n",
+             "`floodmark/schema/result.schema.json`; `schema_version` rises where a field goes or changes.\n\n| field | type | meaning |\n",
+             "|---|---|---|\n"]  # fmt: skip
+    return "".join([*lines, *(f"| `{name}` | {kind} | {about} |\n" for name, kind, about in fields(schema["oneOf"][0], ""))])
+
+
+def fields(schema: dict[str, Any], prefix: str) -> Iterator[tuple[str, str, str]]:
+    """Yield (name, type, meaning) of the fields of an object, those of objects in it behind their own."""
+    for name, value in schema.get("properties", {}).items():
+        inner = value.get("items", value)
+        yield f"{prefix}{name}", kind_of(value), value.get("description", "")
+        yield from fields(inner, f"{prefix}{name}{'[]' if 'items' in value else ''}.")
+
+
+def kind_of(schema: dict[str, Any]) -> str:
+    """Return the type that a schema asks for, in words."""
+    if "oneOf" in schema:
+        return " or ".join(kind_of(each) for each in schema["oneOf"])
+    if "enum" in schema:
+        return "one of " + ", ".join(json.dumps(value) for value in schema["enum"])
+    kind = schema.get("type", json.dumps(schema.get("const", "any")))
+    if kind == "array":
+        return f"list of {kind_of(schema['items'])}"
+    return " or ".join(kind) if isinstance(kind, list) else str(kind)
+
+
+def columns() -> str:
+    """Return the columns of the flow table."""
+    lines = [
+        MADE,
+        "# Columns of flows\n\nOne row for each flow, in order of first packets.\n\n| column | type | meaning |\n|---|---|---|\n",
+    ]
+    for field in SCHEMA:
+        kind = KINDS.get(str(field.type), str(field.type))
+        lines.append(f"| `{field.name}` | {kind}{', may be null' if field.nullable else ''} | {ABOUT[field.name]} |\n")
+    return "".join(lines)
 
 
 def main() -> int:
@@ -21,12 +91,12 @@ def main() -> int:
     wanted = pages()
     if "--check" in sys.argv[1:]:
         stale = [path for path, text in wanted.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
-        stale += [path for path in HERE.glob("*.md") if path not in wanted]
+        stale += [path for path in (HERE / "vectors").glob("*.md") if path not in wanted]
         for path in stale:
             sys.stdout.write(f"{path}: run python docs/build.py\n")
         return 1 if stale else 0
-    HERE.mkdir(exist_ok=True)
     for path, text in wanted.items():
+        path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
     return 0
 

@@ -78,6 +78,52 @@ SCHEMA = pa.schema(
     ]
 )
 
+# What each column means.
+ABOUT = {
+    "flow_id": "number of the flow in the order of first packets, from 0",
+    "initiator": "address of the side that began, RFC 5952 for IPv6",
+    "responder": "address of the other side",
+    "initiator_port": "port of the initiator; null where the protocol has none",
+    "responder_port": "port of the responder",
+    "protocol": "IP protocol number",
+    "vlan": "VLAN id of the outermost tag",
+    "inner_vlan": "VLAN id of the second tag",
+    "tunnel": "outermost tunnel that the flow came in",
+    "outer_initiator": "end of that tunnel on the initiator's side",
+    "outer_responder": "end of that tunnel on the responder's side",
+    "first_seen_ns": "time of the first packet, nanoseconds since the epoch",
+    "last_seen_ns": "time of the last packet, nanoseconds since the epoch",
+    "initiator_packets": "packets that the initiator sent",
+    "responder_packets": "packets that the responder sent",
+    "initiator_octets": "IP octets that the initiator sent",
+    "responder_octets": "IP octets that the responder sent",
+    "tcp_flags_initiator": "union of the TCP flags that the initiator set",
+    "tcp_flags_responder": "union of the TCP flags that the responder set",
+    "ttl_min": "smallest TTL or hop limit of any packet",
+    "ttl_max": "largest TTL or hop limit of any packet",
+    "end_reason": f"why the flow ended: {', '.join(END_REASONS)}",
+    "initiator_basis": f"by what the initiator was told: {', '.join(INITIATOR_BASES)}",
+    "verdict": "volumetric, application-layer or benign",
+    "vector": f"kind of attack; of benign flows {', '.join(BENIGN_VECTORS)}",
+    "event_id": "event that the flow is part of",
+    "confidence": "confidence of that event, 0 to 1",
+    "parent": "flow that this one continues after a time-out",
+    "is_fragment": "later fragments whose first one was not seen",
+    "icmp_type": "type of the first ICMP message",
+    "initiator_payload_octets": "octets of transport payload that the initiator sent",
+    "responder_payload_octets": "octets of transport payload that the responder sent",
+    "initiator_payload_kind": "what the initiator's first payload is",
+    "responder_payload_kind": "what the responder's first payload is",
+    "max_gap_ns": "longest silence inside the flow, nanoseconds",
+    "syn_packets": "packets with SYN",
+    "rst_packets": "packets with RST",
+    "post_close_packets": "packets after the end of the connection",
+    "incoherent_packets": "packets whose sequence number is more than 1 MiB away from the direction's progress",
+    "requests": "HTTP, HTTP/2 and SIP requests",
+    "responses": "their responses",
+    "error_responses": "responses of status 4xx and 5xx",
+}
+
 
 def batches(flows: Flows, judged: Judged, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
     """Yield the flows in order of their first packets, ``rows`` at a time."""

@@ -24,7 +24,8 @@ _WORTH_SAYING = 0.2  # share of an attack's packets that have something in commo
 _MUCH_ORDINARY = 0.001  # share of ordinary traffic among what has it too
 _MANY_DUPLICATES = 0.05  # share of the packets
 _WIDE, _NARROW = 136, 72  # columns of a console from which on the tables have more columns
-_SPARKS, _FEW_SPARKS = 20, 12  # bars of a picture of rates
+_VICTIM_WIDTH = 15  # of an IPv4 address; longer ones take several lines
+_SPARKS, _FEW_SPARKS = 16, 12  # bars of a picture of rates
 _BARS = "\u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
 _UNITS = ("", "k", "M", "G", "T")
 
@@ -117,7 +118,7 @@ def _events(result: Result, width: int, *, pictures: bool) -> Table:
     events, wide = result.events, width >= _WIDE
     table = Table("#", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("vector", no_wrap=wide)
-    table.add_column("victim", overflow="fold")
+    table.add_column("victim", overflow="fold", min_width=_VICTIM_WIDTH)
     if wide:
         table.add_column("start (UTC)", no_wrap=True)
         table.add_column("lasts", justify="right", no_wrap=True)
