@@ -19,7 +19,7 @@ from floodmark.opening import Given, Progress
 from floodmark.settings import FlowSettings
 from floodmark.terms import Verdict
 from floodmark.tracing import Stretch, Visitor, trace
-from floodmark.writing import appearing_whole
+from floodmark.writing import packed
 from floodmark_core.carving import PACKET_OVERHEAD, copy_blocks, write_packets
 from floodmark_core.columns import U8
 from floodmark_core.framing import CONTAINER, PCAPNG, SNAPLEN
@@ -77,7 +77,8 @@ def choose(  # noqa: PLR0913 - each is a way to name packets
     directions[whole[np.maximum(judged.event_of, -1)]] = _TO_RESPONDER | _TO_INITIATOR
     if benign or Verdict.BENIGN in verdicts:
         directions[judged.event_of < 0] = _TO_RESPONDER | _TO_INITIATOR
-    return Choice(directions, benign, rest, every, _comment(found, verdicts, benign=benign, rest=rest))
+    comment = _comment(found, verdicts, benign=benign, rest=rest)
+    return Choice(directions, benign, rest, every, f"{comment}{f'; one packet of every {every:,}' if every > 1 else ''}")
 
 
 def _check(events: list[Event], ids: Collection[int], victims: Collection[str]) -> None:
@@ -115,7 +116,7 @@ def carve(  # noqa: PLR0913 - as for classify
 
     Raises CaptureError for what cannot be read, or only once; OutputError for what cannot be written.
     """
-    with appearing_whole(path) as file:
+    with packed(path) as file:
         writer = _Writer(file, choice)
         trace(captures, settings, Visitor(writer.begin, writer.tell), memory=memory, keep_going=keep_going, progress=progress)
         writer.finish()

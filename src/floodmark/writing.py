@@ -2,18 +2,21 @@
 
 import contextlib
 import secrets
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from floodmark.errors import OutputError
 
+_CODECS = {".zst": "zstd", ".gz": "gzip", ".lz4": "lz4", ".bz2": "bz2"}
+
 
 @contextlib.contextmanager
 def appearing_whole(path: str) -> Iterator[BinaryIO]:
     """Open a file beside the one asked for, which takes its name once all is written; a device or a pipe is written to as it is.
 
-    Raises OutputError for what the system refuses, also while the file is being written.
+    ``-`` is standard output. Raises OutputError for what the system refuses, also while the file is being written.
     """
     try:
         with _beside(Path(path)) as file:
@@ -23,7 +26,25 @@ def appearing_whole(path: str) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
+def packed(path: str) -> Iterator[BinaryIO]:
+    """Open a file that appears whole, compressed as its name says: .gz, .zst, .bz2 or .lz4. Raises OutputError."""
+    import pyarrow as pa  # noqa: PLC0415 - most files are not compressed
+
+    codec = next((codec for ending, codec in _CODECS.items() if path.endswith(ending)), None)
+    with appearing_whole(path) as file:
+        if codec is None:
+            yield file
+            return
+        with pa.CompressedOutputStream(pa.PythonFile(file, "w"), codec) as stream:
+            yield stream
+
+
+@contextlib.contextmanager
 def _beside(path: Path) -> Iterator[BinaryIO]:
+    if str(path) == "-":
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+        return
     if path.exists() and not path.is_file():
         with path.open("wb") as file:
             yield file

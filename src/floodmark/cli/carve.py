@@ -67,5 +67,5 @@ def carve(
     except FloodmarkError as error:
         say(error)
         sys.exit(UNREADABLE)
-    click.echo(f"{path}: {done.packets:,} of {done.read:,} packets")
+    click.echo(f"{path}: {done.packets:,} of {done.read:,} packets", err=path == "-")
     sys.exit(ANSWERED)

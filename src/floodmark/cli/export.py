@@ -23,7 +23,7 @@ FORMS = ("parquet", "arrow", "csv", "ndjson", "json", "stix", "ddosdb", "ecs", "
 @click.option("--hash", "hash_captures", is_flag=True, help="With json: give the SHA-256 of each capture.")
 @reading
 def export(captures: tuple[str, ...], *, form: str, show_victims: bool, path: str, how: Reading) -> None:
-    r"""Write flows, events or both in a form that other programs take.
+    """Write flows, events or both in a form that other programs take.
 
     \b
     parquet, arrow, csv, ndjson  every flow with its label, typed columns
@@ -38,7 +38,7 @@ def export(captures: tuple[str, ...], *, form: str, show_victims: bool, path: st
     Exit code: 0 written; 2 wrong usage; 3 a capture could not be read, or the file not be written.
 
     Example: floodmark export traces/demo.pcap --as csv -o flows.csv
-    """
+    """  # noqa: D301 - the backspace tells click to keep the lines
     try:
         result = how.answer(list(captures))
         _writer(form, victims=show_victims)(path, result)

@@ -1,29 +1,13 @@
 """Flows as Arrow, CSV and NDJSON, batch by batch; compressed where the file's name ends in .zst or .gz."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, BinaryIO
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from floodmark.export.lines import json_lines, octets_of
 from floodmark.result import FlowRecords, Result
-from floodmark.writing import appearing_whole
-
-_CODECS = {".zst": "zstd", ".gz": "gzip", ".lz4": "lz4", ".bz2": "bz2"}
-
-
-@contextmanager
-def packed(path: str) -> Iterator[BinaryIO]:
-    """Open a file that appears whole, compressed as its name says. Raises OutputError."""
-    codec = next((codec for ending, codec in _CODECS.items() if path.endswith(ending)), None)
-    with appearing_whole(path) as file:
-        if codec is None:
-            yield file
-            return
-        with pa.CompressedOutputStream(pa.PythonFile(file, "w"), codec) as stream:
-            yield stream
+from floodmark.writing import appearing_whole, packed
 
 
 def write_arrow(path: str, flows: FlowRecords) -> None:

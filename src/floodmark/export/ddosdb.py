@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from floodmark.events import Event
-from floodmark.export.columns import packed
 from floodmark.makeup import Share
 from floodmark.result import Result
 from floodmark.terms import VECTORS
+from floodmark.writing import packed
 
 MOST_SOURCES = 100_000  # addresses of a vector that are listed
 _MAPPED_SHARE = 0.1  # of the packets; less goes to "others"

@@ -12,10 +12,10 @@ from typing import Any
 from stix2 import v21
 
 from floodmark.events import Event
-from floodmark.export.columns import packed
 from floodmark.export.techniques import technique_of
 from floodmark.result import Result, tool
 from floodmark.terms import VECTORS, title_of
+from floodmark.writing import packed
 
 _MOST_OBSERVED = 999_999_999  # STIX 2.1 section 4.14, number_observed
 _PROTOCOLS = {"udp-reflection": "udp", "udp-flood": "udp", "tcp-reflection": "tcp", "tcp-flood": "tcp", "icmp-flood": "icmp",
