@@ -4,8 +4,10 @@ import io
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -460,3 +462,43 @@ def test_flows_leave_other_files_alone_and_write_into_a_device_as_it_is(folder: 
     assert sorted(path.name for path in folder.glob("out*")) == ["out.parquet", "out.parquet.part"]
     assert run(folder / "calm.pcap", "--flows", "/dev/null").exit_code == 0
     assert Path("/dev/null").is_char_device()
+
+
+def test_a_link_to_a_file_stays_a_link(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "link.csv").symlink_to(tmp_path / "real.csv")
+    done = CliRunner().invoke(main, ["export", str(folder / "calm.pcap"), "--as", "csv", "-o", str(tmp_path / "link.csv")])
+    assert done.exit_code == 0
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "real.csv").stat().st_size > 0
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdout"])
+def test_standard_output_can_be_written_to(name: str, folder: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "floodmark.cli", "export", str(folder / "calm.pcap"), "--as", "ndjson", "-o", name]
+    with (tmp_path / "out").open("wb") as out:
+        assert subprocess.run(command, stdout=out, check=False, timeout=120).returncode == 0
+    assert (tmp_path / "out").read_bytes().startswith(b'{"flow_id":0')
+    piped = subprocess.run(command, capture_output=True, check=True, timeout=120).stdout
+    assert piped == (tmp_path / "out").read_bytes()
+    assert Path("/dev/stdout").is_symlink()
+
+
+def test_a_reader_that_has_had_enough_ends_an_export_without_a_word(folder: Path) -> None:
+    command = f"{sys.executable} -m floodmark.cli export {folder / 'attacked.pcapng'} --as csv -o - | head -c 10"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, check=False, text=True, timeout=120)
+    assert (len(done.stdout), done.stderr) == (10, "")
+
+
+def test_an_interrupt_ends_the_program_in_order(folder: Path, tmp_path: Path) -> None:
+    big = tmp_path / "big.pcap"
+    with big.open("wb") as file:
+        data = (folder / "calm.pcap").read_bytes()
+        file.write(data + data[24:] * (300_000_000 // len(data)))
+    command = [sys.executable, "-m", "floodmark.cli", "carve", str(big), "--benign", "-o", str(tmp_path / "out.pcapng")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    if process.returncode != 0:  # it was not through by then
+        assert (process.returncode, "Traceback" in said) == (130, False)
+        assert not list(tmp_path.glob("*.part"))

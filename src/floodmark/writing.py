@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from floodmark.errors import OutputError
 
+_OF_THE_SYSTEM = (("/", "dev"), ("/", "proc"))  # where a name may stand for an open file
 _CODECS = {".zst": "zstd", ".gz": "gzip", ".lz4": "lz4", ".bz2": "bz2"}
 
 
@@ -21,6 +22,8 @@ def appearing_whole(path: str) -> Iterator[BinaryIO]:
     try:
         with _beside(Path(path)) as file:
             yield file
+    except BrokenPipeError:
+        raise  # the reader has had enough
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
 
@@ -45,10 +48,11 @@ def _beside(path: Path) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    if path.exists() and not path.is_file():
+    if path.parts[:2] in _OF_THE_SYSTEM or (path.exists() and not path.is_file()):
         with path.open("wb") as file:
             yield file
         return
+    path = path.resolve()  # a link stays one
     part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:
         with part.open("xb") as file:

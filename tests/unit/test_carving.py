@@ -137,3 +137,12 @@ def test_tshark_and_tcpdump_read_what_was_carved(tmp_path: Path) -> None:
     if shutil.which("tcpdump"):
         done = subprocess.run(["tcpdump", "-nr", str(tmp_path / "out.pcapng")], capture_output=True, check=True, text=True)
         assert len(done.stdout.splitlines()) == 1500
+
+
+@pytest.mark.parametrize("command", [["carve", "--benign"], ["export", "--as", "csv"], ["report"], ["classify"]])
+def test_what_is_read_is_never_written_over(command: list[str], tmp_path: Path) -> None:
+    (tmp_path / "in.pcap").write_bytes(pcap(PACKETS))
+    where = "--flows" if command == ["classify"] else "-o"
+    done = CliRunner().invoke(main, [*command, str(tmp_path / "in.pcap"), where, str(tmp_path / "." / "in.pcap")])
+    assert done.exit_code == 2
+    assert (tmp_path / "in.pcap").read_bytes() == pcap(PACKETS)

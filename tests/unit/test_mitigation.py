@@ -182,3 +182,39 @@ def test_ipv6_floods_have_rules_too(tmp_path: Path) -> None:
         expression = FORMS["bpf"].write(rule.filter, "", 1)
         done = subprocess.run(["tcpdump", "-nr", tmp_path / "in.pcap", expression], capture_output=True, check=True, text=True)
         assert len(done.stdout.splitlines()) == 2500
+
+
+def fragments(count: int) -> list[Packet]:
+    """Build large answers of name servers, each in two fragments."""
+    found = []
+    for n in range(count):
+        whole = wire.udp(wire.Head(0x0B000000 + n % 90 * 7919, 0xCB00710A, 60, n), 53, 4000, ANSWER + bytes(1000))
+        found += [Packet(START_NS + n * MILLISECOND + place * 1000, frame) for place, frame in enumerate(cut_in_two(whole))]
+    return found
+
+
+def cut_in_two(frame: bytes) -> list[bytes]:
+    """Cut a datagram over IPv4 and Ethernet after 1,200 octets of its IP payload."""
+    ip, payload = bytearray(frame[14:34]), frame[34:]
+    parts = []
+    for offset, part in ((0, payload[:1200]), (1200, payload[1200:])):
+        ip[2:4] = (20 + len(part)).to_bytes(2, "big")
+        ip[6:8] = (offset // 8 | (0x2000 if not offset else 0)).to_bytes(2, "big")
+        ip[10:12] = bytes(2)
+        ip[10:12] = wire.checksum(bytes(ip)).to_bytes(2, "big")
+        parts.append(frame[:14] + bytes(ip) + part)
+    return parts
+
+
+@pytest.mark.skipif(shutil.which("tcpdump") is None, reason="tcpdump is not installed")
+def test_later_fragments_of_answers_are_stopped_with_their_first(tmp_path: Path) -> None:
+    packets = sorted((*fragments(600), *VISITS), key=lambda packet: packet.time_ns)
+    event, rule = ruled(tmp_path, packets, "bpf")
+    assert (rule.filter.source_ports, rule.filter.fragments_too) == ((53,), True)
+    assert (rule.measured.attack, rule.measured.ordinary[0]) == ((1200, 1200), 0)
+    expression = FORMS["bpf"].write(rule.filter, "", event.id)
+    done = subprocess.run(["tcpdump", "-nr", tmp_path / "in.pcap", expression], capture_output=True, check=True, text=True)
+    assert len(done.stdout.splitlines()) == 1200
+    assert FORMS["nftables"].write(rule.filter, "", 1).count("counter drop") == 2
+    routes = FORMS["flowspec"].write(rule.filter, "", 1)
+    assert "-fragments { match { destination 203.0.113.10/32; protocol udp; fragment [ is-fragment ]; }" in routes

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from floodmark.cli.common import ANSWERED, CAPTURES, UNREADABLE, WRONG_USAGE, Reading, progress, reading, say
+from floodmark.cli.common import ANSWERED, CAPTURES, UNREADABLE, WRONG_USAGE, Reading, progress, reading, refuse_overwriting, say
 from floodmark.errors import FloodmarkError
 
 
@@ -47,6 +47,7 @@ def carve(
 
     Example: floodmark carve traces/demo.pcap --event 2 -o attack.pcapng
     """
+    refuse_overwriting(captures, path)
     if not (events or victims or verdicts or benign):
         raise click.UsageError("say which packets: --event, --victim, --verdict or --benign")
     from floodmark.carving import carve as write

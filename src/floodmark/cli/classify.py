@@ -15,6 +15,7 @@ from floodmark.cli.common import (
     members,
     name,
     reading,
+    refuse_overwriting,
     say,
     show,
     show_error,
@@ -47,6 +48,7 @@ def classify(captures: tuple[str, ...], *, each: bool, form: str, flows_path: st
 
     Example: floodmark classify traces/demo.pcap
     """
+    refuse_overwriting(captures, flows_path)
     if each and flows_path:
         raise click.UsageError("--flows writes one file for all captures; leave out --each")
     if each:

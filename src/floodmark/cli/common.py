@@ -84,6 +84,14 @@ class Reading:
             return classify(captures, self.settings, self.options, advance)
 
 
+def refuse_overwriting(captures: tuple[str, ...], path: str | None) -> None:
+    """End the program where what is to be written would take the place of what is to be read."""
+    for capture in captures:
+        with suppress(OSError):
+            if path not in (None, "-") and os.path.samefile(capture, str(path)):  # noqa: PTH121 - either may be a name that is no path
+                raise click.UsageError(f"{shown(capture)} is to be read; write to another file")
+
+
 def reading(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that say how captures are read, as one argument ``how``."""
 

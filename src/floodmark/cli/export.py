@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from floodmark.cli.common import ANSWERED, CAPTURES, UNREADABLE, Reading, reading, say
+from floodmark.cli.common import ANSWERED, CAPTURES, UNREADABLE, Reading, reading, refuse_overwriting, say
 from floodmark.errors import FloodmarkError
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def export(captures: tuple[str, ...], *, form: str, show_victims: bool, path: st
 
     Example: floodmark export traces/demo.pcap --as csv -o flows.csv
     """  # noqa: D301 - the backspace tells click to keep the lines
+    refuse_overwriting(captures, path)
     try:
         result = how.answer(list(captures))
         _writer(form, victims=show_victims)(path, result)

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from floodmark.cli.common import ANSWERED, CAPTURES, UNREADABLE, Reading, reading, say
+from floodmark.cli.common import ANSWERED, CAPTURES, UNREADABLE, Reading, reading, refuse_overwriting, say
 from floodmark.errors import FloodmarkError
 
 
@@ -20,6 +20,7 @@ def report(captures: tuple[str, ...], *, path: str, how: Reading) -> None:
 
     Example: floodmark report traces/demo.pcap -o report.html
     """
+    refuse_overwriting(captures, path)
     from floodmark.report.page import write_page
 
     try:

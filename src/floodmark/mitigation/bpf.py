@@ -16,29 +16,41 @@ def _bpf_of(chosen: Filter, version: int, destinations: tuple[Network, ...], sou
     for word, networks in (("dst", destinations), ("src", sources)):
         if networks:
             terms.append(either([f"{word} {'host' if n.prefixlen == n.max_prefixlen else 'net'} {text_of(n)}" for n in networks]))
-    if chosen.protocol is not None:
+    transport = _transport(chosen, version)
+    if chosen.protocol is not None and not (version == 6 and transport and chosen.fragments_too):
         terms.append(f"{ip}[{9 if version == 4 else 6}] = {chosen.protocol}")
-    if chosen.needs_transport and version == 4:
-        terms.append("ip[6:2] & 0x1fff = 0")
+    return " and ".join([*terms, *_octets(chosen, version), *([transport] if transport else [])])
+
+
+def _transport(chosen: Filter, version: int) -> str:
+    """Return the terms behind the IP header as one; over IPv6 where no extension header stands between."""
+    if not chosen.needs_transport:
+        return ""
+    flags, offset = ("tcp[13]", "tcp[12]") if version == 4 else (f"ip6[{IPV6_OCTETS + 13}]", f"ip6[{IPV6_OCTETS + 12}]")
+    terms = ["ip[6:2] & 0x1fff = 0"] if version == 4 else []
     for word, ports in (("src", chosen.source_ports), ("dst", chosen.ports)):
         if ports:
             terms.append(either([f"{word} port {port}" for port in ports]))
-    return " and ".join([*terms, *_octets(chosen, version)])
+    if chosen.flags:
+        terms.append(either([f"{flags} & {FLAGS_LOOKED_AT:#04x} = {value:#04x}" for value in chosen.flags]))
+    if chosen.no_options:
+        terms.append(f"{offset} & 0xf0 = 0x50")
+    if not chosen.fragments_too:
+        return " and ".join(terms)
+    if version == 6 and chosen.protocol is not None:
+        terms.insert(0, f"ip6[6] = {chosen.protocol}")
+    fragment = "ip[6:2] & 0x1fff != 0" if version == 4 else "ip6[6] = 44"
+    return f"({fragment} or ({' and '.join(terms)}))"
 
 
 def _octets(chosen: Filter, version: int) -> list[str]:
-    """Return the terms that look at octets of the headers; over IPv6 where no extension header stands between."""
+    """Return the terms that look at the length and the TTL."""
     length, ttl, less = ("ip[2:2]", "ip[8]", 0) if version == 4 else ("ip6[4:2]", "ip6[7]", IPV6_OCTETS)
-    tcp = ("tcp[13]", "tcp[12]") if version == 4 else (f"ip6[{IPV6_OCTETS + 13}]", f"ip6[{IPV6_OCTETS + 12}]")
     terms = []
     if chosen.lengths:
         terms.append(either([_between(length, low - less, high - less) for low, high in chosen.lengths]))
     if chosen.ttls:
         terms.append(either([f"{ttl} = {value}" for value in chosen.ttls]))
-    if chosen.flags:
-        terms.append(either([f"{tcp[0]} & {FLAGS_LOOKED_AT:#04x} = {value:#04x}" for value in chosen.flags]))
-    if chosen.no_options:
-        terms.append(f"{tcp[1]} & 0xf0 = 0x50")
     return terms
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from floodmark.errors import FloodmarkError
 from floodmark_core.columns import I64, U8, U16, U32, U64
-from floodmark_core.fragments import FIRST, WHOLE
+from floodmark_core.fragments import FIRST
 
 Network: TypeAlias = IPv4Network | IPv6Network
 FLAGS_LOOKED_AT = 0x3F  # URG ACK PSH RST SYN FIN
@@ -50,11 +50,12 @@ class Filter:
     lengths: tuple[tuple[int, int], ...] = ()  # least and most IP octets
     ttls: tuple[int, ...] = ()
     no_options: bool = False  # TCP without options
+    fragments_too: bool = False  # later fragments pass the terms that look behind the IP header, which they do not have
 
     @property
     def terms(self) -> int:
         """How many terms there are."""
-        return sum(bool(getattr(self, field.name)) for field in fields(self))
+        return sum(bool(getattr(self, field.name)) for field in fields(self) if field.name != "fragments_too")
 
     @property
     def needs_transport(self) -> bool:
@@ -70,18 +71,24 @@ class Filter:
             found &= within(packets.ip_version, packets.dst_hi, packets.dst_lo, self.destinations)
         if self.sources:
             found &= within(packets.ip_version, packets.src_hi, packets.src_lo, self.sources)
-        if self.needs_transport:
-            found &= packets.fragment <= max(WHOLE, FIRST)
-        for values, column in ((self.source_ports, packets.src_port), (self.ports, packets.dst_port), (self.ttls, packets.ttl)):
-            if values:
-                found &= np.isin(column, np.array(values, column.dtype))
-        if self.flags:
-            found &= np.isin(packets.tcp_flags & FLAGS_LOOKED_AT, np.array(self.flags, np.uint8))
+        if self.ttls:
+            found &= np.isin(packets.ttl, np.array(self.ttls, np.uint8))
         if self.lengths:
             found &= np.any([(packets.ip_octets >= low) & (packets.ip_octets <= high) for low, high in self.lengths], axis=0)
+        return found & self._transport(packets) if self.needs_transport else found
+
+    def _transport(self, packets: Packets) -> np.ndarray:
+        """Tell of each packet whether the terms behind the IP header hold."""
+        whole = packets.fragment <= FIRST
+        found = whole.copy()
+        for values, column in ((self.source_ports, packets.src_port), (self.ports, packets.dst_port)):
+            if values:
+                found &= np.isin(column, np.array(values, np.uint16))
+        if self.flags:
+            found &= np.isin(packets.tcp_flags & FLAGS_LOOKED_AT, np.array(self.flags, np.uint8))
         if self.no_options:
             found &= packets.tcp_options == 0
-        return found
+        return found | ~whole if self.fragments_too else found
 
 
 def within(version: U8, hi: U64, lo: U64, networks: Iterable[Network]) -> np.ndarray:

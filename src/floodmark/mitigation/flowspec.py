@@ -1,6 +1,7 @@
 """Filters as BGP flowspec routes (RFC 8955, RFC 8956), in the words of ExaBGP's configuration."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 
 from floodmark.mitigation.filters import Filter
@@ -19,9 +20,17 @@ def write_flowspec(chosen: Filter, what: str, number: int) -> str:
         for place, (destination, source) in enumerate(product(destinations or (None,), sources or (None,))):
             terms = [f"destination {destination}{suffix}"] if destination is not None else []
             terms += [f"source {source}{suffix}"] if source is not None else []
-            match = " ".join(f"{term};" for term in [*terms, *_terms(chosen, version)])
-            lines.append(f"  route event{number}-{version}-{place} {{ match {{ {match} }} then {{ discard; }} }}")
+            for kind, wanted in _routes(chosen):
+                match = " ".join(f"{term};" for term in [*terms, *_terms(wanted, version), *(["fragment [ is-fragment ]"] if kind else [])])
+                lines.append(f"  route event{number}-{version}-{place}{kind} {{ match {{ {match} }} then {{ discard; }} }}")
     return "\n".join([*lines, "}"]) + "\n"
+
+
+def _routes(chosen: Filter) -> list[tuple[str, Filter]]:
+    """Return the filter, and once more without what later fragments do not have where these are meant too."""
+    if not (chosen.needs_transport and chosen.fragments_too):
+        return [("", chosen)]
+    return [("", chosen), ("-fragments", replace(chosen, source_ports=(), ports=(), flags=()))]
 
 
 def _terms(chosen: Filter, version: int) -> list[str]:

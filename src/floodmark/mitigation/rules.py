@@ -27,6 +27,7 @@ _SAMPLE = 1 << 17  # packets of each kind on which combinations are tried
 _COVERED = 0.98  # of the attack's packets that a term must hold for
 _MOST_PORTS, _MOST_FLAGS, _MOST_LENGTHS, _MOST_TTLS = 8, 3, 6, 6
 _MOST_HOSTS = 20_000  # that are looked at as sources
+_WHOLE_SHARE = 0.2  # of the packets that must not be later fragments for ports to be a term
 _FORGED = 0.5  # probability from which on sources say nothing
 _TCP, _SYN = 6, 2
 # What a tool sends tells it; where its packets happen to come from, and how long they are, may be different tomorrow.
@@ -175,7 +176,7 @@ def _base(event: Event, attack: Packets, terms: Collection[str]) -> Filter:
     protocols, counts = np.unique(attack.protocol, return_counts=True)
     if "protocol" in terms and len(counts) and counts.max() >= _COVERED * counts.sum():
         base = replace(base, protocol=int(protocols[counts.argmax()]))
-    return base
+    return replace(base, fragments_too="fragments_too" in terms and bool((attack.fragment > FIRST).mean() > 1 - _COVERED))
 
 
 def _few(values: np.ndarray, most: int) -> tuple[int, ...]:
@@ -193,7 +194,8 @@ def _terms_of(attack: Packets, event: Event, form: Form) -> dict[str, Any]:
     whole = attack.where(attack.fragment <= FIRST)
     tcp = whole.where(whole.protocol == _TCP)
     found: dict[str, Any] = {"lengths": _lengths(attack, form), "ttls": _few(attack.ttl, _MOST_TTLS)}
-    if len(whole.protocol) >= _COVERED * len(attack.protocol) and np.isin(whole.protocol, WITH_PORTS).all():
+    enough = _WHOLE_SHARE if "fragments_too" in form.terms else _COVERED
+    if len(whole.protocol) and len(whole.protocol) >= enough * len(attack.protocol) and np.isin(whole.protocol, WITH_PORTS).all():
         found["source_ports"], found["ports"] = _few(whole.src_port, _MOST_PORTS), _few(whole.dst_port, _MOST_PORTS)
     if len(tcp.protocol) and len(tcp.protocol) >= _COVERED * len(attack.protocol):
         found["flags"] = _few(tcp.tcp_flags & FLAGS_LOOKED_AT, _MOST_FLAGS)
@@ -229,7 +231,7 @@ def _best(base: Filter, terms: dict[str, Any], sample: tuple[Packets, Packets, n
     sample: packets of the attack, ordinary ones, and of these whether each goes to a victim.
     """
     attack, ordinary, beside = sample
-    alone = {name: Filter(**{name: value}) for name, value in terms.items()}
+    alone = {name: Filter(**{name: value}, fragments_too=base.fragments_too) for name, value in terms.items()}
     hits = {name: (one.matches(attack), one.matches(ordinary)) for name, one in alone.items()}
     start = (base.matches(attack), base.matches(ordinary))
 
@@ -244,6 +246,6 @@ def _best(base: Filter, terms: dict[str, Any], sample: tuple[Packets, Packets, n
         return too_much, harm if too_much else 0.0, -round(share, 2), cost, cost - len(names), harm
 
     every = [names for count in range(len(terms) + 1) for names in combinations(terms, count)]
-    if base == Filter():  # without terms of its own it would match everything
+    if not base.terms:  # without terms of its own it would match everything
         every = [names for names in every if names] or [()]
     return replace(base, **{name: terms[name] for name in min(every, key=judged)})
