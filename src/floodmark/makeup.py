@@ -39,7 +39,7 @@ class Makeup:
     ports: tuple[Share, ...] = ()  # that they go to
     payloads: tuple[Share, ...] = ()  # what a flow's first payload is
     packet_octets: tuple[Share, ...] = ()  # IP octets of a packet, the mean of each flow
-    ttls: tuple[Share, ...] = ()
+    ttls: tuple[Share, ...] = ()  # of a flow's first packet
     effective_ttls: float | None = None  # how many TTLs, equally frequent, would be as diverse; None where senders' TTLs do not show
     ordinary_packets: int = 0  # to the same victims that belong to no attack
 

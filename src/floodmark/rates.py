@@ -15,7 +15,7 @@ from floodmark_core import kinds
 from floodmark_core.columns import I64, Rows
 
 NS = 1_000_000_000
-_SAME = 1.05  # the cells hold this attack and little else
+_SAME = 0.05  # the cells hold this attack and little else, and all of it
 _LEAST_WINDOW_NS = 1_000_000  # fewer packets than a millisecond's carry no rate
 
 # Traffic kinds of the cells that a vector's packets are counted in.
@@ -49,7 +49,7 @@ class Rates:
         self._flows = flows
         self._start_ns, self._end_ns = bounds_ns
         cells = _cells_of(context, vector, victims, (self._start_ns // NS, self._end_ns // NS))
-        alone = int(cells["packets"].sum()) <= _SAME * flows.total_packets
+        alone = abs(int(cells["packets"].sum()) - flows.total_packets) <= _SAME * flows.total_packets
         self._cells: Rows | None = cells if len(cells) and alone else None
 
     def peaks(self) -> Peaks:
@@ -64,7 +64,9 @@ class Rates:
             packets, octets = min(packets, flows.total_packets), min(octets, flows.octets)
         else:
             packets, octets = _most_in_flows(flows, self._start_ns, window_ns)
-        return Peaks(packets * NS / window_ns, octets * 8 * NS / window_ns, window_ns / NS)
+        # A short event may stand across two windows; no peak is below the mean.
+        mean_pps, mean_bps = flows.total_packets * NS / span_ns, flows.octets * 8 * NS / span_ns
+        return Peaks(max(packets * NS / window_ns, mean_pps), max(octets * 8 * NS / window_ns, mean_bps), window_ns / NS)
 
     def packets_in_second(self, time_ns: int) -> float:
         """Return the packets of the clock second that a time falls in."""

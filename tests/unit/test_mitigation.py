@@ -218,3 +218,17 @@ def test_later_fragments_of_answers_are_stopped_with_their_first(tmp_path: Path)
     assert FORMS["nftables"].write(rule.filter, "", 1).count("counter drop") == 2
     routes = FORMS["flowspec"].write(rule.filter, "", 1)
     assert "-fragments { match { destination 203.0.113.10/32; protocol udp; fragment [ is-fragment ]; }" in routes
+
+
+@pytest.mark.skipif(shutil.which("tcpdump") is None, reason="tcpdump is not installed")
+@pytest.mark.parametrize("tags", [[77], [100, 77]])
+def test_tagged_frames_are_matched_by_an_expression_that_says_so(tags: list[int], tmp_path: Path) -> None:
+    packets = mixed("syn")
+    for tag in tags:
+        packets = wire.tagged(packets, tag)
+    (tmp_path / "in.pcap").write_bytes(pcap(packets))
+    done = CliRunner().invoke(main, ["mitigate", str(tmp_path / "in.pcap"), "--event", "1", "--as", "bpf"])
+    expression = done.output.splitlines()[-1]
+    assert expression.count("vlan and") == len(tags)
+    found = subprocess.run(["tcpdump", "-nr", tmp_path / "in.pcap", expression], capture_output=True, check=True, text=True)
+    assert len(found.stdout.splitlines()) == 1500

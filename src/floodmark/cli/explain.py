@@ -31,7 +31,7 @@ def explain(captures: tuple[str, ...], *, event: int | None, flow: str | None, p
     Example: floodmark explain traces/demo.pcap --event 1
     """
     if (event is None) == (flow is None):
-        raise click.UsageError("say what to explain: --event or --flow")
+        raise click.UsageError("say what to explain: either --event or --flow")
     try:
         result = how.answer(list(captures))
         if event is not None:

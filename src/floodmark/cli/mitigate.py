@@ -1,6 +1,7 @@
 """``floodmark mitigate``: a rule that would have stopped an attack, and what else it would have hit."""
 
 import sys
+from dataclasses import replace
 
 import click
 
@@ -33,11 +34,14 @@ def mitigate(captures: tuple[str, ...], *, event: int, form: str, most_harm: flo
     from floodmark.report.text import sentence
 
     try:
-        judged = how.answer(list(captures)).flows.judged
+        flows = how.answer(list(captures)).flows
+        judged = flows.judged
         chosen = next((each for each in judged.events if each.id == event), None)
         if chosen is None:
             say(f"no event has the id {event}; there are {len(judged.events)}")
             sys.exit(WRONG_USAGE)
+        tags, tunnel = flows.carriers(event)
+        del flows  # the rule needs the labels alone
         with progress() as advance:
             rule = rule_for(
                 list(captures), chosen, judged, KNOWN[form], how.settings.flow, most_harm=most_harm, keep_going=how.options.keep_going,
@@ -47,11 +51,13 @@ def mitigate(captures: tuple[str, ...], *, event: int, form: str, most_harm: flo
         say(error)
         sys.exit(UNREADABLE)
     measured = rule.measured
+    if tunnel is not None:
+        say(f"the attack comes in a tunnel ({tunnel}); the rule looks at the packets inside it")
     for what, (matched, total) in (
-        ("the attack's packets", measured.attack), ("ordinary packets", measured.ordinary),
-        ("ordinary packets to the victims", measured.beside), ("other attacks' packets", measured.other),
+        ("packets of the attack", measured.attack), ("ordinary packets", measured.ordinary),
+        ("ordinary packets to the victims", measured.beside), ("packets of other attacks and of the victims' answers", measured.other),
     ):  # fmt: skip
-        say(f"matches {matched:,} of {total:,} {what}{f' ({matched / total:.2%})' if total else ''}")
+        say(f"of {total:,} {what} it matches {matched:,} ({matched / total:.2%})" if total else f"there are no {what}")
     if not measured.attack[0] or not rule.filter.terms:
         others = ", ".join(each for each in FORMS if each != form)
         say(f"no rule of this form tells the attack from the rest; another form may (--as {others})")
@@ -59,6 +65,7 @@ def mitigate(captures: tuple[str, ...], *, event: int, form: str, most_harm: flo
     if measured.harm > most_harm and not force:
         say(f"not printed: it would match {measured.harm:.1%} of ordinary packets, more than {most_harm:.1%}; --force prints it")
         sys.exit(1)
-    what = f"{sentence(chosen)}; matches {measured.stopped:.2%} of it and {measured.harm:.2%} of ordinary packets in the capture"
-    show_page(KNOWN[form].write(rule.filter, what, event))
+    harm = f"{measured.harm:.2%} of ordinary packets in the capture" if measured.ordinary[1] else "the capture has no ordinary packets"
+    what = f"{sentence(chosen)}; matches {measured.stopped:.2%} of it; {harm}"
+    show_page(KNOWN[form].write(replace(rule.filter, vlan_tags=tags), what, event))
     sys.exit(ANSWERED)

@@ -22,7 +22,7 @@ class Packets(NamedTuple):
     protocol: U8
     fragment: U8  # floodmark_core.fragments
     ttl: U8
-    tcp_flags: U8
+    tcp_flags: U8  # of ICMP the type
     tcp_options: U32  # 0: a SYN without options
     src_hi: U64
     src_lo: U64
@@ -47,20 +47,22 @@ class Filter:
     source_ports: tuple[int, ...] = ()
     ports: tuple[int, ...] = ()
     flags: tuple[int, ...] = ()  # values of the six flags
+    icmp_types: tuple[int, ...] = ()
     lengths: tuple[tuple[int, int], ...] = ()  # least and most IP octets
     ttls: tuple[int, ...] = ()
     no_options: bool = False  # TCP without options
+    vlan_tags: int = 0  # that stand before the IP header, for forms that look at frames
     fragments_too: bool = False  # later fragments pass the terms that look behind the IP header, which they do not have
 
     @property
     def terms(self) -> int:
         """How many terms there are."""
-        return sum(bool(getattr(self, field.name)) for field in fields(self) if field.name != "fragments_too")
+        return sum(bool(getattr(self, field.name)) for field in fields(self) if field.name not in ("fragments_too", "vlan_tags"))
 
     @property
     def needs_transport(self) -> bool:
         """Tell whether a term looks behind the IP header, which later fragments do not have."""
-        return bool(self.source_ports or self.ports or self.flags or self.no_options)
+        return bool(self.source_ports or self.ports or self.flags or self.icmp_types or self.no_options)
 
     def matches(self, packets: Packets) -> np.ndarray:
         """Tell of each packet whether the filter matches it."""
@@ -86,6 +88,8 @@ class Filter:
                 found &= np.isin(column, np.array(values, np.uint16))
         if self.flags:
             found &= np.isin(packets.tcp_flags & FLAGS_LOOKED_AT, np.array(self.flags, np.uint8))
+        if self.icmp_types:
+            found &= np.isin(packets.tcp_flags, np.array(self.icmp_types, np.uint8))
         if self.no_options:
             found &= packets.tcp_options == 0
         return found | ~whole if self.fragments_too else found

@@ -24,12 +24,15 @@ from floodmark_core.fragments import FIRST
 from floodmark_core.tracing import new_traced
 
 _SAMPLE = 1 << 17  # packets of each kind on which combinations are tried
-_COVERED = 0.98  # of the attack's packets that a term must hold for
+_COVERED = 0.98  # of the attack's packets that have what all of them have
+_TERM_COVERS = 0.9  # of them a term must hold for
+_STEP = 0.05  # of the attack; a rule that stops less than that more is no better
 _MOST_PORTS, _MOST_FLAGS, _MOST_LENGTHS, _MOST_TTLS = 8, 3, 6, 6
 _MOST_HOSTS = 20_000  # that are looked at as sources
 _WHOLE_SHARE = 0.2  # of the packets that must not be later fragments for ports to be a term
 _FORGED = 0.5  # probability from which on sources say nothing
-_TCP, _SYN = 6, 2
+_TCP, _SYN, _ICMP = 6, 2, (1, 58)
+_FEW_SOURCES = 20  # networks: then they are the attack, and a rule without them hits whoever uses the service
 # What a tool sends tells it; where its packets happen to come from, and how long they are, may be different tomorrow.
 _COSTS = {"lengths": 1, "ttls": 2, "sources": 3}
 _ATTACK, _ORDINARY, _OTHER = 0, 1, 2
@@ -183,7 +186,7 @@ def _few(values: np.ndarray, most: int) -> tuple[int, ...]:
     """Return the values that nearly all packets have, or nothing where they are more than so many."""
     found, counts = np.unique(values, return_counts=True)
     order = np.argsort(-counts, kind="stable")[:most]
-    covered = np.cumsum(counts[order]) >= _COVERED * max(counts.sum(), 1)
+    covered = np.cumsum(counts[order]) >= _TERM_COVERS * max(counts.sum(), 1)
     if not covered.any():
         return ()
     return tuple(sorted(int(value) for value in found[order[: int(covered.argmax()) + 1]]))
@@ -197,6 +200,9 @@ def _terms_of(attack: Packets, event: Event, form: Form) -> dict[str, Any]:
     enough = _WHOLE_SHARE if "fragments_too" in form.terms else _COVERED
     if len(whole.protocol) and len(whole.protocol) >= enough * len(attack.protocol) and np.isin(whole.protocol, WITH_PORTS).all():
         found["source_ports"], found["ports"] = _few(whole.src_port, _MOST_PORTS), _few(whole.dst_port, _MOST_PORTS)
+    icmp = whole.where(np.isin(whole.protocol, _ICMP))
+    if len(icmp.protocol) and len(icmp.protocol) >= _COVERED * len(attack.protocol):
+        found["icmp_types"] = _few(icmp.tcp_flags, _MOST_FLAGS)
     if len(tcp.protocol) and len(tcp.protocol) >= _COVERED * len(attack.protocol):
         found["flags"] = _few(tcp.tcp_flags & FLAGS_LOOKED_AT, _MOST_FLAGS)
         found["no_options"] = bool((tcp.tcp_options == 0).mean() >= _COVERED) and found["flags"] == (_SYN,)
@@ -234,16 +240,17 @@ def _best(base: Filter, terms: dict[str, Any], sample: tuple[Packets, Packets, n
     alone = {name: Filter(**{name: value}, fragments_too=base.fragments_too) for name, value in terms.items()}
     hits = {name: (one.matches(attack), one.matches(ordinary)) for name, one in alone.items()}
     start = (base.matches(attack), base.matches(ordinary))
+    costs = _COSTS | ({"sources": 0} if len(terms.get("sources", ())) <= _FEW_SOURCES else {})
 
-    def judged(names: tuple[str, ...]) -> tuple[bool, float, float, int, int, float]:
+    def judged(names: tuple[str, ...]) -> tuple[bool, float, bool, int, int, int, float]:
         matched, harmed = start[0].copy(), start[1].copy()
         for name in names:
             matched &= hits[name][0]
             harmed &= hits[name][1]
         share = float(matched.mean()) if len(matched) else 0.0
         harm = max(float(harmed[beside].mean()) if beside.any() else 0.0, float(harmed.mean()) if len(harmed) else 0.0)
-        too_much, cost = harm > most_harm, sum(_COSTS.get(name, 0) for name in names)
-        return too_much, harm if too_much else 0.0, -round(share, 2), cost, cost - len(names), harm
+        too_much, cost = harm > most_harm, sum(costs.get(name, 0) for name in names)
+        return too_much, harm if too_much else 0.0, not names, -round(share / _STEP), cost, cost - len(names), harm
 
     every = [names for count in range(len(terms) + 1) for names in combinations(terms, count)]
     if not base.terms:  # without terms of its own it would match everything

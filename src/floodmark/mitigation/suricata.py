@@ -17,7 +17,7 @@ def write_suricata(chosen: Filter, what: str, number: int) -> str:
     sources, ends = (_listed([text_of(network) for network in networks]) for networks in (chosen.sources, chosen.destinations))
     source_ports, ports = (_listed([str(port) for port in values]) for values in (chosen.source_ports, chosen.ports))
     lines = [f"# {what}"]
-    for place, values in enumerate(product(_flags(chosen), _ttls(chosen), _payload_sizes(chosen))):
+    for place, values in enumerate(product(_flags(chosen), _icmp_types(chosen), _ttls(chosen), _payload_sizes(chosen))):
         header = ["tcp.hdr", 'content:"|50|"', "offset:12", "depth:1"] if chosen.no_options else []
         options = [
             f'msg:"floodmark event {number}"', *own, *(value for value in values if value), *header, "classtype:attempted-dos",
@@ -35,6 +35,10 @@ def _flags(chosen: Filter) -> list[str]:
     """Return what each combination of flags is in the rules; the two of ECN are left out of the comparison."""
     letters = ["".join(letter for bit, letter in _FLAG_LETTERS if value & bit) or "0" for value in chosen.flags]
     return [f"tcp.flags:{each},12" for each in letters] or [""]
+
+
+def _icmp_types(chosen: Filter) -> list[str]:
+    return [f"itype:{value}" for value in chosen.icmp_types] or [""]
 
 
 def _ttls(chosen: Filter) -> list[str]:

@@ -83,9 +83,10 @@ def _end(address: str, port: int | None) -> str:
 
 def print_packets(console: Console, samples: list[SamplePacket]) -> None:
     """Print packets, each with the beginning of what it says."""
-    console.print(Text("\nIts first packets", style="bold"))
+    if samples:
+        console.print(Text("\nIts first packets", style="bold"))
     for packet in samples:
         console.print(Text(f"  {packet.line}"))
         if packet.payload:
             text = "".join(chr(octet) if 32 <= octet < 127 else "." for octet in packet.payload)
-            console.print(Text(f"      {packet.payload.hex(' ', 4)}\n      {shown(text)}", style="dim"))
+            console.print(Text(f"      {packet.payload.hex(' ', -4)}\n      {shown(text)}", style="dim"))

@@ -34,7 +34,7 @@ _ASSETS = "report/assets"
 _BAR_WIDTH, _BAR_HEIGHT = 8, 120  # of a histogram
 _MAKEUP = (
     ("prefixes", "Source prefixes"), ("source_ports", "Source ports"), ("ports", "Ports of the victim"), ("payloads", "Payloads"),
-    ("packet_octets", "Packet sizes (IP octets)"), ("ttls", "TTLs"),
+    ("packet_octets", "Packet sizes (IP octets)"), ("ttls", "TTLs of the flows' first packets"),
 )  # fmt: skip
 
 
@@ -61,7 +61,7 @@ def page_of(result: Result) -> str:
         style=style,
         data=json.dumps(_chart(result, timeline), separators=(",", ":")).replace("<", "\\u003c"),
         **_summary(result),
-        rows=_rows(timeline),
+        rows=_rows(timeline) if len(result.flows) else [],
         events=[_event(result, event) for event in _largest(result.events)],
         listed=result.events[:_MOST_LISTED],
         told={event.id for event in _largest(result.events)},
@@ -128,6 +128,8 @@ def _chart(result: Result, timeline: Timeline) -> dict[str, Any]:
     if rest[0].any():
         series.append(("other attacks", *rest))
     seconds = timeline.bin_ns / 1e9
+    if not len(result.flows):
+        return {"t": [], "series": []}
     return {
         "t": [round(timeline.start_ns / 1e9 + place * seconds, 6) for place in range(timeline.packets.shape[1])],
         "series": [
@@ -161,7 +163,7 @@ def _event(result: Result, event: Event) -> dict[str, Any]:
         "entry": entry,
         "parts": [(title, getattr(event.makeup, name)) for name, title in _MAKEUP if getattr(event.makeup, name)],
         "histograms": [
-            _histogram("TTLs of the packets", ttls, "one machine behind forged addresses has few; many real ones have many"),
+            _histogram("TTLs of the flows' first packets", ttls, "one machine behind forged addresses has few; many real ones have many"),
             _histogram("Sizes of the packets, IP octets", sizes, "a tool's packets are alike; those of people are not"),
         ],
         "bars": _bars,

@@ -172,7 +172,7 @@ def made_of(makeup: Makeup) -> str:
     """Return in a line what most of an attack's packets have in common."""
     kinds = (
         ("to port", makeup.ports), ("from port", makeup.source_ports), ("from", makeup.prefixes), ("payload", makeup.payloads),
-        ("octets", makeup.packet_octets), ("TTL", makeup.ttls),
+        ("octets", makeup.packet_octets), ("first TTL", makeup.ttls),
     )  # fmt: skip
     common = [(what, [_share(each) for each in shares[:3] if each.share >= _WORTH_SAYING]) for what, shares in kinds]
     return "; ".join(f"{what} {', '.join(parts)}" for what, parts in common if parts)

@@ -6,10 +6,10 @@
     if (value == null) return "–";
     for (const [limit, prefix] of [[1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]])
       if (value >= limit) return (value / limit).toFixed(value >= 100 * limit ? 0 : 1) + " " + prefix;
-    return value >= 10 || value === 0 ? value.toFixed(0) + " " : value.toFixed(1) + " ";
+    return (value >= 10 || value === 0 ? value.toFixed(0) : value >= 0.1 ? value.toFixed(1) : value.toPrecision(2)) + " ";
   };
   const utc = (seconds) => uPlot.tzDate(new Date(seconds * 1e3), "Etc/UTC");
-  const forms = ["{HH}:{mm}", "{HH}:{mm}:{ss}", "{mm}:{ss}.{fff}", "{YYYY}-{MM}-{DD}"];
+  const forms = ["{HH}:{mm}", "{HH}:{mm}:{ss}", "{HH}:{mm}:{ss}.{fff}", "{YYYY}-{MM}-{DD}"];
   const [minutes, seconds, thousandths, day] = forms.map((form) => uPlot.fmtDate(form));
   const ticks = (u, values, axis, space, step) => values.map((value, place) => {
     const text = (step < 1 ? thousandths : step < 60 ? seconds : minutes)(utc(value));
@@ -41,7 +41,7 @@
       scales: {x: {time: true}, y: {range: (u, low, high) => [0, (high || 1) * 1.05]}},
       bands: first.bands,
       cursor: {drag: {x: true, y: false}, sync: {key: "time", setSeries: false, scales: ["x", null]}},
-      axes: [axis({values: ticks, space: 70}), axis({size: 92, values: (u, values) => values.map((value) => amount(value) + unit)})],
+      axes: [axis({values: ticks, space: 90}), axis({size: 92, values: (u, values) => values.map((value) => amount(value) + unit)})],
       series: [
         {label: "Time (UTC)", value: "{YYYY}-{MM}-{DD} {HH}:{mm}:{ss}.{fff}"},
         ...data.series.map((one, place) => ({
@@ -91,6 +91,7 @@
       chart(document.getElementById("bps"), "Bits a second", "bit/s", "bps"),
     ];
   };
+  if (!data.t.length) return;
   draw();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   addEventListener("resize", () => charts.forEach((one) => one.setSize({width: one.root.parentNode.clientWidth, height: 260})));
