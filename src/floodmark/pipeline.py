@@ -83,7 +83,9 @@ def classify(
         judged = events_of(context, decide(context, settings), _span_ns(reads), settings.event)
         named = (*mark_backscatter(context, judged.event_of), *mark_calm(context, judged.event_of, settings.calm))
         judged = replace(judged, events=tied(judged.events, round(settings.event.most_gap_s * 1e9)))
-        return _answer((reads, left_out, named), context, judged, (settings, options))
+        result = _answer((reads, left_out, named), context, judged, (settings, options))
+        flows.workers = Workers()  # whoever asks the result later finds no other threads
+        return result
 
 
 def stream(captures: Given | Iterable[Given], settings: Settings | None = None, options: Options | None = None) -> Iterator[pa.RecordBatch]:

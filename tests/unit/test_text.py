@@ -12,6 +12,7 @@ from rich.console import Console
 
 import floodmark
 from builders import SECOND, START_NS, answer, arp, connection, header, pcap, record, syn_flood, udp
+from floodmark.report.page import page_of
 from floodmark.report.text import amount, duration, moment, period, render, sparkline
 from property.strategies import PROFILE
 
@@ -195,3 +196,17 @@ def test_a_console_that_knows_no_pictures_gets_none(attacked: floodmark.Result) 
     render(attacked, Console(file=out, width=140, highlight=False))
     out.flush()
     assert b"rate" not in out.buffer.getvalue().split(b"why #1")[0]  # type: ignore[attr-defined] # it is the BytesIO above
+
+
+def test_an_address_with_colons_is_no_picture(attacked: floodmark.Result) -> None:
+    event = replace(attacked.events[0], victims=("2001:db8::a:c0a8:100",))
+    assert "2001:db8::a:c0a8:100" in report(replace(attacked, events=(event,)), 200).split("why #1")[0].replace("\n", "")
+
+
+def test_what_a_run_with_threads_found_can_be_shown_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("floodmark.workers._FEWEST_ROWS", 10)
+    result = floodmark.classify(io.BytesIO(pcap(syn_flood())), options=floodmark.Options(threads=4))
+    assert "why #1" in report(result)
+    assert result.flows.timeline(10).packets.sum() == 2000
+    assert len(result.flows.sources(1, 5000)) == 2000
+    assert "</html>" in page_of(result)

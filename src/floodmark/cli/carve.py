@@ -4,7 +4,18 @@ import sys
 
 import click
 
-from floodmark.cli.common import ANSWERED, CAPTURES, UNREADABLE, WRONG_USAGE, Reading, progress, reading, refuse_overwriting, say
+from floodmark.cli.common import (
+    ANSWERED,
+    CAPTURES,
+    UNREADABLE,
+    WRONG_USAGE,
+    Reading,
+    progress,
+    reading,
+    refuse_overwriting,
+    say,
+    say_problems,
+)
 from floodmark.errors import FloodmarkError
 
 
@@ -54,7 +65,10 @@ def carve(
     from floodmark.carving import choose
 
     try:
-        judged = how.answer(list(captures)).flows.judged
+        result = how.answer(list(captures))
+        say_problems(result)
+        judged = result.flows.judged
+        del result  # the packets are chosen by the labels alone
         try:
             choice = choose(
                 judged, events=events, verdicts=verdicts, victims=victims, benign=benign, answers=answers, rest=rest, every=every

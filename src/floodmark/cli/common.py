@@ -84,6 +84,14 @@ class Reading:
             return classify(captures, self.settings, self.options, advance)
 
 
+def say_problems(result: "Result") -> None:
+    """Say what is wrong with the captures, where the answer itself does not: on standard error."""
+    for capture in result.captures:
+        for problem in capture.problems:
+            where = "" if problem.first_offset is None else f", first at byte {problem.first_offset:,}"
+            say(f"{capture.path}: {problem.kind}: {problem.count:,}{where}")
+
+
 def refuse_overwriting(captures: tuple[str, ...], path: str | None) -> None:
     """End the program where what is to be written would take the place of what is to be read."""
     for capture in captures:
@@ -187,7 +195,7 @@ def console() -> "Console":
     """Return what prints a report: as wide as the terminal, or as a report for a pipe is."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
+    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False, emoji=False)
 
 
 def show_error(path: str, error: FloodmarkError, form: str) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from floodmark.cli.common import ANSWERED, CAPTURES, UNREADABLE, WRONG_USAGE, Reading, console, reading, say
+from floodmark.cli.common import ANSWERED, CAPTURES, UNREADABLE, WRONG_USAGE, Reading, console, reading, say, say_problems
 from floodmark.errors import CaptureError, FloodmarkError
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def explain(captures: tuple[str, ...], *, event: int | None, flow: str | None, p
         raise click.UsageError("say what to explain: either --event or --flow")
     try:
         result = how.answer(list(captures))
+        say_problems(result)
         if event is not None:
             _explain_event(result, event, list(captures), packets, how)
         else:

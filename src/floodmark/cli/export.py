@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from floodmark.cli.common import ANSWERED, CAPTURES, UNREADABLE, Reading, reading, refuse_overwriting, say
+from floodmark.cli.common import ANSWERED, CAPTURES, UNREADABLE, Reading, reading, refuse_overwriting, say, say_problems
 from floodmark.errors import FloodmarkError
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def export(captures: tuple[str, ...], *, form: str, show_victims: bool, path: st
     refuse_overwriting(captures, path)
     try:
         result = how.answer(list(captures))
+        say_problems(result)
         _writer(form, victims=show_victims)(path, result)
     except FloodmarkError as error:
         say(error)

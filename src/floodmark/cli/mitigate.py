@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import click
 
-from floodmark.cli.common import ANSWERED, CAPTURES, UNREADABLE, WRONG_USAGE, Reading, progress, reading, say, show_page
+from floodmark.cli.common import ANSWERED, CAPTURES, UNREADABLE, WRONG_USAGE, Reading, progress, reading, say, say_problems, show_page
 from floodmark.errors import FloodmarkError
 
 FORMS = ("flowspec", "nftables", "suricata", "bpf", "cidr")
@@ -34,14 +34,16 @@ def mitigate(captures: tuple[str, ...], *, event: int, form: str, most_harm: flo
     from floodmark.report.text import sentence
 
     try:
-        flows = how.answer(list(captures)).flows
+        result = how.answer(list(captures))
+        say_problems(result)
+        flows = result.flows
         judged = flows.judged
         chosen = next((each for each in judged.events if each.id == event), None)
         if chosen is None:
             say(f"no event has the id {event}; there are {len(judged.events)}")
             sys.exit(WRONG_USAGE)
         tags, tunnel = flows.carriers(event)
-        del flows  # the rule needs the labels alone
+        del flows, result  # the rule needs the labels alone
         with progress() as advance:
             rule = rule_for(
                 list(captures), chosen, judged, KNOWN[form], how.settings.flow, most_harm=most_harm, keep_going=how.options.keep_going,

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from floodmark.cli.common import ANSWERED, CAPTURES, UNREADABLE, Reading, reading, refuse_overwriting, say
+from floodmark.cli.common import ANSWERED, CAPTURES, UNREADABLE, Reading, reading, refuse_overwriting, say, say_problems
 from floodmark.errors import FloodmarkError
 
 
@@ -25,6 +25,7 @@ def report(captures: tuple[str, ...], *, path: str, how: Reading) -> None:
 
     try:
         result = how.answer(list(captures))
+        say_problems(result)
         write_page(path, result)
     except FloodmarkError as error:
         say(error)

@@ -25,7 +25,7 @@ _MUCH_ORDINARY = 0.001  # share of ordinary traffic among what has it too
 _MANY_DUPLICATES = 0.05  # share of the packets
 _WIDE, _NARROW = 136, 72  # columns of a console from which on the tables have more columns
 _VICTIM_WIDTH = 15  # of an IPv4 address; longer ones take several lines
-_SPARKS, _FEW_SPARKS = 16, 12  # bars of a picture of rates
+_SPARKS, _FEW_SPARKS = 16, 8  # bars of a picture of rates
 _BARS = "\u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
 _UNITS = ("", "k", "M", "G", "T")
 
@@ -118,7 +118,7 @@ def _events(result: Result, width: int, *, pictures: bool) -> Table:
     events, wide = result.events, width >= _WIDE
     table = Table("#", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("vector", no_wrap=wide)
-    table.add_column("victim", overflow="fold", min_width=_VICTIM_WIDTH)
+    table.add_column("victim", overflow="fold", min_width=_VICTIM_WIDTH if wide else None)
     if wide:
         table.add_column("start (UTC)", no_wrap=True)
         table.add_column("lasts", justify="right", no_wrap=True)
@@ -136,7 +136,7 @@ def _events(result: Result, width: int, *, pictures: bool) -> Table:
         table.add_row(
             str(event.id),
             Text(event.vector, style=_COLOURS[event.verdict]),
-            _victims(event),
+            Text(_victims(event)),
             *when,
             f"{event.packets:,}",
             peak,
