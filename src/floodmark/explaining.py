@@ -169,6 +169,8 @@ def _decoded(stretch: Stretch, place: int) -> SamplePacket:
     seen = {name: int(getattr(stretch.traced, name)[place]) for name in stretch.traced._fields}
     ends = [_end_text(seen, end) for end in ("src", "dst")]
     parts = [f"{ends[0]} > {ends[1]}", protocol_name(seen["protocol"]).upper(), *_tcp_words(seen)]
+    if seen["protocol"] in (1, 58) and seen["fragment"] <= FIRST:
+        parts.append(f"type {seen['tcp_flags']}")  # where the core keeps it
     if seen["fragment"] > FIRST:
         parts.append("later fragment")
     parts += [f"TTL {seen['ttl']}", f"{seen['ip_octets']} octets", f"{seen['payload_octets']} of payload"]

@@ -127,13 +127,11 @@ class FlowRecords:
             np.where(back, halves["responder_packets"], halves["initiator_packets"]),
         )
 
-    def carriers(self, event: int) -> tuple[int, str | None]:
-        """Return in what most of an event's flows come: how many VLAN tags they have, up to two, and the name of their tunnel or None."""
+    def tunnel_of(self, event: int) -> str | None:
+        """Return the tunnel that most of an event's flows come in, None where they come in none."""
         index, _ = self._of_event(event)
-        seen = self._flows.columns(index, ("vlan", "tunnel"))
-        levels = np.where(seen["vlan"] >> 12 > 0, 2, np.where(seen["vlan"] > 0, 1, 0))
-        tunnel = int(np.bincount(seen["tunnel"]).argmax()) if len(index) else 0
-        return int(np.bincount(levels).argmax()) if len(index) else 0, TUNNELS[tunnel - 1] if tunnel else None
+        tunnel = int(np.bincount(self._flows.column("tunnel", index)).argmax()) if len(index) else 0
+        return TUNNELS[tunnel - 1] if tunnel else None
 
     def _of_event(self, event: int) -> tuple[U32, np.ndarray]:
         index = listed(np.nonzero(self.judged.event_of == event - 1)[0])

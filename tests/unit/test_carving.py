@@ -146,3 +146,14 @@ def test_what_is_read_is_never_written_over(command: list[str], tmp_path: Path) 
     done = CliRunner().invoke(main, [*command, str(tmp_path / "in.pcap"), where, str(tmp_path / "." / "in.pcap")])
     assert done.exit_code == 2
     assert (tmp_path / "in.pcap").read_bytes() == pcap(PACKETS)
+
+
+def test_nothing_is_written_into_a_folder_that_is_read(tmp_path: Path) -> None:
+    """What is being written there would be taken for a capture of the folder."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.pcap").write_bytes(pcap(PACKETS))
+    for name in ("a.pcap", "new.pcapng"):
+        done = CliRunner().invoke(main, ["carve", str(tmp_path / "in"), "--event", "1", "-o", str(tmp_path / "in" / name)])
+        assert done.exit_code == 2
+    assert [path.name for path in (tmp_path / "in").iterdir()] == ["a.pcap"]
+    assert (tmp_path / "in" / "a.pcap").read_bytes() == pcap(PACKETS)

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from wire import Packet
 
 import floodmark
-from builders import ACK, MILLISECOND, PSH, START_NS, SYN, connection, pcap, syn_flood, tcp, udp
+from builders import ACK, MILLISECOND, PSH, START_NS, SYN, connection, icmp, pcap, syn_flood, tcp, udp
 from floodmark.cli import main
 from floodmark.mitigation.filters import Filter, Packets, within
 from floodmark.mitigation.forms import FORMS
@@ -221,7 +221,7 @@ def test_later_fragments_of_answers_are_stopped_with_their_first(tmp_path: Path)
 
 
 @pytest.mark.skipif(shutil.which("tcpdump") is None, reason="tcpdump is not installed")
-@pytest.mark.parametrize("tags", [[77], [100, 77]])
+@pytest.mark.parametrize("tags", [[77], [100, 77]], ids=["one", "two"])
 def test_tagged_frames_are_matched_by_an_expression_that_says_so(tags: list[int], tmp_path: Path) -> None:
     packets = mixed("syn")
     for tag in tags:
@@ -232,3 +232,18 @@ def test_tagged_frames_are_matched_by_an_expression_that_says_so(tags: list[int]
     assert expression.count("vlan and") == len(tags)
     found = subprocess.run(["tcpdump", "-nr", tmp_path / "in.pcap", expression], capture_output=True, check=True, text=True)
     assert len(found.stdout.splitlines()) == 1500
+
+
+def test_icmp_floods_are_told_by_type_and_code(tmp_path: Path) -> None:
+    errors = [icmp(n * MILLISECOND // 4, 0x0B000001, kind=3, code=3) for n in range(3000)]
+    wanted = [icmp(n * 30 * MILLISECOND, 0x0B000001, kind=3, code=4) for n in range(20)]
+    event, rule = ruled(tmp_path, sorted((*errors, *wanted, *VISITS), key=lambda packet: packet.time_ns), "nftables", 0.5)
+    assert event.vector == "icmp-unreachable-flood"
+    assert (rule.filter.icmp_types, rule.filter.icmp_codes) == ((3,), (3,))
+    assert "icmp type 3 icmp code 3" in FORMS["nftables"].write(rule.filter, "", 1)
+    assert "icmp-type =3; icmp-code =3;" in FORMS["flowspec"].write(rule.filter, "", 1)
+    assert "itype:3; icode:3;" in FORMS["suricata"].write(rule.filter, "", 1)
+    if shutil.which("tcpdump"):
+        expression = FORMS["bpf"].write(rule.filter, "", 1)
+        done = subprocess.run(["tcpdump", "-nr", tmp_path / "in.pcap", expression], capture_output=True, check=True, text=True)
+        assert len(done.stdout.splitlines()) == 3000

@@ -93,11 +93,16 @@ def say_problems(result: "Result") -> None:
 
 
 def refuse_overwriting(captures: tuple[str, ...], path: str | None) -> None:
-    """End the program where what is to be written would take the place of what is to be read."""
+    """End the program where what is to be written would take the place of what is to be read, or stand in a folder that is read."""
+    if path in (None, "-"):
+        return
+    target = Path(str(path)).resolve()
     for capture in captures:
         with suppress(OSError):
-            if path not in (None, "-") and os.path.samefile(capture, str(path)):  # noqa: PTH121 - either may be a name that is no path
+            if target.exists() and target.samefile(capture):
                 raise click.UsageError(f"{shown(capture)} is to be read; write to another file")
+            if Path(capture).is_dir() and Path(capture).resolve() in target.parents:
+                raise click.UsageError(f"{shown(str(path))} stands in the folder {shown(capture)}, which is to be read; write elsewhere")
 
 
 def reading(command: Callable[..., None]) -> Callable[..., None]:

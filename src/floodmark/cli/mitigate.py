@@ -1,7 +1,6 @@
 """``floodmark mitigate``: a rule that would have stopped an attack, and what else it would have hit."""
 
 import sys
-from dataclasses import replace
 
 import click
 
@@ -9,6 +8,8 @@ from floodmark.cli.common import ANSWERED, CAPTURES, UNREADABLE, WRONG_USAGE, Re
 from floodmark.errors import FloodmarkError
 
 FORMS = ("flowspec", "nftables", "suricata", "bpf", "cidr")
+
+_FEW = 100  # packets
 
 
 @click.command()
@@ -42,7 +43,7 @@ def mitigate(captures: tuple[str, ...], *, event: int, form: str, most_harm: flo
         if chosen is None:
             say(f"no event has the id {event}; there are {len(judged.events)}")
             sys.exit(WRONG_USAGE)
-        tags, tunnel = flows.carriers(event)
+        tunnel = flows.tunnel_of(event)
         del flows, result  # the rule needs the labels alone
         with progress() as advance:
             rule = rule_for(
@@ -60,6 +61,10 @@ def mitigate(captures: tuple[str, ...], *, event: int, form: str, most_harm: flo
         ("ordinary packets to the victims", measured.beside), ("packets of other attacks and of the victims' answers", measured.other),
     ):  # fmt: skip
         say(f"of {total:,} {what} it matches {matched:,} ({matched / total:.2%})" if total else f"there are no {what}")
+    if 0 < measured.ordinary[1] < _FEW:
+        say("so few ordinary packets say little of what the rule would hit elsewhere")
+    if rule.filter.around:
+        say(f"the attack's frames have {', '.join(rule.filter.around)} before the IP header, which only a BPF rule takes account of")
     if not measured.attack[0] or not rule.filter.terms:
         others = ", ".join(each for each in FORMS if each != form)
         say(f"no rule of this form tells the attack from the rest; another form may (--as {others})")
@@ -69,5 +74,5 @@ def mitigate(captures: tuple[str, ...], *, event: int, form: str, most_harm: flo
         sys.exit(1)
     harm = f"{measured.harm:.2%} of ordinary packets in the capture" if measured.ordinary[1] else "the capture has no ordinary packets"
     what = f"{sentence(chosen)}; matches {measured.stopped:.2%} of it; {harm}"
-    show_page(KNOWN[form].write(replace(rule.filter, vlan_tags=tags), what, event))
+    show_page(KNOWN[form].write(rule.filter, what, event))
     sys.exit(ANSWERED)

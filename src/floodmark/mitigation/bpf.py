@@ -7,7 +7,7 @@ from floodmark.mitigation.words import IPV6_OCTETS, either, split, text_of
 def write_bpf(chosen: Filter, _: str, __: int) -> str:
     """Return the expression of a filter."""
     whole = [_bpf_of(chosen, *part) for part in split(chosen)]
-    return f"{'vlan and ' * chosen.vlan_tags}{either(whole)}\n"
+    return f"{' and '.join([*chosen.around, either(whole)])}\n"
 
 
 def _bpf_of(chosen: Filter, version: int, destinations: tuple[Network, ...], sources: tuple[Network, ...]) -> str:
@@ -35,6 +35,8 @@ def _transport(chosen: Filter, version: int) -> str:
         terms.append(either([f"{flags} & {FLAGS_LOOKED_AT:#04x} = {value:#04x}" for value in chosen.flags]))
     if chosen.icmp_types:
         terms.append(either([f"{'icmp[0]' if version == 4 else f'ip6[{IPV6_OCTETS}]'} = {value}" for value in chosen.icmp_types]))
+    if chosen.icmp_codes:
+        terms.append(either([f"{'icmp[1]' if version == 4 else f'ip6[{IPV6_OCTETS + 1}]'} = {value}" for value in chosen.icmp_codes]))
     if chosen.no_options:
         terms.append(f"{offset} & 0xf0 = 0x50")
     if not chosen.fragments_too:

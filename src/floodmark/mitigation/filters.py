@@ -12,6 +12,7 @@ from floodmark_core.columns import I64, U8, U16, U32, U64
 from floodmark_core.fragments import FIRST
 
 Network: TypeAlias = IPv4Network | IPv6Network
+_ECHOES = (0, 8, 128, 129)  # ICMP types
 FLAGS_LOOKED_AT = 0x3F  # URG ACK PSH RST SYN FIN
 
 
@@ -48,21 +49,22 @@ class Filter:
     ports: tuple[int, ...] = ()
     flags: tuple[int, ...] = ()  # values of the six flags
     icmp_types: tuple[int, ...] = ()
+    icmp_codes: tuple[int, ...] = ()
     lengths: tuple[tuple[int, int], ...] = ()  # least and most IP octets
     ttls: tuple[int, ...] = ()
     no_options: bool = False  # TCP without options
-    vlan_tags: int = 0  # that stand before the IP header, for forms that look at frames
+    around: tuple[str, ...] = ()  # what stands before the IP header, in pcap-filter's words: vlan, mpls, pppoes
     fragments_too: bool = False  # later fragments pass the terms that look behind the IP header, which they do not have
 
     @property
     def terms(self) -> int:
         """How many terms there are."""
-        return sum(bool(getattr(self, field.name)) for field in fields(self) if field.name not in ("fragments_too", "vlan_tags"))
+        return sum(bool(getattr(self, field.name)) for field in fields(self) if field.name not in ("fragments_too", "around"))
 
     @property
     def needs_transport(self) -> bool:
         """Tell whether a term looks behind the IP header, which later fragments do not have."""
-        return bool(self.source_ports or self.ports or self.flags or self.icmp_types or self.no_options)
+        return bool(self.source_ports or self.ports or self.flags or self.icmp_types or self.icmp_codes or self.no_options)
 
     def matches(self, packets: Packets) -> np.ndarray:
         """Tell of each packet whether the filter matches it."""
@@ -90,9 +92,17 @@ class Filter:
             found &= np.isin(packets.tcp_flags & FLAGS_LOOKED_AT, np.array(self.flags, np.uint8))
         if self.icmp_types:
             found &= np.isin(packets.tcp_flags, np.array(self.icmp_types, np.uint8))
+        if self.icmp_codes:
+            found &= np.isin(icmp_codes(packets), np.array(self.icmp_codes, np.uint16))
         if self.no_options:
             found &= packets.tcp_options == 0
         return found | ~whole if self.fragments_too else found
+
+
+def icmp_codes(packets: Packets) -> np.ndarray:
+    """Return the codes of ICMP messages; echoes, which have none that is used, have 0 (floodmark_core.decode)."""
+    codes: np.ndarray = np.where(np.isin(packets.tcp_flags, _ECHOES), 0, packets.dst_port & 0xFF)
+    return codes
 
 
 def within(version: U8, hi: U64, lo: U64, networks: Iterable[Network]) -> np.ndarray:

@@ -30,7 +30,7 @@ def _routes(chosen: Filter) -> list[tuple[str, Filter]]:
     """Return the filter, and once more without what later fragments do not have where these are meant too."""
     if not (chosen.needs_transport and chosen.fragments_too):
         return [("", chosen)]
-    return [("", chosen), ("-fragments", replace(chosen, source_ports=(), ports=(), flags=(), icmp_types=()))]
+    return [("", chosen), ("-fragments", replace(chosen, source_ports=(), ports=(), flags=(), icmp_types=(), icmp_codes=()))]
 
 
 def _terms(chosen: Filter, version: int) -> list[str]:
@@ -43,6 +43,8 @@ def _terms(chosen: Filter, version: int) -> list[str]:
             terms.append(f"{word} {_listed([f'={port}' for port in ports])}")
     if chosen.icmp_types:
         terms.append(f"icmp-type {_listed([f'={value}' for value in chosen.icmp_types])}")
+    if chosen.icmp_codes:
+        terms.append(f"icmp-code {_listed([f'={value}' for value in chosen.icmp_codes])}")
     if chosen.flags:
         patterns = ["&".join(f"{'=' if value & bit else '!'}{name}" for bit, name in _FLAG_NAMES) for value in chosen.flags]
         terms.append(f"tcp-flags [ {' '.join(patterns)} ]")

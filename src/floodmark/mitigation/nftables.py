@@ -27,7 +27,7 @@ def write_nftables(chosen: Filter, what: str, number: int) -> str:
         rules.append(" ".join([*terms, *_nft_terms(chosen, version)]))
         if chosen.needs_transport and chosen.fragments_too:
             fragment = "ip frag-off & 0x1fff != 0" if version == 4 else "exthdr frag exists"
-            alone = replace(chosen, source_ports=(), ports=(), flags=(), icmp_types=(), no_options=False)
+            alone = replace(chosen, source_ports=(), ports=(), flags=(), icmp_types=(), icmp_codes=(), no_options=False)
             rules.append(" ".join([*terms, *_nft_terms(alone, version), fragment]))
     lines += [f"\tchain event{number} {{", "\t\ttype filter hook prerouting priority raw; policy accept"]
     lines += [f"\t\t{rule} counter drop" for rule in rules]
@@ -54,6 +54,8 @@ def _nft_terms(chosen: Filter, version: int) -> list[str]:
         terms.append(f"tcp flags & (fin|syn|rst|psh|ack|urg) == {values}")
     if chosen.icmp_types:
         terms.append(f"{'icmp' if version == 4 else 'icmpv6'} type {_nft_set(chosen.icmp_types)}")
+    if chosen.icmp_codes:
+        terms.append(f"{'icmp' if version == 4 else 'icmpv6'} code {_nft_set(chosen.icmp_codes)}")
     if chosen.no_options:
         terms.append("tcp doff 5")
     return terms

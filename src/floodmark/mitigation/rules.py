@@ -14,13 +14,14 @@ import numpy as np
 
 from floodmark.events import Event, Judged
 from floodmark.memory import Memory
-from floodmark.mitigation.filters import FLAGS_LOOKED_AT, Filter, Network, Packets, network_of
+from floodmark.mitigation.filters import FLAGS_LOOKED_AT, Filter, Network, Packets, icmp_codes, network_of
 from floodmark.mitigation.forms import Form
 from floodmark.opening import Given, Progress
 from floodmark.settings import FlowSettings
 from floodmark.terms import WITH_PORTS
 from floodmark.tracing import Stretch, Visitor, trace
 from floodmark_core.fragments import FIRST
+from floodmark_core.links import ETHERNET
 from floodmark_core.tracing import new_traced
 
 _SAMPLE = 1 << 17  # packets of each kind on which combinations are tried
@@ -90,7 +91,7 @@ def rule_for(  # noqa: PLR0913 - as for classify
     attack, ordinary = sample.packets(_ATTACK), sample.packets(_ORDINARY)
     base = _base(event, attack, form.terms)
     beside = Filter(destinations=_victims(event)).matches(ordinary)
-    chosen = _best(base, _terms_of(attack, event, form), (attack, ordinary, beside), most_harm)
+    chosen = replace(_best(base, _terms_of(attack, event, form), (attack, ordinary, beside), most_harm), around=sample.around)
     counts = _Counts(judged, event, chosen)
     trace(captures, settings, Visitor(lambda *_: None, counts.tell), **reading)
     return Rule(chosen, counts.measured)
@@ -116,6 +117,27 @@ def _no_packets() -> Packets:
     return Packets(*(getattr(new_traced(), name)[:0] for name in Packets._fields))
 
 
+def _around(header: bytes) -> tuple[str, ...]:
+    """Return what stands between an Ethernet header and the IP header, in pcap-filter's words."""
+    found, at = [], 12
+    while at + 2 <= len(header):
+        kind, at = int.from_bytes(header[at : at + 2], "big"), at + 2
+        if kind in (0x8100, 0x88A8, 0x9100):
+            found.append("vlan")
+            at += 2
+        elif kind in (0x8847, 0x8848):
+            while at + 4 <= len(header):
+                found.append("mpls")
+                at += 4
+                if header[at - 2] & 1:  # bottom of the stack
+                    break
+            break
+        else:
+            found += ["pppoes"] if kind == 0x8864 else []
+            break
+    return tuple(found)
+
+
 class _Sample:
     """Evenly spaced packets of the attack and of ordinary traffic."""
 
@@ -124,11 +146,16 @@ class _Sample:
         nothing = _no_packets()
         self._parts: dict[int, list[Packets]] = {_ATTACK: [nothing], _ORDINARY: [nothing]}
         self._every = dict.fromkeys(self._parts, 1)
+        self.around: tuple[str, ...] = ()  # what stands before the IP header of the attack's first packet
         self._seen = dict.fromkeys(self._parts, 0)
 
     def tell(self, stretch: Stretch) -> None:
         """Take packets of a stretch of records."""
         kinds, columns = _kinds(stretch, self._judged, self._event), _columns(stretch)
+        if not self._seen[_ATTACK] and (kinds == _ATTACK).any():
+            first = int(np.argmax(kinds == _ATTACK))
+            at, end, link = (int(getattr(stretch.traced, name)[first]) for name in ("frame_at", "ip_at", "link_type"))
+            self.around = _around(stretch.block[at:end].tobytes()) if link == ETHERNET else ()
         for kind, parts in self._parts.items():
             mine = np.nonzero(kinds == kind)[0]
             every = self._every[kind]
@@ -177,7 +204,7 @@ def _base(event: Event, attack: Packets, terms: Collection[str]) -> Filter:
     """Return the terms that every filter has: to the victims, of the attack's protocol."""
     base = Filter(destinations=_victims(event)) if "destinations" in terms else Filter()
     protocols, counts = np.unique(attack.protocol, return_counts=True)
-    if "protocol" in terms and len(counts) and counts.max() >= _COVERED * counts.sum():
+    if "protocol" in terms and len(counts) and counts.max() >= _TERM_COVERS * counts.sum():
         base = replace(base, protocol=int(protocols[counts.argmax()]))
     return replace(base, fragments_too="fragments_too" in terms and bool((attack.fragment > FIRST).mean() > 1 - _COVERED))
 
@@ -198,11 +225,15 @@ def _terms_of(attack: Packets, event: Event, form: Form) -> dict[str, Any]:
     tcp = whole.where(whole.protocol == _TCP)
     found: dict[str, Any] = {"lengths": _lengths(attack, form), "ttls": _few(attack.ttl, _MOST_TTLS)}
     enough = _WHOLE_SHARE if "fragments_too" in form.terms else _COVERED
-    if len(whole.protocol) and len(whole.protocol) >= enough * len(attack.protocol) and np.isin(whole.protocol, WITH_PORTS).all():
+    if (
+        len(whole.protocol)
+        and len(whole.protocol) >= enough * len(attack.protocol)
+        and np.isin(whole.protocol, WITH_PORTS).mean() >= _TERM_COVERS
+    ):
         found["source_ports"], found["ports"] = _few(whole.src_port, _MOST_PORTS), _few(whole.dst_port, _MOST_PORTS)
     icmp = whole.where(np.isin(whole.protocol, _ICMP))
     if len(icmp.protocol) and len(icmp.protocol) >= _COVERED * len(attack.protocol):
-        found["icmp_types"] = _few(icmp.tcp_flags, _MOST_FLAGS)
+        found["icmp_types"], found["icmp_codes"] = _few(icmp.tcp_flags, _MOST_FLAGS), _few(icmp_codes(icmp), _MOST_FLAGS)
     if len(tcp.protocol) and len(tcp.protocol) >= _COVERED * len(attack.protocol):
         found["flags"] = _few(tcp.tcp_flags & FLAGS_LOOKED_AT, _MOST_FLAGS)
         found["no_options"] = bool((tcp.tcp_options == 0).mean() >= _COVERED) and found["flags"] == (_SYN,)

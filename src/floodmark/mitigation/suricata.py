@@ -17,7 +17,9 @@ def write_suricata(chosen: Filter, what: str, number: int) -> str:
     sources, ends = (_listed([text_of(network) for network in networks]) for networks in (chosen.sources, chosen.destinations))
     source_ports, ports = (_listed([str(port) for port in values]) for values in (chosen.source_ports, chosen.ports))
     lines = [f"# {what}"]
-    for place, values in enumerate(product(_flags(chosen), _icmp_types(chosen), _ttls(chosen), _payload_sizes(chosen))):
+    for place, values in enumerate(
+        product(_flags(chosen), _icmp_types(chosen), _icmp_codes(chosen), _ttls(chosen), _payload_sizes(chosen))
+    ):
         header = ["tcp.hdr", 'content:"|50|"', "offset:12", "depth:1"] if chosen.no_options else []
         options = [
             f'msg:"floodmark event {number}"', *own, *(value for value in values if value), *header, "classtype:attempted-dos",
@@ -39,6 +41,10 @@ def _flags(chosen: Filter) -> list[str]:
 
 def _icmp_types(chosen: Filter) -> list[str]:
     return [f"itype:{value}" for value in chosen.icmp_types] or [""]
+
+
+def _icmp_codes(chosen: Filter) -> list[str]:
+    return [f"icode:{value}" for value in chosen.icmp_codes] or [""]
 
 
 def _ttls(chosen: Filter) -> list[str]:

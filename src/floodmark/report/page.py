@@ -61,6 +61,7 @@ def page_of(result: Result) -> str:
         style=style,
         data=json.dumps(_chart(result, timeline), separators=(",", ":")).replace("<", "\\u003c"),
         **_summary(result),
+        bin_s=timeline.bin_ns / 1e9,
         rows=_rows(timeline) if len(result.flows) else [],
         events=[_event(result, event) for event in _largest(result.events)],
         listed=result.events[:_MOST_LISTED],

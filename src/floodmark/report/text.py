@@ -115,10 +115,14 @@ def _classes(result: Result) -> Table:
 
 def _events(result: Result, width: int, *, pictures: bool) -> Table:
     """Return the events as a table; a narrow console gets fewer columns, and the sentence of each event has the rest."""
-    events, wide = result.events, width >= _WIDE
+    events = result.events
+    longer = max(
+        max(len(_victims(event)) for event in events[:_MOST_EVENTS]) - _VICTIM_WIDTH, 0
+    )  # an address in two lines cannot be copied
+    wide = width >= _WIDE + longer
     table = Table("#", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("vector", no_wrap=wide)
-    table.add_column("victim", overflow="fold", min_width=_VICTIM_WIDTH if wide else None)
+    table.add_column("victim", overflow="fold", min_width=min(_VICTIM_WIDTH + longer, width // 2) if width >= _NARROW else None)
     if wide:
         table.add_column("start (UTC)", no_wrap=True)
         table.add_column("lasts", justify="right", no_wrap=True)
@@ -126,7 +130,7 @@ def _events(result: Result, width: int, *, pictures: bool) -> Table:
     table.add_column("peak", justify="right", no_wrap=True)
     if wide:
         table.add_column("sources", justify="right", no_wrap=True)
-    timeline = result.flows.timeline(_SPARKS if wide else _FEW_SPARKS) if pictures and width >= _NARROW else None
+    timeline = result.flows.timeline(_SPARKS if wide else _FEW_SPARKS) if pictures and width >= _NARROW + longer else None
     if timeline is not None:
         table.add_column("rate", no_wrap=True)
     table.add_column("conf", justify="right", no_wrap=True)
