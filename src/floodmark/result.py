@@ -22,7 +22,7 @@ from floodmark.flowset import SAMPLE, FlowSet
 from floodmark.packets import Problem
 from floodmark.settings import Settings
 from floodmark.terms import TUNNELS
-from floodmark.timeline import Timeline, timeline_of
+from floodmark.timeline import Timeline, spread_over_time, timeline_of
 from floodmark_core.columns import U32
 
 SCHEMA_VERSION = 1
@@ -107,6 +107,12 @@ class FlowRecords:
     def timeline(self, bins: int = 60) -> Timeline:
         """Return what each event and ordinary traffic carried in so many bins of the time that the captures span."""
         return timeline_of(self._flows, self.judged, bins)
+
+    def rates_of(self, groups: np.ndarray, count: int, bins: int = 60) -> tuple[float, np.ndarray]:
+        """Return packets over time by any grouping of the flows: (bin s, [count, bins]). groups: int32 per flow, below ``count``."""
+        numbers = groups.astype(np.int32)
+        _, bin_ns, packets, _ = spread_over_time(self._flows, lambda first, end: numbers[first:end], count, bins)
+        return bin_ns / 1e9, packets
 
     def distributions(self, event: int) -> tuple[Distribution, Distribution]:
         """Return how an event's packets are spread over TTLs and over sizes, beside the capture's ordinary traffic."""

@@ -4,6 +4,7 @@ Each flow is spread evenly over the time that it lasted. Where a few flows have 
 those few fall to the first or the last.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -43,26 +44,36 @@ class Timeline:
 
 
 def timeline_of(flows: Flows, judged: Judged, bins: int) -> Timeline:
-    """Count what flows carried in so many bins of time."""
+    """Count what flows carried in so many bins of time, by event."""
     shown = _largest(judged.events)
     row_of = np.full(len(judged.events) + 1, len(shown), np.int32)
     row_of[[event.id - 1 for event in shown]] = np.arange(len(shown))
     row_of[-1] = len(shown) + 1
+    start_ns, bin_ns, packets, octets = spread_over_time(
+        flows, lambda first, end: row_of[np.maximum(judged.event_of[first:end], -1)], len(shown) + 2, bins
+    )
+    return Timeline(start_ns, bin_ns, tuple(event.id for event in shown), packets, octets)
+
+
+def spread_over_time(flows: Flows, group_of: Callable[[int, int], I32], groups: int, bins: int) -> tuple[int, float, F64, F64]:
+    """Count what flows carried in bins of time, by group.
+
+    group_of: returns the groups of the flows from one to before another. Returns (start ns, bin ns, packets and octets [groups, bins]).
+    """
     start_ns, end_ns = _span(flows)
     bin_ns = max((end_ns - start_ns) / bins, _LEAST_NS / bins)
     rows, more, _, place = flows.tables
 
     def add_up(part: Part) -> tuple[F64, F64]:
-        packets, octets = np.zeros((len(shown) + 2, bins)), np.zeros((len(shown) + 2, bins))
+        packets, octets = np.zeros((groups, bins)), np.zeros((groups, bins))
         for first in range(part.first, part.end, SAMPLE):
             end = min(first + SAMPLE, part.end)
-            group: I32 = row_of[np.maximum(judged.event_of[first:end], -1)]
-            spread_flows(rows, more, place[first:end], group, 0, end - first, start_ns, bin_ns, packets, octets)
+            spread_flows(rows, more, place[first:end], group_of(first, end), 0, end - first, start_ns, bin_ns, packets, octets)
         return packets, octets
 
     done = flows.workers.each(add_up, flows.workers.parts(len(flows)))
     packets, octets = (np.sum([each[which] for each in done], axis=0) for which in (0, 1))
-    return Timeline(start_ns, bin_ns, tuple(event.id for event in shown), packets, octets)
+    return start_ns, bin_ns, packets, octets
 
 
 def _largest(events: list[Event]) -> list[Event]:

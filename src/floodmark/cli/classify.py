@@ -1,5 +1,6 @@
 """``floodmark classify``: captures in, the answer out."""
 
+import json
 import sys
 from typing import TYPE_CHECKING
 
@@ -7,9 +8,11 @@ import click
 
 from floodmark.cli.common import (
     ANSWERED,
+    ASSETS,
     ATTACK_FOUND,
     CAPTURES,
     UNREADABLE,
+    WRONG_USAGE,
     Reading,
     console,
     members,
@@ -19,11 +22,13 @@ from floodmark.cli.common import (
     say,
     show,
     show_error,
+    summaries,
 )
-from floodmark.errors import CaptureError, FloodmarkError
+from floodmark.errors import CaptureError, FloodmarkError, SettingsError
 from floodmark.shown import shown
 
 if TYPE_CHECKING:
+    from floodmark.assets import AssetSummary
     from floodmark.result import Result
 
 
@@ -32,12 +37,15 @@ if TYPE_CHECKING:
 @click.option("--each", is_flag=True, help="Answer each capture on its own, instead of all as one timeline.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the answer.")
 @click.option("--flows", "flows_path", type=click.Path(dir_okay=False), metavar="OUT.parquet", help="Also write every flow with its label.")
+@ASSETS
 @click.option("--hash", "hash_captures", is_flag=True, help="Give the SHA-256 of each capture.")
 @click.option(
     "--fail-on", type=click.Choice(["attack", "volumetric", "application-layer"]), help="Exit with 1 where such an event is found."
 )
 @reading
-def classify(captures: tuple[str, ...], *, each: bool, form: str, flows_path: str | None, fail_on: str | None, how: Reading) -> None:
+def classify(
+    captures: tuple[str, ...], *, each: bool, form: str, flows_path: str | None, assets_path: str | None, fail_on: str | None, how: Reading
+) -> None:
     """Classify the traffic in captures.
 
     CAPTURE is a pcap, pcapng or snoop file, compressed or not, a folder or an archive of them, or - for standard input.
@@ -52,14 +60,18 @@ def classify(captures: tuple[str, ...], *, each: bool, form: str, flows_path: st
     if each and flows_path:
         raise click.UsageError("--flows writes one file for all captures; leave out --each")
     if each:
-        sys.exit(_answer_each(captures, how, form, fail_on))
+        sys.exit(_answer_each(captures, how, form, fail_on, assets_path))
     try:
         result = how.answer(list(captures))
-        show(lambda: _print(result, form))
+        assets = summaries(assets_path, result, list(captures), how)
+        show(lambda: _print(result, form, assets))
         if flows_path:
             from floodmark.report.parquet import write_flows
 
             write_flows(flows_path, result.flows.batches())
+    except SettingsError as error:
+        say(error)
+        sys.exit(WRONG_USAGE)
     except FloodmarkError as error:
         say(error)
         sys.exit(UNREADABLE)
@@ -68,7 +80,7 @@ def classify(captures: tuple[str, ...], *, each: bool, form: str, flows_path: st
     sys.exit(UNREADABLE if result.left_out else ATTACK_FOUND if _asked_for(result, fail_on) else ANSWERED)
 
 
-def _answer_each(captures: tuple[str, ...], how: Reading, form: str, fail_on: str | None) -> int:
+def _answer_each(captures: tuple[str, ...], how: Reading, form: str, fail_on: str | None, assets_path: str | None) -> int:
     """Answer captures one by one; one that cannot be read does not stop the rest. Returns the exit code."""
     code = ANSWERED
     given = list(members(captures))
@@ -79,9 +91,10 @@ def _answer_each(captures: tuple[str, ...], how: Reading, form: str, fail_on: st
             continue
         try:
             result = how.answer([member])
+            assets = summaries(assets_path, result, [member], how)
             if form == "text" and len(given) > 1:
                 click.echo(f"== {shown(name(member))}")
-            show(lambda: _print(result, form))  # noqa: B023 - called at once
+            show(lambda: _print(result, form, assets))  # noqa: B023 - called at once
         except FloodmarkError as error:
             code = UNREADABLE
             show_error(name(member), error, form)
@@ -95,10 +108,11 @@ def _asked_for(result: "Result", fail_on: str | None) -> bool:
     return fail_on is not None and any(fail_on in ("attack", event.verdict) for event in result.events)
 
 
-def _print(result: "Result", form: str) -> None:
+def _print(result: "Result", form: str, assets: "tuple[AssetSummary, ...]") -> None:
     if form == "json":
-        click.echo(result.to_json())
+        document = result.to_dict() | ({"assets": [asset.to_dict() for asset in assets]} if assets else {})
+        click.echo(json.dumps(document, allow_nan=False))
         return
     from floodmark.report.text import render
 
-    render(result, console())
+    render(result, console(), assets)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from floodmark.archives import Member
+    from floodmark.assets import AssetSummary
     from floodmark.opening import Progress
     from floodmark.pipeline import Options
     from floodmark.result import Result
@@ -69,6 +70,9 @@ class Octets(click.ParamType):  # type: ignore[type-arg] # not generic before cl
 CAPTURES = click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
 
 
+ASSETS = click.option("--assets", "assets_path", type=click.Path(dir_okay=False), metavar="FILE", help="Named groups of hosts, as TOML.")
+
+
 @dataclass(frozen=True)
 class Reading:
     """How captures are to be read and judged, as the command line says."""
@@ -103,6 +107,16 @@ def refuse_overwriting(captures: tuple[str, ...], path: str | None) -> None:
                 raise click.UsageError(f"{shown(capture)} is to be read; write to another file")
             if Path(capture).is_dir() and Path(capture).resolve() in target.parents:
                 raise click.UsageError(f"{shown(str(path))} stands in the folder {shown(capture)}, which is to be read; write elsewhere")
+
+
+def summaries(path: str | None, result: "Result", captures: "list[str] | list[str | Member]", how: Reading) -> "tuple[AssetSummary, ...]":
+    """Return what an answer holds of each asset of a file. Raises SettingsError, CaptureError."""
+    if path is None:
+        return ()
+    from floodmark.assets import load_assets, summarise, with_learned_addresses
+
+    assets = with_learned_addresses(load_assets(path), captures, how.settings.flow, keep_going=how.options.keep_going)
+    return summarise(result, assets)
 
 
 def reading(command: Callable[..., None]) -> Callable[..., None]:

@@ -4,16 +4,29 @@ import sys
 
 import click
 
-from floodmark.cli.common import ANSWERED, CAPTURES, UNREADABLE, Reading, reading, refuse_overwriting, say, say_problems
-from floodmark.errors import FloodmarkError
+from floodmark.cli.common import (
+    ANSWERED,
+    ASSETS,
+    CAPTURES,
+    UNREADABLE,
+    WRONG_USAGE,
+    Reading,
+    reading,
+    refuse_overwriting,
+    say,
+    say_problems,
+    summaries,
+)
+from floodmark.errors import FloodmarkError, SettingsError
 
 
 @click.command()
 @CAPTURES
 @click.option("-o", "--output", "path", type=click.Path(dir_okay=False), required=True, metavar="OUT.html", help="File to write.")
+@ASSETS
 @click.option("--hash", "hash_captures", is_flag=True, help="Give the SHA-256 of each capture.")
 @reading
-def report(captures: tuple[str, ...], *, path: str, how: Reading) -> None:
+def report(captures: tuple[str, ...], *, path: str, assets_path: str | None, how: Reading) -> None:
     """Write the answer as one page that needs nothing beside it, and no network.
 
     Exit code: 0 written; 2 wrong usage; 3 a capture could not be read, or the file not be written.
@@ -26,7 +39,10 @@ def report(captures: tuple[str, ...], *, path: str, how: Reading) -> None:
     try:
         result = how.answer(list(captures))
         say_problems(result)
-        write_page(path, result)
+        write_page(path, result, summaries(assets_path, result, list(captures), how))
+    except SettingsError as error:
+        say(error)
+        sys.exit(WRONG_USAGE)
     except FloodmarkError as error:
         say(error)
         sys.exit(UNREADABLE)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from floodmark.assets import AssetSummary
 from floodmark.catalogue import catalogue
 from floodmark.distributions import Distribution
 from floodmark.events import Event
@@ -38,14 +39,14 @@ _MAKEUP = (
 )  # fmt: skip
 
 
-def write_page(path: str, result: Result) -> None:
-    """Write the page. Raises OutputError."""
-    text = page_of(result)
+def write_page(path: str, result: Result, assets: tuple[AssetSummary, ...] = ()) -> None:
+    """Write the page. assets: what the answer holds of each asset, where that was asked for. Raises OutputError."""
+    text = page_of(result, assets)
     with appearing_whole(path) as file:
         file.write(text.encode("utf-8", "backslashreplace"))
 
 
-def page_of(result: Result) -> str:
+def page_of(result: Result, assets: tuple[AssetSummary, ...] = ()) -> str:
     """Return the page as HTML."""
     environment = Environment(
         loader=PackageLoader("floodmark", _ASSETS), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -61,6 +62,7 @@ def page_of(result: Result) -> str:
         style=style,
         data=json.dumps(_chart(result, timeline), separators=(",", ":")).replace("<", "\\u003c"),
         **_summary(result),
+        assets=assets,
         bin_s=timeline.bin_ns / 1e9,
         rows=_rows(timeline) if len(result.flows) else [],
         events=[_event(result, event) for event in _largest(result.events)],

@@ -8,6 +8,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from floodmark.assets import AssetSummary
 from floodmark.events import Event
 from floodmark.inspection import Inspection
 from floodmark.makeup import Makeup, Share
@@ -30,13 +31,15 @@ _BARS = "\u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
 _UNITS = ("", "k", "M", "G", "T")
 
 
-def render(result: Result, console: Console) -> None:
-    """Print a result to a console."""
-    console.print(Group(*_parts(result, console.width, pictures=console.encoding.startswith("utf"))))
+def render(result: Result, console: Console, assets: tuple[AssetSummary, ...] = ()) -> None:
+    """Print a result to a console. assets: what it holds of each asset, where that was asked for."""
+    console.print(Group(*_parts(result, assets, console.width, pictures=console.encoding.startswith("utf"))))
 
 
-def _parts(result: Result, width: int, *, pictures: bool) -> list[RenderableType]:
+def _parts(result: Result, assets: tuple[AssetSummary, ...], width: int, *, pictures: bool) -> list[RenderableType]:
     parts: list[RenderableType] = [headline(result), _capture_lines(result), Text(), _classes(result)]
+    if assets:
+        parts += [Text(), _assets(assets)]
     if result.events:
         parts += [Text(), _events(result, width, pictures=pictures)]
         for event in result.events[:_MOST_EVENTS]:
@@ -110,6 +113,27 @@ def _classes(result: Result) -> Table:
         share = f"{count.packets / total:.1%}" if total else "-"
         style = _COLOURS[Verdict(verdict)] if count.flows else "dim"
         table.add_row(Text(verdict, style=style), f"{count.flows:,}", f"{count.packets:,}", f"{amount(count.bytes)}B", share)
+    return table
+
+
+def _assets(assets: tuple[AssetSummary, ...]) -> Table:
+    """Return what each asset got as a table."""
+    table = Table("asset", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in ("events", "attack packets", "benign packets", "attack peak"):
+        table.add_column(name, justify="right")
+    table.add_column("first attack (UTC)")
+    table.add_column("speaks")
+    for asset in assets:
+        attack = sum(count.packets for verdict, count in asset.verdicts.items() if verdict != Verdict.BENIGN)
+        table.add_row(
+            Text(shown(asset.title), style="bold" if attack else ""),
+            f"{len(asset.events):,}",
+            f"{attack:,}",
+            f"{asset.verdicts[Verdict.BENIGN].packets:,}",
+            f"{amount(asset.peak_pps)}pps",
+            "-" if asset.first_attack_ns is None else moment(asset.first_attack_ns),
+            ", ".join(list(asset.services)[:3]),
+        )
     return table
 
 

@@ -1,0 +1,264 @@
+"""Named groups of addresses, ports, VLANs and host names: which part of a capture belongs to the electoral system, which to the grid.
+
+A TOML file has a table for each asset; what an asset names of one kind are alternatives, of several kinds all must hold:
+
+    [electoral]
+    title = "Electoral system"
+    addresses = ["203.0.113.10", "203.0.113.16/28"]
+    ports = [443]
+    vlans = [100]
+    host_names = ["vote.example"]
+
+A flow belongs to the asset of the end that was attacked, otherwise of its responder, otherwise of its initiator. Where several assets
+hold an end, the most specific does: the longest prefix, then one that names ports, then one that names VLANs, then the first of the file.
+"""
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from floodmark.errors import SettingsError
+from floodmark.events import Event
+from floodmark.mitigation.filters import Network, within
+from floodmark.names import addresses_of
+from floodmark.opening import Given, Progress
+from floodmark.payloads import payload_name
+from floodmark.result import Count, Result, rfc3339
+from floodmark.settings import FlowSettings
+from floodmark.terms import Verdict
+
+UNMATCHED = "unmatched"  # name of the row of what belongs to no asset
+_KEYS = {"title": str, "addresses": list, "ports": list, "vlans": list, "host_names": list}
+_MOST_SERVICES = 12
+_NOWHERE = (ip_network("::/128"),)  # the unspecified address, which no packet goes to
+_SAID_NOTHING = ("none", "unrecognised", "one octet repeated")
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A named group. What is empty is not asked."""
+
+    name: str
+    title: str
+    addresses: tuple[Network, ...] = ()
+    ports: tuple[int, ...] = ()
+    vlans: tuple[int, ...] = ()
+    host_names: tuple[str, ...] = ()
+
+    @property
+    def lengths(self) -> list[int]:
+        """Return the prefix lengths of its addresses, from the longest on; one of 0 where it names none."""
+        return sorted({_specific(network) for network in self.addresses}, reverse=True) or [0]
+
+
+@dataclass(frozen=True)
+class AssetSummary:
+    """What a capture holds of one asset. Times are nanoseconds since the epoch, None where there was no attack."""
+
+    name: str
+    title: str
+    verdicts: dict[str, Count]
+    events: tuple[int, ...]  # ids of those whose flows are of this asset
+    first_attack_ns: int | None
+    last_attack_ns: int | None
+    peak_pps: float  # of its attacks together, over one of sixty parts of the captures' time
+    services: dict[str, int] = field(default_factory=dict)  # flows by the protocol that they speak, most first
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the summary as the JSON document has it."""
+        first, last = (None if time_ns is None else rfc3339(time_ns) for time_ns in (self.first_attack_ns, self.last_attack_ns))
+        return {
+            "name": self.name,
+            "title": self.title,
+            "verdicts": {verdict: asdict(count) for verdict, count in self.verdicts.items()},
+            "events": list(self.events),
+            "first_attack": first,
+            "last_attack": last,
+            "peak_pps": self.peak_pps,
+            "services": self.services,
+        }
+
+
+def _specific(network: Network) -> int:
+    """Return how specific a network is, IPv4 and IPv6 on one scale: the hosts that it leaves open, from 128 down."""
+    return 128 - (network.max_prefixlen - network.prefixlen)
+
+
+def load_assets(path: str) -> tuple[Asset, ...]:
+    """Read a file of assets. Raises SettingsError naming what is wrong."""
+    try:
+        document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: not valid TOML: {error}") from error
+    assets = tuple(_asset(name, table, path) for name, table in document.items())
+    if not assets:
+        raise SettingsError(f"{path}: names no asset")
+    return assets
+
+
+def _asset(name: str, table: Any, path: str) -> Asset:  # noqa: ANN401 - whatever TOML holds
+    if not isinstance(table, dict):
+        raise SettingsError(f"{path}: {name} must be a table, [{name}]")
+    if name == UNMATCHED:
+        raise SettingsError(f"{path}: {UNMATCHED} is the name of what belongs to no asset")
+    for key, value in table.items():
+        if key not in _KEYS:
+            raise SettingsError(f"{path}: unknown key {name}.{key}; there are {', '.join(_KEYS)}")
+        if not isinstance(value, _KEYS[key]):
+            raise SettingsError(f"{path}: {name}.{key} must be a {'text' if _KEYS[key] is str else 'list'}")
+    try:
+        addresses = tuple(ip_network(text, strict=False) for text in table.get("addresses", ()))
+    except ValueError as error:
+        raise SettingsError(f"{path}: {name}.addresses: {error}") from error
+    ports, vlans = (_numbers(table.get(key, ()), most, f"{path}: {name}.{key}") for key, most in (("ports", 65_535), ("vlans", 4095)))
+    names = tuple(str(text).lower().rstrip(".") for text in table.get("host_names", ()))
+    if not (addresses or ports or vlans or names):
+        raise SettingsError(f"{path}: {name} names nothing; there are addresses, ports, vlans and host_names")
+    return Asset(name, table.get("title", name), addresses, ports, vlans, names)
+
+
+def _numbers(values: Iterable[Any], most: int, where: str) -> tuple[int, ...]:
+    found = tuple(values)
+    for value in found:
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+            raise SettingsError(f"{where} must be numbers from 0 to {most}, found {value!r}")
+    return found
+
+
+def with_learned_addresses(
+    assets: tuple[Asset, ...],
+    captures: Given | Iterable[Given],
+    settings: FlowSettings,
+    *,
+    keep_going: bool = False,
+    progress: Progress | None = None,
+) -> tuple[Asset, ...]:
+    """Return assets with the addresses that the captures tell of their host names; a name of which nothing is told holds nothing.
+
+    The captures are read once more where an asset has names. Raises CaptureError, also for what can be read only once.
+    """
+    names = {name for asset in assets for name in asset.host_names}
+    if not names:
+        return assets
+    told = addresses_of(names, captures, settings, keep_going=keep_going, progress=progress)
+    learned = []
+    for asset in assets:
+        own = (*asset.addresses, *(ip_network(address) for name in asset.host_names for address in sorted(told[name], key=str)))
+        learned.append(replace(asset, addresses=own or _NOWHERE))
+    return tuple(learned)
+
+
+def assets_of_flows(result: Result, assets: tuple[Asset, ...]) -> np.ndarray:
+    """Return the asset of each flow: int16, its place among the assets, -1 where it belongs to none."""
+    judged, flows = result.flows.judged, result.flows
+    names = ["ip_version", "vlan", *(f"{end}_{what}" for end in ("initiator", "responder") for what in ("hi", "lo", "port"))]
+    found = np.full(len(flows), -1, np.int16)
+    for index, seen in flows.rows(names):
+        at = slice(int(index[0]), int(index[-1]) + 1)
+        initiator, responder = (_of_ends(seen, end, assets) for end in ("initiator", "responder"))
+        first = (judged.event_of[at] >= 0) & (judged.back[at] > 0)  # the initiator is the one attacked
+        found[at] = np.where(first & (initiator >= 0), initiator, np.where(responder >= 0, responder, initiator))
+    return found
+
+
+def _of_ends(seen: dict[str, np.ndarray], end: str, assets: tuple[Asset, ...]) -> np.ndarray:
+    """Return the most specific asset that one end of some flows belongs to."""
+    found = np.full(len(seen["vlan"]), -1, np.int16)
+    best = np.full(len(found), -1, np.int64)
+    outer = np.where(seen["vlan"] >> 12 > 0, seen["vlan"] >> 12, seen["vlan"])
+    for place, asset in enumerate(assets):
+        held = np.ones(len(found), bool)
+        if asset.ports:
+            held &= np.isin(seen[f"{end}_port"], asset.ports)
+        if asset.vlans:
+            held &= np.isin(outer, asset.vlans)
+        for length in asset.lengths:
+            networks = [network for network in asset.addresses if _specific(network) == length]
+            mine = held & within(seen["ip_version"], seen[f"{end}_hi"], seen[f"{end}_lo"], networks) if asset.addresses else held
+            worth = 4 * length + 2 * bool(asset.ports) + bool(asset.vlans)
+            better = mine & (worth > best)
+            found[better], best[better] = place, worth
+    return found
+
+
+def summarise(result: Result, assets: tuple[Asset, ...]) -> tuple[AssetSummary, ...]:
+    """Return what the captures of an answer hold of each asset, and at the end of what belongs to none."""
+    of_flow, judged = assets_of_flows(result, assets), result.flows.judged
+    tallies = [_Tally() for _ in range(len(assets) + 1)]
+    for index, seen in result.flows.rows(_Tally.NEEDED):
+        at = slice(int(index[0]), int(index[-1]) + 1)
+        asset, event = of_flow[at], np.maximum(judged.event_of[at], -1)
+        for place in np.unique(asset):
+            mine = asset == place
+            tallies[place].add({name: values[mine] for name, values in seen.items()}, event[mine])
+    peaks = _peaks(result, of_flow, len(assets))
+    names = [*((asset.name, asset.title) for asset in assets), (UNMATCHED, "Everything else")]
+    return tuple(tally.summary(*name, peak, judged.events) for name, peak, tally in zip(names, peaks, tallies, strict=True))
+
+
+class _Tally:
+    """What is counted of one asset."""
+
+    _SUMMED = tuple(f"{end}_{what}" for what in ("packets", "octets") for end in ("initiator", "responder"))
+    NEEDED = (*_SUMMED, "initiator_payload_kind", "responder_payload_kind", "first_seen_ns", "last_seen_ns")
+
+    def __init__(self) -> None:
+        self._by_event: dict[int, np.ndarray] = {}  # -1: benign; flows, packets, octets
+        self._kinds = np.zeros((2, 256), np.int64)
+        self._attacks_ns: list[int] = []
+
+    def add(self, seen: dict[str, np.ndarray], event: np.ndarray) -> None:
+        """Count some flows. event: place of each one's event, -1 where it has none."""
+        packets, octets = (seen[f"initiator_{what}"] + seen[f"responder_{what}"] for what in ("packets", "octets"))
+        for place in np.unique(event):
+            mine = event == place
+            counts = np.array([mine.sum(), packets[mine].sum(), octets[mine].sum()], np.int64)
+            self._by_event[int(place)] = self._by_event.get(int(place), 0) + counts
+        for row, end in enumerate(("initiator", "responder")):
+            self._kinds[row] += np.bincount(seen[f"{end}_payload_kind"], minlength=256)
+        attacked = event >= 0
+        if attacked.any():
+            self._attacks_ns += [int(seen["first_seen_ns"][attacked].min()), int(seen["last_seen_ns"][attacked].max())]
+
+    def summary(self, name: str, title: str, peak_pps: float, events: list[Event]) -> AssetSummary:
+        """Return what was counted."""
+        verdicts = dict.fromkeys(map(str, Verdict), np.zeros(3, np.int64))
+        for place, counts in self._by_event.items():
+            verdict = str(events[place].verdict if place >= 0 else Verdict.BENIGN)
+            verdicts[verdict] = verdicts[verdict] + counts
+        return AssetSummary(
+            name=name,
+            title=title,
+            verdicts={verdict: Count(*map(int, counts)) for verdict, counts in verdicts.items()},
+            events=tuple(sorted(place + 1 for place in self._by_event if place >= 0)),
+            first_attack_ns=min(self._attacks_ns, default=None),
+            last_attack_ns=max(self._attacks_ns, default=None),
+            peak_pps=peak_pps,
+            services=_named(self._kinds.max(axis=0)),
+        )
+
+
+def _peaks(result: Result, of_flow: np.ndarray, count: int) -> list[float]:
+    """Return the most packets of attacks a second that each asset had, over the bins of a timeline, then those of what has none."""
+    asset = np.where(of_flow >= 0, of_flow, count)
+    groups = np.where(result.flows.judged.event_of >= 0, asset, count + 1)
+    bin_s, packets = result.flows.rates_of(groups, count + 2)
+    return [round(float(row.max()) / bin_s, 3) for row in packets[: count + 1]]
+
+
+def _named(flows_by_kind: np.ndarray) -> dict[str, int]:
+    """Return flows by the protocol that they speak, most first. flows_by_kind: by payload code."""
+    found: dict[str, int] = {}
+    for kind in np.nonzero(flows_by_kind)[0].tolist():
+        name = payload_name(kind)
+        if name not in _SAID_NOTHING:
+            protocol = name.rsplit(" ", 1)[0]
+            found[protocol] = max(found.get(protocol, 0), int(flows_by_kind[kind]))
+    return dict(sorted(found.items(), key=lambda item: -item[1])[:_MOST_SERVICES])

@@ -1,0 +1,149 @@
+"""Host names that a capture tells the addresses of: by DNS answers, by the names that TLS and HTTP clients ask for.
+
+Only packets that can hold one are looked at, and of these only the captured octets; what is malformed tells nothing.
+"""
+
+from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Address, IPv6Address
+
+import numpy as np
+
+from floodmark.opening import Given, Progress
+from floodmark.settings import FlowSettings
+from floodmark.tracing import Stretch, Visitor, trace
+from floodmark_core.columns import U8
+
+Address = IPv4Address | IPv6Address
+_TCP, _UDP, _DNS_PORT = 6, 17, 53
+_MOST_LOOKED_AT = 1_000_000  # packets: a flood of requests tells nothing new
+_TLS_HANDSHAKE, _CLIENT_HELLO, _SERVER_NAME = 22, 1, 0
+_REQUEST_LETTERS = np.frombuffer(b"GPHDOCT", np.uint8)  # with which methods begin
+_HEAD_OCTETS = 2048
+_MOST_POINTERS, _MOST_LABELS = 16, 128
+_A, _AAAA = 1, 28
+
+
+def addresses_of(
+    names: Iterable[str],
+    captures: Given | Iterable[Given],
+    settings: FlowSettings,
+    *,
+    keep_going: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, set[Address]]:
+    """Return the addresses that captures tell of some host names. Raises CaptureError, also for what can be read only once."""
+    found: dict[str, set[Address]] = {name: set() for name in names}
+    looked_at = 0
+
+    def tell(stretch: Stretch) -> None:
+        nonlocal looked_at
+        for place in _worth_a_look(stretch)[: _MOST_LOOKED_AT - looked_at].tolist():
+            looked_at += 1
+            for name, address in _told_by(stretch, place):
+                if name in found:
+                    found[name].add(address)
+
+    trace(captures, settings, Visitor(lambda *_: None, tell), keep_going=keep_going, progress=progress)
+    return found
+
+
+def _worth_a_look(stretch: Stretch) -> np.ndarray:
+    """Return the packets that may tell a name: DNS answers, TLS client hellos, HTTP requests."""
+    seen, count = stretch.traced, stretch.packets
+    protocol, octets, at = seen.protocol[:count], seen.payload_octets[:count], seen.payload_at[:count]
+    captured = at + 12 <= seen.frame_at[:count] + seen.captured_length[:count]
+    some = (octets >= 12) & captured & (seen.flow[:count] >= 0)
+    first = np.where(some, stretch.block[np.where(some, at, 0)], 0)
+    dns = (protocol == _UDP) & (seen.src_port[:count] == _DNS_PORT)
+    said = (protocol == _TCP) & ((first == _TLS_HANDSHAKE) | np.isin(first, _REQUEST_LETTERS))
+    places: np.ndarray = np.nonzero(some & (dns | said))[0]
+    return places
+
+
+def _told_by(stretch: Stretch, place: int) -> Iterator[tuple[str, Address]]:
+    seen = stretch.traced
+    at, end = int(seen.payload_at[place]), int(seen.frame_at[place] + seen.captured_length[place])
+    payload = stretch.block[at : min(end, at + int(seen.payload_octets[place]))]
+    if seen.protocol[place] == _UDP:
+        yield from dns_addresses(payload.tobytes())
+        return
+    name = server_name(payload.tobytes()) if payload[0] == _TLS_HANDSHAKE else requested_host(payload)
+    if name:
+        yield name, _address(int(seen.ip_version[place]), int(seen.dst_hi[place]), int(seen.dst_lo[place]))
+
+
+def _address(version: int, hi: int, lo: int) -> Address:
+    return IPv4Address(lo) if version == 4 else IPv6Address(hi << 64 | lo)
+
+
+def dns_addresses(message: bytes) -> Iterator[tuple[str, Address]]:
+    """Yield the names asked for in a DNS answer and each address that it gives (RFC 1035 section 4)."""
+    try:
+        questions, answers = (int.from_bytes(message[at : at + 2], "big") for at in (4, 6))
+        if not message[2] & 0x80 or questions != 1:
+            return
+        name, at = _dns_name(message, 12)
+        at += 4
+        for _ in range(min(answers, 64)):
+            _, at = _dns_name(message, at)
+            kind, length = (int.from_bytes(message[at + offset : at + offset + 2], "big") for offset in (0, 8))
+            data = message[at + 10 : at + 10 + length]
+            if kind == _A and len(data) == 4:
+                yield name, IPv4Address(data)
+            elif kind == _AAAA and len(data) == 16:
+                yield name, IPv6Address(data)
+            at += 10 + length
+    except (IndexError, ValueError):
+        return
+
+
+def _dns_name(message: bytes, at: int) -> tuple[str, int]:
+    """Read a name. Returns it in lower case and the place behind it. Raises IndexError or ValueError for what is none."""
+    labels, after, pointers = [], -1, 0
+    while message[at]:
+        if message[at] >= 0xC0:
+            after = at + 2 if after < 0 else after
+            at = (message[at] & 0x3F) << 8 | message[at + 1]
+            pointers += 1
+            if pointers > _MOST_POINTERS:
+                raise ValueError
+            continue
+        labels.append(message[at + 1 : at + 1 + message[at]].decode("ascii").lower())
+        at += 1 + message[at]
+        if len(labels) > _MOST_LABELS:
+            raise ValueError
+    return ".".join(labels), at + 1 if after < 0 else after
+
+
+def server_name(record: bytes) -> str | None:
+    """Return the name that a TLS client asks for (RFC 6066 section 3), None where it names none or its hello is not whole."""
+    try:
+        if record[1] != 3 or record[5] != _CLIENT_HELLO:
+            return None
+        at = 9 + 2 + 32
+        at += 1 + record[at]  # session id
+        at += 2 + int.from_bytes(record[at : at + 2], "big")  # cipher suites
+        at += 1 + record[at]  # compression methods
+        stop = at + 2 + int.from_bytes(record[at : at + 2], "big")
+        at += 2
+        while at + 4 <= min(stop, len(record)):
+            kind, length = (int.from_bytes(record[at + offset : at + offset + 2], "big") for offset in (0, 2))
+            if kind == _SERVER_NAME:
+                size = int.from_bytes(record[at + 7 : at + 9], "big")
+                name = record[at + 9 : at + 9 + size]
+                return name.decode("ascii").lower().rstrip(".") if len(name) == size and size else None
+            at += 4 + length
+    except (IndexError, ValueError):
+        pass
+    return None
+
+
+def requested_host(payload: U8) -> str | None:
+    """Return the host that an HTTP/1 request asks for (RFC 9110 section 7.2), without a port."""
+    for line in payload[:_HEAD_OCTETS].tobytes().split(b"\r\n")[1:]:
+        if line[:5].lower() == b"host:":
+            host = line[5:].strip().decode("ascii", "replace").lower()
+            return host.rsplit(":", 1)[0] if host.rpartition(":")[2].isdigit() and not host.endswith("]") else host
+        if not line:
+            break
+    return None

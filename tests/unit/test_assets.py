@@ -1,0 +1,150 @@
+"""Named groups: which flows belong to which, the most specific first; names learned from DNS, TLS and HTTP."""
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from messages import client_hello
+
+import floodmark
+from builders import ACK, CLIENT, MILLISECOND, PSH, SECOND, SERVER, connection, pcap, syn_flood, tcp, udp
+from floodmark.assets import Asset, load_assets, summarise, with_learned_addresses
+from floodmark.cli import main
+from floodmark.errors import SettingsError
+from floodmark.names import addresses_of, dns_addresses, requested_host, server_name
+from property.strategies import PROFILE
+
+DEMO = Path(__file__).parents[2] / "traces" / "demo.pcap"
+WHOLE = """
+[site]
+title = "The whole site"
+addresses = ["203.0.113.0/24"]
+[votes]
+title = "Electoral system"
+addresses = ["203.0.113.10", "203.0.113.30/31"]
+[shop]
+addresses = ["203.0.113.20"]
+ports = [80]
+"""
+
+
+def assets(folder: Path, text: str) -> tuple[Asset, ...]:
+    (folder / "assets.toml").write_text(text, encoding="utf-8")
+    return load_assets(str(folder / "assets.toml"))
+
+
+def test_each_flow_belongs_to_the_most_specific_asset(tmp_path: Path) -> None:
+    result = floodmark.classify(DEMO)
+    site, votes, shop, rest = summarise(result, assets(tmp_path, WHOLE))
+    assert (site.title, votes.title, shop.title, rest.name) == ("The whole site", "Electoral system", "shop", "unmatched")
+    assert {asset.name: asset.events for asset in (site, votes, shop, rest)} == {
+        "site": (3,),
+        "votes": (1, 2),
+        "shop": (4,),
+        "unmatched": (),
+    }
+    for verdict, count in result.verdicts.items():
+        assert sum(each.verdicts[verdict].packets for each in (site, votes, shop, rest)) == count.packets
+        assert sum(each.verdicts[verdict].flows for each in (site, votes, shop, rest)) == count.flows
+    assert (votes.first_attack_ns, rest.first_attack_ns) == (result.events[0].start_ns, None)
+    assert votes.peak_pps > 600
+    assert votes.services["DNS"] == 87
+
+
+def test_ports_and_vlans_narrow_an_asset(tmp_path: Path) -> None:
+    (tmp_path / "in.pcap").write_bytes(pcap([packet for n in range(5) for packet in connection(n * SECOND, 40_000 + n)]))
+    result = floodmark.classify(tmp_path / "in.pcap")
+    both = assets(tmp_path, '[web]\nports = [80]\n[other]\naddresses = ["203.0.113.10"]\nvlans = [7]\n')
+    web, other, rest = summarise(result, both)
+    assert (web.verdicts["benign"].flows, other.verdicts["benign"].flows, rest.verdicts["benign"].flows) == (5, 0, 0)
+
+
+def test_the_end_that_is_attacked_decides(tmp_path: Path) -> None:
+    """In a reflection the servers answer: their asset is not the one that is hit."""
+    dns = b"\x12\x34\x81\x80\0\x01\0\x05\0\0\0\0\x04demo\0\0\xff\0\x01" + bytes(range(256)) * 4
+    flood = [udp(n * MILLISECOND, 0x0B000000 + n % 80 * 7919, ports=(53, 4000), payload=dns) for n in range(900)]
+    (tmp_path / "in.pcap").write_bytes(pcap(flood))
+    result = floodmark.classify(tmp_path / "in.pcap")
+    hit, servers, _ = summarise(result, assets(tmp_path, '[hit]\naddresses = ["203.0.113.10"]\n[servers]\naddresses = ["11.0.0.0/8"]\n'))
+    assert (hit.events, servers.events) == ((1,), ())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("", "names no asset"), ("[a]", "names nothing"), ("[a]\nadresses = []", "unknown key a.adresses"), ("a = 1", "must be a table"),
+     ('[a]\naddresses = ["1.2.3.4.5"]', "a.addresses"), ("[a]\nports = [70000]", "numbers from 0 to 65535"),
+     ("[unmatched]\nports = [1]", "is the name"),
+     ('[a]\nports = "80"', "must be a list"), ("[a", "not valid TOML")],
+)  # fmt: skip
+def test_what_is_wrong_with_a_file_is_said(text: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=said):
+        assets(tmp_path, text)
+
+
+def answer_for(name: str, address: int) -> bytes:
+    asked = b"".join(bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0"
+    return (
+        struct.pack(">HHHHHH", 7, 0x8180, 1, 1, 0, 0) + asked + struct.pack(">HH", 1, 1)
+        + struct.pack(">HHHIH", 0xC00C, 1, 1, 60, 4) + address.to_bytes(4, "big")
+    )  # fmt: skip
+
+
+def test_names_are_learned_from_dns_tls_and_http(tmp_path: Path) -> None:
+    import random  # noqa: PLC0415 - the generator of hellos wants one
+
+    hello = client_hello(random.Random(1), "shop.example")
+    packets = [
+        udp(0, 0x08080808, CLIENT, (53, 5000), answer_for("vote.example", SERVER)),
+        *connection(SECOND, 40_000, b"GET / HTTP/1.1\r\nUser-Agent: x\r\nHost: Portal.Example:80\r\n\r\n"),
+        *connection(2 * SECOND, 40_001)[:3],
+        tcp(2 * SECOND + 50 * MILLISECOND, CLIENT, SERVER + 1, (40_002, 443), PSH | ACK, (1, 1), hello),
+    ]
+    (tmp_path / "in.pcap").write_bytes(pcap(packets))
+    result = floodmark.classify(tmp_path / "in.pcap")
+    wanted = ("vote.example", "portal.example", "shop.example", "other.example")
+    found = addresses_of(wanted, tmp_path / "in.pcap", result.settings.flow)
+    assert {name: sorted(map(str, addresses)) for name, addresses in found.items()} == {
+        "vote.example": ["203.0.113.10"], "portal.example": ["203.0.113.10"], "shop.example": ["203.0.113.11"], "other.example": [],
+    }  # fmt: skip
+    named = assets(tmp_path, '[votes]\nhost_names = ["Vote.Example."]\n[other]\nhost_names = ["other.example"]\n')
+    votes, other, _ = summarise(result, with_learned_addresses(named, tmp_path / "in.pcap", result.settings.flow))
+    assert votes.verdicts["benign"].flows == 2
+    assert other.verdicts["benign"].flows == 0
+
+
+@PROFILE
+@given(data=st.binary(max_size=200))
+def test_no_octets_make_the_readers_of_names_fail(data: bytes) -> None:
+    list(dns_addresses(data))
+    server_name(data)
+    requested_host(np.frombuffer(data, np.uint8))
+    list(dns_addresses(answer_for("a.example", 5)[:12] + data))
+    server_name(b"\x16\x03\x01\0\xc8\x01\0\0\xc4\x03\x03" + data)
+
+
+def test_the_command_line_shows_assets_as_text_json_and_page(tmp_path: Path) -> None:
+    (tmp_path / "assets.toml").write_text(WHOLE, encoding="utf-8")
+    options: list[Any] = [str(DEMO), "--assets", str(tmp_path / "assets.toml")]
+    text = CliRunner().invoke(main, ["classify", *options]).output
+    assert "Electoral system" in text
+    assert "Everything else" in text
+    document = json.loads(CliRunner().invoke(main, ["classify", *options, "--format", "json"]).output)
+    assert [asset["events"] for asset in document["assets"]] == [[3], [1, 2], [4], []]
+    assert CliRunner().invoke(main, ["report", *options, "-o", str(tmp_path / "a.html")]).exit_code == 0
+    assert "Electoral system" in (tmp_path / "a.html").read_text(encoding="utf-8")
+    assert CliRunner().invoke(main, ["classify", str(DEMO), "--assets", str(tmp_path / "none.toml")]).exit_code == 2
+
+
+def test_floods_of_one_asset_do_not_touch_another(tmp_path: Path) -> None:
+    packets = sorted((*syn_flood(1500), *syn_flood(900, SECOND, dst=SERVER + 5)), key=lambda packet: packet.time_ns)
+    (tmp_path / "in.pcap").write_bytes(pcap(packets))
+    result = floodmark.classify(tmp_path / "in.pcap")
+    one, other, _ = summarise(result, assets(tmp_path, '[one]\naddresses = ["203.0.113.10"]\n[other]\naddresses = ["203.0.113.15"]\n'))
+    assert (one.verdicts["volumetric"].packets, other.verdicts["volumetric"].packets) == (1500, 900)
+    assert set(one.events) & set(other.events) == set()
