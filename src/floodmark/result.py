@@ -22,7 +22,7 @@ from floodmark.flowset import SAMPLE, FlowSet
 from floodmark.packets import Problem
 from floodmark.settings import Settings
 from floodmark.terms import TUNNELS
-from floodmark.timeline import Timeline, spread_over_time, timeline_of
+from floodmark.timeline import Timeline, spread_over_bins, spread_over_time, timeline_of
 from floodmark_core.columns import U32
 
 SCHEMA_VERSION = 1
@@ -113,6 +113,11 @@ class FlowRecords:
         numbers = groups.astype(np.int32)
         _, bin_ns, packets, _ = spread_over_time(self._flows, lambda first, end: numbers[first:end], count, bins)
         return bin_ns / 1e9, packets
+
+    def spread(self, groups: np.ndarray, count: int, start_ns: int, bin_ns: float, bins: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return packets and octets in given bins of time by any grouping of the flows: [count, bins]. groups: below ``count``."""
+        numbers = groups.astype(np.int32)
+        return spread_over_bins(self._flows, lambda first, end: numbers[first:end], count, (start_ns, bin_ns, bins))
 
     def distributions(self, event: int) -> tuple[Distribution, Distribution]:
         """Return how an event's packets are spread over TTLs and over sizes, beside the capture's ordinary traffic."""

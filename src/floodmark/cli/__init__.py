@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from floodmark.cli.audit import audit
 from floodmark.cli.carve import carve
 from floodmark.cli.classify import classify
 from floodmark.cli.common import INTERRUPTED, say
@@ -33,5 +34,5 @@ def main() -> None:
     """Say which traffic in packet captures was an attack: volumetric, application-layer or benign."""
 
 
-for command in (classify, explain, report, carve, export, mitigate, inspect, show_vectors, show_settings, warm):
+for command in (classify, explain, report, audit, carve, export, mitigate, inspect, show_vectors, show_settings, warm):
     main.add_command(command)

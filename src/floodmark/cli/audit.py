@@ -1,0 +1,83 @@
+"""``floodmark audit``: whether captures bear out what somebody claims."""
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from floodmark.cli.common import (
+    ANSWERED,
+    ASSETS,
+    CAPTURES,
+    UNREADABLE,
+    WRONG_USAGE,
+    Reading,
+    console,
+    reading,
+    say,
+    say_problems,
+    show,
+)
+from floodmark.errors import FloodmarkError, SettingsError
+
+if TYPE_CHECKING:
+    from floodmark.auditing import Audit
+
+
+@click.command()
+@CAPTURES
+@click.option("--claim", "claim_path", type=click.Path(dir_okay=False), required=True, metavar="FILE", help="The claim, as TOML.")
+@ASSETS
+@click.option("--sampling", type=click.FloatRange(1), default=1, show_default=True, help="Packets that passed for each one captured.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How it is said.")
+@reading
+def audit(
+    captures: tuple[str, ...],
+    *,
+    claim_path: str,
+    assets_path: str | None,
+    sampling: float,
+    form: str,
+    how: Reading,
+) -> None:
+    """Say whether captures bear out a claim such as "thirty million attacks a minute".
+
+    Nobody has agreed what one attack is: packets, flows, connection attempts, requests, sources and more are counted side by
+    side, in every window of the claim's period. By each the claim is supported, not supported or not decidable.
+
+    Exit code: 0 said; 2 wrong usage; 3 a capture could not be read, or what is said not be written.
+
+    Example: floodmark audit traces/demo.pcap --claim claim.toml
+    """
+    from floodmark.assets import load_assets, with_learned_addresses
+    from floodmark.auditing import audit as count
+    from floodmark.claims import load_claim
+
+    try:
+        claim = load_claim(claim_path)
+        assets = load_assets(assets_path) if assets_path else ()
+        if assets:
+            assets = with_learned_addresses(assets, list(captures), how.settings.flow, keep_going=how.options.keep_going)
+        result = how.answer(list(captures))
+        say_problems(result)
+        found = count(result, claim, assets, sampling=sampling)
+        show(lambda: _print(found, form))
+    except SettingsError as error:
+        say(error)
+        sys.exit(WRONG_USAGE)
+    except FloodmarkError as error:
+        say(error)
+        sys.exit(UNREADABLE)
+    for skipped in result.left_out:
+        say(skipped)
+    sys.exit(UNREADABLE if result.left_out else ANSWERED)
+
+
+def _print(found: "Audit", form: str) -> None:
+    if form == "json":
+        click.echo(json.dumps(found.to_dict(), allow_nan=False))
+        return
+    from floodmark.report.claim import render_audit
+
+    render_audit(found, console())
