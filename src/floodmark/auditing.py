@@ -14,9 +14,9 @@ import numpy as np
 from floodmark.assets import UNMATCHED, Asset, assets_of_flows
 from floodmark.claims import Claim
 from floodmark.errors import SettingsError
-from floodmark.flowset import number
+from floodmark.flowset import number, split
 from floodmark.result import SCHEMA_VERSION, Result, rfc3339, tool
-from floodmark_core.columns import F64, I64, U64
+from floodmark_core.columns import F64, I32, I64, U64
 
 EVERYTHING = "all"  # the row of all flows, whatever asset they are of
 SUPPORTED, NOT_SUPPORTED, UNDECIDABLE = "supported", "not supported", "not decidable"
@@ -25,6 +25,7 @@ _NS = 1_000_000_000
 _STEPS = 1000  # places in a period where a window may begin
 _MOST_BINS = 1_000_000  # of a series; a capture of more than a thousand periods has fewer places
 _FORGED = 0.5  # probability of forged sources from which on those of an event do not count as real
+_PARTS = 240  # of the captures' time, in which a finding is told over time
 _WHOLE = 0.98  # of the period that the captures must span to be judged on it
 _Z = 1.96  # of an interval of 95 %
 _LARGEST = {"bytes": 1500}  # most that one packet adds to a unit: Ethernet's MTU; 1 of the others
@@ -50,10 +51,15 @@ class Finding:
     ratio: float  # best estimate of the peak / claim
     verdict: str
     reasons: tuple[str, ...]  # why it may be more than was measured
+    trailing: tuple[float, ...]  # most that any window holds which ends in each of some even parts of the captures' time
 
     def to_dict(self) -> dict[str, Any]:
         """Return the finding as plain data."""
-        document = asdict(self) | {"peak_start": rfc3339(self.peak_start_ns), "reasons": list(self.reasons)}
+        document = asdict(self) | {
+            "peak_start": rfc3339(self.peak_start_ns),
+            "reasons": list(self.reasons),
+            "trailing": list(self.trailing),
+        }
         del document["peak_start_ns"]
         return document
 
@@ -153,7 +159,7 @@ class _Limits:
 
 @dataclass(frozen=True)
 class _Series:
-    """One row of a unit: what is in every window, by where it begins, and in all."""
+    """One row of a unit: what is in every window, by the bin in which it ends, and in all. The first windows begin before the captures."""
 
     sums: F64
     total: float
@@ -162,33 +168,49 @@ class _Series:
     window: int  # bins
     span_s: float
 
+    @property
+    def peak(self) -> tuple[float, int]:
+        """Return the most of any window, and when the first such window begins."""
+        place = int(self.sums.argmax())
+        return float(self.sums[place]), int(self.start_ns + max(place - self.window + 1, 0) * self.bin_ns)
+
+    @property
+    def median(self) -> float:
+        """Return the median of the windows that lie in the captures; of captures shorter than a window, what is in them."""
+        return float(np.median(self.sums[min(self.window, len(self.sums)) - 1 :]))
+
+    @property
+    def trailing(self) -> tuple[float, ...]:
+        """Return the most of the windows that end in each of some even parts of the time."""
+        starts = np.unique(np.linspace(0, len(self.sums), _PARTS, endpoint=False).astype(np.int64))
+        return tuple(np.maximum.reduceat(self.sums, starts).round(3).tolist())
+
     def reaching_s(self, least: float) -> float:
         """Return how much time lies in windows of at least so much."""
-        starts = np.flatnonzero(self.sums >= least)
-        bins = int(np.minimum(np.diff(starts), self.window).sum()) + self.window if len(starts) else 0
+        ends = np.flatnonzero(self.sums >= least)
+        bins = int(np.minimum(np.diff(ends), self.window).sum()) + min(self.window, int(ends[0]) + 1) if len(ends) else 0
         return min(bins * self.bin_ns / _NS, self.span_s)
 
 
 def _finding(unit: str, asset: str, claim: Claim, series: _Series, limits: _Limits) -> Finding:
     """Compare a row of a unit with the claim."""
-    place = int(series.sums.argmax())
-    peak = float(series.sums[place])
+    peak, start_ns = series.peak
     low, high = limits.bounds(peak, unit)
-    verdict = SUPPORTED if low >= claim.number else NOT_SUPPORTED if high is not None and high < claim.number else UNDECIDABLE
     scale = limits.sampling if unit in _SHARED else 1.0
     return Finding(
         unit=unit,
         asset=asset,
         peak=round(peak, 3),
-        peak_start_ns=int(series.start_ns + place * series.bin_ns),
-        median=round(float(np.median(series.sums)), 3),
+        peak_start_ns=start_ns,
+        median=round(series.median, 3),
         above_s=round(series.reaching_s(claim.number / scale), 3),
         total=round(series.total, 3),
         low=round(low, 3),
         high=None if high is None else round(high, 3),
         ratio=peak * scale / claim.number,
-        verdict=verdict,
+        verdict=SUPPORTED if low >= claim.number else NOT_SUPPORTED if high is not None and high < claim.number else UNDECIDABLE,
         reasons=limits.reasons,
+        trailing=series.trailing,
     )
 
 
@@ -269,16 +291,17 @@ class _Counted:
     def _sources(self, mine: np.ndarray) -> _Rows:
         """Return the distinct addresses that send some flows in each window."""
         source, first, last = self._senders(mine)
-        groups = self._asset[mine].astype(np.uint64)
-        rows = [_distinct(source, first, last, self._bins, self._window)]
-        totals = [len(np.unique(source))]
-        for group in range(self._groups):
-            own = groups == group
-            rows.append(_distinct(source[own], first[own], last[own], self._bins, self._window))
-            totals.append(len(np.unique(source[own])))
-        return self._rows(np.array(rows), np.array(totals, np.float64))
+        counts = [_distinct(source, first, last, self._bins, self._window)]
+        if self._groups == 1:
+            counts *= 2
+        else:
+            owner = self._asset[mine]
+            for group in range(self._groups):
+                own = owner == group
+                counts.append(_distinct(source[own], first[own], last[own], self._bins, self._window))
+        return self._rows(np.array([sums for sums, _ in counts]), np.array([total for _, total in counts], np.float64))
 
-    def _senders(self, mine: np.ndarray) -> tuple[I64, I64, I64]:
+    def _senders(self, mine: np.ndarray) -> tuple[I32, I64, I64]:
         """Return (number of the attacker's address, first bin, last bin) of some flows."""
         his, los, versions, bins = (
             [np.zeros(0, np.uint64)],
@@ -302,7 +325,7 @@ class _Counted:
         keys: list[U64] = [np.concatenate(parts) for parts in (his, los, versions)]
         source, _ = number(keys[0], keys[1], keys[2])
         first, last = np.concatenate(bins, axis=1)
-        return source.astype(np.int64), first, last
+        return source, first, last
 
     def _bin_of(self, times_ns: I64) -> I64:
         places: I64 = np.clip((times_ns - self._start_ns) / self._bin_ns, 0, self._bins - 1).astype(np.int64)
@@ -323,26 +346,29 @@ def _attempts(seen: dict[str, np.ndarray]) -> F64:
 
 
 def _window_sums(amounts: F64, window: int) -> F64:
-    """Return the sum of every window that lies in the captures; of captures shorter than a window, one of what is there."""
-    grown = np.concatenate(([0.0], np.cumsum(amounts)))
-    starts = np.arange(max(len(amounts) - window, 0) + 1)
-    sums: F64 = grown[np.minimum(starts + window, len(amounts))] - grown[starts]
+    """Return the sum of every window by the bin in which it ends; of one that begins before the captures, what is there."""
+    grown = np.concatenate((np.zeros(1), np.cumsum(amounts)))
+    ends = np.arange(1, len(amounts) + 1)
+    sums: F64 = grown[ends] - grown[np.maximum(ends - window, 0)]
     return sums
 
 
-def _distinct(source: I64, first: I64, last: I64, bins: int, window: int) -> F64:
-    """Return how many sources send in each window. first, last: bins from and to which a flow of a source lasts.
+def _distinct(source: I32, first: I64, last: I64, bins: int, window: int) -> tuple[F64, int]:
+    """Return how many sources send in each window, by the bin in which it ends, and in all.
 
-    A flow is in the windows that begin after ``first - window`` and not after ``last``; of a source's flows in order, each adds those that
-    the ones before it were not in.
+    first, last: bins from and to which a flow of a source lasts. It is in the windows that end from ``first`` to ``last + window - 1``;
+    of a source's flows in order, each adds those that the ones before it were not in.
     """
-    order = np.lexsort((first, source))
-    source, first, last = source[order], first[order], last[order]
-    reached = np.maximum.accumulate(source * (bins + 1) + last) - source * (bins + 1)  # by this flow and those before it of its source
-    begins = np.maximum(first - window + 1, 0)
-    again = source[1:] == source[:-1]
-    begins[1:] = np.where(again, np.maximum(begins[1:], reached[:-1] + 1), begins[1:])
-    adds = begins <= last
-    changes = np.bincount(begins[adds], minlength=bins + 1) - np.bincount(last[adds] + 1, minlength=bins + 1)
-    counts: F64 = np.cumsum(changes)[: max(bins - window, 0) + 1].astype(np.float64)
-    return counts
+    if (first[1:] < first[:-1]).any():  # the clock went back
+        in_time = np.argsort(first, kind="stable")
+        source, first, last = source[in_time], first[in_time], last[in_time]
+    starts, order = split(source, int(source.max(initial=-1)) + 1)
+    numbers, first, last = source[order].astype(np.int64), first[order], last[order]
+    reached = np.maximum.accumulate(numbers * bins + last) - numbers * bins  # by this flow and those before it of its source
+    begins, ends = first.copy(), last + window  # before ``ends``
+    again = numbers[1:] == numbers[:-1]
+    begins[1:] = np.where(again, np.maximum(first[1:], reached[:-1] + window), first[1:])
+    adds = (begins < ends) & (begins < bins)
+    changes = np.bincount(begins[adds], minlength=bins + 1) - np.bincount(np.minimum(ends[adds], bins), minlength=bins + 1)
+    counts: F64 = np.cumsum(changes)[:bins].astype(np.float64)
+    return counts, int((np.diff(starts) > 0).sum())

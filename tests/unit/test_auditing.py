@@ -104,17 +104,17 @@ def test_nothing_in_a_capture_is_an_answer() -> None:
 def test_distinct_sources_of_every_window_are_those_that_a_set_holds(flows: list[tuple[int, int, int]], window: int) -> None:
     bins = 30
     rows = [(source, min(ends), max(ends)) for source, *ends in flows]
-    source, first, last = (np.array([row[place] for row in rows], np.int64) for place in range(3))
-    wanted = [
-        len({who for who, begin, end in rows if begin < start + window and end >= start}) for start in range(max(bins - window, 0) + 1)
-    ]
-    assert _distinct(source, first, last, bins, window).tolist() == wanted
+    first, last = (np.array([row[place] for row in rows], np.int64) for place in (1, 2))
+    source = np.array([row[0] for row in rows], np.int32)
+    wanted = [len({who for who, begin, finish in rows if begin <= end and finish > end - window}) for end in range(bins)]
+    counts, total = _distinct(source, first, last, bins, window)
+    assert (counts.tolist(), total) == (wanted, len({who for who, _, _ in rows}))
 
 
 @PROFILE
 @given(amounts=st.lists(st.integers(0, 9), min_size=1, max_size=40), window=st.integers(1, 50))
 def test_windows_hold_what_lies_in_them(amounts: list[int], window: int) -> None:
-    wanted = [sum(amounts[start : start + window]) for start in range(max(len(amounts) - window, 0) + 1)]
+    wanted = [sum(amounts[max(end - window, 0) : end]) for end in range(1, len(amounts) + 1)]
     assert _window_sums(np.array(amounts, np.float64), window).tolist() == wanted
 
 
@@ -154,5 +154,18 @@ def test_the_command_says_it_in_words_and_as_a_document(tmp_path: Path) -> None:
     document = json.loads(CliRunner().invoke(main, [*given, "--format", "json"]).stdout)
     assert document["claim"]["number"] == 2000
     assert [finding["verdict"] for finding in document["findings"] if finding["unit"] == "flows"] == ["supported"]
+    page = CliRunner().invoke(main, [*given, "--format", "html"]).stdout
+    assert page.count("<polyline") == len(UNITS)
+    assert "TCP flows that begin with a SYN." in page
+    assert "<script" not in page
+    assert "default-src &#39;none&#39;; script-src &#39;none&#39;" in page
     assert CliRunner().invoke(main, [*given[:-1], str(tmp_path / "none.toml")]).exit_code == 2
     assert CliRunner().invoke(main, [given[0], str(tmp_path / "none.pcap"), *given[2:]]).exit_code == 3
+
+
+def test_what_a_claim_says_is_text_on_the_page(tmp_path: Path) -> None:
+    (tmp_path / "claim.toml").write_text('[claim]\nnumber = 1\nsource = "<img src=x onerror=alert(1)>\\u001b[2J"\n')
+    (tmp_path / "in.pcap").write_bytes(pcap(syn_flood(200)))
+    given = ["audit", str(tmp_path / "in.pcap"), "--claim", str(tmp_path / "claim.toml")]
+    assert "<img" not in CliRunner().invoke(main, [*given, "--format", "html"]).stdout
+    assert "\x1b" not in CliRunner().invoke(main, given).stdout

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.option("--claim", "claim_path", type=click.Path(dir_okay=False), required=True, metavar="FILE", help="The claim, as TOML.")
 @ASSETS
 @click.option("--sampling", type=click.FloatRange(1), default=1, show_default=True, help="Packets that passed for each one captured.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How it is said.")
+@click.option("--format", "form", type=click.Choice(["text", "json", "html"]), default="text", show_default=True, help="How it is said.")
 @reading
 def audit(
     captures: tuple[str, ...],
@@ -77,6 +77,11 @@ def audit(
 def _print(found: "Audit", form: str) -> None:
     if form == "json":
         click.echo(json.dumps(found.to_dict(), allow_nan=False))
+        return
+    if form == "html":
+        from floodmark.report.claim_page import claim_page
+
+        click.echo(claim_page(found), nl=False)
         return
     from floodmark.report.claim import render_audit
 

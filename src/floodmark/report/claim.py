@@ -29,7 +29,7 @@ def render_audit(found: Audit, console: Console) -> None:
     if reasons:
         console.print(Text(f"\nMore may have passed than was measured: {'; '.join(reasons)}."))
     for asset in dict.fromkeys(finding.asset for finding in found.findings):
-        console.print(Text(f"\n{_title(asset)}", style="bold"))
+        console.print(Text(f"\n{title_of_asset(asset)}", style="bold"))
         console.print(_table([finding for finding in found.findings if finding.asset == asset], found))
     console.print(Text("\nWhat is counted", style="bold"))
     for unit in claim.units:
@@ -63,7 +63,8 @@ def _ratio(finding: Finding) -> str:
     return f"{finding.ratio:,.3g} times"
 
 
-def _title(asset: str) -> str:
+def title_of_asset(asset: str) -> str:
+    """Return the name of a row of assets as a title."""
     return _NAMES.get(asset, shown(asset))[:1].upper() + _NAMES.get(asset, shown(asset))[1:]
 
 

@@ -1,28 +1,23 @@
 """An answer as one page that needs nothing beside it: no network, no fonts, no other file.
 
-What the page shows is made here as plain values; ``assets/page.html`` puts them into words, every one of them escaped. Scripts and
-styles run by their hashes alone (Content-Security-Policy), and nothing else may be loaded.
+What the page shows is made here as plain values; ``assets/page.html`` puts them into words.
 """
 
-import base64
-import hashlib
 import json
 from dataclasses import asdict
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from floodmark.assets import AssetSummary
 from floodmark.catalogue import catalogue
 from floodmark.distributions import Distribution
 from floodmark.events import Event
 from floodmark.makeup import Share
-from floodmark.report.text import amount, duration, moment, sentence
+from floodmark.report.templates import asset, policy, template
+from floodmark.report.text import sentence
 from floodmark.result import Result, tool
 from floodmark.settings import settings_text
-from floodmark.shown import shown
 from floodmark.terms import Verdict, title_of
 from floodmark.timeline import Timeline
 from floodmark.writing import appearing_whole
@@ -31,7 +26,6 @@ _BINS, _ROWS = 480, 24  # of the timeline, and of the table beside it
 _MOST_EVENTS = 50  # that are told in full, those of most packets
 _MOST_LISTED, _MOST_CAPTURES = 500, 300  # that have a row
 _MOST_SERIES = 7  # vectors in the timeline; the others share one
-_ASSETS = "report/assets"
 _BAR_WIDTH, _BAR_HEIGHT = 8, 120  # of a histogram
 _MAKEUP = (
     ("prefixes", "Source prefixes"), ("source_ports", "Source ports"), ("ports", "Ports of the victim"), ("payloads", "Payloads"),
@@ -48,15 +42,11 @@ def write_page(path: str, result: Result, assets: tuple[AssetSummary, ...] = ())
 
 def page_of(result: Result, assets: tuple[AssetSummary, ...] = ()) -> str:
     """Return the page as HTML."""
-    environment = Environment(
-        loader=PackageLoader("floodmark", _ASSETS), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(amount=amount, shown=shown, moment=moment, duration=duration, percent=_percent)
-    library, script = _asset("uplot/uPlot.iife.min.js"), _asset("page.js")
-    style = _asset("uplot/uPlot.min.css") + _asset("page.css")
+    library, script = asset("uplot/uPlot.iife.min.js"), asset("page.js")
+    style = asset("uplot/uPlot.min.css") + asset("page.css")
     timeline = result.flows.timeline(_BINS)
-    return environment.get_template("page.html").render(
-        policy=_policy((library, script), style),
+    return template("page.html").render(
+        policy=policy((library, script), style),
         library=library,
         script=script,
         style=style,
@@ -76,22 +66,6 @@ def _largest(events: tuple[Event, ...]) -> list[Event]:
     """Return the events that are told in full, in their order."""
     most = sorted(range(len(events)), key=lambda place: -events[place].packets)[:_MOST_EVENTS]
     return [events[place] for place in sorted(most)]
-
-
-def _asset(name: str) -> str:
-    return (files("floodmark") / _ASSETS / name).read_text(encoding="utf-8")
-
-
-def _policy(scripts: tuple[str, ...], style: str) -> str:
-    *running, styling = [f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in (*scripts, style)]
-    return "; ".join((
-        "default-src 'none'", f"script-src {' '.join(running)}", f"style-src {styling}", "img-src data:", "base-uri 'none'",
-        "form-action 'none'",
-    ))  # fmt: skip
-
-
-def _percent(share: float | None) -> str:
-    return "\u2013" if share is None else f"{share:.1%}"
 
 
 def _summary(result: Result) -> dict[str, Any]:
