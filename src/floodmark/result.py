@@ -153,12 +153,16 @@ class FlowRecords:
         [found] = table.batch_of(self._flows, self.judged, np.array([flow], np.int64)).to_pylist()
         return dict(found)
 
-    def rows(self, names: Iterable[str]) -> Iterator[tuple[U32, dict[str, np.ndarray]]]:
-        """Yield the numbers of some flows and columns of them as the tables hold them (floodmark.flows.COLUMNS), until all were there."""
+    def rows(self, names: Iterable[str], index: U32 | None = None) -> Iterator[tuple[U32, dict[str, np.ndarray]]]:
+        """Yield the numbers of some flows and columns of them as the tables hold them (floodmark.flows.COLUMNS), until all were there.
+
+        index: numbers of the flows that are wanted, by default of every one.
+        """
         wanted = tuple(names)
-        for start in range(0, len(self), SAMPLE):
-            index: U32 = np.arange(start, min(start + SAMPLE, len(self)), dtype=np.uint32)
-            yield index, self._flows.columns(index, wanted)
+        for start in range(0, len(self) if index is None else len(index), SAMPLE):
+            end = start + SAMPLE
+            some: U32 = np.arange(start, min(end, len(self)), dtype=np.uint32) if index is None else index[start:end]
+            yield some, self._flows.columns(some, wanted)
 
     def batches(self, rows: int = table.BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Yield the flows in order of their first packets, at most ``rows`` at a time."""

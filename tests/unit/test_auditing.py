@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 import floodmark
 from builders import SECOND, answer, connection, pcap, syn_flood
 from floodmark.assets import load_assets
-from floodmark.auditing import EVERYTHING, Finding, _distinct, _window_sums, audit
+from floodmark.auditing import EVERYTHING, Finding, audit
 from floodmark.claims import UNITS, Claim, load_claim
 from floodmark.cli import main
+from floodmark.counting import distinct, window_sums
 from floodmark.errors import SettingsError
 from property.strategies import PROFILE
 
@@ -107,7 +108,7 @@ def test_distinct_sources_of_every_window_are_those_that_a_set_holds(flows: list
     first, last = (np.array([row[place] for row in rows], np.int64) for place in (1, 2))
     source = np.array([row[0] for row in rows], np.int32)
     wanted = [len({who for who, begin, finish in rows if begin <= end and finish > end - window}) for end in range(bins)]
-    counts, total = _distinct(source, first, last, bins, window)
+    counts, total = distinct(source, first, last, bins, window)
     assert (counts.tolist(), total) == (wanted, len({who for who, _, _ in rows}))
 
 
@@ -115,7 +116,7 @@ def test_distinct_sources_of_every_window_are_those_that_a_set_holds(flows: list
 @given(amounts=st.lists(st.integers(0, 9), min_size=1, max_size=40), window=st.integers(1, 50))
 def test_windows_hold_what_lies_in_them(amounts: list[int], window: int) -> None:
     wanted = [sum(amounts[max(end - window, 0) : end]) for end in range(1, len(amounts) + 1)]
-    assert _window_sums(np.array(amounts, np.float64), window).tolist() == wanted
+    assert window_sums(np.array(amounts, np.float64), window).tolist() == wanted
 
 
 def test_a_claim_is_read(tmp_path: Path) -> None:
