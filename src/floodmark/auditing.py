@@ -23,6 +23,7 @@ _Z = 1.96  # of an interval of 95 %
 _LARGEST = {"bytes": 1500}  # most that one packet adds to a unit: Ethernet's MTU; 1 of the others
 _SHARED = ("packets", "attack packets", "bytes")  # units of which a sample holds its share
 _BOTH_DIRECTIONS = (*_SHARED, "requests")  # units that need both directions
+_JUDGED = ("attack packets", "attack flows", "sources", "real sources", "events")  # units of what was found to be an attack
 _CLOCK = ("time_jump_back", "time_jump_ahead", "time_unusable")
 
 
@@ -104,7 +105,7 @@ def audit(result: Result, claim: Claim, assets: tuple[Asset, ...] = (), *, sampl
 
 
 def _limits(result: Result, claim: Claim, unit: str, sampling: float) -> tuple[str, ...]:
-    """Return why more of a unit may have passed than captures show; a declared sampling rate bounds itself, and is none."""
+    """Return why more of a unit may have passed than captures show; a declared sampling rate bounds packets and flows, and is none."""
     profile, found = result.profile, []
     counts: dict[str, int] = {}
     for capture in result.captures:
@@ -112,7 +113,9 @@ def _limits(result: Result, claim: Claim, unit: str, sampling: float) -> tuple[s
             counts[problem.kind] = counts.get(problem.kind, 0) + problem.count
     if profile.span_s < _WHOLE * claim.period_s:
         found.append(f"the captures span {profile.span_s:,.3g} s of a period of {claim.period}")
-    if sampling <= 1 and profile.sampled:
+    if sampling > 1 and unit in _JUDGED:
+        found.append("a sample does not show every attack")
+    elif sampling <= 1 and profile.sampled:
         found.append("packets are missing in the middle of streams, as in a sample; its rate can be declared with --sampling")
     if lost := counts.get("dropped_by_capture"):
         found.append(f"the captures say that they lost {lost:,} packets")
@@ -137,7 +140,7 @@ class _Limits:
     def bounds(self, peak: float, unit: str) -> tuple[float, float | None]:
         """Return what passed at least and at most, with 95 %.
 
-        Of a sample, packets are a Poisson count (Duffield et al., 2003); a flow or a source has at least one packet, so that there are at
+        Of a sample, packets are a Poisson count (Duffield et al., 2003); a flow or a request has at least one packet, so that there are at
         most as many as of packets of which each is one.
         """
         low, high = peak, peak
@@ -145,7 +148,7 @@ class _Limits:
             spread = _Z * float(np.sqrt(peak * _LARGEST.get(unit, 1)))
             high = (peak + spread + _Z**2 * _LARGEST.get(unit, 1)) * self.sampling
             low = max(peak - spread, 0.0) * self.sampling if unit in _SHARED else peak
-        return low, None if self.reasons or (self.sampling > 1 and unit == "events") else high
+        return low, None if self.reasons else high
 
 
 def _finding(unit: str, asset: str, claim: Claim, series: Series, limits: _Limits) -> Finding:
