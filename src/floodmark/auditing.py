@@ -106,28 +106,34 @@ def audit(result: Result, claim: Claim, assets: tuple[Asset, ...] = (), *, sampl
 
 def _limits(result: Result, claim: Claim, unit: str, sampling: float) -> tuple[str, ...]:
     """Return why more of a unit may have passed than captures show; a declared sampling rate bounds packets and flows, and is none."""
-    profile, found = result.profile, []
-    counts: dict[str, int] = {}
-    for capture in result.captures:
-        for problem in capture.problems:
-            counts[problem.kind] = counts.get(problem.kind, 0) + problem.count
+    profile, found = result.profile, _damage(result)
     if profile.span_s < _WHOLE * claim.period_s:
         found.append(f"the captures span {profile.span_s:,.3g} s of a period of {claim.period}")
     if sampling > 1 and unit in _JUDGED:
         found.append("a sample does not show every attack")
     elif sampling <= 1 and profile.sampled:
         found.append("packets are missing in the middle of streams, as in a sample; its rate can be declared with --sampling")
-    if lost := counts.get("dropped_by_capture"):
-        found.append(f"the captures say that they lost {lost:,} packets")
-    if any(capture.truncated for capture in result.captures):
-        found.append("a capture ends in the middle of a record")
-    if steps := sum(counts.get(kind, 0) for kind in _CLOCK):
-        found.append(f"the clock of the captures is wrong in {steps:,} places")
     if profile.one_sided and unit in _BOTH_DIRECTIONS:
         found.append("one direction only is in the captures")
     if profile.payload_missing and unit == "requests":
         found.append("payloads are cut off")
     return tuple(found)
+
+
+def _damage(result: Result) -> list[str]:
+    """Return what captures themselves say of packets that they lost, or of times that are wrong."""
+    found, counts = [], dict.fromkeys(("dropped_by_capture", *_CLOCK), 0)
+    for capture in result.captures:
+        for problem in capture.problems:
+            if problem.kind in counts:
+                counts[problem.kind] += problem.count
+    if lost := counts.pop("dropped_by_capture"):
+        found.append(f"the captures say that they lost {lost:,} packets")
+    if any(capture.truncated for capture in result.captures):
+        found.append("a capture ends in the middle of a record")
+    if steps := sum(counts.values()):
+        found.append(f"the clock of the captures is wrong in {steps:,} places")
+    return found
 
 
 @dataclass(frozen=True)

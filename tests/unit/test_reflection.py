@@ -5,7 +5,7 @@ import random
 import pytest
 import wire
 
-from builders import MILLISECOND, SECOND, SERVER, START_NS, Packet, answer, udp
+from builders import MILLISECOND, SECOND, SERVER, START_NS, Packet, answer, syn_flood, udp
 
 BROADCAST = 0xC63364FF  # 198.51.100.255: an ordinary host of a wider network, or everybody of this one
 
@@ -30,3 +30,11 @@ def test_a_server_whose_address_ends_in_255_was_not_asked_for_that(port: int) ->
 def test_what_neighbours_were_asked_for_by_broadcast_is_no_reflection() -> None:
     asked = udp(0, SERVER, BROADCAST, (39_000, 1194), b"who is there?")
     assert "udp-reflection" not in [event.vector for event in answer([asked, *answers(1194)]).events]
+
+
+def test_a_flood_of_segments_to_the_same_victim_hides_no_reflection() -> None:
+    """400 DNS answers of 40 servers among 20,000 forged SYNs are 2 % of what the victim receives, and an attack of their own."""
+    dns = b"\x12\x34\x81\x80\0\x01\0\x05\0\0\0\0\x04demo\0\0\xff\0\x01" + bytes(range(256)) * 4
+    reflected = [udp(n * 2 * MILLISECOND, 0x0B000000 + n % 40 * 7919, ports=(53, 4000), payload=dns) for n in range(400)]
+    packets = sorted([*reflected, *syn_flood(20_000)], key=lambda packet: packet.time_ns)
+    assert {event.vector for event in answer(packets).events} == {"dns-amplification", "tcp-syn-flood"}
