@@ -13,11 +13,9 @@ A flow belongs to the asset of the end that was attacked, otherwise of its respo
 hold an end, the most specific does: the longest prefix, then one that names ports, then one that names VLANs, then the first of the file.
 """
 
-import tomllib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from ipaddress import ip_network
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,7 +27,7 @@ from floodmark.names import addresses_of
 from floodmark.opening import Given, Progress
 from floodmark.payloads import payload_name
 from floodmark.result import Count, Result, rfc3339
-from floodmark.settings import FlowSettings
+from floodmark.settings import FlowSettings, read_toml
 from floodmark.terms import Verdict
 
 UNMATCHED = "unmatched"  # name of the row of what belongs to no asset
@@ -91,12 +89,7 @@ def _specific(network: Network) -> int:
 
 def load_assets(path: str) -> tuple[Asset, ...]:
     """Read a file of assets. Raises SettingsError naming what is wrong."""
-    try:
-        document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: not valid TOML: {error}") from error
+    document = read_toml(path)
     assets = tuple(_asset(name, table, path) for name, table in document.items())
     if not assets:
         raise SettingsError(f"{path}: names no asset")

@@ -8,12 +8,11 @@ asset = "electoral"       # of a file of assets, if it is about one
 source = "statement of August 2024"
 """
 
-import tomllib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from floodmark.errors import SettingsError
+from floodmark.settings import read_toml
 
 # What can be counted, in the order of an answer: unit -> what it is.
 UNITS = {
@@ -61,12 +60,7 @@ class Claim:
 
 def load_claim(path: str) -> Claim:
     """Read a TOML file with a table [claim]. Raises SettingsError naming what is wrong."""
-    try:
-        document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: not valid TOML: {error}") from error
+    document = read_toml(path)
     table = document.get("claim")
     if not isinstance(table, dict) or len(document) > 1:
         raise SettingsError(f"{path}: one table, [claim], is expected")

@@ -166,15 +166,19 @@ class Settings:
     calm: CalmSettings = CalmSettings()
 
 
-def load_settings(path: str) -> Settings:
-    """Read a TOML file with tables [flow], [volumetric], [application], [event] and [calm]. Raises SettingsError naming what is wrong."""
+def read_toml(path: str) -> dict[str, Any]:
+    """Read a TOML file. Raises SettingsError where it cannot be read, or is none."""
     try:
-        document = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: not valid TOML: {error}") from error
-    return settings_from(document, path)
+
+
+def load_settings(path: str) -> Settings:
+    """Read a TOML file with tables [flow], [volumetric], [application], [event] and [calm]. Raises SettingsError naming what is wrong."""
+    return settings_from(read_toml(path), path)
 
 
 def settings_from(document: dict[str, Any], path: str) -> Settings:
