@@ -24,7 +24,11 @@ _ICMP_KINDS = (kinds.ICMP_ECHO, kinds.ICMP_ECHO_REPLY, kinds.ICMP_ERROR, kinds.I
 _UDP_KINDS = (kinds.UDP, kinds.UDP_FROM_SERVICE)
 _OTHER_KINDS = (kinds.FRAGMENT, kinds.GRE, kinds.IPSEC, kinds.OTHER_IP)
 _CELL_KINDS = {6: _TCP_KINDS, 17: _UDP_KINDS, 136: _UDP_KINDS, 1: _ICMP_KINDS, 58: _ICMP_KINDS}
-_STRAY_TCP = (shapes.SYN, shapes.SYN_BARE, shapes.ODD_FLAGS, shapes.SYN_ACK, shapes.RST, shapes.FIN, shapes.ACK)
+# One-way packets of other kinds than answers over UDP: what another flood is made of.
+_OTHER_FLOODS = (
+    shapes.SYN, shapes.SYN_BARE, shapes.ODD_FLAGS, shapes.SYN_ACK, shapes.RST, shapes.FIN, shapes.ACK, shapes.UDP, shapes.ICMP_ECHO,
+    shapes.ICMP_ECHO_REPLY, shapes.ICMP_ERROR, shapes.ICMP_OTHER, shapes.FRAGMENT, shapes.GRE, shapes.IPSEC, shapes.OTHER_IP,
+)  # fmt: skip
 _LEAST_BUCKETS = 1 << 16
 _SETTLED_NS = 1_000_000_000  # the first repetition of an unanswered SYN or segment comes after a second (RFC 6298)
 
@@ -121,9 +125,9 @@ class Context:
         ordered = enough[np.argsort(-packets[enough], kind="stable")]
         return [int(host) for host in ordered if not self.host(int(host)).is_many]
 
-    def received_beside_stray_tcp(self, host: int) -> int:
-        """Return the packets that a host received apart from TCP segments without a connection, so that a flood of them hides nothing."""
-        return int(self.received_packets[host] - self._received_in_shape[host, list(_STRAY_TCP)].sum())
+    def received_beside_floods(self, host: int) -> int:
+        """Return the packets that a host received apart from one-way ones that are no answers over UDP: another flood hides nothing."""
+        return int(self.received_packets[host] - self._received_in_shape[host, list(_OTHER_FLOODS)].sum())
 
     def shaped(self, host: int, shape: int) -> FlowSet:
         """Return the flows of a shape that a host received."""

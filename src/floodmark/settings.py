@@ -78,7 +78,7 @@ class VolumetricSettings(_Checked):
     reflector_sources: int = _setting(3, "fewest servers that answer; more where hosts ask many of them")
     unrecognised_reflector_packets: int = _setting(20, "of a protocol that is not recognised")
     unrecognised_reflector_sources: int = _setting(20, "the same, servers")
-    reflector_share: float = _setting(0.05, "of what the victim got beside TCP without a connection; ddos_dissector's cut for a vector")
+    reflector_share: float = _setting(0.05, "of what the victim got beside floods of other kinds; ddos_dissector's cut for a vector")
     solicited_share: float = _setting(0.1, "answers that were asked for, at most")
     one_way_share: float = _setting(0.9, "of a kind's packets that never got an answer")
     carpet_targets: int = _setting(8, "hosts of a prefix")

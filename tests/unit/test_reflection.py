@@ -32,9 +32,13 @@ def test_what_neighbours_were_asked_for_by_broadcast_is_no_reflection() -> None:
     assert "udp-reflection" not in [event.vector for event in answer([asked, *answers(1194)]).events]
 
 
-def test_a_flood_of_segments_to_the_same_victim_hides_no_reflection() -> None:
-    """400 DNS answers of 40 servers among 20,000 forged SYNs are 2 % of what the victim receives, and an attack of their own."""
+DATAGRAMS = [udp(n * 50_000, 0x14000000 + n * 7919, ports=(1024 + n, 8443), payload=b"x" * 20) for n in range(20_000)]
+
+
+@pytest.mark.parametrize(("flood", "vector"), [(syn_flood(20_000), "tcp-syn-flood"), (DATAGRAMS, "udp-flood")])
+def test_a_flood_of_another_kind_to_the_same_victim_hides_no_reflection(flood: list[Packet], vector: str) -> None:
+    """400 DNS answers of 40 servers among 20,000 forged packets are 2 % of what the victim receives, and an attack of their own."""
     dns = b"\x12\x34\x81\x80\0\x01\0\x05\0\0\0\0\x04demo\0\0\xff\0\x01" + bytes(range(256)) * 4
     reflected = [udp(n * 2 * MILLISECOND, 0x0B000000 + n % 40 * 7919, ports=(53, 4000), payload=dns) for n in range(400)]
-    packets = sorted([*reflected, *syn_flood(20_000)], key=lambda packet: packet.time_ns)
-    assert {event.vector for event in answer(packets).events} == {"dns-amplification", "tcp-syn-flood"}
+    packets = sorted([*reflected, *flood], key=lambda packet: packet.time_ns)
+    assert {event.vector for event in answer(packets).events} == {"dns-amplification", vector}

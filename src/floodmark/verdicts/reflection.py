@@ -68,7 +68,7 @@ def _solicited_share(context: Context, host: int, code: int, unsolicited: int) -
 def _is_enough(context: Context, host: int, flows: FlowSet, settings: VolumetricSettings) -> bool:
     """Tell whether there are answers enough, from servers enough, and a part of what the host receives that is worth a name."""
     enough = flows.total_packets >= settings.reflector_packets and flows.source_count >= settings.reflector_sources
-    return enough and flows.total_packets >= settings.reflector_share * context.received_beside_stray_tcp(host)
+    return enough and flows.total_packets >= settings.reflector_share * context.received_beside_floods(host)
 
 
 def _is_ordinary(context: Context, host: int, protocol: int, flows: FlowSet) -> bool:
