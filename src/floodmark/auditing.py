@@ -88,7 +88,7 @@ def audit(result: Result, claim: Claim, assets: tuple[Asset, ...] = (), *, sampl
     """Count an answer's captures by every unit that a claim may mean.
 
     sampling: packets that passed for each one in the captures, as whoever took them declares; 1: none was left out. Raises SettingsError
-    where the claim is about an asset that there is not.
+    where the claim is about an asset that there is not, or the captures span more than a million of its periods.
     """
     rows = (EVERYTHING, *(asset.name for asset in assets), *((UNMATCHED,) if assets else ()))
     if claim.asset is not None and claim.asset not in rows[1:]:

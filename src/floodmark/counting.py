@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from floodmark.assets import Asset, assets_of_flows
+from floodmark.errors import SettingsError
 from floodmark.flows import listed
 from floodmark.flowset import number, split
 from floodmark.result import Result
@@ -17,7 +18,7 @@ from floodmark_core.columns import F64, I32, I64, U32, U64
 
 _NS = 1_000_000_000
 _STEPS = 1000  # places in a period where a window may begin
-_MOST_BINS = 1_000_000  # of a series; a capture of more than a thousand periods has fewer places
+_MOST_BINS = 1_000_000  # of a series; a capture of more than a thousand periods has fewer places, of more than a million none
 _PARTS = 240  # of the captures' time, in which a series is told over time
 _FORGED = 0.5  # probability of forged sources from which on those of an event do not count as real
 _AT_ONCE = 1 << 21  # flows whose sources are told apart at a time
@@ -74,13 +75,17 @@ class Rows:
 
 
 class Counted:
-    """The flows of an answer, counted over time by asset."""
+    """The flows of an answer, counted over time by asset. Raises SettingsError for captures of more than a million periods."""
 
     def __init__(self, result: Result, period_s: float, assets: tuple[Asset, ...]) -> None:
         self._flows, self._judged = result.flows, result.flows.judged
         self._start_ns = min((capture.first_seen_ns for capture in result.captures if capture.first_seen_ns is not None), default=0)
         last_ns = max((capture.last_seen_ns for capture in result.captures if capture.last_seen_ns is not None), default=0)
         span_ns, period_ns = max(last_ns - self._start_ns, 0) + 1, period_s * _NS
+        if span_ns > _MOST_BINS * period_ns:
+            raise SettingsError(
+                f"the captures span {span_ns / _NS:,.0f} s, more than {_MOST_BINS:,} periods of {period_s:,g} s: too many to look at"
+            )
         self._window = max(int(min(_STEPS, _MOST_BINS * period_ns / span_ns)), 1)
         self._bin_ns = period_ns / self._window
         self._bins, self._span_s = int(span_ns / self._bin_ns) + 1, span_ns / _NS

@@ -91,6 +91,13 @@ def test_a_claim_about_an_asset_that_there_is_not_is_refused() -> None:
         audit(answer(syn_flood(100)), Claim(1, asset="grid"))
 
 
+def test_captures_of_more_periods_than_can_be_looked_at_are_refused() -> None:
+    packets = [*connection(0), *connection(3600 * SECOND, 40_001)]
+    with pytest.raises(SettingsError, match=r"more than 1,000,000 periods of 0\.001 s"):
+        audit(answer(packets), Claim(1, period_s=0.001))
+    assert by_unit(answer(packets), Claim(1, "flows", period_s=0.01))["flows"].total == 2
+
+
 def test_nothing_in_a_capture_is_an_answer() -> None:
     found = by_unit(answer([]), Claim(10, period_s=1))
     assert {finding.peak for finding in found.values()} == {0}
