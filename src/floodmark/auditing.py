@@ -97,7 +97,7 @@ def audit(result: Result, claim: Claim, assets: tuple[Asset, ...] = (), *, sampl
     found = {unit: counted.of(unit) for unit in claim.units}
     limits = {unit: _limits(result, claim, unit, sampling) for unit in claim.units}
     findings = tuple(
-        _finding(unit, row, claim, found[unit].row(place), _Limits(sampling, limits[unit]))
+        _finding(unit, row, claim, found[unit][place], _Limits(sampling, limits[unit]))
         for place, row in enumerate(rows)
         for unit in claim.units
     )

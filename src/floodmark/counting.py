@@ -63,17 +63,6 @@ class Series:
         return min(bins * self.bin_ns / _NS, self.span_s)
 
 
-class Rows:
-    """A unit in every window: of everything, of each asset, and of what belongs to none."""
-
-    def __init__(self, sums: F64, totals: F64, place: tuple[int, float, int, float]) -> None:
-        self._sums, self._totals, self._place = sums, totals, place
-
-    def row(self, number: int) -> Series:
-        """Return one row; 0 is everything."""
-        return Series(self._sums[number], float(self._totals[number]), *self._place)
-
-
 class Counted:
     """The flows of an answer, counted over time by asset. Raises SettingsError for captures of more than a million periods."""
 
@@ -94,15 +83,15 @@ class Counted:
         self._asset = np.where(of_flow < 0, len(assets), of_flow).astype(np.int32)
         self._attacks = self._judged.event_of >= 0
 
-    def of(self, unit: str) -> Rows:
-        """Return one unit."""
+    def of(self, unit: str) -> list[Series]:
+        """Return one unit: of everything, of each asset, and of what belongs to none."""
         everywhere = np.ones(len(self._flows), bool)
-        count: dict[str, Callable[[], Rows]] = {
+        count: dict[str, Callable[[], list[Series]]] = {
             "packets": lambda: self._carried(everywhere, 0),
             "attack packets": lambda: self._carried(self._attacks, 0),
             "bytes": lambda: self._carried(everywhere, 1),
-            "flows": lambda: self._begun(everywhere, lambda seen: np.ones(len(seen["flags"]))),
-            "attack flows": lambda: self._begun(self._attacks, lambda seen: np.ones(len(seen["flags"]))),
+            "flows": lambda: self._begun(everywhere, _each),
+            "attack flows": lambda: self._begun(self._attacks, _each),
             "connection attempts": lambda: self._begun(everywhere, _attempts),
             "requests": lambda: self._begun(everywhere, lambda seen: seen["requests"].astype(np.float64)),
             "sources": lambda: self._sources(self._attacks),
@@ -116,12 +105,12 @@ class Counted:
         forged = np.array([(event.spoofed or 0.0) >= _FORGED for event in self._judged.events] + [True], bool)
         return ~forged[np.maximum(self._judged.event_of, -1)]
 
-    def _carried(self, mine: np.ndarray, which: int) -> Rows:
+    def _carried(self, mine: np.ndarray, which: int) -> list[Series]:
         """Return packets (0) or octets (1) of some flows."""
         groups = np.where(mine, self._asset, self._groups)
         return self._summed(self._flows.spread(groups, self._groups + 1, self._start_ns, self._bin_ns, self._bins)[which][:-1])
 
-    def _begun(self, mine: np.ndarray, amount: Callable[[dict[str, np.ndarray]], F64]) -> Rows:
+    def _begun(self, mine: np.ndarray, amount: Callable[[dict[str, np.ndarray]], F64]) -> list[Series]:
         """Return an amount of each of some flows, where it begins."""
         amounts = np.zeros(self._groups * self._bins)
         for index, seen in self._flows.rows(("first_seen_ns", "protocol", "flags", "requests")):
@@ -131,7 +120,7 @@ class Counted:
             amounts += np.bincount(places, weights=weights, minlength=len(amounts))
         return self._summed(amounts.reshape(self._groups, self._bins))
 
-    def _events(self) -> Rows:
+    def _events(self) -> list[Series]:
         """Return the attacks, where they begin; of an asset those that have flows of it, of everything each once."""
         started = np.array([event.start_ns for event in self._judged.events], np.int64)
         amounts = np.zeros((self._groups + 1, self._bins))
@@ -141,7 +130,7 @@ class Counted:
         amounts[0] = np.bincount(self._bin_of(started), minlength=self._bins)
         return self._rows(np.array([window_sums(row, self._window) for row in amounts]), amounts.sum(axis=1))
 
-    def _sources(self, mine: np.ndarray) -> Rows:
+    def _sources(self, mine: np.ndarray) -> list[Series]:
         """Return the distinct addresses that send some flows in each window.
 
         Those of different shards differ: they are told apart shard by shard, so that memory does not grow with the flows.
@@ -188,13 +177,20 @@ class Counted:
         places: I64 = np.clip((times_ns - self._start_ns) / self._bin_ns, 0, self._bins - 1).astype(np.int64)
         return places
 
-    def _summed(self, amounts: F64) -> Rows:
+    def _summed(self, amounts: F64) -> list[Series]:
         """Return amounts in bins by asset as windows, with everything before them."""
         whole = np.concatenate((amounts.sum(axis=0, keepdims=True), amounts))
         return self._rows(np.array([window_sums(row, self._window) for row in whole]), whole.sum(axis=1))
 
-    def _rows(self, sums: F64, totals: F64) -> Rows:
-        return Rows(sums, totals, (self._start_ns, self._bin_ns, self._window, self._span_s))
+    def _rows(self, sums: F64, totals: F64) -> list[Series]:
+        return [
+            Series(row, float(total), self._start_ns, self._bin_ns, self._window, self._span_s)
+            for row, total in zip(sums, totals, strict=True)
+        ]
+
+
+def _each(seen: dict[str, np.ndarray]) -> F64:
+    return np.ones(len(seen["flags"]))
 
 
 def _attempts(seen: dict[str, np.ndarray]) -> F64:

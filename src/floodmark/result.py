@@ -110,13 +110,13 @@ class FlowRecords:
 
     def rates_of(self, groups: np.ndarray, count: int, bins: int = 60) -> tuple[float, np.ndarray]:
         """Return packets over time by any grouping of the flows: (bin s, [count, bins]). groups: int32 per flow, below ``count``."""
-        numbers = groups.astype(np.int32)
+        numbers = groups.astype(np.int32, copy=False)
         _, bin_ns, packets, _ = spread_over_time(self._flows, lambda first, end: numbers[first:end], count, bins)
         return bin_ns / 1e9, packets
 
     def spread(self, groups: np.ndarray, count: int, start_ns: int, bin_ns: float, bins: int) -> tuple[np.ndarray, np.ndarray]:
         """Return packets and octets in given bins of time by any grouping of the flows: [count, bins]. groups: below ``count``."""
-        numbers = groups.astype(np.int32)
+        numbers = groups.astype(np.int32, copy=False)
         return spread_over_bins(self._flows, lambda first, end: numbers[first:end], count, (start_ns, bin_ns, bins))
 
     def distributions(self, event: int) -> tuple[Distribution, Distribution]:

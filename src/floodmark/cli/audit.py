@@ -11,15 +11,15 @@ from floodmark.cli.common import (
     ASSETS,
     CAPTURES,
     UNREADABLE,
-    WRONG_USAGE,
     Reading,
+    assets_of,
     console,
+    ending,
     reading,
     say,
     say_problems,
     show,
 )
-from floodmark.errors import FloodmarkError, SettingsError
 
 if TYPE_CHECKING:
     from floodmark.auditing import Audit
@@ -50,25 +50,16 @@ def audit(
 
     Example: floodmark audit traces/demo.pcap --claim claim.toml
     """
-    from floodmark.assets import load_assets, with_learned_addresses
     from floodmark.auditing import audit as count
     from floodmark.claims import load_claim
 
-    try:
+    with ending():
         claim = load_claim(claim_path)
-        assets = load_assets(assets_path) if assets_path else ()
-        if assets:
-            assets = with_learned_addresses(assets, list(captures), how.settings.flow, keep_going=how.options.keep_going)
+        assets = assets_of(assets_path, list(captures), how)
         result = how.answer(list(captures))
         say_problems(result)
         found = count(result, claim, assets, sampling=sampling)
         show(lambda: _print(found, form))
-    except SettingsError as error:
-        say(error)
-        sys.exit(WRONG_USAGE)
-    except FloodmarkError as error:
-        say(error)
-        sys.exit(UNREADABLE)
     for skipped in result.left_out:
         say(skipped)
     sys.exit(UNREADABLE if result.left_out else ANSWERED)

@@ -4,18 +4,7 @@ import sys
 
 import click
 
-from floodmark.cli.common import (
-    ANSWERED,
-    CAPTURES,
-    UNREADABLE,
-    WRONG_USAGE,
-    Reading,
-    progress,
-    reading,
-    refuse_overwriting,
-    say,
-    say_problems,
-)
+from floodmark.cli.common import ANSWERED, CAPTURES, WRONG_USAGE, Reading, ending, progress, reading, refuse_overwriting, say, say_problems
 from floodmark.errors import FloodmarkError
 
 
@@ -64,7 +53,7 @@ def carve(
     from floodmark.carving import carve as write
     from floodmark.carving import choose
 
-    try:
+    with ending():
         result = how.answer(list(captures))
         say_problems(result)
         judged = result.flows.judged
@@ -79,8 +68,5 @@ def carve(
         del judged
         with progress() as advance:
             done = write(list(captures), choice, path, how.settings.flow, keep_going=how.options.keep_going, progress=advance)
-    except FloodmarkError as error:
-        say(error)
-        sys.exit(UNREADABLE)
     click.echo(f"{path}: {done.packets:,} of {done.read:,} packets", err=path == "-")
     sys.exit(ANSWERED)

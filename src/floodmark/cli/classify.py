@@ -12,9 +12,9 @@ from floodmark.cli.common import (
     ATTACK_FOUND,
     CAPTURES,
     UNREADABLE,
-    WRONG_USAGE,
     Reading,
     console,
+    ending,
     members,
     name,
     reading,
@@ -24,7 +24,7 @@ from floodmark.cli.common import (
     show_error,
     summaries,
 )
-from floodmark.errors import CaptureError, FloodmarkError, SettingsError
+from floodmark.errors import CaptureError, FloodmarkError
 from floodmark.shown import shown
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def classify(
         raise click.UsageError("--flows writes one file for all captures; leave out --each")
     if each:
         sys.exit(_answer_each(captures, how, form, fail_on, assets_path))
-    try:
+    with ending():
         result = how.answer(list(captures))
         assets = summaries(assets_path, result, list(captures), how)
         show(lambda: _print(result, form, assets))
@@ -69,12 +69,6 @@ def classify(
             from floodmark.report.parquet import write_flows
 
             write_flows(flows_path, result.flows.batches())
-    except SettingsError as error:
-        say(error)
-        sys.exit(WRONG_USAGE)
-    except FloodmarkError as error:
-        say(error)
-        sys.exit(UNREADABLE)
     for skipped in result.left_out if form == "json" else ():  # the text says so among its notes
         say(skipped)
     sys.exit(UNREADABLE if result.left_out else ATTACK_FOUND if _asked_for(result, fail_on) else ANSWERED)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from floodmark.archives import Member
-    from floodmark.assets import AssetSummary
+    from floodmark.assets import Asset, AssetSummary
     from floodmark.opening import Progress
     from floodmark.pipeline import Options
     from floodmark.result import Result
@@ -109,14 +109,35 @@ def refuse_overwriting(captures: tuple[str, ...], path: str | None) -> None:
                 raise click.UsageError(f"{shown(str(path))} stands in the folder {shown(capture)}, which is to be read; write elsewhere")
 
 
+def assets_of(path: str | None, captures: "list[str] | list[str | Member]", how: Reading) -> "tuple[Asset, ...]":
+    """Return the assets of a file, with the addresses that captures tell of their names. Raises SettingsError, CaptureError."""
+    if path is None:
+        return ()
+    from floodmark.assets import load_assets, with_learned_addresses
+
+    return with_learned_addresses(load_assets(path), captures, how.settings.flow, keep_going=how.options.keep_going)
+
+
 def summaries(path: str | None, result: "Result", captures: "list[str] | list[str | Member]", how: Reading) -> "tuple[AssetSummary, ...]":
     """Return what an answer holds of each asset of a file. Raises SettingsError, CaptureError."""
     if path is None:
         return ()
-    from floodmark.assets import load_assets, summarise, with_learned_addresses
+    from floodmark.assets import summarise
 
-    assets = with_learned_addresses(load_assets(path), captures, how.settings.flow, keep_going=how.options.keep_going)
-    return summarise(result, assets)
+    return summarise(result, assets_of(path, captures, how))
+
+
+@contextmanager
+def ending() -> "Iterator[None]":
+    """Say an error and end the program: where a file of settings, assets or claims cannot be used, or a capture or an output not."""
+    try:
+        yield
+    except SettingsError as error:
+        say(error)
+        sys.exit(WRONG_USAGE)
+    except FloodmarkError as error:
+        say(error)
+        sys.exit(UNREADABLE)
 
 
 def reading(command: Callable[..., None]) -> Callable[..., None]:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from floodmark.cli.common import ANSWERED, CAPTURES, UNREADABLE, Reading, reading, refuse_overwriting, say, say_problems
-from floodmark.errors import FloodmarkError
+from floodmark.cli.common import ANSWERED, CAPTURES, UNREADABLE, Reading, ending, reading, refuse_overwriting, say, say_problems
 
 if TYPE_CHECKING:
     from floodmark.result import Result
@@ -40,13 +39,10 @@ def export(captures: tuple[str, ...], *, form: str, show_victims: bool, path: st
     Example: floodmark export traces/demo.pcap --as csv -o flows.csv
     """  # noqa: D301 - the backspace tells click to keep the lines
     refuse_overwriting(captures, path)
-    try:
+    with ending():
         result = how.answer(list(captures))
         say_problems(result)
         _writer(form, victims=show_victims)(path, result)
-    except FloodmarkError as error:
-        say(error)
-        sys.exit(UNREADABLE)
     for skipped in result.left_out:
         say(skipped)
     sys.exit(UNREADABLE if result.left_out else ANSWERED)

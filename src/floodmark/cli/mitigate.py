@@ -4,8 +4,7 @@ import sys
 
 import click
 
-from floodmark.cli.common import ANSWERED, CAPTURES, UNREADABLE, WRONG_USAGE, Reading, progress, reading, say, say_problems, show_page
-from floodmark.errors import FloodmarkError
+from floodmark.cli.common import ANSWERED, CAPTURES, WRONG_USAGE, Reading, ending, progress, reading, say, say_problems, show_page
 
 FORMS = ("flowspec", "nftables", "suricata", "bpf", "cidr")
 
@@ -34,7 +33,7 @@ def mitigate(captures: tuple[str, ...], *, event: int, form: str, most_harm: flo
     from floodmark.mitigation.rules import rule_for
     from floodmark.report.text import sentence
 
-    try:
+    with ending():
         result = how.answer(list(captures))
         say_problems(result)
         flows = result.flows
@@ -50,9 +49,6 @@ def mitigate(captures: tuple[str, ...], *, event: int, form: str, most_harm: flo
                 list(captures), chosen, judged, KNOWN[form], how.settings.flow, most_harm=most_harm, keep_going=how.options.keep_going,
                 progress=advance,
             )  # fmt: skip
-    except FloodmarkError as error:
-        say(error)
-        sys.exit(UNREADABLE)
     measured = rule.measured
     if tunnel is not None:
         say(f"the attack comes in a tunnel ({tunnel}); the rule looks at the packets inside it")

@@ -9,15 +9,13 @@ from floodmark.cli.common import (
     ASSETS,
     CAPTURES,
     UNREADABLE,
-    WRONG_USAGE,
     Reading,
+    ending,
     reading,
     refuse_overwriting,
-    say,
     say_problems,
     summaries,
 )
-from floodmark.errors import FloodmarkError, SettingsError
 
 
 @click.command()
@@ -36,14 +34,8 @@ def report(captures: tuple[str, ...], *, path: str, assets_path: str | None, how
     refuse_overwriting(captures, path)
     from floodmark.report.page import write_page
 
-    try:
+    with ending():
         result = how.answer(list(captures))
         say_problems(result)
         write_page(path, result, summaries(assets_path, result, list(captures), how))
-    except SettingsError as error:
-        say(error)
-        sys.exit(WRONG_USAGE)
-    except FloodmarkError as error:
-        say(error)
-        sys.exit(UNREADABLE)
     sys.exit(UNREADABLE if result.left_out else ANSWERED)

@@ -1,7 +1,7 @@
 """A filter of packets: some terms that must all hold. It matches here what a router, a firewall or a sniffer would match with it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import NamedTuple, TypeAlias
 
@@ -65,6 +65,13 @@ class Filter:
     def needs_transport(self) -> bool:
         """Tell whether a term looks behind the IP header, which later fragments do not have."""
         return bool(self.source_ports or self.ports or self.flags or self.icmp_types or self.icmp_codes or self.no_options)
+
+    @property
+    def for_fragments(self) -> "Filter | None":
+        """Return the filter without the terms that later fragments do not have; None where they are not meant, or have every term."""
+        if not (self.needs_transport and self.fragments_too):
+            return None
+        return replace(self, source_ports=(), ports=(), flags=(), icmp_types=(), icmp_codes=(), no_options=False)
 
     def matches(self, packets: Packets) -> np.ndarray:
         """Tell of each packet whether the filter matches it."""

@@ -1,7 +1,6 @@
 """Filters as BGP flowspec routes (RFC 8955, RFC 8956), in the words of ExaBGP's configuration."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import product
 
 from floodmark.mitigation.filters import Filter
@@ -28,9 +27,8 @@ def write_flowspec(chosen: Filter, what: str, number: int) -> str:
 
 def _routes(chosen: Filter) -> list[tuple[str, Filter]]:
     """Return the filter, and once more without what later fragments do not have where these are meant too."""
-    if not (chosen.needs_transport and chosen.fragments_too):
-        return [("", chosen)]
-    return [("", chosen), ("-fragments", replace(chosen, source_ports=(), ports=(), flags=(), icmp_types=(), icmp_codes=()))]
+    alone = chosen.for_fragments
+    return [("", chosen), *([("-fragments", alone)] if alone is not None else [])]
 
 
 def _terms(chosen: Filter, version: int) -> list[str]:

@@ -1,7 +1,6 @@
 """Filters as rules of nftables: a table that can be loaded as it stands."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from floodmark.mitigation.filters import Filter
 from floodmark.mitigation.words import IPV6_OCTETS, TCP, UDP, split, text_of
@@ -25,9 +24,8 @@ def write_nftables(chosen: Filter, what: str, number: int) -> str:
                 lines += [f"\tset {name} {{", f"\t\ttype {kind}; flags interval; auto-merge", f"\t\telements = {{ {listed} }}", "\t}"]
                 terms.append(f"{family} {word} @{name}")
         rules.append(" ".join([*terms, *_nft_terms(chosen, version)]))
-        if chosen.needs_transport and chosen.fragments_too:
+        if (alone := chosen.for_fragments) is not None:
             fragment = "ip frag-off & 0x1fff != 0" if version == 4 else "exthdr frag exists"
-            alone = replace(chosen, source_ports=(), ports=(), flags=(), icmp_types=(), icmp_codes=(), no_options=False)
             rules.append(" ".join([*terms, *_nft_terms(alone, version), fragment]))
     lines += [f"\tchain event{number} {{", "\t\ttype filter hook prerouting priority raw; policy accept"]
     lines += [f"\t\t{rule} counter drop" for rule in rules]
