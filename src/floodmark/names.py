@@ -134,7 +134,7 @@ def server_name(record: bytes) -> str | None:
                 return name.decode("ascii").lower().rstrip(".") if len(name) == size and size else None
             at += 4 + length
     except (IndexError, ValueError):
-        pass
+        pass  # a greeting that is cut or damaged names nobody
     return None
 
 
