@@ -37,7 +37,7 @@ SECTION_HEADER, INTERFACE, PACKET, SIMPLE_PACKET, STATISTICS, ENHANCED_PACKET = 
 OPTION_END, OPTION_RESOLUTION, OPTION_OFFSET = 0, 9, 14
 OPTION_INTERFACE_DROPS, OPTION_SYSTEM_DROPS = 5, 7  # of a statistics block: packets lost so far by the card and by the system
 
-MERGED_HEADER = 24  # octets; merging.py
+MERGED_HEADER, MERGED_CAPTURE = 24, 20  # octets, and where in them the capture's number stands; merging.py
 
 SMALL_RECORD = 256  # octets: the processor itself fetches ahead of smaller ones, but within a page of 4 KiB only
 AHEAD_OCTETS = 2048

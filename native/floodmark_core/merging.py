@@ -1,14 +1,15 @@
 """Records of several captures in, records of one container in order of time out.
 
 The container is this project's own and lives in memory only: a header of 24 octets, little endian (time in nanoseconds since the epoch,
-captured length, length on the wire, link type), and the frame. Damage, losses and refusals are counted to each capture before.
+captured length, length on the wire, link type, number of the capture), and the frame. Damage, losses and refusals are counted to each
+capture before.
 """
 
 import numpy as np
 
 from floodmark_core._jit import kernel, step
 from floodmark_core.columns import I64, U8, Tally
-from floodmark_core.framing import MERGED_HEADER
+from floodmark_core.framing import MERGED_CAPTURE, MERGED_HEADER
 from floodmark_core.status import STOP_BATCH_FULL
 from floodmark_core.walk import Walk, next_batch
 
@@ -28,11 +29,14 @@ def copy_octets(octets: U8, start: int, length: int, out: U8, at: int) -> None:
 
 
 @kernel
-def extract_block(block: U8, at: int, base: int, walk: Walk, tally: Tally, out: U8, times_ns: I64, starts: I64) -> tuple[int, int, int]:
+def extract_block(
+    block: U8, at: int, base: int, capture: int, walk: Walk, tally: Tally, out: U8, times_ns: I64, starts: I64
+) -> tuple[int, int, int]:
     """Read the records of a block from ``at``, count what became of them, and write them in the container of this module.
 
-    out: room for twice the block's octets. times_ns, starts: of each record its time and its place in ``out``, and one place more for the
-    end; room for one record in 16 octets of the block, and one more. Returns (position, status.py STOP_ code, records).
+    capture: its number among those merged. out: room for twice the block's octets. times_ns, starts: of each record its time and its place
+    in ``out``, and one place more for the end; room for one record in 16 octets of the block, and one more.
+    Returns (position, status.py STOP_ code, records).
     """
     count, end = 0, 0
     while True:
@@ -45,7 +49,7 @@ def extract_block(block: U8, at: int, base: int, walk: Walk, tally: Tally, out: 
             put32(out, end + 8, length)
             put32(out, end + 12, walk.records.wire_length[i])
             put32(out, end + 16, np.int64(walk.records.link_type[i]))
-            put32(out, end + 20, 0)
+            put32(out, end + MERGED_CAPTURE, capture)
             copy_octets(block, walk.records.frame_at[i], length, out, end + MERGED_HEADER)
             end += MERGED_HEADER + length
             count += 1

@@ -22,11 +22,13 @@ from floodmark_core import (
     framing,
     grouping,
     merging,
+    outlining,
     picking,
     ranking,
     reader,
     resync,
     shapes,
+    spans,
     sums,
     survey,
     text,
@@ -154,9 +156,15 @@ def _beside() -> list[Call]:
         ),
         lambda: carving.copy_blocks(octets, 0, 0, 0, 0, octets, octets, octets, octets),
         lambda: carving.write_packets(octets, 0, longs, longs, longs, longs, _array("u4"), octets, octets),
+        lambda: outlining.outline_block(
+            octets, 0, 0, framing.new_layout(), new_interfaces(), new_records(), new_tally(), longs, longs, octets
+        ),
+        lambda: spans.gather_spans(octets, longs, longs, octets),
+        lambda: spans.place_spans(octets, longs, longs, octets, octets),
+        lambda: spans.mark_spans(longs, longs, octets),
         lambda: survey.survey_block(_array("u1"), 0, 0, _walk(), survey.new_survey(), new_tally()),
         lambda: resync.next_record(_array("u1"), 0, framing.new_layout(), True),
-        lambda: merging.extract_block(_array("u1"), 0, 0, _walk(), new_tally(), _array("u1"), _array("i8"), _array("i8", 1)),
+        lambda: merging.extract_block(_array("u1"), 0, 0, 0, _walk(), new_tally(), _array("u1"), _array("i8"), _array("i8", 1)),
         lambda: merging.gather_records(_array("u1"), _array("i8"), _array("i8"), _array("i8"), _array("u1")),
     ]
 

@@ -27,7 +27,10 @@ MOST_LANES = 64  # open at one time, 8 MiB each; further ones wait until one has
 class _Lane:
     """One capture being merged: the records that were read of it and are not yet given out."""
 
-    def __init__(self, source: Source, *, hashing: bool, keep_going: bool, progress: Callable[[str, int], None] | None) -> None:
+    def __init__(
+        self, source: Source, number: int, *, hashing: bool, keep_going: bool, progress: Callable[[str, int], None] | None
+    ) -> None:
+        self._number = number
         self.reader = reader_of(source, _LANE_OCTETS, hashing=hashing)
         layout, self._tally = self.reader.container.layout, new_tally()
         self._walk = walk_with(FlowSettings(), layout)
@@ -43,7 +46,7 @@ class _Lane:
     def _extract(self, block: U8, at: int) -> tuple[int, int]:
         most = len(block) // _LEAST_RECORD_OCTETS + 1
         out, times_ns, starts = np.empty(2 * len(block), np.uint8), np.empty(most, np.int64), np.empty(most + 1, np.int64)
-        at, stop, count = extract_block(block, at, self.reader.base, self._walk, self._tally, out, times_ns, starts)
+        at, stop, count = extract_block(block, at, self.reader.base, self._number, self._walk, self._tally, out, times_ns, starts)
         self.octets, self.starts, self.first = out[: starts[count]], starts[: count + 1], 0
         self.keys_ns = np.maximum.accumulate(np.maximum(times_ns[:count], self._latest_ns))
         self._latest_ns = int(self.keys_ns[-1]) if count else self._latest_ns
@@ -134,7 +137,7 @@ class MergedReader:
 
     def _start(self) -> None:
         _, source = self._waiting.pop(0)
-        lane = _Lane(source, hashing=self._hashing, keep_going=self._keep_going, progress=self._progress)
+        lane = _Lane(source, len(self._lanes), hashing=self._hashing, keep_going=self._keep_going, progress=self._progress)
         self._lanes.append(lane)
         self._active.append(lane)
 

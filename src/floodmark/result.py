@@ -168,6 +168,10 @@ class FlowRecords:
         """Yield the flows in order of their first packets, at most ``rows`` at a time."""
         return table.batches(self._flows, self.judged, rows)
 
+    def attacking(self, rows: int = table.BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+        """Yield the flows that belong to events, as :meth:`batches` does."""
+        return table.batches(self._flows, self.judged, rows, np.nonzero(self.judged.event_of >= 0)[0])
+
     def to_table(self) -> pa.Table:
         """Return all flows at once."""
         return pa.Table.from_batches(self.batches(), self.schema)

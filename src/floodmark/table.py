@@ -125,10 +125,12 @@ ABOUT = {
 }
 
 
-def batches(flows: Flows, judged: Judged, rows: int = BATCH_ROWS) -> Iterator[pa.RecordBatch]:
-    """Yield the flows in order of their first packets, ``rows`` at a time."""
-    for start in range(0, len(flows), rows):
-        yield batch_of(flows, judged, np.arange(start, min(start + rows, len(flows)), dtype=np.int64))
+def batches(flows: Flows, judged: Judged, rows: int = BATCH_ROWS, index: np.ndarray | None = None) -> Iterator[pa.RecordBatch]:
+    """Yield the flows in order of their first packets, ``rows`` at a time. index: int64, the numbers of those wanted, by default all."""
+    count = len(flows) if index is None else len(index)
+    for start in range(0, count, rows):
+        end = min(start + rows, count)
+        yield batch_of(flows, judged, np.arange(start, end, dtype=np.int64) if index is None else index[start:end])
 
 
 def _addresses(hi: U64, lo: U64, version: U8) -> pa.Array:

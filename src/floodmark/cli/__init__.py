@@ -8,12 +8,14 @@ from floodmark.cli.audit import audit
 from floodmark.cli.carve import carve
 from floodmark.cli.classify import classify
 from floodmark.cli.common import INTERRUPTED, say
+from floodmark.cli.evidence import evidence
 from floodmark.cli.explain import explain
 from floodmark.cli.export import export
 from floodmark.cli.inspect import inspect
 from floodmark.cli.mitigate import mitigate
 from floodmark.cli.reference import show_settings, show_vectors, warm
 from floodmark.cli.report import report
+from floodmark.cli.verify import verify
 
 
 class _Program(click.Group):
@@ -34,5 +36,5 @@ def main() -> None:
     """Say which traffic in packet captures was an attack: volumetric, application-layer or benign."""
 
 
-for command in (classify, explain, report, audit, carve, export, mitigate, inspect, show_vectors, show_settings, warm):
+for command in (classify, explain, report, audit, evidence, verify, carve, export, mitigate, inspect, show_vectors, show_settings, warm):
     main.add_command(command)

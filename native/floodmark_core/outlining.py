@@ -1,0 +1,68 @@
+"""Block of a capture in, where each of its records begins and ends out: the octets that a copy of a record must have, headers and all.
+
+Of pcapng also the blocks that describe sections and interfaces: packets mean nothing without them.
+"""
+
+from floodmark_core._jit import kernel, step
+from floodmark_core.columns import I64, U8, Interfaces, Records, Tally
+from floodmark_core.framing import (
+    CONTAINER,
+    ENHANCED_PACKET,
+    INTERFACE,
+    PACKET,
+    PCAPNG,
+    RECORD_HEADER,
+    SECTION_HEADER,
+    SIMPLE_PACKET,
+    SNOOP,
+    SWAPPED,
+    frame_batch,
+)
+from floodmark_core.octets import big32, host32
+from floodmark_core.status import STOP_BATCH_FULL
+
+LEAST_SPAN = 12  # octets: the shortest of a record or block in any container
+DESCRIPTION, RECORD = 0, 1  # roles of a span
+
+
+@step
+def outline_blocks(block: U8, at: int, end: int, swapped: int, count: int, starts: I64, ends: I64, roles: U8) -> int:
+    """List whole pcapng blocks. Returns the spans so far."""
+    while at < end:
+        if host32(block, at, 0) == SECTION_HEADER:
+            swapped = 1 if host32(block, at + 8, 0) == 0x4D3C2B1A else 0
+        kind = host32(block, at, swapped)
+        stop = at + (host32(block, at + 4, swapped) + 3) // 4 * 4
+        if kind in (ENHANCED_PACKET, PACKET, SIMPLE_PACKET, INTERFACE, SECTION_HEADER):
+            starts[count], ends[count] = at, stop
+            roles[count] = DESCRIPTION if kind in (INTERFACE, SECTION_HEADER) else RECORD
+            count += 1
+        at = stop
+    return count
+
+
+@kernel
+def outline_block(
+    block: U8, at: int, base: int, layout: I64, interfaces: Interfaces, records: Records, tally: Tally, starts: I64, ends: I64, roles: U8
+) -> tuple[int, int, int]:
+    """List the records of a block from ``at`` on, as indices into it, in their order.
+
+    starts, ends, roles: room for one span in :data:`LEAST_SPAN` octets of the block.
+    Returns (position, status.py STOP_ code, spans).
+    """
+    count = 0
+    while True:
+        swapped, first = layout[SWAPPED], at
+        n, at, stop = frame_batch(block, at, base, layout, interfaces, records, tally)
+        if layout[CONTAINER] == PCAPNG:
+            count = outline_blocks(block, first, at, swapped, count, starts, ends, roles)
+        else:
+            header = 24 if layout[CONTAINER] == SNOOP else layout[RECORD_HEADER]
+            for i in range(n):
+                begin = records.frame_at[i] - header
+                starts[count], roles[count] = begin, RECORD
+                octets = big32(block, begin + 8) if layout[CONTAINER] == SNOOP else header + records.captured_length[i]
+                ends[count] = begin + octets
+                count += 1
+        if stop != STOP_BATCH_FULL:
+            return at, stop, count

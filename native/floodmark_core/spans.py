@@ -1,0 +1,33 @@
+"""Ranges of octets: gathered into one row, put back where they stood, and marked."""
+
+from floodmark_core._jit import kernel
+from floodmark_core.columns import I64, U8
+
+
+@kernel
+def gather_spans(octets: U8, starts: I64, ends: I64, out: U8) -> None:
+    """Write ranges of octets one after the other. out: as long as all of them."""
+    at = 0
+    for i in range(starts.shape[0]):
+        for place in range(starts[i], ends[i]):
+            out[at] = octets[place]
+            at += 1
+
+
+@kernel
+def place_spans(row: U8, starts: I64, ends: I64, out: U8, marks: U8) -> None:
+    """Write octets that stand one after the other to the ranges they come from, and mark these. row: as long as all of them."""
+    at = 0
+    for i in range(starts.shape[0]):
+        for place in range(starts[i], ends[i]):
+            out[place] = row[at]
+            marks[place] = 1
+            at += 1
+
+
+@kernel
+def mark_spans(starts: I64, ends: I64, marks: U8) -> None:
+    """Mark what lies in ranges. They may begin before and end behind what can be marked."""
+    for i in range(starts.shape[0]):
+        for place in range(max(starts[i], 0), min(ends[i], marks.shape[0])):
+            marks[place] = 1

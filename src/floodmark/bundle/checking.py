@@ -1,0 +1,206 @@
+"""Carved records and the tables of their proof in, the root that they lead to out. Needs nothing of the capture itself."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from floodmark.bundle.layout import carved_name, proof_name
+from floodmark.bundle.merkle import CHUNK_OCTETS, DIGEST_OCTETS, Nodes, climb, leaf_digests
+from floodmark.bundle.proving import CHUNKS, NODES, RECORDS
+from floodmark_core.columns import I32, I64, U8
+from floodmark_core.spans import place_spans
+
+_BATCH_CHUNKS = 8192  # put together at one time
+_BATCH_RECORDS = 1 << 18
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the carved records of one capture lead to."""
+
+    root: str
+    carved: dict[int, int]  # event -> packets
+
+
+class ProofError(Exception):
+    """Carved records and tables that do not belong together, and why."""
+
+
+@dataclass(frozen=True)
+class _Spans:
+    """Octet ranges of a capture that are carved, in its order."""
+
+    events: I32
+    starts: I64
+    ends: I64
+
+    def part(self, first: int, end: int) -> "_Spans":
+        return _Spans(self.events[first:end], self.starts[first:end], self.ends[first:end])
+
+    def followed_by(self, other: "_Spans") -> "_Spans":
+        return _Spans(
+            np.concatenate((self.events, other.events)),
+            np.concatenate((self.starts, other.starts)),
+            np.concatenate((self.ends, other.ends)),
+        )
+
+    def cut_at(self, offset: int) -> tuple["_Spans", "_Spans"]:
+        """Return what lies before an offset, and the rest; a range on both sides becomes two."""
+        count = int(np.searchsorted(self.starts, offset))
+        before, rest = self.part(0, count), self.part(count, len(self.starts))
+        if count and self.ends[count - 1] > offset:
+            over = _Spans(before.events[-1:], np.array([offset]), before.ends[-1:])
+            ends = np.minimum(before.ends, offset)
+            return _Spans(before.events, before.starts, ends), over.followed_by(rest)
+        return before, rest
+
+
+_NO_SPANS = _Spans(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int64))
+
+
+class _Records:
+    """The table of carved records, read as far as it is needed."""
+
+    def __init__(self, path: Path) -> None:
+        self._batches = _batches(path, RECORDS, _BATCH_RECORDS)
+        self._ahead = _NO_SPANS
+        self._reached = -1  # offset where the last range ends
+        self.carved: dict[int, int] = {}
+
+    def until(self, offset: int) -> _Spans:
+        """Return what is carved before an offset and was not yet given."""
+        while not len(self._ahead.starts) or int(self._ahead.starts[-1]) < offset:
+            batch = next(self._batches, None)
+            if batch is None:
+                break
+            self._ahead = self._ahead.followed_by(self._read(batch))
+        given, self._ahead = self._ahead.cut_at(offset)
+        return given
+
+    def _read(self, batch: pa.RecordBatch) -> _Spans:
+        events, starts, octets = (column.to_numpy() for column in batch.columns)
+        ends = starts + octets
+        if (octets <= 0).any() or (events < 0).any() or (starts < np.concatenate(([self._reached], ends[:-1]))).any():
+            raise ProofError("the carved records do not stand in their order")
+        self._reached = int(ends[-1])
+        numbers, counts = np.unique(events, return_counts=True)
+        for event, count in zip(numbers.tolist(), counts.tolist(), strict=True):
+            if event:
+                self.carved[event] = self.carved.get(event, 0) + count
+        return _Spans(events, starts, ends)
+
+    @property
+    def is_used_up(self) -> bool:
+        """Tell whether all was given."""
+        return not len(self._ahead.starts) and next(self._batches, None) is None
+
+
+class _Carved:
+    """The carved files of one capture, each read on from where it is."""
+
+    def __init__(self, names: dict[int, str], folder: Path) -> None:
+        self._names = names
+        self._octets: dict[int, U8] = {event: np.memmap(folder / name, np.uint8, "r") for event, name in names.items()}
+        self._at = dict.fromkeys(names, 0)
+
+    def next(self, event: int, octets: int) -> U8:
+        """Return the next octets of an event's file; with event 0 of each one, where they must be the same."""
+        if event == 0:
+            found = [self.next(each, octets) for each in self._at]
+            if any(not np.array_equal(found[0], other) for other in found[1:]):
+                raise ProofError("the events' files differ in what describes their packets")
+            return found[0]
+        if event not in self._at:
+            raise ProofError(f"records of event {event} are listed, and there is no file of them")
+        at = self._at[event]
+        self._at[event] = at + octets
+        if at + octets > len(self._octets[event]):
+            raise ProofError(f"{self._names[event]} ends before its last record")
+        return self._octets[event][at : at + octets]
+
+    def finish(self) -> None:
+        """Raise ProofError where a file has more octets than its records."""
+        for event, at in self._at.items():
+            if at != len(self._octets[event]):
+                raise ProofError(f"{self._names[event]} has {len(self._octets[event]) - at:,} octets more than its records")
+
+
+def check(folder: Path, number: int, container: str, content_octets: int, events: list[int]) -> Checked:
+    """Return the root that the carved records of a capture lead to. number: of the capture, from 1. events: that have a file of it.
+
+    Raises ProofError where carved records and tables do not belong together, OSError and pyarrow's errors where they cannot be read.
+    """
+    records = _Records(folder / proof_name(number, "records"))
+    carved = _Carved({event: carved_name(event, number, container) for event in events}, folder)
+    numbers, digests, reached = [], [], -1
+    for batch in _batches(folder / proof_name(number, "chunks"), CHUNKS, _BATCH_CHUNKS):
+        chunks = batch.column(0).to_numpy()
+        if (np.diff(chunks, prepend=reached) <= 0).any() or int(chunks[-1]) * CHUNK_OCTETS >= content_octets:
+            raise ProofError("the chunks do not stand in their order")
+        reached = int(chunks[-1])
+        spans = records.until((reached + 1) * CHUNK_OCTETS)
+        numbers.append(chunks)
+        digests.append(_put_together(spans, chunks, batch.column(1), content_octets, carved))
+    if not records.is_used_up or not numbers:
+        raise ProofError("carved records lie outside of the chunks that are proven")
+    carved.finish()
+    nodes = _nodes(folder / proof_name(number, "nodes"))
+    root = climb(np.concatenate(numbers), b"".join(digests), -(-content_octets // CHUNK_OCTETS), nodes)
+    if root is None:
+        raise ProofError("the hashes of the proof are not those that its chunks need")
+    return Checked(root, records.carved)
+
+
+def _put_together(spans: _Spans, chunks: I64, beside: pa.BinaryArray, content_octets: int, carved: _Carved) -> bytes:
+    """Return the digests of some chunks, filled with the carved records in them and with what lies beside these."""
+    octets, marks = np.zeros(len(chunks) * CHUNK_OCTETS, np.uint8), np.zeros(len(chunks) * CHUNK_OCTETS, np.uint8)
+    begun, ended = spans.starts // CHUNK_OCTETS, (spans.ends - 1) // CHUNK_OCTETS
+    rows = np.minimum(np.searchsorted(chunks, begun), len(chunks) - 1)
+    lasts = np.minimum(rows + ended - begun, len(chunks) - 1)
+    if (chunks[rows] != begun).any() or (chunks[lasts] != ended).any():
+        raise ProofError("carved records lie outside of the chunks that are proven")
+    lengths, places = spans.ends - spans.starts, rows * CHUNK_OCTETS + spans.starts % CHUNK_OCTETS
+    for chosen in _runs(spans.events):
+        row = carved.next(int(spans.events[chosen[0]]), int(lengths[chosen].sum()))
+        place_spans(np.ascontiguousarray(row), places[chosen], places[chosen] + lengths[chosen], octets, marks)
+    behind_end = max((int(chunks[-1]) + 1) * CHUNK_OCTETS - content_octets, 0)
+    octets, marks = octets[: len(octets) - behind_end], marks[: len(marks) - behind_end]
+    left, given = np.nonzero(marks == 0)[0], np.frombuffer(b"".join(beside.to_pylist()), np.uint8)
+    if len(given) != len(left):
+        raise ProofError("what lies beside the carved records is not as long as their chunks need it")
+    octets[left] = given
+    return leaf_digests(octets.data)
+
+
+def _runs(events: I32) -> Iterator[I64]:
+    """Yield places of records that stand one after the other in the same file: each event's between two descriptions."""
+    cuts = np.nonzero(events == 0)[0].tolist()
+    for first, end in zip([0, *(cut + 1 for cut in cuts)], [*cuts, len(events)], strict=True):
+        for event in np.unique(events[first:end]).tolist():
+            yield first + np.nonzero(events[first:end] == event)[0]
+        if end < len(events):
+            yield np.array([end])
+
+
+def _batches(path: Path, schema: pa.Schema, rows: int) -> Iterator[pa.RecordBatch]:
+    with pq.ParquetFile(path) as file:
+        if file.schema_arrow != schema:
+            raise ProofError(f"{path.name} has other columns than a proof")
+        for batch in file.iter_batches(rows):
+            if any(column.null_count for column in batch.columns):
+                raise ProofError(f"{path.name} has gaps")
+            if len(batch):
+                yield batch
+
+
+def _nodes(path: Path) -> Nodes:
+    batches = list(_batches(path, NODES, _BATCH_RECORDS))
+    if not batches:
+        return Nodes(np.empty(0, np.uint8), np.empty(0, np.int64), np.empty((0, DIGEST_OCTETS), np.uint8))
+    table = pa.Table.from_batches(batches)
+    digests = np.frombuffer(b"".join(table.column("sha256").to_pylist()), np.uint8).reshape(-1, DIGEST_OCTETS)
+    return Nodes(table.column("level").to_numpy(), table.column("place").to_numpy(), digests)

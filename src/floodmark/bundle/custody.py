@@ -1,0 +1,99 @@
+"""Who did what with a bundle, and when: lines that are only ever added, each of which names the hash of the one before it.
+
+A line is JSON in one form (layout.canonical_line). ``digest`` is the SHA-256 of the line without digest and signature, ``signature`` the
+Ed25519 signature over the digest by ``public_key``, where whoever wrote the line has a key.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from floodmark.bundle.layout import CUSTODY, canonical_line
+from floodmark.bundle.signing import Signer, is_signed
+from floodmark.errors import OutputError
+from floodmark.result import tool
+
+SEALED = "sealed the bundle"  # action of the line that names the manifest's hash
+_FIRST = "0" * 64  # what the first line names as the one before it
+_KEYS = {"number", "at", "by", "action", "detail", "tool", "previous"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the log."""
+
+    number: int
+    at: str  # RFC 3339, UTC, by the clock of the machine
+    by: str
+    action: str
+    detail: dict[str, Any]
+    public_key: str | None  # in hexadecimal, of the signature
+
+
+def now() -> str:
+    """Return the time as a bundle says it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def append(folder: Path, by: str, action: str, detail: dict[str, Any], signer: Signer | None) -> None:
+    """Add a line. Raises OutputError."""
+    path = folder / CUSTODY
+    try:
+        lines = path.read_bytes().splitlines() if path.exists() else []
+        document: dict[str, Any] = {
+            "number": len(lines) + 1, "at": now(), "by": by, "action": action, "detail": detail, "tool": " ".join(tool().values()),
+            "previous": hashlib.sha256(lines[-1]).hexdigest() if lines else _FIRST,
+        }  # fmt: skip
+        if signer is not None:
+            document["public_key"] = signer.public_key
+        digest = hashlib.sha256(canonical_line(document)).hexdigest()
+        signed = {"signature": signer.sign(bytes.fromhex(digest)).hex()} if signer is not None else {}
+        with path.open("ab") as file:
+            file.write(canonical_line(document | {"digest": digest} | signed) + b"\n")
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def read(octets: bytes) -> tuple[list[Entry], list[str]]:
+    """Read a log. Returns its lines, and what is wrong with it, where something is."""
+    entries: list[Entry] = []
+    faults: list[str] = []
+    previous = _FIRST
+    if not octets.endswith(b"\n"):
+        faults.append("the last line has no end")
+    for number, line in enumerate(octets.split(b"\n")[:-1] if octets.endswith(b"\n") else octets.split(b"\n"), 1):
+        fault = _fault(line, number, previous)
+        if fault:
+            faults.append(f"line {number}: {fault}")
+        else:
+            document = json.loads(line)
+            entries.append(Entry(*(document.get(key) for key in ("number", "at", "by", "action", "detail", "public_key"))))
+        previous = hashlib.sha256(line).hexdigest()
+    return entries, faults
+
+
+def _fault(line: bytes, number: int, previous: str) -> str | None:
+    """Return what is wrong with a line."""
+    try:
+        document = json.loads(line)
+        unsigned = {key: value for key, value in document.items() if key not in ("digest", "signature")}
+        digest = hashlib.sha256(canonical_line(unsigned)).hexdigest()
+        if canonical_line(document) != line or document["digest"] != digest or set(unsigned) - {"public_key"} != _KEYS:
+            return "it is not what it was when it was written"
+        if document["number"] != number or document["previous"] != previous:
+            return "the line before it is not the one that it was written after"
+        if not _is_signed_as_it_says(document, digest):
+            return "its signature is not that of the key it names"
+    except (ValueError, TypeError, AttributeError, KeyError):
+        return "it cannot be read"
+    return None
+
+
+def _is_signed_as_it_says(document: dict[str, Any], digest: str) -> bool:
+    """Tell whether a line has the signature of the key that it names, or names none and has none."""
+    if "public_key" not in document:
+        return "signature" not in document
+    return is_signed(bytes.fromhex(digest), bytes.fromhex(document["signature"]), document["public_key"])

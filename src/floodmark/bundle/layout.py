@@ -1,0 +1,62 @@
+"""What stands where in a bundle, and how its small files are written: one text for one content, so that any changed octet shows."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+BUNDLE_VERSION = 1
+MANIFEST = "bundle.json"
+DIGEST = "bundle.json.sha256"
+SIGNATURE = "bundle.json.sig"
+TIMESTAMP_REQUEST = "bundle.json.tsq"
+TIMESTAMP_REPLY = "bundle.json.tsr"  # of an authority, where somebody asked one
+CUSTODY = "custody.jsonl"
+SIGNER = "signer.pem"
+REPORT, PAGE, FLOWS, SETTINGS = "report.json", "report.html", "flows.parquet", "settings.toml"
+ENVIRONMENT, REPEAT, STIX, CASE, READ_ME = "environment.json", "repeat.sh", "stix.json", "case.jsonld", "README.txt"
+NOT_LISTED = (MANIFEST, DIGEST, SIGNATURE, TIMESTAMP_REQUEST, TIMESTAMP_REPLY, CUSTODY)  # in the manifest: they follow from it, or grow
+_PIECE_OCTETS = 1 << 20
+_SUFFIXES = {"pcapng": "pcapng", "snoop": "snoop"}
+
+
+def carved_name(event: int, capture: int, container: str) -> str:
+    """Return the place of an event's records of one capture. capture: its number, from 1. container: as recognised."""
+    return f"events/event-{event:04d}/capture-{capture:04d}.{_SUFFIXES.get(container, 'pcap')}"
+
+
+def proof_name(capture: int, part: str) -> str:
+    """Return the place of a part of a capture's proof: ``records``, ``chunks`` or ``nodes``."""
+    return f"proofs/capture-{capture:04d}.{part}.parquet"
+
+
+def canonical(document: Any) -> bytes:  # noqa: ANN401 - whatever JSON holds
+    """Return a document as the one JSON text that a bundle has of it."""
+    return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+
+
+def canonical_line(document: Any) -> bytes:  # noqa: ANN401 - whatever JSON holds
+    """Return a document as the one line of JSON that a log has of it, without its end."""
+    return json.dumps(document, separators=(",", ":"), sort_keys=True, ensure_ascii=False, allow_nan=False).encode()
+
+
+def parsed(octets: bytes) -> Any:  # noqa: ANN401 - whatever JSON holds
+    """Return what canonical JSON says. Raises ValueError where it is none."""
+    document = json.loads(octets)
+    if canonical(document) != octets:
+        raise ValueError("it does not stand as a bundle writes it")
+    return document
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal. Raises OSError."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while octets := file.read(_PIECE_OCTETS):
+            digest.update(octets)
+    return digest.hexdigest()
+
+
+def digest_line(sha256: str) -> bytes:
+    """Return what the file beside the manifest says of it, as sha256sum writes it."""
+    return f"{sha256}  {MANIFEST}\n".encode()

@@ -1,0 +1,262 @@
+"""Captures in, an evidence bundle out: the answer, the packets of its events tied to the captures, and all that it takes to check them."""
+
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from floodmark.bundle import custody, layout
+from floodmark.bundle.case import case_document
+from floodmark.bundle.environment import environment, repeat
+from floodmark.bundle.labels import label_packets
+from floodmark.bundle.packing import is_packed, names_in, pack
+from floodmark.bundle.proving import Proven, prove
+from floodmark.bundle.signing import Signer
+from floodmark.bundle.timestamp import request
+from floodmark.capture import Source
+from floodmark.errors import CaptureError, OutputError
+from floodmark.export.stix import write_stix
+from floodmark.memory import Memory
+from floodmark.opening import Progress, listed
+from floodmark.ordering import in_groups
+from floodmark.pipeline import Options, classify
+from floodmark.report.page import write_page
+from floodmark.report.parquet import write_flows
+from floodmark.result import Result, tool
+from floodmark.settings import Settings, settings_text
+from floodmark.sources import can_reread
+
+NOBODY = "not named"
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What the files of a bundle were made of."""
+
+    result: Result  # with the names of the captures in place of their paths
+    originals: list[dict[str, Any]]  # as the manifest has them
+    events: list[dict[str, Any]]  # as above
+
+
+@dataclass(frozen=True)
+class Made:
+    """A bundle that was written."""
+
+    path: str
+    events: int
+    packets: int  # carved
+    captures: int
+    manifest_sha256: str
+
+
+def make(  # noqa: PLR0913 - as for classify, and who makes it
+    captures: list[str],
+    path: str,
+    settings: Settings,
+    options: Options,
+    *,
+    by: str | None = None,
+    signer: Signer | None = None,
+    victims: bool = False,
+    progress: Progress | None = None,
+) -> Made:
+    """Write a bundle, a folder or with a name that ends in .zip a zip file, which appears whole or not at all.
+
+    by: who makes it, for the log. victims: name them in the STIX file too. Raises CaptureError, OutputError.
+    """
+    with _beside(path) as folder:
+        begun_at = custody.now()
+        contents = write_contents(captures, folder, settings, options, victims=victims, progress=progress)
+        who = by or NOBODY
+        _log(folder, contents, begun_at, who, signer)
+        digest = _seal(folder, contents, who, signer, options)
+        if is_packed(path):
+            pack(folder, path)
+        else:
+            _move(folder, path)
+    carved = sum(sum(event["packets_by_original"].values()) for event in contents.events)
+    return Made(path, len(contents.events), carved, len(contents.originals), digest)
+
+
+@contextmanager
+def _beside(path: str) -> Iterator[Path]:
+    """Give a folder beside the place where a bundle is to be; what is left of it in the end goes away."""
+    target = Path(path)
+    if target.exists() and (is_packed(path) or not target.is_dir() or any(target.iterdir())):
+        raise OutputError(f"{path}: is there already; a bundle is never written over")
+    folder = target.resolve().with_name(f"{target.name}.{secrets.token_hex(4)}.part")
+    try:
+        folder.mkdir()
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+    try:
+        yield folder
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _move(folder: Path, path: str) -> None:
+    target = Path(path)
+    if target.exists():
+        target.rmdir()  # it is empty
+    folder.rename(target)
+
+
+def write_contents(  # noqa: PLR0913 - as for make
+    captures: list[str], folder: Path, settings: Settings, options: Options, *, victims: bool, progress: Progress | None = None
+) -> Contents:
+    """Write what follows from the captures and the settings alone: the answer, the packets of its events and their proofs.
+
+    Raises CaptureError, OutputError.
+    """
+    sources = _sources(captures)
+    result = _named(classify(captures, settings, replace(options, hash_captures=True), progress))
+    (folder / layout.REPORT).write_bytes(layout.canonical(result.to_dict()))
+    write_page(str(folder / layout.PAGE), result)
+    write_flows(str(folder / layout.FLOWS), result.flows.attacking())
+    (folder / layout.SETTINGS).write_text(settings_text(result.settings), encoding="utf-8")
+    write_stix(str(folder / layout.STIX), result, victims=victims)
+    groups, packets, judged = in_groups(sources), [capture.packets for capture in result.captures], result.flows.judged
+    memory = Memory(options.memory_octets, options.announce)
+    labels = label_packets(groups, packets, judged, settings.flow, memory=memory, keep_going=options.keep_going, progress=progress)
+    in_order = [source for group in groups for _, source in group]
+    proven = [prove(source, number, labels[number - 1], folder, keep_going=options.keep_going) for number, source in enumerate(in_order, 1)]
+    for capture, one in zip(result.captures, proven, strict=True):
+        if capture.compression is None and capture.sha256 != one.content_sha256:
+            raise CaptureError(capture.path, "was changed while it was read")
+    originals = [_original(result, place, source, proven[place]) for place, source in enumerate(in_order)]
+    return Contents(result, originals, [_event(result, place, proven) for place in range(len(result.events))])
+
+
+def _sources(captures: list[str]) -> list[Source]:
+    sources, left_out = listed(captures)
+    if left_out:
+        raise left_out[0]
+    for source in sources:
+        if not can_reread(source):
+            raise CaptureError(str(source), "can be read only once; evidence is made of files")
+    return sources
+
+
+def _named(result: Result) -> Result:
+    """Return an answer that says the names of captures where it said their paths: those are of one machine."""
+    notes = list(result.notes)
+    for capture in sorted(result.captures, key=lambda capture: -len(capture.path)):
+        notes = [note.replace(capture.path, name_of(capture.path)) for note in notes]
+    captures = tuple(replace(capture, path=name_of(capture.path)) for capture in result.captures)
+    return replace(result, captures=captures, notes=tuple(notes))
+
+
+def name_of(path: str) -> str:
+    """Return a capture's name without the folders it lies in."""
+    return Path(path).name
+
+
+def _original(result: Result, place: int, source: Source, proven: Proven) -> dict[str, Any]:
+    """Return what the manifest says of a capture."""
+    capture = result.captures[place]
+    octets = proven.content_octets
+    if capture.compression is not None:
+        octets = Path(source).stat().st_size if isinstance(source, str) else getattr(source, "octets", octets)
+    about = asdict(proven)
+    del about["carved"]
+    return {
+        "number": place + 1, "name": capture.path, "octets": octets, "sha256": capture.sha256, "compression": capture.compression, **about,
+        "packets_carved": sum(proven.carved.values()),
+    }  # fmt: skip
+
+
+def _event(result: Result, place: int, proven: list[Proven]) -> dict[str, Any]:
+    """Return what the manifest says of an event."""
+    event = result.events[place]
+    found = {number: one.carved[event.id] for number, one in enumerate(proven, 1) if event.id in one.carved}
+    return {
+        "id": event.id, "verdict": str(event.verdict), "vector": event.vector, "packets": event.packets,
+        "packets_by_original": {str(number): packets for number, packets in found.items()},
+        "files": [layout.carved_name(event.id, number, proven[number - 1].container) for number in found],
+    }  # fmt: skip
+
+
+def _log(folder: Path, contents: Contents, begun_at: str, by: str, signer: Signer | None) -> None:
+    """Write the first lines of the log: what was done to come to the bundle, in its order."""
+    taken = [{key: original[key] for key in ("name", "octets", "sha256")} for original in contents.originals]
+    custody.append(folder, by, "read the captures, without writing to them", {"begun_at": begun_at, "originals": taken}, signer)
+    classified = {"events": len(contents.result.events), "packets": contents.result.totals.packets, "flows": contents.result.totals.flows}
+    custody.append(folder, by, "classified their flows", classified, signer)
+    carved = {f"event {event['id']}": sum(event["packets_by_original"].values()) for event in contents.events}
+    custody.append(folder, by, "carved the packets of each event", carved, signer)
+
+
+def _seal(folder: Path, contents: Contents, by: str, signer: Signer | None, options: Options) -> str:
+    """Write the manifest and what vouches for it. Returns its SHA-256."""
+    made_at = custody.now()
+    if signer is not None:
+        (folder / layout.SIGNER).write_bytes(signer.public_pem)
+    names = [original["name"] for original in contents.originals]
+    (folder / layout.ENVIRONMENT).write_bytes(layout.canonical(environment()))
+    (folder / layout.REPEAT).write_text(repeat(names, keep_going=options.keep_going), encoding="utf-8")
+    (folder / layout.READ_ME).write_text(_READ_ME, encoding="utf-8")
+    carved = [_carved(folder, event, name) for event in contents.events for name in event["files"]]
+    (folder / layout.CASE).write_bytes(layout.canonical(case_document(contents.result, contents.originals, carved, made_at, by)))
+    manifest = layout.canonical(
+        {
+            "bundle_version": layout.BUNDLE_VERSION,
+            "tool": tool(),
+            "made_at": made_at,
+            "made_by": by,
+            "public_key": None if signer is None else signer.public_key,
+            "keep_going": options.keep_going,
+            "originals": contents.originals,
+            "events": contents.events,
+            "files": [_listed(folder, name) for name in names_in(folder) if name not in layout.NOT_LISTED],
+        }
+    )
+    (folder / layout.MANIFEST).write_bytes(manifest)
+    digest = layout.sha256_of(folder / layout.MANIFEST)
+    (folder / layout.DIGEST).write_bytes(layout.digest_line(digest))
+    (folder / layout.TIMESTAMP_REQUEST).write_bytes(request(manifest))
+    if signer is not None:
+        (folder / layout.SIGNATURE).write_bytes(signer.sign(manifest))
+    custody.append(folder, by, custody.SEALED, {"manifest_sha256": digest}, signer)
+    return digest
+
+
+def _listed(folder: Path, name: str) -> dict[str, Any]:
+    return {"path": name, "octets": (folder / name).stat().st_size, "sha256": layout.sha256_of(folder / name)}
+
+
+def _carved(folder: Path, event: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return what the metadata say of a carved file."""
+    return _listed(folder, name) | {"event": event["id"], "original": int(Path(name).stem.rpartition("-")[2])}
+
+
+_READ_ME = """\
+An evidence bundle of floodmark: what its answer to some packet captures rests on.
+
+bundle.json         lists all that is here with its SHA-256, the original captures with theirs, and the events
+bundle.json.sha256  its own SHA-256                 check: sha256sum -c bundle.json.sha256
+bundle.json.sig     its Ed25519 signature, where it is signed, by the key of signer.pem
+                    check: openssl pkeyutl -verify -pubin -inkey signer.pem -rawin -in bundle.json -sigfile bundle.json.sig
+bundle.json.tsq     a request for a trusted time stamp of it (RFC 3161), for whoever has an authority to send it to;
+                    its reply belongs here as bundle.json.tsr
+custody.jsonl       who did what with the bundle and when; each line names the hash of the one before it
+report.json/html    the answer: events, with the rules that fired, what was measured and the thresholds
+flows.parquet       the flows of the events
+events/             the packets of each event, octet for octet as they stand in the original captures
+proofs/             what ties these packets to the Merkle root of each original (RFC 9162, chunks of 1,024 octets):
+                    where each record stood, what lay beside it in its chunks, and the hashes from there to the root
+settings.toml       time-outs and thresholds as used
+environment.json    versions of all software that took part
+repeat.sh           the commands that give the answer again
+stix.json           the events as STIX 2.1
+case.jsonld         what is here and how it came about, in the words of CASE and UCO
+
+All of it at once: floodmark verify THIS_FOLDER [--original CAPTURE]
+"""

@@ -1,0 +1,92 @@
+"""A folder in, a zip file out, and back: one zip file for one content, so that any changed octet shows."""
+
+import zipfile
+from collections.abc import Iterator
+from itertools import zip_longest
+from pathlib import Path, PurePosixPath
+
+from floodmark.errors import CaptureError
+from floodmark.writing import appearing_whole
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can say: a bundle's own times stand in its log
+_PIECE_OCTETS = 1 << 20
+_FAULTS = (zipfile.BadZipFile, ValueError, RuntimeError, NotImplementedError, EOFError, OSError)
+
+
+class PackedError(Exception):
+    """A zip file that is not as it was packed, and where."""
+
+
+def is_packed(path: str) -> bool:
+    """Tell whether a bundle's name is that of a zip file."""
+    return path.endswith(".zip")
+
+
+def names_in(folder: Path) -> list[str]:
+    """Return the files of a folder, in the order in which they are packed."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
+
+
+def pack(folder: Path, path: str) -> None:
+    """Write a folder as a zip file without compression. Raises OutputError."""
+    with appearing_whole(path) as out, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        for name in names_in(folder):
+            info = zipfile.ZipInfo(name, _EPOCH)
+            info.create_system, info.external_attr = 3, 0o100644 << 16
+            info.file_size = (folder / name).stat().st_size
+            with (folder / name).open("rb") as file, archive.open(info, "w", force_zip64=info.file_size >= 1 << 31) as member:
+                while octets := file.read(_PIECE_OCTETS):
+                    member.write(octets)
+
+
+def unpack(path: str, folder: Path) -> None:
+    """Unpack a zip file. Raises CaptureError where it cannot be read at all, PackedError where a part of it is not as it was packed."""
+    if not Path(path).is_file():
+        raise CaptureError(path, "no such file")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for info in archive.infolist():
+                _unpack_one(archive, info, folder)
+    except _FAULTS as error:
+        raise PackedError(f"not a zip file as a bundle is packed: {error}") from error
+
+
+def _unpack_one(archive: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path) -> None:
+    parts = PurePosixPath(info.filename).parts
+    if info.is_dir() or not parts or parts[0] == "/" or ".." in parts or "\\" in info.filename or info.compress_type != zipfile.ZIP_STORED:
+        raise PackedError(f"{info.filename!r}: no file that a bundle has")
+    target = folder.joinpath(*parts)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with archive.open(info) as member, target.open("xb") as file:
+            while octets := member.read(_PIECE_OCTETS):
+                file.write(octets)
+    except _FAULTS as error:
+        raise PackedError(f"{info.filename}: {error}") from error
+
+
+def difference(path: str, folder: Path, scratch: Path) -> str | None:
+    """Return where a zip file differs from what packing its content again gives, None where it does not."""
+    again = scratch / "again.zip"
+    pack(folder, str(again))
+    try:
+        at = next((at for at, (one, other) in enumerate(zip_longest(_pieces(Path(path)), _pieces(again))) if one != other), None)
+        if at is None:
+            return None
+        one, other = _piece(Path(path), at), _piece(again, at)
+        octet = next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+        return f"byte {at * _PIECE_OCTETS + octet:,} of the zip file, in what it says about its members, is not what packing gives"
+    finally:
+        again.unlink()
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while octets := file.read(_PIECE_OCTETS):
+            yield octets
+
+
+def _piece(path: Path, number: int) -> bytes:
+    with path.open("rb") as file:
+        file.seek(number * _PIECE_OCTETS)
+        return file.read(_PIECE_OCTETS)

@@ -1,0 +1,287 @@
+"""One capture in, the records of its events octet for octet out, and the proof that they stand in it.
+
+The proof is a table of what each octet range of the capture is (``records``), of what lies beside those ranges in the chunks that hold
+them (``chunks``), and of the hashes that lead from these chunks to the root (``nodes``). Who has the carved records and these tables
+comes to the root without the capture.
+"""
+
+import tempfile
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import BinaryIO, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from floodmark.bundle.layout import carved_name, proof_name
+from floodmark.bundle.merkle import CHUNK_OCTETS, DIGEST_OCTETS, Tree, leaf_digests
+from floodmark.capture import BlockReader, Source, reader_of
+from floodmark.errors import CaptureError
+from floodmark.reading import Reading
+from floodmark_core import new_interfaces, new_records, new_tally
+from floodmark_core.columns import I32, I64, U8
+from floodmark_core.framing import CONTAINER, PCAPNG
+from floodmark_core.outlining import DESCRIPTION, LEAST_SPAN, RECORD, outline_block
+from floodmark_core.spans import gather_spans, mark_spans
+
+_PIECE_OCTETS = 8 << 20  # of a capture looked at together, once its records are known
+# event: 0 for what stands in each event's file, the descriptions without which packets mean nothing.
+RECORDS = pa.schema([("event", pa.int32()), ("offset", pa.int64()), ("octets", pa.int32())])
+CHUNKS = pa.schema([("chunk", pa.int64()), ("beside", pa.binary())])
+NODES = pa.schema([("level", pa.uint8()), ("place", pa.int64()), ("sha256", pa.binary(DIGEST_OCTETS))])
+
+
+@dataclass(frozen=True)
+class Proven:
+    """What a bundle says of one original capture. Offsets and chunks are those of its octets as they are unpacked."""
+
+    container: str
+    content_octets: int
+    content_sha256: str
+    chunk_octets: int
+    chunks: int
+    merkle_root: str
+    packets: int
+    carved: dict[int, int]  # event -> packets
+
+
+class _Watched:
+    """A capture's blocks; what is done with them is told once, in order and without a gap."""
+
+    def __init__(self, reader: BlockReader, passed: "_Passed") -> None:
+        self._reader, self._passed = reader, passed
+        self.path, self.container = reader.path, reader.container
+        self.is_mapped, self.octets, self.sha256, self.compression = reader.is_mapped, reader.octets, None, reader.compression
+        self.damage: str | None = None
+        self._look()
+
+    def _look(self) -> None:
+        self.base, self.block, self.at_end = self._reader.base, self._reader.block, self._reader.at_end
+
+    def next_block(self, consumed: int) -> U8:
+        """Go on behind so many octets."""
+        self._passed.take(self.block[:consumed])
+        self._reader.next_block(consumed)
+        self._look()
+        return self.block
+
+
+class _Passed:
+    """The octets of a capture in order: hashed, and of chunks with carved records what lies beside those kept."""
+
+    def __init__(self, chunks: pq.ParquetWriter | None, leaves: BinaryIO) -> None:
+        self._chunks, self._leaves = chunks, leaves
+        self._content = sha256()
+        self._rest: U8 = np.empty(0, np.uint8)  # octets of a chunk that is not yet whole
+        self._chunked = 0  # octets of chunks that are passed whole
+        self._starts: list[I64] = [np.empty(0, np.int64)]  # offsets of carved records that are not wholly in chunks passed
+        self._ends: list[I64] = [np.empty(0, np.int64)]
+        self._aside = ThreadPoolExecutor(1)
+        self.octets = 0  # passed
+        self.shown: list[I64] = []  # chunks that hold carved records
+
+    def carve(self, starts: I64, ends: I64) -> None:
+        """Tell of records that are carved out of what is passed next. starts, ends: offsets in the capture."""
+        self._starts.append(starts)
+        self._ends.append(ends)
+
+    def take(self, octets: U8, *, last: bool = False) -> None:
+        """Pass over some octets."""
+        hashed: Future[None] = self._aside.submit(self._content.update, octets.data)
+        for at in range(0, len(octets), _PIECE_OCTETS):
+            self._take_piece(octets[at : at + _PIECE_OCTETS])
+        if last and len(self._rest):
+            self._chunk(self._rest)
+        hashed.result()
+
+    def _take_piece(self, octets: U8) -> None:
+        region = np.concatenate((self._rest, octets)) if len(self._rest) else octets
+        self.octets += len(octets)
+        whole = len(region) // CHUNK_OCTETS * CHUNK_OCTETS
+        self._rest = region[whole:].copy()
+        self._chunk(region[:whole])
+
+    def _chunk(self, octets: U8) -> None:
+        """Pass over whole chunks, or over what the last one is."""
+        self._leaves.write(leaf_digests(octets.data))
+        if self._chunks is not None:
+            self._keep_beside(self._chunks, octets)
+        self._chunked += len(octets)
+
+    def _keep_beside(self, writer: pq.ParquetWriter, octets: U8) -> None:
+        """Keep what lies beside carved records in their chunks."""
+        starts, ends = np.concatenate(self._starts) - self._chunked, np.concatenate(self._ends) - self._chunked
+        later = ends > len(octets)
+        self._starts, self._ends = [starts[later] + self._chunked], [ends[later] + self._chunked]
+        marks = np.zeros(-(-len(octets) // CHUNK_OCTETS) * CHUNK_OCTETS, np.uint8)
+        mark_spans(starts, ends, marks)
+        carved = marks.reshape(-1, CHUNK_OCTETS)
+        shown = np.nonzero(carved.any(axis=1))[0]
+        if not len(shown):
+            return
+        marks[len(octets) :] = 1  # behind the end of the capture there is nothing
+        if len(octets) < len(marks):
+            octets = np.concatenate((octets, np.zeros(len(marks) - len(octets), np.uint8)))
+        beside = carved[shown] == 0
+        offsets = np.concatenate(([0], np.cumsum(beside.sum(axis=1)))).astype(np.int32)
+        kept = octets.reshape(-1, CHUNK_OCTETS)[shown][beside]
+        column = pa.BinaryArray.from_buffers(pa.binary(), len(shown), [None, pa.py_buffer(offsets), pa.py_buffer(kept)])
+        numbers = self._chunked // CHUNK_OCTETS + shown
+        writer.write_batch(pa.RecordBatch.from_arrays([pa.array(numbers, pa.int64()), column], schema=CHUNKS))
+        self.shown.append(numbers)
+
+    def finish(self) -> str:
+        """Return the hash of all octets."""
+        self._aside.shutdown()
+        return self._content.hexdigest()
+
+
+@dataclass
+class _Files:
+    """The tables of one capture's proof, while they are written."""
+
+    folder: Path
+    number: int
+    stack: ExitStack = field(default_factory=ExitStack)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stack.close()
+
+    def writer(self, part: str, schema: pa.Schema) -> pq.ParquetWriter:
+        """Begin a table."""
+        path = self.folder / proof_name(self.number, part)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        dense = {"offset": "DELTA_BINARY_PACKED", "chunk": "DELTA_BINARY_PACKED", "place": "DELTA_BINARY_PACKED"}
+        encodings = {name: dense[name] for name in schema.names if name in dense}
+        dictionary = [name for name in ("event", "octets", "level") if name in schema.names]
+        return self.stack.enter_context(
+            pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=dictionary or False, column_encoding=encodings or None)
+        )
+
+
+class _Carver:
+    """Copies the records of events into their files, and lists where they stood."""
+
+    def __init__(self, labels: I32, files: _Files, container: str, passed: _Passed) -> None:
+        self._labels, self._folder, self._number, self._container = labels, files.folder, files.number, container
+        self._records, self._passed = files.writer("records", RECORDS), passed
+        self._described = bytearray()  # what each event's file begins with
+        self.files: dict[int, Path] = {}
+        self.carved: dict[int, int] = {}
+        self.seen = 0  # packets
+
+    def take(self, block: U8, base: int, starts: I64, ends: I64, roles: U8) -> None:
+        """Copy what is to be carved of some records, given as indices into a block."""
+        is_record = roles == RECORD
+        events = np.zeros(len(starts), np.int32)
+        count = int(is_record.sum())
+        events[is_record] = self._labels[self.seen : self.seen + count]
+        self.seen += count
+        kept = ~is_record | (events > 0)
+        if not kept.any():
+            return
+        starts, ends, events, is_record = starts[kept], ends[kept], events[kept], is_record[kept]
+        self._passed.carve(base + starts, base + ends)
+        columns = [pa.array(events, pa.int32()), pa.array(base + starts, pa.int64()), pa.array(ends - starts, pa.int32())]
+        self._records.write_batch(pa.RecordBatch.from_arrays(columns, schema=RECORDS))
+        self._copy(block, starts, ends, events)
+
+    def _copy(self, block: U8, starts: I64, ends: I64, events: I32) -> None:
+        """Append to the events' files. Descriptions go into all files, those begun later too, in their place among the records."""
+        cuts = np.nonzero(events == 0)[0].tolist()
+        for first, end in zip([0, *(cut + 1 for cut in cuts)], [*cuts, len(events)], strict=True):
+            for event in np.unique(events[first:end]).tolist():
+                chosen = first + np.nonzero(events[first:end] == event)[0]
+                self._append(event, _gathered(block, starts[chosen], ends[chosen]))
+                self.carved[event] = self.carved.get(event, 0) + len(chosen)
+            if end < len(events):
+                described = block[starts[end] : ends[end]].tobytes()
+                self._described += described
+                for path in self.files.values():
+                    with path.open("ab") as file:
+                        file.write(described)
+
+    def _append(self, event: int, octets: U8) -> None:
+        if event not in self.files:
+            path = self._folder / carved_name(event, self._number, self._container)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(self._described)
+            self.files[event] = path
+        with self.files[event].open("ab") as file:
+            file.write(octets.data)
+
+
+def _gathered(octets: U8, starts: I64, ends: I64) -> U8:
+    """Return some ranges of octets one after the other."""
+    row = np.empty(int((ends - starts).sum()), np.uint8)
+    gather_spans(octets, starts, ends, row)
+    return row
+
+
+def prove(source: Source, number: int, labels: I32, folder: Path, *, keep_going: bool) -> Proven:
+    """Carve one capture's events and write the proof of it. number: of the capture, from 1. labels: the event of each of its packets.
+
+    Raises CaptureError where it can no longer be read, or holds other packets than when it was answered.
+    """
+    has_events = bool(labels.any())
+    with reader_of(source) as reader, _Files(folder, number) as files, tempfile.TemporaryFile() as leaves:
+        container = reader.container
+        passed = _Passed(files.writer("chunks", CHUNKS) if has_events else None, leaves)
+        carver = None
+        if has_events:
+            carver = _Carver(labels, files, container.name, passed)
+            if container.layout[CONTAINER] != PCAPNG:
+                first, end = np.array([0]), np.array([container.header_octets])
+                carver.take(reader.block, 0, first, end, np.array([DESCRIPTION], np.uint8))
+        packets = _walk(_Watched(reader, passed), carver, keep_going=keep_going)
+        passed.take(reader.block, last=True)
+        if packets != len(labels):
+            raise CaptureError(reader.path, f"holds {packets:,} packets now, and held {len(labels):,} when it was answered")
+        tree = Tree(leaves)
+        try:
+            if has_events:
+                _write_nodes(files.writer("nodes", NODES), tree, np.concatenate(passed.shown))
+            return Proven(
+                container=container.name, content_octets=passed.octets, content_sha256=passed.finish(), chunk_octets=CHUNK_OCTETS,
+                chunks=tree.chunks, merkle_root=tree.root, packets=packets, carved=carver.carved if carver is not None else {},
+            )  # fmt: skip
+        finally:
+            tree.close()
+
+
+def _walk(reader: _Watched, carver: _Carver | None, *, keep_going: bool) -> int:
+    """Read a capture to its end, as it was read to be answered. Returns the number of packets."""
+    layout, interfaces, records, tally = reader.container.layout.copy(), new_interfaces(), new_records(), new_tally()
+    packets = 0
+
+    def outline(block: U8, at: int) -> tuple[int, int]:
+        nonlocal packets
+        most = len(block) // LEAST_SPAN + 1
+        starts, ends, roles = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.uint8)
+        at, stop, count = outline_block(block, at, reader.base, layout, interfaces, records, tally, starts, ends, roles)
+        packets += int((roles[:count] == RECORD).sum())
+        if carver is not None:
+            carver.take(block, reader.base, starts[:count], ends[:count], roles[:count])
+        return at, stop
+
+    reading = Reading(reader, outline, (layout, tally), None, keep_going)
+    while reading.step():
+        pass
+    return packets
+
+
+def _write_nodes(writer: pq.ParquetWriter, tree: Tree, shown: I64) -> None:
+    nodes = tree.beside(np.unique(shown))
+    digests = pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(DIGEST_OCTETS), len(nodes.digests), [None, pa.py_buffer(np.ascontiguousarray(nodes.digests))]
+    )
+    writer.write_batch(
+        pa.RecordBatch.from_arrays([pa.array(nodes.levels, pa.uint8()), pa.array(nodes.places, pa.int64()), digests], schema=NODES)
+    )

@@ -1,0 +1,110 @@
+"""Originals and a bundle in, whether the one gives the other out: everything that follows from the captures is made once more."""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from floodmark.bundle import layout
+from floodmark.bundle.environment import environment
+from floodmark.bundle.making import write_contents
+from floodmark.bundle.packing import names_in
+from floodmark.errors import CaptureError
+from floodmark.opening import Progress
+from floodmark.pipeline import Options
+from floodmark.settings import load_settings
+
+if TYPE_CHECKING:
+    from floodmark.bundle.verifying import Verified
+
+_MOST_TOLD = 5  # differences of one document
+
+
+def compare(  # noqa: PLR0913 - as for verify
+    folder: Path, manifest: dict[str, Any], paths: list[str], found: "Verified", *, options: Options, progress: Progress | None
+) -> None:
+    """Check captures against what a bundle says of its originals; with all of them make its contents again. Raises CaptureError."""
+    wanted = {original["sha256"]: original for original in manifest["originals"]}
+    given: dict[str, str] = {}
+    for path in _files(paths):
+        try:
+            digest = layout.sha256_of(Path(path))
+        except OSError as error:
+            raise CaptureError(path, f"cannot be read: {error.strerror or error}") from error
+        if digest in wanted:
+            given[digest] = path
+            found.held.append(f"{path} is the original {wanted[digest]['name']}: {digest}")
+        else:
+            same = next((one for one in manifest["originals"] if one["name"] == Path(path).name), None)
+            was = f", the original of this name had {same['sha256']}" if same else ""
+            found.alter(path, f"is none of the originals: its SHA-256 is {digest}{was}")
+    missing = [original["name"] for digest, original in wanted.items() if digest not in given]
+    if missing:
+        found.remarks.append(f"the answer was not made again: of the originals {', '.join(missing)} was not given")
+        return
+    options = replace(options, keep_going=bool(manifest["keep_going"]))
+    with tempfile.TemporaryDirectory(prefix="floodmark-") as scratch:
+        captures, settings = [given[original["sha256"]] for original in manifest["originals"]], load_settings(str(folder / layout.SETTINGS))
+        write_contents(captures, Path(scratch), settings, options, victims=True, progress=progress)
+        _compare_files(folder, Path(scratch), found)
+
+
+def _files(paths: list[str]) -> Iterator[str]:
+    for path in paths:
+        if Path(path).is_dir():
+            yield from (str(each) for each in sorted(Path(path).rglob("*")) if each.is_file())
+        else:
+            yield path
+
+
+def _compare_files(folder: Path, again: Path, found: "Verified") -> None:
+    """Compare the files of a bundle with those that its originals give."""
+    names = [name for name in names_in(again) if name != layout.STIX]  # with victims or without, as its maker chose
+    different = [name for name in names if not _same(folder / name, again / name)]
+    if not different:
+        found.held.append(f"made again from the originals: {len(names)} files, octet for octet the same")
+        return
+    if differences := _software(folder):
+        found.remarks.append(f"made by other software than runs here ({'; '.join(differences)}): what differs may come from that")
+    for name in different:
+        found.alter(name, _difference(folder / name, again / name))
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.is_file() and one.stat().st_size == other.stat().st_size and layout.sha256_of(one) == layout.sha256_of(other)
+
+
+def _software(folder: Path) -> list[str]:
+    """Return what made a bundle and is another version here."""
+    try:
+        then, now = json.loads((folder / layout.ENVIRONMENT).read_bytes()), environment()
+        before = {"python": then["python"], "floodmark": then["tool"]["version"], **then["dependencies"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    here = {"python": now["python"], "floodmark": now["tool"]["version"], **now["dependencies"]}
+    return [f"{name} {version}, here {here.get(name, 'none')}" for name, version in before.items() if here.get(name) != version]
+
+
+def _difference(one: Path, other: Path) -> str:
+    """Return how a file of a bundle differs from the one that the originals give."""
+    if not one.is_file():
+        return "is missing, and the originals give it"
+    if one.suffix != ".json":
+        return "is not what the originals give"
+    told = list(_differing("", json.loads(one.read_bytes()), json.loads(other.read_bytes())))
+    more = f" and {len(told) - _MOST_TOLD} more" if len(told) > _MOST_TOLD else ""
+    return f"is not what the originals give: {'; '.join(told[:_MOST_TOLD])}{more}"
+
+
+def _differing(where: str, one: Any, other: Any) -> Iterator[str]:  # noqa: ANN401 - whatever JSON holds
+    """Yield the places in which two documents differ."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in {**one, **other}:
+            yield from _differing(f"{where}.{key}" if where else key, one.get(key), other.get(key))
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for place, (first, second) in enumerate(zip(one, other, strict=True)):
+            yield from _differing(f"{where}[{place}]", first, second)
+    elif one != other:
+        yield f"{where} says {json.dumps(one)[:80]}, the originals give {json.dumps(other)[:80]}"

@@ -1,0 +1,93 @@
+"""Octets in, an Ed25519 signature out (RFC 8032), and the other way round.
+
+Keys are PEM or OpenSSH files, as openssl and ssh-keygen make them.
+"""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+    load_ssh_private_key,
+    load_ssh_public_key,
+)
+
+from floodmark.errors import SettingsError
+
+Ask = Callable[[], str]  # asks somebody for the passphrase of a key
+_MAKE_ONE = "openssl genpkey -algorithm ed25519 -out key.pem makes one"
+_FAULTS = (ValueError, TypeError, UnsupportedAlgorithm)
+
+
+class Signer:
+    """Somebody who can sign."""
+
+    def __init__(self, key: Ed25519PrivateKey) -> None:
+        self._key = key
+        self.public_key = key.public_key().public_bytes_raw().hex()
+
+    def sign(self, octets: bytes) -> bytes:
+        """Return the signature, 64 octets."""
+        return self._key.sign(octets)
+
+    @property
+    def public_pem(self) -> bytes:
+        """The public key as PEM."""
+        return self._key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def load_signer(path: str, ask: Ask | None = None) -> Signer:
+    """Read a private key. ask: is called for a passphrase where the key has one. Raises SettingsError."""
+    octets = _read(path)
+    load = load_ssh_private_key if b"OPENSSH PRIVATE KEY" in octets else load_pem_private_key
+    try:
+        try:
+            key = load(octets, None)
+        except TypeError:  # it has a passphrase
+            if ask is None:
+                raise
+            key = load(octets, ask().encode())
+    except _FAULTS as error:
+        raise SettingsError(f"{path}: no Ed25519 private key that can be used: {error}; {_MAKE_ONE}") from error
+    if not isinstance(key, Ed25519PrivateKey):
+        raise SettingsError(f"{path}: a private key of another kind; Ed25519 is expected, and {_MAKE_ONE}")
+    return Signer(key)
+
+
+def load_public_key(path: str) -> str:
+    """Read a public key. Returns it in hexadecimal. Raises SettingsError."""
+    octets = _read(path)
+    try:
+        key = load_ssh_public_key(octets) if octets.startswith(b"ssh-") else load_pem_public_key(octets)
+    except _FAULTS as error:
+        raise SettingsError(f"{path}: no public key: {error}") from error
+    if not isinstance(key, Ed25519PublicKey):
+        raise SettingsError(f"{path}: a public key of another kind; Ed25519 is expected")
+    return key.public_bytes_raw().hex()
+
+
+def is_signed(octets: bytes, signature: bytes, public_key: str) -> bool:
+    """Tell whether a signature over some octets is that of a public key, in hexadecimal."""
+    try:
+        Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key)).verify(signature, octets)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def fingerprint(public_key: str) -> str:
+    """Return what two people compare to know that they speak of the same key: SHA-256 over its 32 octets."""
+    return f"SHA256:{hashlib.sha256(bytes.fromhex(public_key)).hexdigest()}"
+
+
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror or error}") from error

@@ -1,0 +1,275 @@
+"""A bundle in, what of it still is as it was made out, and what exactly is not: offline, and without trusting who made it."""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from floodmark.bundle import custody, layout
+from floodmark.bundle.checking import ProofError, check
+from floodmark.bundle.packing import PackedError, difference, names_in, unpack
+from floodmark.bundle.remaking import compare
+from floodmark.bundle.signing import fingerprint, is_signed
+from floodmark.bundle.timestamp import request, stamped
+from floodmark.errors import CaptureError
+from floodmark.opening import Progress
+from floodmark.pipeline import Options
+
+
+@dataclass(frozen=True)
+class Alteration:
+    """Something that is not as it was made."""
+
+    path: str  # in the bundle
+    what: str
+
+
+@dataclass
+class Verified:
+    """What was found."""
+
+    held: list[str] = field(default_factory=list)  # what was checked and holds, in words
+    altered: list[Alteration] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)  # what nothing here can show, and what to do about it
+    public_key: str | None = None  # of whoever signed it, where the signature holds
+
+    @property
+    def is_whole(self) -> bool:
+        """Tell whether nothing was altered."""
+        return not self.altered
+
+    def alter(self, path: str, what: str) -> None:
+        """Note an alteration."""
+        self.altered.append(Alteration(path, what))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what was found as plain values."""
+        return {
+            "whole": self.is_whole,
+            "altered": [{"path": each.path, "what": each.what} for each in self.altered],
+            "held": self.held,
+            "remarks": self.remarks,
+            "public_key": self.public_key,
+        }
+
+
+def verify(
+    path: str,
+    *,
+    originals: list[str] | None = None,
+    public_key: str | None = None,
+    options: Options | None = None,
+    progress: Progress | None = None,
+) -> Verified:
+    """Check a bundle, a folder or a zip file.
+
+    originals: captures that it was made of, in any order and perhaps not all; from all of them the answer is made again. public_key: in
+    hexadecimal, of whoever must have signed it. Raises CaptureError where there is no bundle, or an original cannot be read.
+    """
+    found = Verified()
+    with _opened(path, found) as folder:
+        if folder is None:
+            return found
+        manifest = _manifest(folder, found)
+        if manifest is None:
+            return found
+        _check_signer(folder, manifest, public_key, found)
+        sound = _check_files(folder, manifest, found)
+        for original in manifest["originals"]:
+            _check_proof(folder, manifest, original, sound, found)
+        if originals:
+            compare(folder, manifest, originals, found, options=options or Options(), progress=progress)
+        _say_what_is_left(manifest, originals, found)
+    return found
+
+
+@contextmanager
+def _opened(path: str, found: Verified) -> Iterator[Path | None]:
+    """Give the folder of a bundle, None where it is a zip file that is not as it was packed."""
+    if Path(path).is_dir():
+        if not any((Path(path) / name).exists() for name in (layout.MANIFEST, layout.DIGEST, layout.CUSTODY)):
+            raise CaptureError(path, f"no evidence bundle: there is no {layout.MANIFEST} in it")
+        yield Path(path)
+        return
+    with tempfile.TemporaryDirectory(prefix="floodmark-") as scratch:
+        folder = Path(scratch) / "bundle"
+        folder.mkdir()
+        try:
+            unpack(path, folder)
+            where = difference(path, folder, Path(scratch))
+        except PackedError as error:
+            found.alter(Path(path).name, str(error))
+            yield None
+            return
+        if where is not None:
+            found.alter(Path(path).name, where)
+        yield folder
+
+
+def _read(folder: Path, name: str) -> bytes | None:
+    try:
+        return (folder / name).read_bytes()
+    except OSError:
+        return None
+
+
+def _manifest(folder: Path, found: Verified) -> dict[str, Any] | None:
+    """Check the manifest by all that vouches for it. Returns it, None where it cannot be relied on.
+
+    Several files hold its hash: where one agrees, the manifest is as it was, and any that does not is what was altered.
+    """
+    octets = _read(folder, layout.MANIFEST)
+    if octets is None:
+        found.alter(layout.MANIFEST, "is missing")
+        return None
+    digest = layout.sha256_of(folder / layout.MANIFEST)
+    entries, faults = _custody(folder, found)
+    sealed = [entry.detail.get("manifest_sha256") for entry in entries if entry.action == custody.SEALED]
+    witnesses = {
+        layout.DIGEST: _read(folder, layout.DIGEST) == layout.digest_line(digest),
+        layout.TIMESTAMP_REQUEST: _read(folder, layout.TIMESTAMP_REQUEST) == request(octets),
+    }
+    if not faults:
+        witnesses[layout.CUSTODY] = sealed == [digest]
+    if not any(witnesses.values()):
+        found.alter(layout.MANIFEST, "is not what its hash says; what it says of the other files cannot be relied on")
+        return None
+    for name, agrees in witnesses.items():
+        if not agrees:
+            missing = not (folder / name).exists()
+            found.alter(name, "is missing" if missing else f"does not hold the hash of {layout.MANIFEST}, which others do")
+    try:
+        document = layout.parsed(octets)
+        if document["bundle_version"] != layout.BUNDLE_VERSION:
+            raise CaptureError(str(folder), f"a bundle of version {document['bundle_version']}; this program reads {layout.BUNDLE_VERSION}")
+        found.held.append(f"{layout.MANIFEST} is what its hash says: {digest}")
+        return dict(document)
+    except (ValueError, KeyError, TypeError) as error:
+        found.alter(layout.MANIFEST, f"cannot be read: {error}")
+        return None
+
+
+def _custody(folder: Path, found: Verified) -> tuple[list[custody.Entry], list[str]]:
+    octets = _read(folder, layout.CUSTODY)
+    if octets is None:
+        found.alter(layout.CUSTODY, "is missing")
+        return [], ["missing"]
+    entries, faults = custody.read(octets)
+    for fault in faults:
+        found.alter(layout.CUSTODY, fault)
+    if not faults:
+        signed = sum(entry.public_key is not None for entry in entries)
+        found.held.append(f"{layout.CUSTODY}: {len(entries)} lines, each linked to the one before it, {signed} of them signed")
+    return entries, faults
+
+
+def _check_signer(folder: Path, manifest: dict[str, Any], wanted: str | None, found: Verified) -> None:
+    """Check who signed the manifest."""
+    octets, signature = (folder / layout.MANIFEST).read_bytes(), _read(folder, layout.SIGNATURE)
+    public_key = manifest["public_key"]
+    if public_key is None:
+        if signature is not None:
+            found.alter(layout.SIGNATURE, f"is here, and {layout.MANIFEST} says that it was not signed")
+        if wanted is not None:
+            found.alter(layout.MANIFEST, f"is not signed, and should be by {fingerprint(wanted)}")
+        return
+    if signature is None:
+        found.alter(layout.SIGNATURE, "is missing")
+    elif not is_signed(octets, signature, public_key):
+        found.alter(layout.SIGNATURE, f"is not the signature of {layout.MANIFEST} by the key that it names")
+    elif wanted is not None and wanted != public_key:
+        found.alter(layout.SIGNATURE, f"is by {fingerprint(public_key)}, and should be by {fingerprint(wanted)}")
+    else:
+        found.public_key = public_key
+        found.held.append(f"signed with Ed25519 by the key {fingerprint(public_key)}")
+    entries, _ = custody.read(_read(folder, layout.CUSTODY) or b"")
+    if any(entry.public_key not in (None, public_key) for entry in entries[: _until_sealed(entries)]):
+        found.alter(layout.CUSTODY, "has lines from the making of the bundle that another key has signed")
+
+
+def _until_sealed(entries: list[custody.Entry]) -> int:
+    return next((place + 1 for place, entry in enumerate(entries) if entry.action == custody.SEALED), 0)
+
+
+def _check_files(folder: Path, manifest: dict[str, Any], found: Verified) -> set[str]:
+    """Check each file by its hash. Returns those that are as they were."""
+    sound = set()
+    for listed in manifest["files"]:
+        path, name = folder / listed["path"], listed["path"]
+        if not path.is_file():
+            found.alter(name, "is missing")
+            continue
+        octets = path.stat().st_size
+        if octets != listed["octets"]:
+            found.alter(name, f"has {octets:,} octets, and had {listed['octets']:,}")
+        elif layout.sha256_of(path) != listed["sha256"]:
+            found.alter(name, "is not what it was: its SHA-256 is another")
+        else:
+            sound.add(name)
+    known = {listed["path"] for listed in manifest["files"]} | set(layout.NOT_LISTED)
+    for name in names_in(folder):
+        if name not in known:
+            found.alter(name, f"was put to the bundle: {layout.MANIFEST} does not know it")
+    found.held.append(f"{len(sound)} of {len(manifest['files'])} files have the SHA-256 that {layout.MANIFEST} says")
+    _check_reply(folder, found)
+    return sound
+
+
+def _check_reply(folder: Path, found: Verified) -> None:
+    """Look at an authority's reply, where there is one."""
+    reply = _read(folder, layout.TIMESTAMP_REPLY)
+    if reply is None:
+        return
+    time = stamped(reply, (folder / layout.MANIFEST).read_bytes())
+    if time is None:
+        found.alter(layout.TIMESTAMP_REPLY, f"is no time stamp of {layout.MANIFEST}")
+    else:
+        found.remarks.append(
+            f"{layout.TIMESTAMP_REPLY} says {time}; whether its authority is to be trusted, this tells: "
+            f"openssl ts -verify -in {layout.TIMESTAMP_REPLY} -queryfile {layout.TIMESTAMP_REQUEST} -CAfile AUTHORITY.pem"
+        )
+
+
+def _check_proof(folder: Path, manifest: dict[str, Any], original: dict[str, Any], sound: set[str], found: Verified) -> None:
+    """Check that the carved records of a capture lead to its root."""
+    number, name = original["number"], original["name"]
+    if not original["packets_carved"]:
+        return
+    tables = [layout.proof_name(number, part) for part in ("records", "chunks", "nodes")]
+    counts = {event["id"]: event["packets_by_original"].get(str(number)) for event in manifest["events"]}
+    events = {event: packets for event, packets in counts.items() if packets}
+    files = [layout.carved_name(event, number, original["container"]) for event in events]
+    if not sound.issuperset([*tables, *files]):
+        return  # what is altered was named; that it leads nowhere says nothing new
+    try:
+        checked = check(folder, number, original["container"], original["content_octets"], sorted(events))
+    except (ProofError, OSError, ValueError, pa.ArrowException) as error:
+        found.alter(tables[0], f"the packets carved out of {name} are not proven: {error}")
+        return
+    if checked.root != original["merkle_root"]:
+        found.alter(tables[0], f"the packets carved out of {name} do not lead to its Merkle root")
+    elif checked.carved != events:
+        found.alter(tables[0], f"the packets carved out of {name} are not as many as {layout.MANIFEST} says")
+    else:
+        packets = sum(checked.carved.values())
+        found.held.append(f"{name}: {packets:,} carved packets stand in it, by its Merkle root {checked.root}")
+
+
+def _say_what_is_left(manifest: dict[str, Any], originals: list[str] | None, found: Verified) -> None:
+    """Say what the bundle alone cannot show."""
+    if manifest["public_key"] is None:
+        found.remarks.append("not signed: its files agree with each other, which says nothing of who made them")
+    elif found.public_key is not None:
+        found.remarks.append("that the key is its signer's own, only they can tell: compare its fingerprint, or give it with --public-key")
+    if not originals:
+        found.remarks.append("without the original captures the answer was not made again: give them with --original")
+
+
+def as_json(found: Verified) -> str:
+    """Return what was found as JSON."""
+    return json.dumps(found.to_dict(), allow_nan=False)

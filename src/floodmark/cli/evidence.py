@@ -1,0 +1,43 @@
+"""``floodmark evidence``: an answer with all that it takes for somebody else to check it."""
+
+import sys
+
+import click
+
+from floodmark.cli.common import ANSWERED, CAPTURES, Reading, ending, progress, reading, refuse_overwriting
+from floodmark.shown import shown
+
+
+@click.command()
+@CAPTURES
+@click.option("-o", "--output", "path", type=click.Path(), required=True, metavar="BUNDLE", help="Folder to write, or zip file.")
+@click.option("--key", "key_path", type=click.Path(dir_okay=False), metavar="KEY", help="Ed25519 private key that signs it.")
+@click.option("--by", metavar="NAME", help="Who makes it, for its log.")
+@click.option("--show-victims", is_flag=True, help="Name the victims in the STIX file too.")
+@reading
+def evidence(captures: tuple[str, ...], *, path: str, key_path: str | None, by: str | None, show_victims: bool, how: Reading) -> None:
+    """Write an evidence bundle: answer, packets of the events and the proofs that tie them to the captures.
+
+    The captures are only read. The bundle holds the SHA-256 and the Merkle root of each, the carved packets of each event with
+    proofs of where they stood, report, event flows, settings, versions, a log of who did what, STIX 2.1 and CASE metadata, and a
+    request for a trusted time stamp. Whoever gets it runs floodmark verify; with the captures, that makes the answer again.
+
+    Exit code: 0 written; 2 wrong usage, or no such key; 3 a capture could not be read, or the bundle not be written.
+
+    Example: floodmark evidence traces/demo.pcap -o bundle
+    """
+    refuse_overwriting(captures, path)
+    from floodmark.bundle.making import make
+    from floodmark.bundle.signing import load_signer
+
+    with ending():
+        signer = None if key_path is None else load_signer(key_path, _ask)
+        with progress() as advance:
+            made = make(list(captures), path, how.settings, how.options, by=by, signer=signer, victims=show_victims, progress=advance)
+    click.echo(f"{shown(path)}: {made.events} events, {made.packets:,} packets out of {made.captures} captures")
+    click.echo(f"manifest SHA-256 {made.manifest_sha256}")
+    sys.exit(ANSWERED)
+
+
+def _ask() -> str:
+    return str(click.prompt("passphrase of the key", hide_input=True, err=True))
