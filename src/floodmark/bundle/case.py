@@ -1,14 +1,17 @@
-"""What a bundle holds and how it came about, in the words of CASE and UCO (ontology.caseontology.org, checked with versions 1.4 and 1.5), as JSON-LD.
+"""What a bundle holds and how it came about, in the words of CASE and UCO, as JSON-LD.
 
-Each original is a provenance record around a file with its hash; what was done to them are investigative actions with the program as
-their instrument; each event's carved records are a file that derives from an original. Ids follow from the content.
+The ontologies are those of ontology.caseontology.org; documents were checked with its versions 1.4 and 1.5. Each original is a provenance
+record around a file with its hash; what was done to them are investigative actions with the program as their instrument; each event's
+carved records are a file that derives from an original. Ids follow from the content.
 """
 
 import hashlib
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
-from floodmark.result import Result, tool
+from floodmark.events import Event
+from floodmark.result import tool
 from floodmark.terms import title_of
 
 _CONTEXT = {
@@ -24,8 +27,13 @@ _CONTEXT = {
 }
 
 
-def case_document(result: Result, originals: list[dict[str, Any]], carved: list[dict[str, Any]], made_at: str, by: str) -> dict[str, Any]:
-    """Return the graph. originals: of the manifest. carved: path, octets, sha256, event and original's number of each carved file."""
+def case_document(
+    found: Sequence[Event], originals: list[dict[str, Any]], carved: list[dict[str, Any]], made_at: str, by: str
+) -> dict[str, Any]:
+    """Return the graph.
+
+    found: the events. originals: of the manifest. carved: path, octets, sha256, event and original's number of each carved file.
+    """
     me, who = _tool(), _identity(by)
     files = {original["number"]: _file("original", original["name"], original["octets"], original["sha256"]) for original in originals}
     parts = [_file("carved", each["path"], each["octets"], each["sha256"]) for each in carved]
@@ -51,7 +59,7 @@ def case_document(result: Result, originals: list[dict[str, Any]], carved: list[
     investigation = _node("Investigation", "case-investigation:Investigation", ",".join(original["sha256"] for original in originals)) | {
         "uco-core:name": "Packet captures examined for attacks",
         "uco-core:description": "; ".join(
-            f"event {event.id}: {title_of(event.vector)}, {event.packets:,} packets" for event in result.events
+            f"event {event.id}: {title_of(event.vector)}, {event.packets:,} packets" for event in found
         ) or "no attack found",
         "uco-core:object": [_reference(node) for node in whole],
     }  # fmt: skip

@@ -166,7 +166,7 @@ def _put_together(spans: _Spans, chunks: I64, beside: pa.BinaryArray, content_oc
     lengths, places = spans.ends - spans.starts, rows * CHUNK_OCTETS + spans.starts % CHUNK_OCTETS
     for chosen in _runs(spans.events):
         row = carved.next(int(spans.events[chosen[0]]), int(lengths[chosen].sum()))
-        place_spans(np.ascontiguousarray(row), places[chosen], places[chosen] + lengths[chosen], octets, marks)
+        place_spans(np.array(row), places[chosen], places[chosen] + lengths[chosen], octets, marks)
     behind_end = max((int(chunks[-1]) + 1) * CHUNK_OCTETS - content_octets, 0)
     octets, marks = octets[: len(octets) - behind_end], marks[: len(marks) - behind_end]
     left, given = np.nonzero(marks == 0)[0], np.frombuffer(b"".join(beside.to_pylist()), np.uint8)

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from floodmark.bundle.layout import CUSTODY, canonical_line
+from floodmark.bundle.packing import is_packed, opened, pack
 from floodmark.bundle.signing import Signer, is_signed
-from floodmark.errors import OutputError
+from floodmark.errors import CaptureError, OutputError, SettingsError
 from floodmark.result import tool
 
 SEALED = "sealed the bundle"  # action of the line that names the manifest's hash
@@ -31,6 +32,10 @@ class Entry:
     action: str
     detail: dict[str, Any]
     public_key: str | None  # in hexadecimal, of the signature
+
+    def __str__(self) -> str:
+        """Return the line as people read it."""
+        return f"{self.number}  {self.at}  {self.by}  {self.action}{'' if self.public_key is None else '  (signed)'}"
 
 
 def now() -> str:
@@ -55,6 +60,35 @@ def append(folder: Path, by: str, action: str, detail: dict[str, Any], signer: S
             file.write(canonical_line(document | {"digest": digest} | signed) + b"\n")
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def add(path: str, by: str, action: str, signer: Signer | None = None) -> list[Entry]:
+    """Add a line to the log of a bundle, a folder or a zip file, and return all of them.
+
+    Raises SettingsError where the log is not as it was written: a line behind such a one would vouch for it; CaptureError, OutputError.
+    """
+    with opened(path) as folder:
+        _sound(path, folder)
+        append(folder, by, action, {}, signer)
+        if is_packed(path):
+            pack(folder, path)
+        return _sound(path, folder)
+
+
+def entries_of(path: str) -> list[Entry]:
+    """Return the log of a bundle, a folder or a zip file. Raises SettingsError, CaptureError."""
+    with opened(path) as folder:
+        return _sound(path, folder)
+
+
+def _sound(path: str, folder: Path) -> list[Entry]:
+    try:
+        entries, faults = read((folder / CUSTODY).read_bytes())
+    except OSError as error:
+        raise CaptureError(path, f"no evidence bundle: {CUSTODY} cannot be read: {error.strerror or error}") from error
+    if faults:
+        raise SettingsError(f"{path}: {CUSTODY} is not as it was written: {faults[0]}")
+    return entries
 
 
 def read(octets: bytes) -> tuple[list[Entry], list[str]]:

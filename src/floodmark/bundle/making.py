@@ -18,6 +18,7 @@ from floodmark.bundle.signing import Signer
 from floodmark.bundle.timestamp import request
 from floodmark.capture import Source
 from floodmark.errors import CaptureError, OutputError
+from floodmark.events import Event
 from floodmark.export.stix import write_stix
 from floodmark.memory import Memory
 from floodmark.opening import Progress, listed
@@ -25,7 +26,7 @@ from floodmark.ordering import in_groups
 from floodmark.pipeline import Options, classify
 from floodmark.report.page import write_page
 from floodmark.report.parquet import write_flows
-from floodmark.result import Result, tool
+from floodmark.result import CaptureSummary, Result, Totals, tool
 from floodmark.settings import Settings, settings_text
 from floodmark.sources import can_reread
 
@@ -36,7 +37,8 @@ NOBODY = "not named"
 class Contents:
     """What the files of a bundle were made of."""
 
-    result: Result  # with the names of the captures in place of their paths
+    found: tuple[Event, ...]
+    totals: Totals
     originals: list[dict[str, Any]]  # as the manifest has them
     events: list[dict[str, Any]]  # as above
 
@@ -118,21 +120,27 @@ def write_contents(  # noqa: PLR0913 - as for make
     """
     sources = _sources(captures)
     result = _named(classify(captures, settings, replace(options, hash_captures=True), progress))
+    _write_answer(folder, result, victims=victims)
+    summaries, found, totals, judged = result.captures, result.events, result.totals, result.flows.judged
+    del result  # the packets are told apart by the labels alone
+    groups, memory = in_groups(sources), Memory(options.memory_octets, options.announce)
+    packets, going_on = [capture.packets for capture in summaries], options.keep_going
+    labels = label_packets(groups, packets, judged, settings.flow, memory=memory, keep_going=going_on, progress=progress)
+    in_order = [source for group in groups for _, source in group]
+    proven = [prove(source, number, labels[number - 1], folder, keep_going=going_on) for number, source in enumerate(in_order, 1)]
+    for capture, one in zip(summaries, proven, strict=True):
+        if capture.compression is None and capture.sha256 != one.content_sha256:
+            raise CaptureError(capture.path, "was changed while it was read")
+    originals = [_original(number, *each) for number, each in enumerate(zip(summaries, in_order, proven, strict=True), 1)]
+    return Contents(found, totals, originals, [_event(event, proven) for event in found])
+
+
+def _write_answer(folder: Path, result: Result, *, victims: bool) -> None:
     (folder / layout.REPORT).write_bytes(layout.canonical(result.to_dict()))
     write_page(str(folder / layout.PAGE), result)
     write_flows(str(folder / layout.FLOWS), result.flows.attacking())
     (folder / layout.SETTINGS).write_text(settings_text(result.settings), encoding="utf-8")
     write_stix(str(folder / layout.STIX), result, victims=victims)
-    groups, packets, judged = in_groups(sources), [capture.packets for capture in result.captures], result.flows.judged
-    memory = Memory(options.memory_octets, options.announce)
-    labels = label_packets(groups, packets, judged, settings.flow, memory=memory, keep_going=options.keep_going, progress=progress)
-    in_order = [source for group in groups for _, source in group]
-    proven = [prove(source, number, labels[number - 1], folder, keep_going=options.keep_going) for number, source in enumerate(in_order, 1)]
-    for capture, one in zip(result.captures, proven, strict=True):
-        if capture.compression is None and capture.sha256 != one.content_sha256:
-            raise CaptureError(capture.path, "was changed while it was read")
-    originals = [_original(result, place, source, proven[place]) for place, source in enumerate(in_order)]
-    return Contents(result, originals, [_event(result, place, proven) for place in range(len(result.events))])
 
 
 def _sources(captures: list[str]) -> list[Source]:
@@ -159,23 +167,21 @@ def name_of(path: str) -> str:
     return Path(path).name
 
 
-def _original(result: Result, place: int, source: Source, proven: Proven) -> dict[str, Any]:
+def _original(number: int, capture: CaptureSummary, source: Source, proven: Proven) -> dict[str, Any]:
     """Return what the manifest says of a capture."""
-    capture = result.captures[place]
     octets = proven.content_octets
     if capture.compression is not None:
         octets = Path(source).stat().st_size if isinstance(source, str) else getattr(source, "octets", octets)
     about = asdict(proven)
     del about["carved"]
     return {
-        "number": place + 1, "name": capture.path, "octets": octets, "sha256": capture.sha256, "compression": capture.compression, **about,
+        "number": number, "name": capture.path, "octets": octets, "sha256": capture.sha256, "compression": capture.compression, **about,
         "packets_carved": sum(proven.carved.values()),
     }  # fmt: skip
 
 
-def _event(result: Result, place: int, proven: list[Proven]) -> dict[str, Any]:
+def _event(event: Event, proven: list[Proven]) -> dict[str, Any]:
     """Return what the manifest says of an event."""
-    event = result.events[place]
     found = {number: one.carved[event.id] for number, one in enumerate(proven, 1) if event.id in one.carved}
     return {
         "id": event.id, "verdict": str(event.verdict), "vector": event.vector, "packets": event.packets,
@@ -188,7 +194,7 @@ def _log(folder: Path, contents: Contents, begun_at: str, by: str, signer: Signe
     """Write the first lines of the log: what was done to come to the bundle, in its order."""
     taken = [{key: original[key] for key in ("name", "octets", "sha256")} for original in contents.originals]
     custody.append(folder, by, "read the captures, without writing to them", {"begun_at": begun_at, "originals": taken}, signer)
-    classified = {"events": len(contents.result.events), "packets": contents.result.totals.packets, "flows": contents.result.totals.flows}
+    classified = {"events": len(contents.found), "packets": contents.totals.packets, "flows": contents.totals.flows}
     custody.append(folder, by, "classified their flows", classified, signer)
     carved = {f"event {event['id']}": sum(event["packets_by_original"].values()) for event in contents.events}
     custody.append(folder, by, "carved the packets of each event", carved, signer)
@@ -204,7 +210,7 @@ def _seal(folder: Path, contents: Contents, by: str, signer: Signer | None, opti
     (folder / layout.REPEAT).write_text(repeat(names, keep_going=options.keep_going), encoding="utf-8")
     (folder / layout.READ_ME).write_text(_READ_ME, encoding="utf-8")
     carved = [_carved(folder, event, name) for event in contents.events for name in event["files"]]
-    (folder / layout.CASE).write_bytes(layout.canonical(case_document(contents.result, contents.originals, carved, made_at, by)))
+    (folder / layout.CASE).write_bytes(layout.canonical(case_document(contents.found, contents.originals, carved, made_at, by)))
     manifest = layout.canonical(
         {
             "bundle_version": layout.BUNDLE_VERSION,

@@ -1,7 +1,9 @@
 """A folder in, a zip file out, and back: one zip file for one content, so that any changed octet shows."""
 
+import tempfile
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path, PurePosixPath
 
@@ -49,6 +51,20 @@ def unpack(path: str, folder: Path) -> None:
                 _unpack_one(archive, info, folder)
     except _FAULTS as error:
         raise PackedError(f"not a zip file as a bundle is packed: {error}") from error
+
+
+@contextmanager
+def opened(path: str) -> Iterator[Path]:
+    """Give the folder of a bundle, which of a zip file is one for the time being. Raises CaptureError where there is none."""
+    if Path(path).is_dir():
+        yield Path(path)
+        return
+    with tempfile.TemporaryDirectory(prefix="floodmark-") as scratch:
+        try:
+            unpack(path, Path(scratch))
+        except PackedError as error:
+            raise CaptureError(path, str(error)) from error
+        yield Path(scratch)
 
 
 def _unpack_one(archive: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path) -> None:

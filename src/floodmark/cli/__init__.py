@@ -8,6 +8,7 @@ from floodmark.cli.audit import audit
 from floodmark.cli.carve import carve
 from floodmark.cli.classify import classify
 from floodmark.cli.common import INTERRUPTED, say
+from floodmark.cli.custody import custody
 from floodmark.cli.evidence import evidence
 from floodmark.cli.explain import explain
 from floodmark.cli.export import export
@@ -36,5 +37,6 @@ def main() -> None:
     """Say which traffic in packet captures was an attack: volumetric, application-layer or benign."""
 
 
-for command in (classify, explain, report, audit, evidence, verify, carve, export, mitigate, inspect, show_vectors, show_settings, warm):
+ANSWERS, EVIDENCE, OTHERS = (classify, explain, report, audit), (evidence, verify, custody), (carve, export, mitigate, inspect)
+for command in (*ANSWERS, *EVIDENCE, *OTHERS, show_vectors, show_settings, warm):
     main.add_command(command)

@@ -260,6 +260,11 @@ def say(what: object) -> None:
     click.echo(f"floodmark: {shown(str(what))}", err=True)
 
 
+def ask_passphrase() -> str:
+    """Ask for the passphrase of a key, on the terminal."""
+    return str(click.prompt("passphrase of the key", hide_input=True, err=True))
+
+
 def announce_compilation() -> None:
     """Say why the first run takes longer than those after it, and compile."""
     from floodmark_core import compiled_before

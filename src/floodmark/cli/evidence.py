@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from floodmark.cli.common import ANSWERED, CAPTURES, Reading, ending, progress, reading, refuse_overwriting
+from floodmark.cli.common import ANSWERED, CAPTURES, Reading, ask_passphrase, ending, progress, reading, refuse_overwriting
 from floodmark.shown import shown
 
 
@@ -31,13 +31,9 @@ def evidence(captures: tuple[str, ...], *, path: str, key_path: str | None, by: 
     from floodmark.bundle.signing import load_signer
 
     with ending():
-        signer = None if key_path is None else load_signer(key_path, _ask)
+        signer = None if key_path is None else load_signer(key_path, ask_passphrase)
         with progress() as advance:
             made = make(list(captures), path, how.settings, how.options, by=by, signer=signer, victims=show_victims, progress=advance)
     click.echo(f"{shown(path)}: {made.events} events, {made.packets:,} packets out of {made.captures} captures")
     click.echo(f"manifest SHA-256 {made.manifest_sha256}")
     sys.exit(ANSWERED)
-
-
-def _ask() -> str:
-    return str(click.prompt("passphrase of the key", hide_input=True, err=True))

@@ -1,0 +1,391 @@
+"""Evidence bundles: what is in one, what ties it to the originals, and that nothing in it can be changed unseen."""
+
+import gzip
+import hashlib
+import json
+import random
+import shutil
+import subprocess
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat, PublicFormat
+from hypothesis import given
+from hypothesis import strategies as st
+
+import floodmark
+from builders import SECOND, connection, header, pcap, pcapng, record, syn_flood, udp
+from floodmark.bundle import custody, layout
+from floodmark.bundle.making import make
+from floodmark.bundle.merkle import CHUNK_OCTETS, Tree, climb, leaf_digests
+from floodmark.bundle.signing import Signer, fingerprint, load_public_key, load_signer
+from floodmark.bundle.timestamp import request, stamped
+from floodmark.bundle.verifying import Verified, verify
+from floodmark.cli import main
+from floodmark.errors import CaptureError, OutputError, SettingsError
+from floodmark.pipeline import Options
+from floodmark.settings import Settings
+from property.strategies import PROFILE
+
+DEMO = Path(__file__).parents[2] / "traces" / "demo.pcap"
+CHANGES = 1000
+
+
+@pytest.fixture(scope="module")
+def signed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a signed bundle of the demonstration capture."""
+    folder = tmp_path_factory.mktemp("bundles") / "signed"
+    make([str(DEMO)], str(folder), Settings(), Options(), by="A. Responder", signer=Signer(Ed25519PrivateKey.generate()))
+    return folder
+
+
+@pytest.fixture
+def bundle(signed: Path, tmp_path: Path) -> Path:
+    """Return a copy of it, to be altered."""
+    return Path(shutil.copytree(signed, tmp_path / "bundle"))
+
+
+def made(tmp_path: Path, *captures: Path, keep_going: bool = False) -> Path:
+    folder = tmp_path / "made"
+    make([str(capture) for capture in captures], str(folder), Settings(), Options(keep_going=keep_going))
+    return folder
+
+
+def altered(found: Verified) -> dict[str, str]:
+    return {each.path: each.what for each in found.altered}
+
+
+def manifest_of(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / layout.MANIFEST).read_bytes()))
+
+
+def files_of(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_bundle_holds_what_it_says_and_is_whole(signed: Path) -> None:
+    found, manifest = verify(str(signed), originals=[str(DEMO)]), manifest_of(signed)
+    assert found.is_whole
+    assert {original["sha256"] for original in manifest["originals"]} == {hashlib.sha256(DEMO.read_bytes()).hexdigest()}
+    names = {path.relative_to(signed).as_posix() for path in files_of(signed)}
+    assert names == {listed["path"] for listed in manifest["files"]} | {
+        layout.MANIFEST, layout.DIGEST, layout.SIGNATURE, layout.TIMESTAMP_REQUEST, layout.CUSTODY,
+    }  # fmt: skip
+    result = floodmark.classify(str(DEMO))
+    assert [(event["id"], event["vector"], event["packets"]) for event in manifest["events"]] == [
+        (event.id, event.vector, event.packets) for event in result.events
+    ]
+    assert all(sum(event["packets_by_original"].values()) == event["packets"] for event in manifest["events"])
+    assert pq.read_table(signed / layout.FLOWS)["event_id"].null_count == 0
+    assert pq.read_metadata(signed / layout.FLOWS).num_rows == sum(event.flows for event in result.events)
+    assert json.loads((signed / layout.REPORT).read_bytes())["events"] == json.loads(result.to_json())["events"]
+
+
+def test_a_bundle_names_no_folder_of_the_machine_it_was_made_on(signed: Path) -> None:
+    folders = (str(DEMO.parent).encode(), str(signed.parent).encode(), str(Path.home()).encode() + b"/")
+    assert not [path.name for path in files_of(signed) if any(folder in path.read_bytes() for folder in folders)]
+
+
+def test_carved_records_stand_octet_for_octet_where_the_table_says(signed: Path) -> None:
+    octets = DEMO.read_bytes()
+    rows = pq.read_table(signed / layout.proof_name(1, "records")).to_pylist()
+    for event in manifest_of(signed)["events"]:
+        mine = [row for row in rows if row["event"] in (0, event["id"])]
+        whole = b"".join(octets[row["offset"] : row["offset"] + row["octets"]] for row in mine)
+        assert (signed / event["files"][0]).read_bytes() == whole
+        carved = floodmark.classify(str(signed / event["files"][0]))
+        assert carved.totals.packets == event["packets"]
+
+
+def packed_as(form: str, folder: Path) -> list[Path]:
+    """Write captures with a flood in them in some form."""
+    packets = [*connection(0), *syn_flood(400, 2 * SECOND), *connection(4 * SECOND, 40_001)]
+    halves = {"a.pcap": pcap(packets[::2]), "b.pcap": pcap(packets[1::2])}
+    after = {"a.pcap": pcap(packets[:200]), "b.pcap": pcap(packets[200:])}
+    damaged = pcap(packets[:200]) + b"\xff" * 40 + pcap(packets[200:])[24:]
+    written = {
+        "pcap": {"a.pcap": pcap(packets)},
+        "pcapng": {"a.pcapng": pcapng(packets)},
+        "gzip": {"a.pcap.gz": gzip.compress(pcap(packets))},
+        "sections": {"a.pcapng": pcapng(packets[:200]) + pcapng(packets[200:])},
+        "overlapping": halves,
+        "rotated": after,
+        "damaged": {"a.pcap": damaged},
+        "cut": {"a.pcap": pcap(packets)[:-7]},
+        "calm": {"a.pcap": pcap(connection(0))},
+        "empty": {"a.pcap": pcap([])},
+        "long": {"a.pcap": header(snaplen=65_535) + record(bytes(5000)) + pcap(packets)[24:]},
+    }[form]
+    for name, octets in written.items():
+        (folder / name).write_bytes(octets)
+    return [folder / name for name in written]
+
+
+@pytest.mark.parametrize(
+    "form", ["pcap", "pcapng", "gzip", "sections", "overlapping", "rotated", "damaged", "cut", "calm", "empty", "long"]
+)
+def test_captures_of_any_form_are_tied_to_their_bundle(form: str, tmp_path: Path) -> None:
+    captures = packed_as(form, tmp_path)
+    folder = made(tmp_path, *captures, keep_going=True)
+    found, manifest = verify(str(folder), originals=[str(capture) for capture in captures]), manifest_of(folder)
+    assert found.is_whole, found.altered
+    expected = floodmark.classify([str(capture) for capture in captures], options=Options(keep_going=True))
+    assert [event["packets"] for event in manifest["events"]] == [event.packets for event in expected.events]
+    assert all(sum(event["packets_by_original"].values()) == event["packets"] for event in manifest["events"])
+    assert sum("stand in it" in held for held in found.held) == (0 if form in ("calm", "empty") else len(captures))
+    for capture, original in zip(captures, manifest["originals"], strict=True):
+        assert original["sha256"] == hashlib.sha256(capture.read_bytes()).hexdigest()
+        content = gzip.decompress(capture.read_bytes()) if form == "gzip" else capture.read_bytes()
+        assert (original["content_sha256"], original["octets"]) == (hashlib.sha256(content).hexdigest(), capture.stat().st_size)
+        assert original["merkle_root"] == tree_hash([content[at : at + 1024] for at in range(0, len(content), 1024)]).hex()
+
+
+def tree_hash(chunks: list[bytes]) -> bytes:
+    """Hash chunks as RFC 9162 section 2.1.1 writes it down."""
+    if len(chunks) == 1:
+        return hashlib.sha256(b"\0" + chunks[0]).digest()
+    half = 1 << (len(chunks) - 1).bit_length() - 1
+    return hashlib.sha256(b"\1" + tree_hash(chunks[:half]) + tree_hash(chunks[half:])).digest()
+
+
+@PROFILE
+@given(st.integers(1, 40 * CHUNK_OCTETS), st.data())
+def test_some_chunks_and_the_nodes_beside_them_lead_to_the_root(octets: int, data: st.DataObject) -> None:
+    content = np.random.default_rng(octets).integers(0, 256, octets, np.uint8).tobytes()
+    chunks = [content[at : at + CHUNK_OCTETS] for at in range(0, octets, CHUNK_OCTETS)]
+    with tempfile.TemporaryFile() as leaves:
+        leaves.write(leaf_digests(content))
+        tree = Tree(leaves)
+        assert tree.root == tree_hash(chunks).hex()
+        some = np.array(sorted(data.draw(st.sets(st.integers(0, len(chunks) - 1), min_size=1))))
+        nodes = tree.beside(some)
+        digests = b"".join(leaf_digests(chunks[place]) for place in some)
+        assert climb(some, digests, len(chunks), nodes) == tree.root
+        other = bytes([digests[0] ^ 1]) + digests[1:]
+        assert climb(some, other, len(chunks), nodes) != tree.root
+        tree.close()
+
+
+def one_octet_changes(files: list[Path], count: int) -> Iterator[Path]:
+    """Change one octet of one of the files, over and over, and put it back each time."""
+    rng = random.Random(20260801)
+    for _ in range(count):
+        path = rng.choice(files)
+        before = path.read_bytes()
+        octets = bytearray(before)
+        octets[rng.randrange(len(octets))] ^= rng.randrange(1, 256)
+        path.write_bytes(octets)
+        yield path
+        path.write_bytes(before)
+
+
+@pytest.mark.slow
+def test_each_of_a_thousand_changed_octets_is_found_and_named(bundle: Path) -> None:
+    files = files_of(bundle)
+    for path in one_octet_changes(files, CHANGES):
+        assert set(altered(verify(str(bundle)))) == {path.relative_to(bundle).as_posix()}
+    assert verify(str(bundle)).is_whole
+
+
+def test_each_changed_octet_of_an_unsigned_bundle_is_found_and_named(tmp_path: Path) -> None:
+    folder = made(tmp_path, DEMO)
+    for path in one_octet_changes(files_of(folder), 100):
+        assert set(altered(verify(str(folder)))) == {path.relative_to(folder).as_posix()}
+
+
+def test_each_changed_octet_of_a_zip_file_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "bundle.zip"
+    make([str(DEMO)], str(path), Settings(), Options())
+    assert verify(str(path), originals=[str(DEMO)]).is_whole
+    for _ in one_octet_changes([path], 100):
+        assert set(altered(verify(str(path)))) == {path.name}
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("more.txt", "more")
+    assert set(altered(verify(str(path)))) >= {"more.txt"}
+
+
+def test_what_is_missing_or_was_put_to_it_is_named(bundle: Path) -> None:
+    (bundle / layout.PAGE).unlink()
+    (bundle / "more.txt").write_text("more", encoding="utf-8")
+    assert altered(verify(str(bundle))) == {layout.PAGE: "is missing", "more.txt": "was put to the bundle: bundle.json does not know it"}
+    for name in (layout.MANIFEST, layout.DIGEST, layout.SIGNATURE, layout.TIMESTAMP_REQUEST, layout.CUSTODY):
+        octets = (bundle / name).read_bytes()
+        (bundle / name).unlink()
+        assert altered(verify(str(bundle)))[name] == "is missing"
+        (bundle / name).write_bytes(octets)
+
+
+def seal_again(folder: Path) -> None:
+    """Make all hashes of an unsigned bundle right again, as somebody would who forges it."""
+    manifest = manifest_of(folder)
+    for listed in manifest["files"]:
+        path = folder / listed["path"]
+        listed["octets"], listed["sha256"] = path.stat().st_size, layout.sha256_of(path)
+    octets = layout.canonical(manifest)
+    (folder / layout.MANIFEST).write_bytes(octets)
+    digest = hashlib.sha256(octets).hexdigest()
+    (folder / layout.DIGEST).write_bytes(layout.digest_line(digest))
+    (folder / layout.TIMESTAMP_REQUEST).write_bytes(request(octets))
+    (folder / layout.CUSTODY).unlink()
+    custody.append(folder, "forger", custody.SEALED, {"manifest_sha256": digest}, None)
+
+
+def test_a_forged_answer_shows_when_it_is_made_again_from_the_originals(tmp_path: Path) -> None:
+    folder = made(tmp_path, DEMO)
+    report = json.loads((folder / layout.REPORT).read_bytes())
+    report["events"][0]["packets"] = 30_000_000
+    (folder / layout.REPORT).write_bytes(layout.canonical(report))
+    seal_again(folder)
+    without = verify(str(folder))
+    assert without.is_whole
+    assert any("not signed" in remark for remark in without.remarks)
+    told = altered(verify(str(folder), originals=[str(DEMO)]))
+    assert told == {layout.REPORT: "is not what the originals give: events[0].packets says 30000000, the originals give 2792"}
+
+
+def test_carved_packets_that_were_never_in_the_original_are_not_proven(tmp_path: Path) -> None:
+    folder = made(tmp_path, DEMO)
+    name = manifest_of(folder)["events"][0]["files"][0]
+    octets = bytearray((folder / name).read_bytes())
+    octets[100] ^= 1
+    (folder / name).write_bytes(octets)
+    seal_again(folder)
+    told = altered(verify(str(folder)))
+    assert told == {layout.proof_name(1, "records"): "the packets carved out of demo.pcap do not lead to its Merkle root"}
+
+
+def test_a_capture_that_is_not_the_original_is_named(signed: Path, tmp_path: Path) -> None:
+    other = tmp_path / "demo.pcap"
+    other.write_bytes(DEMO.read_bytes()[:-1] + b"\0")
+    found = verify(str(signed), originals=[str(other)])
+    assert list(altered(found)) == [str(other)]
+    assert "the original of this name had " in found.altered[0].what
+    assert any("was not given" in remark for remark in found.remarks)
+
+
+def test_a_signature_is_by_whom_it_should_be(signed: Path, tmp_path: Path) -> None:
+    mine = manifest_of(signed)["public_key"]
+    assert verify(str(signed), public_key=mine).public_key == mine
+    other = Signer(Ed25519PrivateKey.generate()).public_key
+    told = altered(verify(str(signed), public_key=other))
+    assert told == {layout.SIGNATURE: f"is by {fingerprint(mine)}, and should be by {fingerprint(other)}"}
+    assert set(altered(verify(str(made(tmp_path, DEMO)), public_key=other))) == {layout.MANIFEST}
+
+
+def test_keys_are_read_as_openssl_and_ssh_keygen_write_them(tmp_path: Path) -> None:
+    key, path = Ed25519PrivateKey.generate(), tmp_path / "key"
+    signer = Signer(key)
+    for form in (PrivateFormat.PKCS8, PrivateFormat.OpenSSH):
+        path.write_bytes(key.private_bytes(Encoding.PEM, form, NoEncryption()))
+        assert load_signer(str(path)).public_key == signer.public_key
+    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")))
+    assert load_signer(str(path), lambda: "secret").public_key == signer.public_key
+    for ask in (None, lambda: "wrong"):
+        with pytest.raises(SettingsError, match="no Ed25519 private key"):
+            load_signer(str(path), ask)
+    path.write_bytes(X25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    with pytest.raises(SettingsError, match="of another kind"):
+        load_signer(str(path))
+    for encoding, form in ((Encoding.PEM, PublicFormat.SubjectPublicKeyInfo), (Encoding.OpenSSH, PublicFormat.OpenSSH)):
+        path.write_bytes(key.public_key().public_bytes(encoding, form))
+        assert load_public_key(str(path)) == signer.public_key
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load_public_key(str(tmp_path / "none"))
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not here")
+def test_openssl_agrees(signed: Path) -> None:
+    signature = ["pkeyutl", "-verify", "-pubin", "-inkey", layout.SIGNER, "-rawin", "-in", layout.MANIFEST, "-sigfile", layout.SIGNATURE]
+    for command in (signature, ["ts", "-query", "-in", layout.TIMESTAMP_REQUEST, "-text"]):
+        done = subprocess.run(["openssl", *command], cwd=signed, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    digest = hashlib.sha256((signed / layout.MANIFEST).read_bytes()).hexdigest()
+    assert digest[:16] in done.stdout.replace(" ", "").replace("-", "")
+
+
+def test_a_reply_of_no_authority_is_named(bundle: Path) -> None:
+    (bundle / layout.TIMESTAMP_REPLY).write_bytes(b"0\x00")
+    assert stamped(b"0\x00", b"") is None
+    assert set(altered(verify(str(bundle)))) == {layout.TIMESTAMP_REPLY}
+
+
+def test_lines_can_be_added_to_the_log_and_none_be_altered(bundle: Path) -> None:
+    signer = Signer(Ed25519PrivateKey.generate())
+    entries = custody.add(str(bundle), "A. Clerk", "received", signer)
+    assert [entry.action for entry in entries][-2:] == [custody.SEALED, "received"]
+    assert verify(str(bundle)).is_whole
+    lines = (bundle / layout.CUSTODY).read_bytes().splitlines(keepends=True)
+    (bundle / layout.CUSTODY).write_bytes(b"".join(lines[:1] + lines[2:]))
+    assert set(altered(verify(str(bundle)))) == {layout.CUSTODY}
+    with pytest.raises(SettingsError, match="not as it was written"):
+        custody.add(str(bundle), "A. Clerk", "handed on")
+
+
+def test_metadata_refer_to_what_they_hold(signed: Path) -> None:
+    graph = json.loads((signed / layout.CASE).read_bytes())["@graph"]
+    ids = [node["@id"] for node in graph]
+    assert len(ids) == len(set(ids))
+
+    def references(value: Any) -> Iterator[str]:
+        if isinstance(value, dict):
+            if set(value) == {"@id"}:
+                yield value["@id"]
+            for each in value.values():
+                yield from references(each)
+        elif isinstance(value, list):
+            for each in value:
+                yield from references(each)
+
+    assert set(references(graph)) <= set(ids)
+    hashes = {each["uco-types:hashValue"]["@value"].lower() for node in graph for facet in node.get("uco-core:hasFacet", [])
+              for each in facet.get("uco-observable:hash", [])}  # fmt: skip
+    files = {listed["sha256"] for listed in manifest_of(signed)["files"] if listed["path"].startswith("events/")}
+    assert hashes == files | {hashlib.sha256(DEMO.read_bytes()).hexdigest()}
+    victims = {victim for event in floodmark.classify(str(DEMO)).events for victim in event.victims}
+    assert not any(victim in (signed / layout.STIX).read_text(encoding="utf-8") for victim in victims)
+
+
+def test_a_bundle_is_written_whole_or_not_at_all_and_never_over_another(tmp_path: Path) -> None:
+    folder = made(tmp_path, DEMO)
+    with pytest.raises(OutputError, match="is there already"):
+        made(tmp_path, DEMO)
+    capture = tmp_path / "no.pcap"
+    capture.write_bytes(b"nothing")
+    with pytest.raises(CaptureError):
+        make([str(capture)], str(tmp_path / "other"), Settings(), Options())
+    assert sorted(path.name for path in tmp_path.iterdir()) == [folder.name, capture.name]
+    with pytest.raises(CaptureError, match="no evidence bundle"):
+        verify(str(tmp_path))
+
+
+def test_the_commands_say_what_they_found(tmp_path: Path) -> None:
+    runner, path = CliRunner(), str(tmp_path / "bundle.zip")
+    assert runner.invoke(main, ["evidence", str(DEMO), "-o", path, "--by", "A. Responder"]).exit_code == 0
+    done = runner.invoke(main, ["verify", path, "--original", str(DEMO)])
+    assert (done.exit_code, done.stdout.splitlines()[-1]) == (0, "The bundle is as it was made.")
+    assert json.loads(runner.invoke(main, ["verify", path, "--format", "json"]).stdout)["whole"] is True
+    assert (
+        runner.invoke(main, ["custody", path, "--add", "received", "--by", "A. Clerk"])
+        .stdout.splitlines()[-1]
+        .endswith("A. Clerk  received")
+    )
+    assert "A. Responder" in runner.invoke(main, ["custody", path]).stdout
+    Path(path).write_bytes(Path(path).read_bytes()[:-1])
+    done = runner.invoke(main, ["verify", path])
+    assert (done.exit_code, done.stdout.splitlines()[-1]) == (1, "The bundle is NOT as it was made: 1 file altered.")
+    for wrong in (["custody", path, "--add", "x"], ["evidence", str(DEMO), "-o", str(tmp_path / "x"), "--key", str(DEMO)]):
+        assert runner.invoke(main, wrong).exit_code == 2
+    assert runner.invoke(main, ["verify", str(tmp_path)]).exit_code == 3
+    ten = [udp(number) for number in range(10)]
+    (tmp_path / "calm.pcap").write_bytes(pcap(ten))
+    done = runner.invoke(main, ["evidence", str(tmp_path / "calm.pcap"), "-o", str(tmp_path / "calm")])
+    assert done.stdout.startswith(f"{tmp_path / 'calm'}: 0 events, 0 packets out of 1 captures")
