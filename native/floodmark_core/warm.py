@@ -11,6 +11,7 @@ import numpy as np
 from floodmark_core import (
     ahead,
     births,
+    blanking,
     carving,
     cells,
     decode,
@@ -28,6 +29,7 @@ from floodmark_core import (
     reader,
     resync,
     shapes,
+    sketching,
     spans,
     sums,
     survey,
@@ -159,6 +161,22 @@ def _beside() -> list[Call]:
         lambda: outlining.outline_block(
             octets, 0, 0, framing.new_layout(), new_interfaces(), new_records(), new_tally(), longs, longs, octets
         ),
+        lambda: blanking.blank_block(
+            octets,
+            0,
+            0,
+            framing.new_layout(),
+            new_interfaces(),
+            new_records(),
+            new_tally(),
+            0,
+            True,
+            octets,
+            blanking.new_frames(0),
+            sketching.new_places(0),
+        ),
+        lambda: blanking.repair_checksums(octets, sketching.new_places(0), True),
+        lambda: sketching.check_words(octets, octets, sketching.new_places(0)),
         lambda: spans.gather_spans(octets, longs, longs, octets),
         lambda: spans.place_spans(octets, longs, longs, octets, octets),
         lambda: spans.mark_spans(longs, longs, octets),

@@ -4,7 +4,6 @@ A pcapng capture keeps its blocks as they are: interfaces, names, comments, time
 enhanced packet blocks with times in nanoseconds. The comment of each section says what the packets are.
 """
 
-import struct
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -16,18 +15,16 @@ from floodmark.errors import FloodmarkError
 from floodmark.events import Event, Judged
 from floodmark.memory import Memory
 from floodmark.opening import Given, Progress
+from floodmark.recording import CaptureWriter, comment_option
 from floodmark.settings import FlowSettings
 from floodmark.terms import Verdict
 from floodmark.tracing import Stretch, Visitor, trace
 from floodmark.writing import packed
-from floodmark_core.carving import PACKET_OVERHEAD, copy_blocks, write_packets
+from floodmark_core.carving import copy_blocks
 from floodmark_core.columns import U8
 from floodmark_core.framing import CONTAINER, PCAPNG, SNAPLEN
 
 _TO_RESPONDER, _TO_INITIATOR = 1, 2  # bits of a flow: which of its packets are chosen
-_SECTION, _INTERFACE = 0x0A0D0D0A, 1
-_COMMENT, _NAME, _RESOLUTION, _APPLICATION = 1, 2, 9, 4  # options (draft-ietf-opsawg-pcapng)
-_LARGEST_COMMENT = 65_000  # octets: the length of an option has 16 bits
 _LEAST_ROOM = 1 << 16  # octets beside what is copied
 
 
@@ -128,33 +125,26 @@ class _Writer:
 
     def __init__(self, file: BinaryIO, choice: Choice) -> None:
         self._file, self._choice = file, choice
+        self._made = CaptureWriter(file, choice.comment)  # of what is no pcapng
         self.written = self.read = 0
         self._chosen = 0  # before every so manieth was taken
         self._is_pcapng = False
         self._swapped = 0
-        self._snaplen = 0
-        self._interfaces: dict[int, int] = {}  # link type -> number
-        self._options = tuple(_option(order, _COMMENT, choice.comment) for order in "<>")
+        self._options = tuple(comment_option(order, choice.comment) for order in "<>")
         self._out: U8 = np.empty(_LEAST_ROOM, np.uint8)
         self._begun = False
 
     def begin(self, _: str, container: Container) -> None:
         """Begin a capture."""
         self._is_pcapng = container.layout[CONTAINER] == PCAPNG
-        self._snaplen = int(container.layout[SNAPLEN])
         if not self._is_pcapng:
-            self._begin_section()
-
-    def _begin_section(self) -> None:
-        self._interfaces, self._begun = {}, True
-        name = _option("<", _APPLICATION, "floodmark").tobytes()
-        body = struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1) + self._options[0].tobytes() + name + bytes(4)
-        self._file.write(_block(_SECTION, body))
+            self._begun = True
+            self._made.begin(int(container.layout[SNAPLEN]))
 
     def finish(self) -> None:
         """Make a capture of nothing a valid one."""
         if not self._begun:
-            self._begin_section()
+            self._made.begin()
 
     def tell(self, stretch: Stretch) -> None:
         """Write the chosen packets of a stretch of records."""
@@ -164,7 +154,9 @@ class _Writer:
         if self._is_pcapng:
             self._copy(stretch, mask)
         elif mask.any():
-            self._write(stretch, mask)
+            seen, count = stretch.traced, stretch.packets
+            columns = (seen.frame_at, seen.time_ns, seen.captured_length, seen.wire_length, seen.link_type)
+            self._made.write(stretch.block, *(column[:count] for column in columns), mask)
 
     def _mask(self, stretch: Stretch) -> U8:
         """Tell of each packet whether it is chosen."""
@@ -186,46 +178,10 @@ class _Writer:
         self._begun = True
         while at < stretch.end:
             room = stretch.end - at + _LEAST_ROOM + len(self._options[0])
-            out = self._room(room)
+            if len(self._out) < room:
+                self._out = np.empty(room, np.uint8)
+            out = self._out
             octets, at, number, self._swapped = copy_blocks(
                 stretch.block, at, stretch.end, self._swapped, number, mask, self._options[0], self._options[1], out
             )
             self._file.write(out[:octets].data)
-
-    def _write(self, stretch: Stretch, mask: U8) -> None:
-        """Make blocks of records."""
-        count, traced = stretch.packets, stretch.traced
-        links, place = np.unique(traced.link_type[:count], return_inverse=True)
-        for link in links.tolist():
-            if link not in self._interfaces:
-                self._interfaces[link] = len(self._interfaces)
-                self._file.write(_interface(link, self._snaplen))
-        interfaces = np.array([self._interfaces[link] for link in links.tolist()], np.uint32)[place]
-        captured = traced.captured_length
-        out = self._room(int((captured[:count] + PACKET_OVERHEAD + 3)[mask > 0].sum()))
-        given = (traced.frame_at, traced.time_ns, captured, traced.wire_length, interfaces, mask, out)
-        octets = write_packets(stretch.block, count, *given)
-        self._file.write(out[:octets].data)
-
-    def _room(self, octets: int) -> U8:
-        if len(self._out) < octets:
-            self._out = np.empty(octets, np.uint8)
-        return self._out
-
-
-def _option(order: str, code: int, text: str) -> U8:
-    """Return an option of a block. order: of its octets, as struct names it."""
-    value = text.encode("utf-8", "backslashreplace")[:_LARGEST_COMMENT]
-    octets = struct.pack(f"{order}HH", code, len(value)) + value + bytes(-len(value) % 4)
-    return np.frombuffer(octets, np.uint8)
-
-
-def _block(kind: int, body: bytes) -> bytes:
-    length = struct.pack("<I", len(body) + 12)
-    return struct.pack("<I", kind) + length + body + length
-
-
-def _interface(link_type: int, snaplen: int) -> bytes:
-    """Return the description of an interface whose times are in nanoseconds; of an unknown link type where there is none."""
-    options = struct.pack("<HHB3x", _RESOLUTION, 1, 9) + bytes(4)
-    return _block(_INTERFACE, struct.pack("<HHI", link_type & 0xFFFF, 0, max(snaplen, 0)) + options)

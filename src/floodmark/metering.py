@@ -24,7 +24,7 @@ from floodmark_core.status import STOP_NEEDS_FLOWS
 from floodmark_core.timeline import CLOCK_NS
 from floodmark_core.walk import Walk, new_walk
 
-_TUNNELS_OPENED = 4  # one in another, most: a mirror of a tunnel in an overlay has three
+TUNNELS_OPENED = 4  # one in another, most: a mirror of a tunnel in an overlay has three
 
 
 def _ns(seconds: float) -> int:
@@ -49,7 +49,7 @@ def timeouts_ns(flow: FlowSettings) -> I64:
 
 def walk_with(settings: FlowSettings, layout: I64) -> Walk:
     """Return a walk through captures as the settings have it. layout: with which framing starts; it is written to."""
-    depth = _TUNNELS_OPENED if settings.tunnels == "inner" else 0
+    depth = TUNNELS_OPENED if settings.tunnels == "inner" else 0
     return new_walk(layout, service_ports(), _ns(settings.reorder_window_s), depth)
 
 

@@ -1,0 +1,387 @@
+"""Block of a capture in, frames that hold only what classifying them needs out: nothing is kept that is not known.
+
+Frames become Ethernet frames: the link header of any other kind, whatever tags and wrappings it had, becomes one of Ethernet with the
+VLANs that were read. Of IP and transport headers the fields are kept, of their options kinds and lengths, of tunnels the headers
+between one IP packet and the next; addresses and what else needs a key are noted (sketching.Places).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from floodmark_core import kinds
+from floodmark_core._jit import kernel, step
+from floodmark_core.checksums import address_sum, octet_sum
+from floodmark_core.columns import BATCH, I32, I64, U8, Interfaces, Records, Tally
+from floodmark_core.decode import (
+    AH,
+    DCCP,
+    DESTINATION,
+    HIP,
+    HOP_BY_HOP,
+    ICMP,
+    ICMPV6,
+    MOBILITY,
+    ROUTING,
+    SCTP,
+    SHIM6,
+    TCP,
+    UDP,
+    UDP_LITE,
+    V6_FRAGMENT,
+)
+from floodmark_core.framing import frame_batch
+from floodmark_core.links import (
+    ETHERNET,
+    ETHERNET_FRAME,
+    TYPE_IPV4,
+    TYPE_IPV6,
+    TYPE_QINQ,
+    TYPE_QINQ_OLD,
+    TYPE_QINQ_OLDER,
+    TYPE_VLAN,
+    unwrap,
+)
+from floodmark_core.octets import big16, big64
+from floodmark_core.sketching import MACS, MOST_PLACES, SUMS, TEXTS, V4, V6, WORDS, Places, copy, sketch
+from floodmark_core.status import IN_FLOW, STOP_BATCH_FULL
+from floodmark_core.tunnels import GRE, carries, in_gre, in_udp, inner_packet
+
+MOST_ADDED = 64  # octets that a frame can grow by
+UNKNOWN_LINK = 0xFFFF
+_MAC_OCTETS = 12  # of both addresses
+_NOP = 1
+
+
+class Frames(NamedTuple):
+    """Blanked frames: of each its place, its time, its lengths and its link type."""
+
+    at: I64
+    time_ns: I64
+    captured_length: I64
+    wire_length: I64
+    link_type: I32
+
+
+def new_frames(count: int) -> Frames:
+    """Return room for so many frames."""
+    return Frames(*(np.zeros(count, code) for code in ("i8", "i8", "i8", "i8", "i4")))
+
+
+@step
+def put16(out: U8, at: int, value: int) -> None:
+    """Write a 16-bit number, big endian."""
+    out[at], out[at + 1] = (value >> 8) & 0xFF, value & 0xFF
+
+
+@step
+def note(places: Places, kind: int, rows: I64, at: int) -> None:
+    """Note the place of an address."""
+    rows[places.used[kind]] = at
+    places.used[kind] += 1
+
+
+@kernel
+def blank_link(block: U8, start: int, at: int, end: int, link_type: int, what: int, vlan: int, out: U8, to: int, places: Places) -> int:
+    """Write the link header of a frame. at: where what it carries begins. what: its EtherType. Returns the place behind it."""
+    if link_type == ETHERNET and start + 14 <= end:
+        place = start + 12
+        while place + 6 <= end and big16(block, place) in (TYPE_VLAN, TYPE_QINQ, TYPE_QINQ_OLD, TYPE_QINQ_OLDER):
+            place += 4
+        if place + 2 == at or what not in (TYPE_IPV4, TYPE_IPV6):
+            copy(block, start, place + 2, out, to)
+            note(places, MACS, places.macs, to)
+            note(places, MACS, places.macs, to + 6)
+            return to + place + 2 - start
+        copy(block, start, start + _MAC_OCTETS, out, to)
+        note(places, MACS, places.macs, to)
+        note(places, MACS, places.macs, to + 6)
+    else:
+        out[to] = out[to + 6] = 2  # locally administered
+    to += _MAC_OCTETS
+    for shift in (12, 0):
+        tag = (vlan >> shift) & 0xFFF
+        if tag:
+            put16(out, to, TYPE_VLAN)
+            put16(out, to + 2, tag)
+            to += 4
+    put16(out, to, what if what >= 0x600 else 0)
+    return to + 2
+
+
+@kernel
+def blank_ipv4(block: U8, at: int, end: int, wire_end: int, out: U8, to: int, places: Places) -> tuple[int, int, int, int]:
+    """Write an IPv4 header.
+
+    Returns (its octets, 0 where there is none; end of the packet on the wire; protocol; flag and offset of a fragment).
+    """
+    if at + 20 > end or block[at] >> 4 != 4:
+        out[to] = block[at]
+        return 0, at, 0, 0
+    header, total = (block[at] & 0x0F) * 4, big16(block, at + 2)
+    copy(block, at, at + 12, out, to)
+    if total == 0:
+        total = wire_end - at
+    if header < 20 or header > total:
+        return 0, at, 0, 0
+    copy(block, at + 12, at + 20, out, to + 12)
+    note(places, V4, places.v4, to + 12)
+    note(places, V4, places.v4, to + 16)
+    out[to + 20 : to + min(header, end - at)] = _NOP
+    field = big16(block, at + 6)
+    return header, min(at + total, wire_end), np.int64(block[at + 9]), field & 0x3FFF
+
+
+@kernel
+def blank_ipv6(block: U8, at: int, end: int, wire_end: int, out: U8, to: int, places: Places) -> tuple[int, int, int, int]:
+    """Write an IPv6 header and its extension headers. Returns as :func:`blank_ipv4` does."""
+    if at + 40 > end or block[at] >> 4 != 6:
+        out[to] = block[at]
+        return 0, at, 0, 0
+    start = at
+    out[to], out[to + 1] = block[at], block[at + 1] & 0xF0
+    copy(block, at + 4, at + 40, out, to + 4)
+    note(places, V6, places.v6, to + 8)
+    note(places, V6, places.v6, to + 24)
+    length, fragment = big16(block, at + 4), 0
+    stop = at + 40 + length
+    if length == 0 and (block[at + 6] == HOP_BY_HOP or wire_end - at > 40 + 0xFFFF):
+        stop = wire_end
+    stop = min(stop, wire_end)
+    protocol = np.int64(block[at + 6])
+    at += 40
+    while protocol in (HOP_BY_HOP, ROUTING, V6_FRAGMENT, DESTINATION, MOBILITY, HIP, SHIM6, AH):
+        if at + 8 > min(stop, end):
+            return 0, at, 0, 0
+        size = 8
+        if protocol == AH:
+            size = (np.int64(block[at + 1]) + 2) * 4
+        elif protocol != V6_FRAGMENT:
+            size = (np.int64(block[at + 1]) + 1) * 8
+        copy(block, at, at + (8 if protocol == V6_FRAGMENT else 2), out, to + at - start)
+        if at + size > min(stop, end):
+            return 0, at, 0, 0
+        if protocol == V6_FRAGMENT and big16(block, at + 2) & 0xFFF9:
+            fragment = big16(block, at + 2) & 0xFFF9
+            if fragment & 0xFFF8:
+                return at + size - start, stop, np.int64(block[at]), fragment
+        protocol = np.int64(block[at])
+        at += size
+    return at - start, stop, protocol, fragment
+
+
+@kernel
+def blank_tcp(block: U8, at: int, end: int, stop: int, out: U8, to: int) -> int:
+    """Write a TCP header. Returns its octets, 0 where it is not whole. Of options the kinds stay, of MSS and window scale the values."""
+    copy(block, at, min(at + 20, end, stop), out, to)
+    if at + 20 > min(end, stop):
+        return 0
+    header = np.int64(block[at + 12] >> 4) * 4
+    if header < 20 or at + header > stop:
+        return 0
+    place, last = at + 20, min(at + header, end)
+    while place < last:
+        kind = block[place]
+        out[to + place - at] = kind
+        if kind == 0:
+            break
+        if kind == 1:
+            place += 1
+            continue
+        if place + 1 >= last:
+            break
+        length = np.int64(block[place + 1])
+        out[to + place + 1 - at] = length
+        if length < 2 or place + length > last:
+            break
+        if kind in (2, 3):
+            copy(block, place + 2, place + length, out, to + place + 2 - at)
+        place += length
+    return header
+
+
+@kernel
+def blank_transport(block: U8, at: int, end: int, stop: int, protocol: int, sketched: bool, out: U8, to: int, places: Places) -> int:
+    """Write a transport header, and where asked for a sketch of its payload. Returns the place behind the header."""
+    header, last = 0, min(end, stop)
+    src_port, dst_port = 0, 0
+    if protocol == TCP:
+        header = blank_tcp(block, at, end, stop, out, to)
+    elif protocol in (UDP, UDP_LITE, ICMP, ICMPV6):
+        copy(block, at, min(at + 8, last), out, to)
+        header = 8 if at + 8 <= last else 0
+        if header and protocol == ICMP and block[at] == 5:  # a redirect names a gateway
+            out[to + 4 : to + 8] = 0
+    elif protocol in (SCTP, DCCP):
+        copy(block, at, min(at + 4, last), out, to)
+        header = 4
+    if protocol in (TCP, UDP, ICMP, ICMPV6) and header == 0:
+        return to + max(last - at, 0)
+    if protocol in (TCP, UDP):
+        src_port, dst_port = big16(block, at), big16(block, at + 2)
+    if sketched:
+        sketch(block, at + header, last, protocol, stop - at - header, src_port, dst_port, out, to + header, places)
+    return to + min(header, last - at)
+
+
+@kernel
+def blank_between(block: U8, at: int, place: int, protocol: int, out: U8, to: int, places: Places) -> None:
+    """Write what stands between an IP header and the packet in its tunnel."""
+    copy(block, at, place, out, to)
+    frame_at, what = place, 0
+    if protocol == UDP:
+        tunnel, frame_at, what = in_udp(block, at, place)
+        if tunnel == kinds.TUNNEL_GENEVE:  # options may hold anything
+            out[to + 16 : to + frame_at - at] = 0
+        elif tunnel == kinds.TUNNEL_TEREDO:  # identities, and the address of a client; of an authentication the lengths stay
+            out[to + (12 if big16(block, at + 8) == 1 else 8) : to + place - at] = 0
+    elif protocol == GRE:
+        _, frame_at, what = in_gre(block, at, place)
+    elif protocol == 97:  # Ethernet in IP
+        frame_at, what = at + 2, ETHERNET_FRAME
+    if what == ETHERNET_FRAME and frame_at + _MAC_OCTETS <= place:
+        note(places, MACS, places.macs, to + frame_at - at)
+        note(places, MACS, places.macs, to + frame_at + 6 - at)
+
+
+@step
+def note_sums(places: Places, to: int, version: int, header: int, end: int, protocol: int) -> None:
+    """Note what the checksums of a packet are over."""
+    row = places.used[SUMS]
+    places.sums[row, 0], places.sums[row, 1], places.sums[row, 2] = to, version, to + header
+    places.sums[row, 3], places.sums[row, 4] = end, protocol
+    places.used[SUMS] = row + 1
+
+
+@kernel
+def blank_packets(
+    block: U8, at: int, end: int, wire_end: int, what: int, depth: int, sketched: bool, out: U8, to: int, places: Places
+) -> int:
+    """Write an IP packet, and those in its tunnels. Returns the place behind the last header."""
+    shift, opened = to - at, 0  # an octet's place less the one it comes from
+    while True:
+        if what == TYPE_IPV4:
+            header, stop, protocol, fragment = blank_ipv4(block, at, end, wire_end, out, at + shift, places)
+            later = fragment & 0x1FFF
+        else:
+            header, stop, protocol, fragment = blank_ipv6(block, at, end, wire_end, out, at + shift, places)
+            later = fragment & 0xFFF8
+        begin = at + header
+        if header == 0 or begin > end:
+            return end + shift
+        is_whole = not fragment and stop <= end and (what == TYPE_IPV4 or header == 40)
+        note_sums(places, at + shift, 4 if what == TYPE_IPV4 else 6, header, stop + shift, protocol if is_whole else -1)
+        if later or begin == end:
+            return begin + shift
+        tunnel = 0
+        if protocol != TCP and opened < depth and not fragment and carries(protocol):
+            tunnel, inner, inner_what, _ = inner_packet(block, begin, end, stop, protocol)
+        if tunnel == 0:
+            return blank_transport(block, begin, end, stop, protocol, sketched, out, begin + shift, places)
+        blank_between(block, begin, inner, protocol, out, begin + shift, places)
+        opened += 1
+        at, what, wire_end = inner, inner_what, stop
+
+
+@kernel
+def blank_frame(block: U8, i: int, records: Records, depth: int, sketched: bool, out: U8, to: int, places: Places) -> tuple[int, int, int]:
+    """Write a record's frame. Returns (octets captured, octets on the wire, link type)."""
+    start = records.frame_at[i]
+    end, link_type, on_wire = start + records.captured_length[i], np.int64(records.link_type[i]), records.wire_length[i]
+    if link_type < 0:
+        return end - start, on_wire, UNKNOWN_LINK
+    outcome, place, what, vlan = unwrap(block, start, end, link_type)
+    if outcome != IN_FLOW and end - start < 14:
+        return end - start, on_wire, ETHERNET
+    is_ip = outcome == IN_FLOW and what in (TYPE_IPV4, TYPE_IPV6)
+    place = min(place, end)
+    head = blank_link(
+        block, start, place, end, link_type, what if is_ip or link_type == ETHERNET else min(what, 0x5FF), vlan, out, to, places
+    )
+    if not is_ip and link_type == ETHERNET:
+        place = start + head - to
+    stop = head + end - place
+    if is_ip and place < end:
+        last = blank_packets(block, place, end, start + max(on_wire, end - start), what, depth, sketched, out, head, places)
+        stop = stop if sketched else min(last, stop)
+    return stop - to, head - to + max(on_wire - (place - start), 0), ETHERNET
+
+
+@step
+def has_room(places: Places, frames: int) -> bool:
+    """Tell whether there is room for the places of so many frames."""
+    needed = MOST_PLACES * frames
+    return bool(
+        places.used[V4] + needed <= len(places.v4)
+        and places.used[V6] + needed <= len(places.v6)
+        and places.used[MACS] + needed <= len(places.macs)
+        and places.used[WORDS] + needed <= len(places.words)
+        and places.used[TEXTS] + needed <= len(places.texts)
+        and places.used[SUMS] + needed <= len(places.sums)
+    )
+
+
+@kernel
+def blank_block(
+    block: U8, at: int, base: int, layout: I64, interfaces: Interfaces, records: Records, tally: Tally, depth: int, sketched: bool,
+    out: U8, frames: Frames, places: Places,
+) -> tuple[int, int, int]:  # fmt: skip
+    """Blank the records of a block from ``at`` on.
+
+    out: zero, with room for the block and :data:`MOST_ADDED` octets more for each frame. Returns (position, status.py STOP_ code, frames);
+    the code is STOP_BATCH_FULL where there may be no room for what follows.
+    """
+    count, to = 0, 0
+    while True:
+        if not has_room(places, BATCH) or count + BATCH > len(frames.at):
+            return at, STOP_BATCH_FULL, count
+        n, at, stop = frame_batch(block, at, base, layout, interfaces, records, tally)
+        for i in range(n):
+            captured, on_wire, link_type = blank_frame(block, i, records, depth, sketched, out, to, places)
+            frames.at[count], frames.time_ns[count], frames.link_type[count] = to, records.time_ns[i], link_type
+            frames.captured_length[count], frames.wire_length[count] = captured, max(on_wire, captured)
+            to += captured
+            count += 1
+        if stop != STOP_BATCH_FULL:
+            return at, stop, count
+
+
+@step
+def folded(total: int) -> int:
+    """Return the checksum for a sum (RFC 1071)."""
+    for _ in range(4):
+        total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+@kernel
+def repair_checksums(out: U8, places: Places, whole: bool) -> None:
+    """Make the checksums of blanked packets right again, those of packets in tunnels before those of the tunnels' own.
+
+    whole: payloads are there; otherwise transport checksums become zero, since those there were say something of what is gone.
+    """
+    for place in range(places.used[SUMS] - 1, -1, -1):
+        row = places.sums[place]
+        at, version, transport, end, protocol = row[0], row[1], row[2], row[3], row[4]
+        if version == 4:
+            put16(out, at + 10, 0)
+            put16(out, at + 10, folded(octet_sum(out, at, transport)))
+        if protocol not in (TCP, UDP, ICMP, ICMPV6) or transport + 8 > end:
+            continue
+        field = transport + (16 if protocol == TCP else 6 if protocol == UDP else 2)
+        if field + 2 > end or (protocol == UDP and big16(out, field) == 0):  # UDP over IPv4 may do without
+            continue
+        if protocol == UDP and 8 <= big16(out, transport + 4) <= end - transport:  # its own length counts, where it can be one
+            end = transport + big16(out, transport + 4)
+        put16(out, field, 0)
+        if not whole:
+            continue
+        total = octet_sum(out, transport, end)
+        if protocol != ICMP:
+            if version == 4:
+                ends = octet_sum(out, at + 12, at + 20)
+            else:
+                ends = address_sum(big64(out, at + 8), big64(out, at + 16)) + address_sum(big64(out, at + 24), big64(out, at + 32))
+            total = (total & 0xFFFFFFFF) + (total >> 32) + ends + protocol + end - transport
+        value = folded((total & 0xFFFFFFFF) + (total >> 32))
+        put16(out, field, 0xFFFF if value == 0 and protocol == UDP else value)

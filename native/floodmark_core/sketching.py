@@ -1,0 +1,278 @@
+"""Payload in, what of it tells the protocol and the course of a dialogue out; everything else becomes zero.
+
+What is kept verbatim are the first octets that a protocol's recognition needs, which are its own and not its users', the words of HTTP
+and SIP, frame headers of HTTP/2 and empty lines. Of names and targets only the place is noted, for whoever has a key (floodmark's
+``anonymising``); so of the first eight octets of what is not recognised, which rules compare but do not read.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from floodmark_core._jit import kernel, step
+from floodmark_core.columns import I64, U8
+from floodmark_core.octets import big32
+from floodmark_core.payload import (
+    DNS,
+    HTTP,
+    HTTP2,
+    MDNS,
+    NETBIOS,
+    REPLY,
+    SIP,
+    SNMP,
+    TLS,
+    UNIFORM,
+    UNRECOGNISED,
+    ber_content,
+    is_http_request,
+    looks_random,
+    tcp_code,
+    text_at,
+    udp_code,
+)
+
+TCP, UDP = 6, 17
+WORD_OCTETS = 8
+NAME, RANDOM_NAME, HOST, PATH, QUERY = range(5)  # kinds of text
+_HEAD_OCTETS = 16_384  # in which an empty line is looked for
+
+
+class Places(NamedTuple):
+    """Where in the blanked frames something stands that a key must be put to, and what checksums must be repaired."""
+
+    v4: I64  # of IPv4 addresses
+    v6: I64  # of IPv6 addresses
+    macs: I64  # of MAC addresses
+    words: I64  # [n, 8]: place, octets kept, octets, code of the payload, place of its end, its octets on the wire, ports
+    texts: I64  # [n, 3]: place, octets, kind
+    sums: I64  # [n, 5]: place of the IP header, its version, place of the transport header, of its end, protocol; -1: header only
+    used: I64  # rows used of each, in this order
+
+
+V4, V6, MACS, WORDS, TEXTS, SUMS = range(6)  # in Places.used
+MOST_PLACES = 32  # of one kind in one frame
+
+
+@kernel
+def copy(block: U8, first: int, end: int, out: U8, to: int) -> None:
+    """Copy octets."""
+    for n in range(end - first):
+        out[to + n] = block[first + n]
+
+
+@step
+def note_text(places: Places, at: int, octets: int, kind: int) -> None:
+    """Note a text."""
+    row = places.used[TEXTS]
+    places.texts[row, 0], places.texts[row, 1], places.texts[row, 2] = at, octets, kind
+    places.used[TEXTS] = row + 1
+
+
+@kernel
+def code_of(data: U8, at: int, end: int, protocol: int, octets: int, src_port: int, dst_port: int) -> int:
+    """Recognise a payload, as if it were the first of its direction; both directions' codes of TCP in one number."""
+    if protocol == UDP:
+        return udp_code(data, at, end, octets, src_port, dst_port)
+    if protocol == TCP:
+        return 256 * tcp_code(data, at, end, 1) + tcp_code(data, at, end, 0)
+    return UNRECOGNISED if end > at else 0
+
+
+@kernel
+def sketch_request(block: U8, at: int, end: int, out: U8, to: int, places: Places) -> None:
+    """Keep method and version of an HTTP request, its lines and its empty line; note target and host."""
+    line = at
+    while line < end and block[line] != 13:
+        line += 1
+    space = at
+    while space < line and block[space] != 32:
+        space += 1
+    first = space + 1
+    if first < line and block[first] == 47:  # a slash
+        first += 1
+    copy(block, at, min(first, end), out, to)
+    stop = first
+    query = -1
+    while stop < line and block[stop] != 32:
+        if block[stop] == 63 and query < 0:
+            query = stop
+        stop += 1
+    path_end = stop if query < 0 else query
+    if path_end > first:
+        note_text(places, to + first - at, path_end - first, PATH)
+    if query >= 0:
+        out[to + query - at] = 63
+        if stop > query + 1:
+            note_text(places, to + query + 1 - at, stop - query - 1, QUERY)
+    if text_at(block, stop, line, b" HTTP/"):
+        copy(block, stop, min(line, stop + 9), out, to + stop - at)
+    sketch_fields(block, at, line, end, out, to, places)
+
+
+@kernel
+def sketch_fields(block: U8, at: int, line: int, end: int, out: U8, to: int, places: Places) -> None:
+    """Keep the lines of HTTP fields, from the end of the first line on, as lines of the letter x; note the host."""
+    noted = False
+    while line + 2 <= end and block[line] == 13 and block[line + 1] == 10:
+        copy(block, line, line + 2, out, to + line - at)
+        line += 2
+        stop = line
+        while stop < end and block[stop] != 13:
+            stop += 1
+        out[to + line - at : to + stop - at] = 120
+        is_host = text_at(block, line, stop, b"Host:") or text_at(block, line, stop, b"host:") or text_at(block, line, stop, b"HOST:")
+        if is_host and not noted:
+            value = line + 5
+            while value < stop and block[value] == 32:
+                value += 1
+            copy(block, line, value, out, to + line - at)
+            if value < stop:
+                note_text(places, to + value - at, stop - value, HOST)
+            noted = True
+        if stop == line:
+            return  # the empty line
+        line = stop
+
+
+@kernel
+def keep_empty_lines(block: U8, at: int, end: int, out: U8, to: int) -> None:
+    """Keep the octets that end an HTTP head, wherever they stand."""
+    if end - at == 2 and block[at] == 13 and block[at + 1] == 10:
+        out[to], out[to + 1] = 13, 10
+    for i in range(at, min(end, at + _HEAD_OCTETS) - 3):
+        if block[i] == 13 and block[i + 1] == 10 and block[i + 2] == 13 and block[i + 3] == 10:
+            copy(block, i, i + 4, out, to + i - at)
+
+
+@kernel
+def keep_frames(block: U8, at: int, end: int, out: U8, to: int) -> bool:
+    """Keep the headers of HTTP/2 frames where a payload is made of whole ones. Returns whether it is."""
+    place = at + 24 if text_at(block, at, end, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") else at
+    first, frames = place, 0
+    while place + 9 <= end:
+        length, kind = big32(block, place) >> 8, block[place + 3]
+        if length > 16_384 or kind > 9 or (kind == 3 and length != 4):
+            return False
+        frames += 1
+        place += 9 + length
+    if place != end or (frames == 0 and first == at):
+        return False
+    copy(block, at, first, out, to)
+    place = first
+    while place + 9 <= end:
+        copy(block, place, place + 9, out, to + place - at)
+        place += 9 + (big32(block, place) >> 8)
+    return True
+
+
+@kernel
+def sketch_question(block: U8, at: int, end: int, out: U8, to: int, places: Places) -> None:
+    """Keep the header of a DNS message and type and class of its first question; note the name."""
+    copy(block, at, min(end, at + 12), out, to)
+    place = at + 12
+    random = 0
+    while place < end and block[place] != 0 and block[place] < 64:
+        following = min(place + 1 + np.int64(block[place]), end)
+        if place == at + 12:
+            random = looks_random(block, place + 1, min(following, at + 255))
+        place = following
+    if place > at + 12:
+        copy(block, at + 12, place, out, to + 12)
+        note_text(places, to + 12, place - at - 12, RANDOM_NAME if random else NAME)
+    copy(block, place, min(place + 5, end), out, to + place - at)
+
+
+@step
+def blank_community(block: U8, at: int, end: int, out: U8, to: int) -> None:
+    """Overwrite the community of an SNMP message, which is a password (RFC 1901)."""
+    community = ber_content(block, at, end) + 3
+    if community + 2 <= end and block[community] == 4:
+        first = ber_content(block, community, end)
+        for place in range(first, min(first + np.int64(block[community + 1] & 0x7F), end)):
+            out[to + place - at] = 120
+
+
+@kernel
+def sketch_recognised(block: U8, at: int, end: int, code: int, protocol: int, octets: int, ports: tuple[int, int], out: U8, to: int) -> int:
+    """Keep as few of the first octets as leave a payload recognised as what it is. Returns how many, -1 where none do."""
+    stop = to + end - at
+    kept = 0
+    for count in (8, 10, 12, 14, 16, 20, 24, 29, 32, 48, 64):
+        copy(block, at + kept, min(at + count, end), out, to + kept)
+        kept = min(count, end - at)
+        if code >> 1 == SNMP:
+            blank_community(block, at, at + kept, out, to)
+        if code_of(out, to, stop, protocol, octets, ports[0], ports[1]) == code:
+            return kept
+        if kept == end - at:
+            break
+    return -1
+
+
+@step
+def note_word(places: Places, to: int, kept: int, octets: int, code: int, stop: int, wire: int, ports: tuple[int, int]) -> None:
+    """Note the first octets of what is not recognised."""
+    row, words = places.used[WORDS], places.words
+    words[row, 0], words[row, 1], words[row, 2], words[row, 3] = to, kept, octets, code
+    words[row, 4], words[row, 5], words[row, 6], words[row, 7] = stop, wire, ports[0], ports[1]
+    places.used[WORDS] = row + 1
+
+
+@kernel
+def sketch(
+    block: U8, at: int, end: int, protocol: int, octets: int, src_port: int, dst_port: int, out: U8, to: int, places: Places
+) -> None:
+    """Write a sketch of a payload to where it belongs, which is all zero.
+
+    at, end: of what was captured of it. octets: its length on the wire.
+    """
+    if end <= at:
+        return
+    ports = (src_port, dst_port)
+    code = code_of(block, at, end, protocol, octets, src_port, dst_port)
+    first = code >> 8 if protocol == TCP else code
+    if first == 2 * HTTP and is_http_request(block, at, end):
+        sketch_request(block, at, end, out, to, places)
+    elif protocol == TCP and first >> 1 == TLS:
+        copy(block, at, min(end, at + 8), out, to)
+    elif protocol == UDP and first >> 1 in (DNS, MDNS, NETBIOS):
+        sketch_question(block, at, end, out, to, places)
+    elif first == UNIFORM:
+        out[to : to + end - at] = block[at]
+    elif protocol == TCP and (first == 2 * HTTP2 or first == UNRECOGNISED) and keep_frames(block, at, end, out, to):
+        pass
+    elif first == UNRECOGNISED:
+        kept = min(4, end - at) if protocol == TCP else 0
+        copy(block, at, min(at + WORD_OCTETS, end), out, to)
+        note_word(places, to, kept, min(WORD_OCTETS, end - at), code, to + end - at, octets, ports)
+    else:
+        if first == 2 * SIP + REPLY:
+            copy(block, at, min(end, at + 16), out, to)
+        sketch_recognised(block, at, end, code, protocol, octets, ports, out, to)
+        if first == 2 * HTTP + REPLY:
+            copy(block, at, min(end, at + 12), out, to)
+    if protocol == TCP:
+        keep_empty_lines(block, at, end, out, to)
+
+
+@kernel
+def check_words(original: U8, out: U8, places: Places) -> int:
+    """Put back the first octets where those put in their place make a payload look like something. Returns in how many.
+
+    original: the blanked frames before anything was put into them.
+    """
+    count = 0
+    for i in range(places.used[WORDS]):
+        at, octets, code, end = places.words[i, 0], places.words[i, 2], places.words[i, 3], places.words[i, 4]
+        src_port, dst_port = places.words[i, 6], places.words[i, 7]
+        protocol = TCP if code >= 256 else (UDP if src_port or dst_port else 0)
+        if code_of(out, at, end, protocol, places.words[i, 5], src_port, dst_port) != code:
+            copy(original, at, at + octets, out, at)
+            count += 1
+    return count
+
+
+def new_places(rows: int) -> Places:
+    """Return room for so many places of each kind."""
+    return Places(*(np.zeros(shape, np.int64) for shape in (rows, rows, rows, (rows, 8), (rows, 3), (rows, 5), 6)))

@@ -1,0 +1,73 @@
+"""Packets in, a pcapng capture with times in nanoseconds out (draft-ietf-opsawg-pcapng)."""
+
+import struct
+from typing import BinaryIO
+
+import numpy as np
+
+from floodmark_core.carving import PACKET_OVERHEAD, write_packets
+from floodmark_core.columns import I32, I64, U8
+
+_SECTION, _INTERFACE = 0x0A0D0D0A, 1
+_COMMENT, _RESOLUTION, _APPLICATION = 1, 9, 4  # options
+_LARGEST_COMMENT = 65_000  # octets: the length of an option has 16 bits
+
+
+class CaptureWriter:
+    """Writes sections of packets, each with a comment that says what they are."""
+
+    def __init__(self, file: BinaryIO, comment: str) -> None:
+        self._file, self._comment = file, comment
+        self._interfaces: dict[int, int] = {}  # link type -> number
+        self._out: U8 = np.empty(0, np.uint8)
+        self._snaplen = 0
+        self._begun = False
+
+    def begin(self, snaplen: int = 0) -> None:
+        """Begin a section. snaplen: most octets of its packets; 0: no limit."""
+        self._interfaces, self._snaplen, self._begun = {}, max(snaplen, 0), True
+        name = comment_option("<", "floodmark", _APPLICATION).tobytes()
+        body = struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1) + comment_option("<", self._comment).tobytes() + name + bytes(4)
+        self._file.write(_block(_SECTION, body))
+
+    def write(  # noqa: PLR0913, PLR0917 - the columns of packets
+        self, block: U8, frame_at: I64, time_ns: I64, captured: I64, wire: I64, link_type: I32, chosen: U8 | None = None
+    ) -> None:
+        """Write packets whose frames stand in a block, or those of them that are chosen."""
+        if not self._begun:
+            self.begin()
+        mask: U8 = np.ones(len(frame_at), np.uint8) if chosen is None else chosen
+        links, place = np.unique(link_type, return_inverse=True)
+        for link in links.tolist():
+            if link not in self._interfaces:
+                self._interfaces[link] = len(self._interfaces)
+                self._file.write(_interface(link, self._snaplen))
+        interfaces = np.array([self._interfaces[link] for link in links.tolist()], np.uint32)[place]
+        room = int((captured + PACKET_OVERHEAD + 3)[mask > 0].sum())
+        if len(self._out) < room:
+            self._out = np.empty(room, np.uint8)
+        octets = write_packets(block, len(frame_at), frame_at, time_ns, captured, wire, interfaces, mask, self._out)
+        self._file.write(self._out[:octets].data)
+
+    def finish(self) -> None:
+        """Make a capture of nothing a valid one."""
+        if not self._begun:
+            self.begin()
+
+
+def comment_option(order: str, text: str, code: int = _COMMENT) -> U8:
+    """Return an option of a block that is a text. order: of its octets, as struct names it."""
+    value = text.encode("utf-8", "backslashreplace")[:_LARGEST_COMMENT]
+    octets = struct.pack(f"{order}HH", code, len(value)) + value + bytes(-len(value) % 4)
+    return np.frombuffer(octets, np.uint8)
+
+
+def _block(kind: int, body: bytes) -> bytes:
+    length = struct.pack("<I", len(body) + 12)
+    return struct.pack("<I", kind) + length + body + length
+
+
+def _interface(link_type: int, snaplen: int) -> bytes:
+    """Return the description of an interface whose times are in nanoseconds; of an unknown link type where there is none."""
+    options = struct.pack("<HHB3x", _RESOLUTION, 1, 9) + bytes(4)
+    return _block(_INTERFACE, struct.pack("<HHI", link_type & 0xFFFF, 0, snaplen) + options)
