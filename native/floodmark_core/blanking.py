@@ -56,7 +56,7 @@ _NOP = 1
 class Frames(NamedTuple):
     """Blanked frames: of each its place, its time, its lengths and its link type."""
 
-    at: I64
+    frame_at: I64
     time_ns: I64
     captured_length: I64
     wire_length: I64
@@ -333,12 +333,12 @@ def blank_block(
     """
     count, to = 0, 0
     while True:
-        if not has_room(places, BATCH) or count + BATCH > len(frames.at):
+        if not has_room(places, BATCH) or count + BATCH > len(frames.frame_at):
             return at, STOP_BATCH_FULL, count
         n, at, stop = frame_batch(block, at, base, layout, interfaces, records, tally)
         for i in range(n):
             captured, on_wire, link_type = blank_frame(block, i, records, depth, sketched, out, to, places)
-            frames.at[count], frames.time_ns[count], frames.link_type[count] = to, records.time_ns[i], link_type
+            frames.frame_at[count], frames.time_ns[count], frames.link_type[count] = to, records.time_ns[i], link_type
             frames.captured_length[count], frames.wire_length[count] = captured, max(on_wire, captured)
             to += captured
             count += 1

@@ -189,7 +189,7 @@ def blank_community(block: U8, at: int, end: int, out: U8, to: int) -> None:
     community = ber_content(block, at, end) + 3
     if community + 2 <= end and block[community] == 4:
         first = ber_content(block, community, end)
-        for place in range(first, min(first + np.int64(block[community + 1] & 0x7F), end)):
+        for place in range(first, min(first + np.int64(block[community + 1] & 0x7F), end)):  # type: ignore[call-overload] # whole numbers
             out[to + place - at] = 120
 
 

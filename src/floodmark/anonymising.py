@@ -26,7 +26,7 @@ from floodmark.reading import Reading
 from floodmark.recording import CaptureWriter
 from floodmark.writing import appearing_whole
 from floodmark_core import new_interfaces, new_records, new_tally
-from floodmark_core.blanking import MOST_ADDED, Frames, blank_block, new_frames, repair_checksums
+from floodmark_core.blanking import MOST_ADDED, blank_block, new_frames, repair_checksums
 from floodmark_core.columns import BATCH, I64, U8, U32
 from floodmark_core.sketching import (
     HOST,
@@ -207,7 +207,8 @@ class CryptoPan:
         """Return what stands in place of IPv4 addresses. octets: [n, 4], theirs."""
         addresses = np.ascontiguousarray(octets).view(">u4").ravel().astype(np.uint32)
         made = addresses ^ self._top[addresses >> np.uint32(16)] ^ self._flips4(addresses, range(16, 32))
-        return made.astype(">u4").view(np.uint8).reshape(-1, 4)
+        replaced: U8 = made.astype(">u4").view(np.uint8).reshape(-1, 4)
+        return replaced
 
     def _flips4(self, addresses: U32, bits: range) -> U32:
         """Return which bits are turned over."""
@@ -318,9 +319,9 @@ class _Run:
 
     def write(self, out: U8, count: int) -> None:
         """Write blanked frames, with what is noted in them replaced."""
-        frames = Frames(*(column[:count] for column in self.frames))
-        used = int(frames.at[-1] + frames.captured_length[-1]) if count else 0
+        frames = self.frames
+        used = int(frames.frame_at[count - 1] + frames.captured_length[count - 1]) if count else 0
         self.put_back += self._anonymiser.put(out[: max(used, 1)], self.places)
         repair_checksums(out, self.places, self._payload)
-        self.writer.write(out, frames.at, frames.time_ns, frames.captured_length, frames.wire_length, frames.link_type)
+        self.writer.write(out, frames, count)
         self.packets += count

@@ -154,9 +154,7 @@ class _Writer:
         if self._is_pcapng:
             self._copy(stretch, mask)
         elif mask.any():
-            seen, count = stretch.traced, stretch.packets
-            columns = (seen.frame_at, seen.time_ns, seen.captured_length, seen.wire_length, seen.link_type)
-            self._made.write(stretch.block, *(column[:count] for column in columns), mask)
+            self._made.write(stretch.block, stretch.traced, stretch.packets, mask)
 
     def _mask(self, stretch: Stretch) -> U8:
         """Tell of each packet whether it is chosen."""

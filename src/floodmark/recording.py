@@ -1,7 +1,7 @@
 """Packets in, a pcapng capture with times in nanoseconds out (draft-ietf-opsawg-pcapng)."""
 
 import struct
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import numpy as np
 
@@ -11,6 +11,30 @@ from floodmark_core.columns import I32, I64, U8
 _SECTION, _INTERFACE = 0x0A0D0D0A, 1
 _COMMENT, _RESOLUTION, _APPLICATION = 1, 9, 4  # options
 _LARGEST_COMMENT = 65_000  # octets: the length of an option has 16 bits
+
+
+class Framed(Protocol):
+    """Packets whose frames stand in a block, as columns."""
+
+    @property
+    def frame_at(self) -> I64:
+        """Index into the block."""
+
+    @property
+    def time_ns(self) -> I64:
+        """Nanoseconds since the epoch."""
+
+    @property
+    def captured_length(self) -> I64:
+        """Octets."""
+
+    @property
+    def wire_length(self) -> I64:
+        """Octets."""
+
+    @property
+    def link_type(self) -> I32:
+        """LINKTYPE_ value."""
 
 
 class CaptureWriter:
@@ -30,23 +54,22 @@ class CaptureWriter:
         body = struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1) + comment_option("<", self._comment).tobytes() + name + bytes(4)
         self._file.write(_block(_SECTION, body))
 
-    def write(  # noqa: PLR0913, PLR0917 - the columns of packets
-        self, block: U8, frame_at: I64, time_ns: I64, captured: I64, wire: I64, link_type: I32, chosen: U8 | None = None
-    ) -> None:
-        """Write packets whose frames stand in a block, or those of them that are chosen."""
+    def write(self, block: U8, packets: Framed, count: int, chosen: U8 | None = None) -> None:
+        """Write the first packets whose frames stand in a block, or those of them that are chosen."""
         if not self._begun:
             self.begin()
-        mask: U8 = np.ones(len(frame_at), np.uint8) if chosen is None else chosen
-        links, place = np.unique(link_type, return_inverse=True)
+        mask: U8 = np.ones(count, np.uint8) if chosen is None else chosen
+        links, place = np.unique(packets.link_type[:count], return_inverse=True)
         for link in links.tolist():
             if link not in self._interfaces:
                 self._interfaces[link] = len(self._interfaces)
                 self._file.write(_interface(link, self._snaplen))
         interfaces = np.array([self._interfaces[link] for link in links.tolist()], np.uint32)[place]
-        room = int((captured + PACKET_OVERHEAD + 3)[mask > 0].sum())
+        room = int((packets.captured_length[:count] + PACKET_OVERHEAD + 3)[mask > 0].sum())
         if len(self._out) < room:
             self._out = np.empty(room, np.uint8)
-        octets = write_packets(block, len(frame_at), frame_at, time_ns, captured, wire, interfaces, mask, self._out)
+        columns = (packets.frame_at, packets.time_ns, packets.captured_length, packets.wire_length)
+        octets = write_packets(block, count, *columns, interfaces, mask, self._out)
         self._file.write(self._out[:octets].data)
 
     def finish(self) -> None:

@@ -2,6 +2,7 @@
 
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -14,6 +15,7 @@ from floodmark.bundle.environment import environment, repeat
 from floodmark.bundle.labels import label_packets
 from floodmark.bundle.packing import is_packed, names_in, pack
 from floodmark.bundle.proving import Proven, prove
+from floodmark.bundle.sharing import Sharing, anonymised_copies, differences, sources_of
 from floodmark.bundle.signing import Signer
 from floodmark.bundle.timestamp import request
 from floodmark.capture import Source
@@ -21,14 +23,13 @@ from floodmark.errors import CaptureError, OutputError
 from floodmark.events import Event
 from floodmark.export.stix import write_stix
 from floodmark.memory import Memory
-from floodmark.opening import Progress, listed
+from floodmark.opening import Progress
 from floodmark.ordering import in_groups
 from floodmark.pipeline import Options, classify
 from floodmark.report.page import write_page
 from floodmark.report.parquet import write_flows
 from floodmark.result import CaptureSummary, Result, Totals, tool
 from floodmark.settings import Settings, settings_text
-from floodmark.sources import can_reread
 
 NOBODY = "not named"
 
@@ -63,18 +64,25 @@ def make(  # noqa: PLR0913 - as for classify, and who makes it
     by: str | None = None,
     signer: Signer | None = None,
     victims: bool = False,
+    sharing: Sharing | None = None,
     progress: Progress | None = None,
 ) -> Made:
     """Write a bundle, a folder or with a name that ends in .zip a zip file, which appears whole or not at all.
 
-    by: who makes it, for the log. victims: name them in the STIX file too. Raises CaptureError, OutputError.
+    by: who makes it, for the log. victims: name them in the STIX file too. sharing: make it of anonymised copies of the captures.
+    Raises CaptureError, OutputError.
     """
     with _beside(path) as folder:
-        begun_at = custody.now()
-        contents = write_contents(captures, folder, settings, options, victims=victims, progress=progress)
+        begun_at, shared = custody.now(), None
+        with tempfile.TemporaryDirectory(prefix=f"{folder.name}.", dir=folder.parent) as scratch:
+            if sharing is not None:
+                copies, shared = anonymised_copies(captures, Path(scratch), sharing, keep_going=options.keep_going)
+                shared["differences"] = differences(captures, copies, settings, options, progress)
+                captures = copies
+            contents = write_contents(captures, folder, settings, options, victims=victims, progress=progress)
         who = by or NOBODY
-        _log(folder, contents, begun_at, who, signer)
-        digest = _seal(folder, contents, who, signer, options)
+        _log(folder, contents, shared, begun_at, who, signer)
+        digest = _seal(folder, contents, shared, who, signer, options)
         if is_packed(path):
             pack(folder, path)
         else:
@@ -118,15 +126,14 @@ def write_contents(  # noqa: PLR0913 - as for make
 
     Raises CaptureError, OutputError.
     """
-    sources = _sources(captures)
+    in_order = sources_of(captures)
     result = _named(classify(captures, settings, replace(options, hash_captures=True), progress))
     _write_answer(folder, result, victims=victims)
     summaries, found, totals, judged = result.captures, result.events, result.totals, result.flows.judged
     del result  # the packets are told apart by the labels alone
-    groups, memory = in_groups(sources), Memory(options.memory_octets, options.announce)
+    groups, memory = in_groups(in_order), Memory(options.memory_octets, options.announce)
     packets, going_on = [capture.packets for capture in summaries], options.keep_going
     labels = label_packets(groups, packets, judged, settings.flow, memory=memory, keep_going=going_on, progress=progress)
-    in_order = [source for group in groups for _, source in group]
     proven = [prove(source, number, labels[number - 1], folder, keep_going=going_on) for number, source in enumerate(in_order, 1)]
     for capture, one in zip(summaries, proven, strict=True):
         if capture.compression is None and capture.sha256 != one.content_sha256:
@@ -141,16 +148,6 @@ def _write_answer(folder: Path, result: Result, *, victims: bool) -> None:
     write_flows(str(folder / layout.FLOWS), result.flows.attacking())
     (folder / layout.SETTINGS).write_text(settings_text(result.settings), encoding="utf-8")
     write_stix(str(folder / layout.STIX), result, victims=victims)
-
-
-def _sources(captures: list[str]) -> list[Source]:
-    sources, left_out = listed(captures)
-    if left_out:
-        raise left_out[0]
-    for source in sources:
-        if not can_reread(source):
-            raise CaptureError(str(source), "can be read only once; evidence is made of files")
-    return sources
 
 
 def _named(result: Result) -> Result:
@@ -190,17 +187,27 @@ def _event(event: Event, proven: list[Proven]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _log(folder: Path, contents: Contents, begun_at: str, by: str, signer: Signer | None) -> None:
+def _log(  # noqa: PLR0913, PLR0917 - as for make
+    folder: Path, contents: Contents, shared: dict[str, Any] | None, begun_at: str, by: str, signer: Signer | None
+) -> None:
     """Write the first lines of the log: what was done to come to the bundle, in its order."""
     taken = [{key: original[key] for key in ("name", "octets", "sha256")} for original in contents.originals]
-    custody.append(folder, by, "read the captures, without writing to them", {"begun_at": begun_at, "originals": taken}, signer)
+    if shared is None:
+        custody.append(folder, by, "read the captures, without writing to them", {"begun_at": begun_at, "originals": taken}, signer)
+    else:
+        custody.append(
+            folder, by, "read the captures, without writing to them", {"begun_at": begun_at, "captures": shared["captures"]}, signer
+        )
+        custody.append(folder, by, "anonymised copies of the captures, of which the rest is made", {"originals": taken}, signer)
     classified = {"events": len(contents.found), "packets": contents.totals.packets, "flows": contents.totals.flows}
     custody.append(folder, by, "classified their flows", classified, signer)
     carved = {f"event {event['id']}": sum(event["packets_by_original"].values()) for event in contents.events}
     custody.append(folder, by, "carved the packets of each event", carved, signer)
 
 
-def _seal(folder: Path, contents: Contents, by: str, signer: Signer | None, options: Options) -> str:
+def _seal(  # noqa: PLR0913, PLR0917 - as for make
+    folder: Path, contents: Contents, shared: dict[str, Any] | None, by: str, signer: Signer | None, options: Options
+) -> str:
     """Write the manifest and what vouches for it. Returns its SHA-256."""
     made_at = custody.now()
     if signer is not None:
@@ -219,6 +226,7 @@ def _seal(folder: Path, contents: Contents, by: str, signer: Signer | None, opti
             "made_by": by,
             "public_key": None if signer is None else signer.public_key,
             "keep_going": options.keep_going,
+            "anonymised": shared,
             "originals": contents.originals,
             "events": contents.events,
             "files": [_listed(folder, name) for name in names_in(folder) if name not in layout.NOT_LISTED],

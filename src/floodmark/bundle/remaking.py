@@ -7,10 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from floodmark.anonymising import Anonymiser
 from floodmark.bundle import layout
 from floodmark.bundle.environment import environment
 from floodmark.bundle.making import write_contents
 from floodmark.bundle.packing import names_in
+from floodmark.bundle.sharing import Sharing, anonymised_copies, sources_of
 from floodmark.errors import CaptureError
 from floodmark.opening import Progress
 from floodmark.pipeline import Options
@@ -23,23 +25,54 @@ _MOST_TOLD = 5  # differences of one document
 
 
 def compare(  # noqa: PLR0913 - as for verify
-    folder: Path, manifest: dict[str, Any], paths: list[str], found: "Verified", *, options: Options, progress: Progress | None
+    folder: Path,
+    manifest: dict[str, Any],
+    paths: list[str],
+    found: "Verified",
+    *,
+    anonymiser: Anonymiser | None,
+    options: Options,
+    progress: Progress | None,
 ) -> None:
-    """Check captures against what a bundle says of its originals; with all of them make its contents again. Raises CaptureError."""
+    """Check captures against what a bundle says of its originals; with all of them make its contents again. Raises CaptureError.
+
+    anonymiser: with the key of a bundle that was made of anonymised copies, to make them again of the captures.
+    """
+    shared = manifest["anonymised"]
+    if shared is None or anonymiser is None:
+        _compare_originals(folder, manifest, {path: path for path in _files(paths)}, found, options=options, progress=progress)
+        return
+    with tempfile.TemporaryDirectory(prefix="floodmark-") as scratch:
+        sharing = Sharing(anonymiser, payload=shared["payload"] == "sketched")
+        copies, again = anonymised_copies(paths, Path(scratch), sharing, keep_going=bool(manifest["keep_going"]))
+        known, given = [each["sha256"] for each in shared["captures"]], [str(source) for source in sources_of(paths)]
+        for path, each in zip(given, again["captures"], strict=True):
+            if each["sha256"] in known:
+                found.held.append(f"{path} is a capture that the bundle was made of: {each['sha256']}")
+            else:
+                found.alter(path, f"is none of the captures that the bundle was made of: its SHA-256 is {each['sha256']}")
+        names = {copy: f"the anonymised copy of {path}" for copy, path in zip(copies, given, strict=True)}
+        _compare_originals(folder, manifest, names, found, options=options, progress=progress)
+
+
+def _compare_originals(  # noqa: PLR0913 - as above
+    folder: Path, manifest: dict[str, Any], names: dict[str, str], found: "Verified", *, options: Options, progress: Progress | None
+) -> None:
+    """Check captures against the originals of a bundle. names: of each path, what it is called."""
     wanted = {original["sha256"]: original for original in manifest["originals"]}
     given: dict[str, str] = {}
-    for path in _files(paths):
+    for path, called in names.items():
         try:
             digest = layout.sha256_of(Path(path))
         except OSError as error:
             raise CaptureError(path, f"cannot be read: {error.strerror or error}") from error
         if digest in wanted:
             given[digest] = path
-            found.held.append(f"{path} is the original {wanted[digest]['name']}: {digest}")
+            found.held.append(f"{called} is the original {wanted[digest]['name']}: {digest}")
         else:
             same = next((one for one in manifest["originals"] if one["name"] == Path(path).name), None)
             was = f", the original of this name had {same['sha256']}" if same else ""
-            found.alter(path, f"is none of the originals: its SHA-256 is {digest}{was}")
+            found.alter(called, f"is none of the originals: its SHA-256 is {digest}{was}")
     missing = [original["name"] for digest, original in wanted.items() if digest not in given]
     if missing:
         found.remarks.append(f"the answer was not made again: of the originals {', '.join(missing)} was not given")

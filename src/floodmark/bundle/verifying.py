@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from floodmark.anonymising import Anonymiser
 from floodmark.bundle import custody, layout
 from floodmark.bundle.checking import ProofError, check
 from floodmark.bundle.packing import PackedError, difference, names_in, unpack
@@ -58,18 +59,20 @@ class Verified:
         }
 
 
-def verify(
+def verify(  # noqa: PLR0913 - what a bundle can be checked against
     path: str,
     *,
     originals: list[str] | None = None,
     public_key: str | None = None,
+    anonymiser: Anonymiser | None = None,
     options: Options | None = None,
     progress: Progress | None = None,
 ) -> Verified:
     """Check a bundle, a folder or a zip file.
 
     originals: captures that it was made of, in any order and perhaps not all; from all of them the answer is made again. public_key: in
-    hexadecimal, of whoever must have signed it. Raises CaptureError where there is no bundle, or an original cannot be read.
+    hexadecimal, of whoever must have signed it. anonymiser: with the key of a bundle that was made of anonymised copies.
+    Raises CaptureError where there is no bundle, or an original cannot be read.
     """
     found = Verified()
     with _opened(path, found) as folder:
@@ -83,7 +86,7 @@ def verify(
         for original in manifest["originals"]:
             _check_proof(folder, manifest, original, sound, found)
         if originals:
-            compare(folder, manifest, originals, found, options=options or Options(), progress=progress)
+            compare(folder, manifest, originals, found, anonymiser=anonymiser, options=options or Options(), progress=progress)
         _say_what_is_left(manifest, originals, found)
     return found
 
@@ -266,6 +269,9 @@ def _say_what_is_left(manifest: dict[str, Any], originals: list[str] | None, fou
         found.remarks.append("not signed: its files agree with each other, which says nothing of who made them")
     elif found.public_key is not None:
         found.remarks.append("that the key is its signer's own, only they can tell: compare its fingerprint, or give it with --public-key")
+    if manifest["anonymised"] is not None:
+        found.remarks.append("made of anonymised copies of the captures: only with these and the key can they be made again")
+        found.remarks.extend(manifest["anonymised"]["differences"])
     if not originals:
         found.remarks.append("without the original captures the answer was not made again: give them with --original")
 

@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from floodmark.cli.anonymise import anonymise
 from floodmark.cli.audit import audit
 from floodmark.cli.carve import carve
 from floodmark.cli.classify import classify
@@ -37,6 +38,6 @@ def main() -> None:
     """Say which traffic in packet captures was an attack: volumetric, application-layer or benign."""
 
 
-ANSWERS, EVIDENCE, OTHERS = (classify, explain, report, audit), (evidence, verify, custody), (carve, export, mitigate, inspect)
+ANSWERS, EVIDENCE, OTHERS = (classify, explain, report, audit), (evidence, verify, custody), (carve, anonymise, export, mitigate, inspect)
 for command in (*ANSWERS, *EVIDENCE, *OTHERS, show_vectors, show_settings, warm):
     main.add_command(command)

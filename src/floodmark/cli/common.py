@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from floodmark.archives import Member
     from floodmark.assets import Asset, AssetSummary
+    from floodmark.bundle.sharing import Sharing
     from floodmark.opening import Progress
     from floodmark.pipeline import Options
     from floodmark.result import Result
@@ -258,6 +259,17 @@ def show_error(path: str, error: FloodmarkError, form: str) -> None:
 def say(what: object) -> None:
     """Say something beside the answer: an error, or why it takes longer."""
     click.echo(f"floodmark: {shown(str(what))}", err=True)
+
+
+def sharing_of(key_path: str | None, payload: str) -> "Sharing":
+    """Return how captures are to be anonymised. Without a key of somebody's, with one that nobody has. Raises SettingsError."""
+    import secrets
+
+    from floodmark.anonymising import KEY_OCTETS, Anonymiser, load_key
+    from floodmark.bundle.sharing import Sharing
+
+    key = secrets.token_bytes(KEY_OCTETS) if key_path is None else load_key(key_path)
+    return Sharing(Anonymiser(key), payload=payload == "sketch")
 
 
 def ask_passphrase() -> str:

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from floodmark.cli.common import ANSWERED, CAPTURES, Reading, ask_passphrase, ending, progress, reading, refuse_overwriting
+from floodmark.cli.common import ANSWERED, CAPTURES, Reading, ask_passphrase, ending, progress, reading, refuse_overwriting, sharing_of
 from floodmark.shown import shown
 
 
@@ -14,26 +14,56 @@ from floodmark.shown import shown
 @click.option("--key", "key_path", type=click.Path(dir_okay=False), metavar="KEY", help="Ed25519 private key that signs it.")
 @click.option("--by", metavar="NAME", help="Who makes it, for its log.")
 @click.option("--show-victims", is_flag=True, help="Name the victims in the STIX file too.")
+@click.option("--anonymise", "is_shared", is_flag=True, help="Make it of anonymised copies of the captures.")
+@click.option("--anonymise-key", "shared_key", type=click.Path(dir_okay=False), metavar="FILE", help="With --anonymise: key of 32 octets.")
+@click.option("--payload", type=click.Choice(["sketch", "remove"]), default="sketch", show_default=True, help="With --anonymise.")
 @reading
-def evidence(captures: tuple[str, ...], *, path: str, key_path: str | None, by: str | None, show_victims: bool, how: Reading) -> None:
+def evidence(
+    captures: tuple[str, ...],
+    *,
+    path: str,
+    key_path: str | None,
+    by: str | None,
+    show_victims: bool,
+    is_shared: bool,
+    shared_key: str | None,
+    payload: str,
+    how: Reading,
+) -> None:
     """Write an evidence bundle: answer, packets of the events and the proofs that tie them to the captures.
 
     The captures are only read. The bundle holds the SHA-256 and the Merkle root of each, the carved packets of each event with
     proofs of where they stood, report, event flows, settings, versions, a log of who did what, STIX 2.1 and CASE metadata, and a
     request for a trusted time stamp. Whoever gets it runs floodmark verify; with the captures, that makes the answer again.
 
+    With --anonymise addresses keep the prefixes they share and nothing else, names and payloads go, and verdicts stay. Whoever has
+    the key can make the copies again; without --anonymise-key nobody has it.
+
     Exit code: 0 written; 2 wrong usage, or no such key; 3 a capture could not be read, or the bundle not be written.
 
     Example: floodmark evidence traces/demo.pcap -o bundle
     """
     refuse_overwriting(captures, path)
+    if (shared_key is not None or payload == "remove") and not is_shared:
+        raise click.UsageError("--anonymise-key and --payload belong to --anonymise")
     from floodmark.bundle.making import make
     from floodmark.bundle.signing import load_signer
 
     with ending():
         signer = None if key_path is None else load_signer(key_path, ask_passphrase)
+        sharing = sharing_of(shared_key, payload) if is_shared else None
         with progress() as advance:
-            made = make(list(captures), path, how.settings, how.options, by=by, signer=signer, victims=show_victims, progress=advance)
+            made = make(
+                list(captures),
+                path,
+                how.settings,
+                how.options,
+                by=by,
+                signer=signer,
+                victims=show_victims,
+                sharing=sharing,
+                progress=advance,
+            )
     click.echo(f"{shown(path)}: {made.events} events, {made.packets:,} packets out of {made.captures} captures")
     click.echo(f"manifest SHA-256 {made.manifest_sha256}")
     sys.exit(ANSWERED)

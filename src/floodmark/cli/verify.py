@@ -19,9 +19,10 @@ ALTERED = 1
 @click.argument("bundle", type=click.Path(exists=True))
 @click.option("--original", "originals", type=click.Path(exists=True), multiple=True, metavar="CAPTURE", help="An original, or a folder.")
 @click.option("--public-key", "key_path", type=click.Path(dir_okay=False), metavar="KEY", help="Public key of who must have signed it.")
+@click.option("--anonymise-key", "shared_key", type=click.Path(dir_okay=False), metavar="FILE", help="Key of an anonymised bundle.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How it is said.")
 @click.option("--memory", type=Octets(), default="2GiB", show_default=True, help="Most memory, where the answer is made again.")
-def verify(bundle: str, *, originals: tuple[str, ...], key_path: str | None, form: str, memory: int) -> None:
+def verify(bundle: str, *, originals: tuple[str, ...], key_path: str | None, shared_key: str | None, form: str, memory: int) -> None:
     """Check an evidence bundle: every hash, every proof, its log and its signature, without any network.
 
     With the originals their hashes are checked too, and answer, carved packets and proofs are made again and compared. What was
@@ -32,15 +33,17 @@ def verify(bundle: str, *, originals: tuple[str, ...], key_path: str | None, for
     Example: floodmark evidence traces/demo.pcap -o bundle && floodmark verify bundle --original traces/demo.pcap
     """
     announce_compilation()
+    from floodmark.anonymising import Anonymiser, load_key
     from floodmark.bundle.signing import load_public_key
     from floodmark.bundle.verifying import verify as check
     from floodmark.pipeline import Options
 
     with ending():
         key = None if key_path is None else load_public_key(key_path)
+        anonymiser = None if shared_key is None else Anonymiser(load_key(shared_key))
         options = replace(Options(), memory_octets=memory, announce=say)
         with progress() as advance:
-            found = check(bundle, originals=list(originals), public_key=key, options=options, progress=advance)
+            found = check(bundle, originals=list(originals), public_key=key, anonymiser=anonymiser, options=options, progress=advance)
         show(lambda: _print(found, form))
     sys.exit(ANSWERED if found.is_whole else ALTERED)
 

@@ -1,0 +1,71 @@
+"""Captures in, anonymised ones for a bundle to be made of out, and what the bundle says of those they were made of."""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from floodmark.anonymising import Anonymiser, anonymise
+from floodmark.bundle.layout import sha256_of
+from floodmark.capture import Source
+from floodmark.errors import CaptureError
+from floodmark.opening import Progress, listed
+from floodmark.ordering import in_groups
+from floodmark.pipeline import Options, classify
+from floodmark.result import Result
+from floodmark.settings import Settings
+from floodmark.sources import can_reread
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """How captures are to be anonymised."""
+
+    anonymiser: Anonymiser
+    payload: bool = True  # keep what tells protocols and the course of dialogues
+
+
+def sources_of(captures: list[str]) -> list[Source]:
+    """Return captures in the order in which they are read. Raises CaptureError for what cannot be read twice."""
+    sources, left_out = listed(captures)
+    if left_out:
+        raise left_out[0]
+    for source in sources:
+        if not can_reread(source):
+            raise CaptureError(str(source), "can be read only once; evidence is made of files")
+    return [source for group in in_groups(sources) for _, source in group]
+
+
+def anonymised_copies(captures: list[str], folder: Path, sharing: Sharing, *, keep_going: bool) -> tuple[list[str], dict[str, Any]]:
+    """Write anonymised copies of captures to a folder. Returns their paths, and what a manifest says of them.
+
+    Raises CaptureError, OutputError.
+    """
+    paths: list[str] = []
+    originals = []
+    for number, source in enumerate(sources_of(captures), 1):
+        if not isinstance(source, str):
+            raise CaptureError(str(getattr(source, "name", source)), "stands in an archive; unpack it first")
+        path = str(folder / f"capture-{number:04d}.pcapng")
+        done = anonymise(source, path, sharing.anonymiser, payload=sharing.payload, keep_going=keep_going)
+        paths.append(path)
+        originals.append(
+            {"number": number, "octets": Path(source).stat().st_size, "sha256": sha256_of(Path(source)), "packets": done.packets}
+        )
+    return paths, {"payload": "sketched" if sharing.payload else "removed", "captures": originals}
+
+
+def differences(captures: list[str], copies: list[str], settings: Settings, options: Options, progress: Progress | None) -> list[str]:
+    """Return in words what is found in captures and not in their anonymised copies, and the other way round. Raises CaptureError."""
+    quiet = replace(options, hash_captures=False)
+    before, after = (_found(classify(given, settings, quiet, progress)) for given in (captures, copies))
+    lost = [f"not found without the payloads: {_said(event)}" for event in (before - after).elements()]
+    return lost + [f"found only without the payloads: {_said(event)}" for event in (after - before).elements()]
+
+
+def _found(result: Result) -> Counter[tuple[str, int]]:
+    return Counter((event.vector, event.packets) for event in result.events)
+
+
+def _said(event: tuple[str, int]) -> str:
+    return f"{event[0]}, {event[1]:,} packets"

@@ -1,0 +1,47 @@
+"""``floodmark anonymise``: captures that can be shared."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from floodmark.cli.common import ANSWERED, CAPTURES, announce_compilation, ending, refuse_overwriting, sharing_of
+from floodmark.shown import shown
+
+
+@click.command()
+@CAPTURES
+@click.option(
+    "-o", "--output", "path", type=click.Path(), required=True, metavar="OUT.pcapng", help="File to write; of several captures a folder."
+)
+@click.option(
+    "--key", "key_path", type=click.Path(dir_okay=False), metavar="FILE", help="Key, at least 32 octets; by default one nobody has."
+)
+@click.option("--payload", type=click.Choice(["sketch", "remove"]), default="sketch", show_default=True, help="What becomes of payloads.")
+@click.option("--keep-going", is_flag=True, help="After a damaged record look for the next one, instead of stopping there.")
+def anonymise(captures: tuple[str, ...], *, path: str, key_path: str | None, payload: str, keep_going: bool) -> None:
+    """Write captures that can be shared: no address, name or payload of the original, and the same verdicts.
+
+    Addresses keep the prefixes they share (Crypto-PAn), MAC addresses and names are replaced under the key, checksums made right
+    again. Of payloads a sketch stays: what tells the protocol and the course of a dialogue. With --payload remove packets end
+    with their last header, and what rests on payloads is no longer found.
+
+    Exit code: 0 written; 2 wrong usage, or no such key; 3 a capture could not be read, or the output not be written.
+
+    Example: floodmark anonymise traces/demo.pcap -o shared.pcapng
+    """
+    refuse_overwriting(captures, path)
+    announce_compilation()
+    from floodmark.anonymising import anonymise as write
+    from floodmark.bundle.sharing import sources_of
+
+    with ending():
+        sharing = sharing_of(key_path, payload)
+        sources = sources_of(list(captures))
+        if len(sources) > 1:
+            Path(path).mkdir(exist_ok=True)
+        for number, source in enumerate(sources, 1):
+            target = path if len(sources) == 1 else str(Path(path) / f"capture-{number:04d}.pcapng")
+            done = write(source, target, sharing.anonymiser, payload=sharing.payload, keep_going=keep_going)
+            click.echo(f"{shown(target)}: {done.packets:,} packets", err=target == "-")
+    sys.exit(ANSWERED)
