@@ -62,10 +62,11 @@ def copy(block: U8, first: int, end: int, out: U8, to: int) -> None:
 
 
 @step
-def note_text(places: Places, at: int, octets: int, kind: int) -> None:
-    """Note a text."""
+def note_text(block: U8, first: int, end: int, out: U8, to: int, kind: int, places: Places) -> None:
+    """Copy a text and note it, to be replaced."""
+    copy(block, first, end, out, to)
     row = places.used[TEXTS]
-    places.texts[row, 0], places.texts[row, 1], places.texts[row, 2] = at, octets, kind
+    places.texts[row, 0], places.texts[row, 1], places.texts[row, 2] = to, end - first, kind
     places.used[TEXTS] = row + 1
 
 
@@ -100,11 +101,11 @@ def sketch_request(block: U8, at: int, end: int, out: U8, to: int, places: Place
         stop += 1
     path_end = stop if query < 0 else query
     if path_end > first:
-        note_text(places, to + first - at, path_end - first, PATH)
+        note_text(block, first, path_end, out, to + first - at, PATH, places)
     if query >= 0:
         out[to + query - at] = 63
         if stop > query + 1:
-            note_text(places, to + query + 1 - at, stop - query - 1, QUERY)
+            note_text(block, query + 1, stop, out, to + query + 1 - at, QUERY, places)
     if text_at(block, stop, line, b" HTTP/"):
         copy(block, stop, min(line, stop + 9), out, to + stop - at)
     sketch_fields(block, at, line, end, out, to, places)
@@ -128,7 +129,7 @@ def sketch_fields(block: U8, at: int, line: int, end: int, out: U8, to: int, pla
                 value += 1
             copy(block, line, value, out, to + line - at)
             if value < stop:
-                note_text(places, to + value - at, stop - value, HOST)
+                note_text(block, value, stop, out, to + value - at, HOST, places)
             noted = True
         if stop == line:
             return  # the empty line
@@ -178,8 +179,7 @@ def sketch_question(block: U8, at: int, end: int, out: U8, to: int, places: Plac
             random = looks_random(block, place + 1, min(following, at + 255))
         place = following
     if place > at + 12:
-        copy(block, at + 12, place, out, to + 12)
-        note_text(places, to + 12, place - at - 12, RANDOM_NAME if random else NAME)
+        note_text(block, at + 12, place, out, to + 12, RANDOM_NAME if random else NAME, places)
     copy(block, place, min(place + 5, end), out, to + place - at)
 
 

@@ -52,6 +52,7 @@ _MOST_REMEMBERED = 1 << 20  # texts whose replacement is kept
 _V6_TOGETHER = 4096  # addresses: 8 MiB of what is encrypted for them
 _VOWELS, _CONSONANTS, _SIGNS = b"aeiou", b"bcdfghjklmnpqrstvwxz", b"abcdefghijklmnopqrstuvwxyz0123456789"
 _SHORT_LABEL = 6  # octets: whether a shorter one looks made up is not asked
+_DNS_PORT, _QR_AT, _OF_TCP = 53, 2, 256  # the bit there says who asks, in a message that is none too; codes from 256 on are TCP's
 _LINK_LOCAL = 0xFE80 >> 6  # the ten bits
 
 
@@ -107,6 +108,8 @@ class Anonymiser:
         blocks[:, 8] = octets
         unique, back = np.unique(blocks, axis=0, return_inverse=True)
         made = _encrypted(self._words, unique)[back.ravel(), :8]
+        to_dns = (words[:, 3] < _OF_TCP) & ((words[:, 6] == _DNS_PORT) | (words[:, 7] == _DNS_PORT))
+        made[:, _QR_AT] = np.where(to_dns, (made[:, _QR_AT] & 0x7F) | (blocks[:, _QR_AT] & 0x80), made[:, _QR_AT])
         changed = inside & (np.arange(8) >= kept[:, None])
         out[places[changed]] = made[changed]
 

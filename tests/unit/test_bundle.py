@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import zipfile
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -162,9 +163,10 @@ def tree_hash(chunks: list[bytes]) -> bytes:
 def test_some_chunks_and_the_nodes_beside_them_lead_to_the_root(octets: int, data: st.DataObject) -> None:
     content = np.random.default_rng(octets).integers(0, 256, octets, np.uint8).tobytes()
     chunks = [content[at : at + CHUNK_OCTETS] for at in range(0, octets, CHUNK_OCTETS)]
-    with tempfile.TemporaryFile() as leaves:
+    with ExitStack() as stack:
+        leaves = stack.enter_context(tempfile.TemporaryFile())
         leaves.write(leaf_digests(content))
-        tree = Tree(leaves)
+        tree = stack.enter_context(closing(Tree(leaves)))
         assert tree.root == tree_hash(chunks).hex()
         some = np.array(sorted(data.draw(st.sets(st.integers(0, len(chunks) - 1), min_size=1))))
         nodes = tree.beside(some)
@@ -172,7 +174,6 @@ def test_some_chunks_and_the_nodes_beside_them_lead_to_the_root(octets: int, dat
         assert climb(some, digests, len(chunks), nodes) == tree.root
         other = bytes([digests[0] ^ 1]) + digests[1:]
         assert climb(some, other, len(chunks), nodes) != tree.root
-        tree.close()
 
 
 def one_octet_changes(files: list[Path], count: int) -> Iterator[Path]:
