@@ -21,8 +21,9 @@ $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
-demo: $(VENV)/installed  ## classify the demonstration capture
+demo: $(VENV)/installed  ## classify the demonstration capture, and check a claim about another
 	$(BIN)/floodmark classify traces/demo.pcap
+	$(BIN)/floodmark audit traces/incident.pcap --claim traces/incident.claim.toml --assets traces/incident.assets.toml
 
 test: $(VENV)/installed-dev  ## run all tests
 	$(BIN)/python -m pytest

@@ -118,7 +118,7 @@ def compare(shape: str, packets: int, folder: Path, rounds: int, programs: dict[
     """Time programs on one generated capture, in turns."""
     path, empty = folder / f"{shape}.pcap", folder / "one.pcap"
     corpus.write(shape, packets, path)
-    corpus.write(shape, 1, empty)
+    corpus.write("syn-flood", 1, empty)
     octets = path.stat().st_size
     found: dict[str, list[tuple[float, int, bool]]] = {name: [] for name in programs}
     for _ in range(rounds):

@@ -4,11 +4,12 @@
 
 Shapes: ``syn-flood`` (every packet a new flow to one victim), ``dns-amplification`` (full-size answers of 2,000 servers), ``mixed`` (data
 segments of all sizes in 400,000 connections, 500 octets on average), ``bulk`` (a few long TCP transfers in full-size packets) and
-``incident`` (500,000 new flows a second at three assets, amplification and ordinary traffic among them).
+``incident`` (the minute of traffic/incident.py: forged floods of four assets in turn among other attacks and ordinary traffic).
 """
 
 import argparse
 import struct
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -132,23 +133,11 @@ def mixed(packets: int, seed: int) -> Iterator[bytes]:
 
 
 def incident(packets: int, seed: int) -> Iterator[bytes]:
-    """Yield SYNs to three assets (0.9), DNS answers (0.04) and ordinary segments (0.06), shuffled, 550,000 a second."""
-    random = np.random.default_rng(seed)
-    syn = ETHERNET + _ipv4(40, 6) + bytes(4) + VICTIM + struct.pack(">HHIIBBHHH", 0, 443, 0, 0, 0x50, 2, 512, 0, 0)
-    for first in range(0, packets, CHUNK // 4):
-        count = min(CHUNK // 4, packets - first)
-        kind = random.random(count)
-        frames, lengths = _segments(random, count, 1_454)
-        answers = kind < 0.04
-        frames[answers, :1_442], lengths[answers] = _answers(random, int(answers.sum()))
-        flood = kind >= 0.1
-        many = int(flood.sum())
-        frames[flood, : len(syn)], lengths[flood] = np.frombuffer(syn, np.uint8), len(syn)
-        frames[flood, 26:30] = random.integers(0, 256, (many, 4), np.uint8)
-        frames[flood, 33] = random.integers(7, 10, many)
-        frames[flood, 34:36] = random.integers(0, 256, (many, 2), np.uint8)
-        frames[flood, 38:42] = random.integers(0, 256, (many, 4), np.uint8)
-        yield _of_lengths(frames, lengths, first, 550_000)
+    """Yield the minute of the incident (traffic/incident.py): nine of ten and more are SYNs of a new flow each, to four assets in turn."""
+    sys.path.append(str(Path(__file__).parent / "traffic"))
+    import incident as minute  # noqa: PLC0415 - nothing else here needs the scenarios
+
+    yield from minute.records(minute.plan(packets, seed), seed)
 
 
 SHAPES = {"syn-flood": syn_flood, "dns-amplification": dns_amplification, "mixed": mixed, "bulk": bulk, "incident": incident}

@@ -52,8 +52,7 @@ def fits(printed: str, wanted: str) -> bool:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Return a folder with the capture that the pages speak of, and a claim about it."""
-    (tmp_path / "traces").mkdir()
-    shutil.copy(ROOT / "traces" / "demo.pcap", tmp_path / "traces")
+    shutil.copytree(ROOT / "traces", tmp_path / "traces")
     (tmp_path / "claim.toml").write_text('[claim]\nnumber = 2_500\nperiod = "1 minute"\n', encoding="utf-8")
     return tmp_path
 

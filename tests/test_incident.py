@@ -23,7 +23,7 @@ def minute(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def held(path: Path, claim: Claim, sampling: float = 1) -> Audit:
-    return audit(floodmark.classify(path), claim, load_assets(f"{minute_of(path)}.assets.toml"), sampling=sampling)
+    return audit(floodmark.classify(path), claim, load_assets(str(minute_of(path).with_suffix(".assets.toml"))), sampling=sampling)
 
 
 def minute_of(path: Path) -> Path:

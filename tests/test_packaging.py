@@ -44,6 +44,8 @@ def test_python_and_requirements_are_in_the_metadata() -> None:
     assert required - {"backports-zstd"} == {
         "click",
         "isal",
+        "cryptography",
+        "rfc3161-client",
         "jinja2",
         "lz4",
         "numba",

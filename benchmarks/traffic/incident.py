@@ -4,8 +4,9 @@
 
 The electoral system, the government's portals, electricity, oil and gas each get a forged SYN flood for a quarter of a minute, and with it
 requests, amplified DNS answers, slow connections or commands to a controller; voters, offices and substations go on meanwhile. Every
-forged segment has an address of its own, so that what is true is known without counting. ``OUT.assets.toml`` names the groups;
-``OUT.truth.json`` holds packets, flows, requests and sources, and the label of each flow but the forged ones, which go to ``SYN_PORT``.
+forged segment has an address of its own, so that what is true is known without counting. ``OUT.assets.toml`` names the groups,
+``OUT.claim.toml`` what is claimed of the minute; ``OUT.truth.json`` holds packets, flows, requests and sources, and the label of each flow
+but the forged ones, which go to ``SYN_PORT``.
 """
 
 import argparse
@@ -148,21 +149,37 @@ def _record(packet: Packet) -> bytes:
     return struct.pack("<IIII", seconds, rest // 1000, len(packet.frame), len(packet.frame)) + packet.frame
 
 
-def write(path: Path, packets: int, seed: int = 1) -> dict[str, object]:
-    """Write the minute, its groups and what is true of it, which is also returned."""
-    incident = plan(packets, seed)
+def records(incident: Incident, seed: int) -> Iterator[bytes]:
+    """Yield the records of a capture of the minute, in order of time."""
     rest = incident.packets
+    for times, made in _forged(incident, seed):
+        held = sum(packet.time_ns <= times[-1] for packet in rest)
+        yield b"".join(_woven(times, made, rest[:held]))
+        rest = rest[held:]
+    yield b"".join(_record(packet) for packet in rest)
+
+
+def write(path: Path, packets: int, seed: int = 1) -> dict[str, object]:
+    """Write the minute, its groups, a claim about it and what is true of it, which is also returned."""
+    incident = plan(packets, seed)
     with path.open("wb") as file:
         file.write(_PCAP_HEADER)
-        for times, records in _forged(incident, seed):
-            held = sum(packet.time_ns <= times[-1] for packet in rest)
-            file.write(b"".join(_woven(times, records, rest[:held])))
-            rest = rest[held:]
-        file.write(b"".join(_record(packet) for packet in rest))
-    path.with_name(f"{path.name}.assets.toml").write_text(assets_text(), encoding="utf-8")
+        for some in records(incident, seed):
+            file.write(some)
     found = truth(incident)
-    path.with_name(f"{path.name}.truth.json").write_text(json.dumps(found), encoding="utf-8")
+    claimed = 10 ** (len(str(incident.forged)) - 2)  # so that two digits are left of what there is
+    for name, text in (
+        ("assets.toml", assets_text()),
+        ("claim.toml", claim_text(incident.forged // claimed * claimed)),
+        ("truth.json", json.dumps(found)),
+    ):
+        path.with_suffix(f".{name}").write_text(text, encoding="utf-8")
     return found
+
+
+def claim_text(number: int) -> str:
+    """Return the file of a claim."""
+    return f'[claim]\nnumber = {number:_}\nunit = "attacks"\nperiod = "1 minute"\nsource = "what was said of the minute"\n'
 
 
 def _woven(times: NDArray[np.int64], records: NDArray[np.uint8], others: Sequence[Packet]) -> Iterator[bytes]:

@@ -15,8 +15,8 @@ NONE, UNRECOGNISED, UNIFORM = 0, 1, 2  # no payload captured; no known shape; on
 DNS, NTP, NTP_CONTROL, NTP_PRIVATE, MEMCACHED, CLDAP, SSDP, SNMP, CHARGEN, QOTD, IKE, BACNET, DHIP = range(2, 15)
 MDNS, NETBIOS, WSD, COAP, ARMS, RIP, PORTMAP, TFTP, MSSQL, STUN, GAME, OPENVPN, UBIQUITI, XDMCP, SLP = range(15, 30)
 HTTP, TLS, SSH, MQTT, RTP, QUIC, DTLS, SIP, BITTORRENT, BANNER, RDP, TP240, JENKINS, PLEX = range(30, 44)
-NATPMP, SENTINEL, RDPEUDP, HTTP2, MODBUS, S7, IEC104, DNP3, ENIP = range(44, 53)
-PROTOCOLS = 53
+NATPMP, SENTINEL, RDPEUDP, HTTP2, MODBUS, S7, IEC104, DNP3, ENIP, OPCUA = range(44, 54)
+PROTOCOLS = 54
 
 REQUEST, REPLY = 0, 1
 
@@ -358,7 +358,7 @@ def industrial_code(block: U8, at: int, end: int) -> int:
     """Recognise what industrial controllers are told over TCP, twice the protocol; 0 where it is none of them.
 
     Modbus (MBAP header: protocol 0, length, unit, function), S7 (TPKT and COTP data), IEC 60870-5-104 (APCI), DNP3 (link header),
-    EtherNet/IP (encapsulation commands).
+    EtherNet/IP (encapsulation commands), OPC UA (OPC 10000-6 section 7.1.2: type, chunk, size).
     """
     octets = end - at
     if octets < 6:
@@ -371,6 +371,11 @@ def industrial_code(block: U8, at: int, end: int) -> int:
         return 2 * IEC104
     if octets >= 10 and big16(block, at) == 0x0564 and block[at + 2] >= 5:
         return 2 * DNP3
+    if octets >= 8 and block[at + 3] in (70, 67, 65) and block[at + 7] == 0:  # final, intermediate, abort; less than 16 MiB
+        names = (b"HEL", b"ACK", b"ERR", b"RHE", b"OPN", b"CLO", b"MSG")
+        for name in names:
+            if text_at(block, at, end, name):
+                return 2 * OPCUA
     if octets >= 24 and block[at + 1] == 0 and block[at] in (0x04, 0x63, 0x64, 0x65, 0x66, 0x6F, 0x70):
         return 2 * ENIP if np.int64(block[at + 2]) + np.int64(block[at + 3]) * 256 == octets - 24 else 0
     return 0

@@ -13,10 +13,10 @@ A flow belongs to the asset of the end that was attacked, otherwise of its respo
 hold an end, the most specific does: the longest prefix, then one that names ports, then one that names VLANs, then the first of the file.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from ipaddress import ip_network
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from floodmark.mitigation.filters import Network, within
 from floodmark.names import addresses_of
 from floodmark.opening import Given, Progress
 from floodmark.payloads import payload_name
-from floodmark.result import Count, Result, rfc3339
+from floodmark.result import Count, Grouping, Result, rfc3339
 from floodmark.settings import FlowSettings, read_toml
 from floodmark.terms import Verdict
 
@@ -35,6 +35,10 @@ _KEYS = {"title": str, "addresses": list, "ports": list, "vlans": list, "host_na
 _MOST_SERVICES = 12
 _NOWHERE = (ip_network("::/128"),)  # the unspecified address, which no packet goes to
 _SAID_NOTHING = ("none", "unrecognised", "one octet repeated")
+
+
+AssetsOfEvents: TypeAlias = Mapping[int, tuple[str, ...]]  # names of the assets that each event's flows belong to, by the event's id
+NO_ASSETS: AssetsOfEvents = {}
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,8 @@ def load_assets(path: str) -> tuple[Asset, ...]:
 def _asset(name: str, table: Any, path: str) -> Asset:  # noqa: ANN401 - whatever TOML holds
     if not isinstance(table, dict):
         raise SettingsError(f"{path}: {name} must be a table, [{name}]")
+    if not name.isprintable() or set(name) & set('"\\'):
+        raise SettingsError(f"{path}: {name!r} is no name of an asset: it has signs that not every form of export can hold")
     if name == UNMATCHED:
         raise SettingsError(f"{path}: {UNMATCHED} is the name of what belongs to no asset")
     for key, value in table.items():
@@ -148,6 +154,12 @@ def with_learned_addresses(
     return tuple(learned)
 
 
+def by_asset(result: Result, assets: tuple[Asset, ...]) -> Result:
+    """Return an answer whose flows have a column ``asset``: the name of what each belongs to, null where it belongs to none."""
+    grouping = Grouping("asset", tuple(asset.name for asset in assets), assets_of_flows(result, assets))
+    return replace(result, flows=result.flows.grouped(grouping))
+
+
 def assets_of_flows(result: Result, assets: tuple[Asset, ...]) -> np.ndarray:
     """Return the asset of each flow: int16, its place among the assets, -1 where it belongs to none."""
     judged, flows = result.flows.judged, result.flows
@@ -194,6 +206,15 @@ def summarise(result: Result, assets: tuple[Asset, ...]) -> tuple[AssetSummary, 
     peaks = _peaks(result, of_flow, len(assets))
     names = [*((asset.name, asset.title) for asset in assets), (UNMATCHED, "Everything else")]
     return tuple(tally.summary(*name, peak, judged.events) for name, peak, tally in zip(names, peaks, tallies, strict=True))
+
+
+def assets_of_events(summaries: Iterable[AssetSummary]) -> AssetsOfEvents:
+    """Return the assets of each event."""
+    found: dict[int, tuple[str, ...]] = {}
+    for summary in summaries:
+        for event in summary.events if summary.name != UNMATCHED else ():
+            found[event] = (*found.get(event, ()), summary.name)
+    return found
 
 
 class _Tally:

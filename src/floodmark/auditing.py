@@ -4,7 +4,7 @@
 not supported or not decidable, with the reasons.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -65,6 +65,7 @@ class Audit:
     span_s: float
     sampling: float  # packets that passed for each one in the captures, as declared
     findings: tuple[Finding, ...]
+    titles: dict[str, str] = field(default_factory=dict)  # of the assets, by their names
 
     @property
     def told(self) -> tuple[Finding, ...]:
@@ -80,6 +81,7 @@ class Audit:
             "claim": asdict(self.claim),
             "span_s": self.span_s,
             "sampling": self.sampling,
+            "assets": self.titles,
             "findings": [finding.to_dict() for finding in self.findings],
         }
 
@@ -101,7 +103,8 @@ def audit(result: Result, claim: Claim, assets: tuple[Asset, ...] = (), *, sampl
         for place, row in enumerate(rows)
         for unit in claim.units
     )
-    return Audit(claim, tuple(capture.path for capture in result.captures), result.profile.span_s, sampling, findings)
+    titles = {asset.name: asset.title for asset in assets}
+    return Audit(claim, tuple(capture.path for capture in result.captures), result.profile.span_s, sampling, findings, titles)
 
 
 def _limits(result: Result, claim: Claim, unit: str, sampling: float) -> tuple[str, ...]:

@@ -60,7 +60,7 @@ PROTOCOL_NAMES = {
     payload.TP240: "TP-240", payload.JENKINS: "Jenkins",
     payload.PLEX: "Plex", payload.NATPMP: "NAT-PMP", payload.SENTINEL: "Sentinel", payload.RDPEUDP: "RDP over UDP",
     payload.HTTP2: "HTTP/2", payload.MODBUS: "Modbus", payload.S7: "S7", payload.IEC104: "IEC 60870-5-104", payload.DNP3: "DNP3",
-    payload.ENIP: "EtherNet/IP",
+    payload.ENIP: "EtherNet/IP", payload.OPCUA: "OPC UA",
 }  # fmt: skip
 
 # Protocols of telephony, video, games and tunnels that are one-way UDP in a one-sided capture of ordinary traffic.

@@ -88,17 +88,42 @@ class Count:
     bytes: int
 
 
+@dataclass(frozen=True)
+class Grouping:
+    """A column that names the group of each flow."""
+
+    column: str
+    names: tuple[str, ...]
+    of_flow: np.ndarray  # int16, of each flow its place among the names; below 0: null
+
+    @property
+    def field(self) -> pa.Field:
+        """The column's name and type."""
+        return pa.field(self.column, pa.dictionary(pa.int16(), pa.string()))
+
+    def put_to(self, batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+        """Return a batch with the column behind its own."""
+        places = self.of_flow[batch.column("flow_id").to_numpy()]
+        codes = pa.array(places, pa.int16(), mask=places < 0)
+        return pa.RecordBatch.from_arrays([*batch.columns, pa.DictionaryArray.from_arrays(codes, pa.array(self.names))], schema=schema)
+
+
 class FlowRecords:
     """The labelled flows, made as Arrow batches when they are asked for; anything that reads the Arrow stream interface reads them."""
 
-    def __init__(self, flows: Flows, judged: Judged) -> None:
+    def __init__(self, flows: Flows, judged: Judged, grouping: "Grouping | None" = None) -> None:
         self._flows = flows
         self.judged = judged  # what verdict, vector and event of each flow are made of
+        self._grouping = grouping  # a column more
+
+    def grouped(self, grouping: "Grouping") -> "FlowRecords":
+        """Return the same flows with a column that names the group of each."""
+        return FlowRecords(self._flows, self.judged, grouping)
 
     @property
     def schema(self) -> pa.Schema:
         """Names and types of the columns."""
-        return table.SCHEMA
+        return table.SCHEMA if self._grouping is None else table.SCHEMA.append(self._grouping.field)
 
     def __len__(self) -> int:
         """Return the number of flows."""
@@ -166,11 +191,16 @@ class FlowRecords:
 
     def batches(self, rows: int = table.BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Yield the flows in order of their first packets, at most ``rows`` at a time."""
-        return table.batches(self._flows, self.judged, rows)
+        return self._with_group(table.batches(self._flows, self.judged, rows))
+
+    def _with_group(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        if self._grouping is None:
+            return batches
+        return (self._grouping.put_to(batch, self.schema) for batch in batches)
 
     def attacking(self, rows: int = table.BATCH_ROWS) -> Iterator[pa.RecordBatch]:
         """Yield the flows that belong to events, as :meth:`batches` does."""
-        return table.batches(self._flows, self.judged, rows, np.nonzero(self.judged.event_of >= 0)[0])
+        return self._with_group(table.batches(self._flows, self.judged, rows, np.nonzero(self.judged.event_of >= 0)[0]))
 
     def to_table(self) -> pa.Table:
         """Return all flows at once."""

@@ -1,11 +1,15 @@
 """Named groups: which flows belong to which, the most specific first; names learned from DNS, TLS and HTTP."""
 
 import json
+import re
 import struct
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
@@ -148,3 +152,26 @@ def test_floods_of_one_asset_do_not_touch_another(tmp_path: Path) -> None:
     one, other, _ = summarise(result, assets(tmp_path, '[one]\naddresses = ["203.0.113.10"]\n[other]\naddresses = ["203.0.113.15"]\n'))
     assert (one.verdicts["volumetric"].packets, other.verdicts["volumetric"].packets) == (1500, 900)
     assert set(one.events) & set(other.events) == set()
+
+
+@pytest.mark.parametrize("form", ["parquet", "arrow", "csv", "ndjson", "json", "stix", "ddosdb", "ecs", "zeek"])
+def test_every_export_tells_of_assets(form: str, tmp_path: Path) -> None:
+    root = Path(__file__).parents[2] / "traces"
+    out = str(tmp_path / "out")
+    command = ["export", str(root / "incident.pcap"), "--as", form, "--assets", str(root / "incident.assets.toml"), "-o", out]
+    assert CliRunner().invoke(main, command).exit_code == 0
+    wanted = {"electoral": 4452, "portals": 4332, "electricity": 4341, "oil-gas": 4221}
+    if form in ("parquet", "arrow"):
+        table = pq.read_table(out) if form == "parquet" else pa.ipc.open_file(out).read_all()
+        found = Counter(table.column("asset").to_pylist())
+    elif form in ("csv", "zeek", "ndjson"):
+        lines = Path(out).read_text(encoding="utf-8").splitlines()
+        last = re.compile(r"[\t,:]\"?([a-z-]*)\"?}?$")
+        found = Counter(match[1] for line in lines if (match := last.search(line)))
+    elif form == "ecs":
+        found = Counter(json.loads(line)["floodmark"].get("asset") for line in Path(out).read_text(encoding="utf-8").splitlines())
+    else:
+        text = Path(out).read_text(encoding="utf-8")
+        assert all(f'"{name}"' in text or f'"asset:{name}"' in text for name in wanted)
+        return
+    assert {name: found[name] for name in wanted} == wanted

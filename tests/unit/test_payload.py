@@ -357,6 +357,8 @@ MODBUS = struct.pack("!HHHBB", 1, 0, 6, 1, 6) + struct.pack("!HH", 3, 4)
         (bytes.fromhex("680e0000000046010400010000000014"), "IEC 60870-5-104 request"),
         (bytes.fromhex("056405c001000004e921"), "DNP3 request"),
         (bytes.fromhex("65000400") + bytes(20) + bytes.fromhex("01000000"), "EtherNet/IP request"),
+        (b"HELF" + bytes.fromhex("38000000") + bytes(48), "OPC UA request"),
+        (b"MSGC" + bytes.fromhex("00100000") + bytes(60), "OPC UA request"),
     ],
 )
 def test_industrial_protocols_and_http2_are_told_by_their_own_heads(data: bytes, name: str) -> None:

@@ -13,6 +13,7 @@ from floodmark.cli.common import (
     CAPTURES,
     UNREADABLE,
     Reading,
+    assets_of,
     console,
     ending,
     members,
@@ -66,9 +67,11 @@ def classify(
         assets = summaries(assets_path, result, list(captures), how)
         show(lambda: _print(result, form, assets))
         if flows_path:
+            from floodmark.assets import by_asset
             from floodmark.report.parquet import write_flows
 
-            write_flows(flows_path, result.flows.batches())
+            labelled = by_asset(result, assets_of(assets_path, list(captures), how)) if assets_path else result
+            write_flows(flows_path, labelled.flows.batches(), labelled.flows.schema)
     for skipped in result.left_out if form == "json" else ():  # the text says so among its notes
         say(skipped)
     sys.exit(UNREADABLE if result.left_out else ATTACK_FOUND if _asked_for(result, fail_on) else ANSWERED)

@@ -6,9 +6,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from floodmark.cli.common import ANSWERED, CAPTURES, UNREADABLE, Reading, ending, reading, refuse_overwriting, say, say_problems
+from floodmark.cli.common import (
+    ANSWERED,
+    ASSETS,
+    CAPTURES,
+    UNREADABLE,
+    Reading,
+    assets_of,
+    ending,
+    reading,
+    refuse_overwriting,
+    say,
+    say_problems,
+)
 
 if TYPE_CHECKING:
+    from floodmark.assets import AssetSummary
     from floodmark.result import Result
 
 FORMS = ("parquet", "arrow", "csv", "ndjson", "json", "stix", "ddosdb", "ecs", "zeek")
@@ -19,9 +32,10 @@ FORMS = ("parquet", "arrow", "csv", "ndjson", "json", "stix", "ddosdb", "ecs", "
 @click.option("--as", "form", type=click.Choice(FORMS), required=True, help="Form of the file.")
 @click.option("--show-victims", is_flag=True, help="With stix and ddosdb: name the victims, which are left out otherwise.")
 @click.option("-o", "--output", "path", type=click.Path(dir_okay=False), required=True, metavar="OUT", help="File to write.")
+@ASSETS
 @click.option("--hash", "hash_captures", is_flag=True, help="With json: give the SHA-256 of each capture.")
 @reading
-def export(captures: tuple[str, ...], *, form: str, show_victims: bool, path: str, how: Reading) -> None:
+def export(captures: tuple[str, ...], *, form: str, show_victims: bool, path: str, assets_path: str | None, how: Reading) -> None:
     """Write flows, events or both in a form that other programs take.
 
     \b
@@ -32,6 +46,8 @@ def export(captures: tuple[str, ...], *, form: str, show_victims: bool, path: st
     ecs                          alerts and flows for Elastic's schema, one document a line
     zeek                         flows as Zeek's conn.log, with verdict and vector
 
+    With --assets each flow has the asset that it belongs to as a column, each event its assets as labels or tags.
+
     Names that end in .gz, .zst, .bz2 or .lz4 are compressed, except parquet and arrow, which are compressed inside.
 
     Exit code: 0 written; 2 wrong usage; 3 a capture could not be read, or the file not be written.
@@ -39,31 +55,38 @@ def export(captures: tuple[str, ...], *, form: str, show_victims: bool, path: st
     Example: floodmark export traces/demo.pcap --as csv -o flows.csv
     """  # noqa: D301 - the backspace tells click to keep the lines
     refuse_overwriting(captures, path)
+    from floodmark.assets import by_asset, summarise
+
     with ending():
         result = how.answer(list(captures))
         say_problems(result)
-        _writer(form, victims=show_victims)(path, result)
+        assets = assets_of(assets_path, list(captures), how)
+        found = summarise(result, assets) if assets else ()
+        _writer(form, found, victims=show_victims)(path, by_asset(result, assets) if assets else result)
     for skipped in result.left_out:
         say(skipped)
     sys.exit(UNREADABLE if result.left_out else ANSWERED)
 
 
-def _writer(form: str, *, victims: bool) -> "Callable[[str, Result], object]":
-    """Return what writes a form."""
+def _writer(form: str, found: "tuple[AssetSummary, ...]", *, victims: bool) -> "Callable[[str, Result], object]":
+    """Return what writes a form. found: what there is of each asset."""
+    from floodmark.assets import assets_of_events
+
+    assets = assets_of_events(found)
     if form == "stix":
         from floodmark.export.stix import write_stix
 
-        return lambda path, result: write_stix(path, result, victims=victims)
+        return lambda path, result: write_stix(path, result, victims=victims, assets=assets)
     from floodmark.export import columns, ddosdb, ecs, zeek
     from floodmark.report.parquet import write_flows
 
     return {
-        "parquet": lambda path, result: write_flows(path, result.flows.batches()),
+        "parquet": lambda path, result: write_flows(path, result.flows.batches(), result.flows.schema),
         "arrow": lambda path, result: columns.write_arrow(path, result.flows),
         "csv": lambda path, result: columns.write_csv(path, result.flows),
         "ndjson": lambda path, result: columns.write_ndjson(path, result.flows),
-        "json": columns.write_json,
-        "ddosdb": lambda path, result: ddosdb.write_ddosdb(path, result, victims=victims),
-        "ecs": ecs.write_ecs,
+        "json": lambda path, result: columns.write_json(path, result, found),
+        "ddosdb": lambda path, result: ddosdb.write_ddosdb(path, result, victims=victims, assets=assets),
+        "ecs": lambda path, result: ecs.write_ecs(path, result, assets),
         "zeek": lambda path, result: zeek.write_zeek(path, result.flows),
     }[form]

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from floodmark.assets import NO_ASSETS, AssetsOfEvents
 from floodmark.events import Event
 from floodmark.makeup import Share
 from floodmark.result import Result
@@ -41,21 +42,24 @@ _PROTOCOLS = {"udp-reflection": "UDP", "udp-flood": "UDP", "dns-query-flood": "U
 _OWN_PROTOCOL = {"gre-flood": "GRE", "esp-flood": "ESP", "ip-protocol-flood": "IP", "ip-fragment-flood": "IP", "land": "TCP"}
 
 
-def write_ddosdb(path: str, result: Result, *, victims: bool = False) -> None:
-    """Write a fingerprint, or a list of them where there are several attacks. Raises OutputError."""
-    found = fingerprints(result, victims=victims)
+def write_ddosdb(path: str, result: Result, *, victims: bool = False, assets: AssetsOfEvents = NO_ASSETS) -> None:
+    """Write a fingerprint, or a list of them where there are several attacks. assets: of events, as tags. Raises OutputError."""
+    found = fingerprints(result, victims=victims, assets=assets)
     document = found[0] if len(found) == 1 else found
     with packed(path) as file:
         file.write(json.dumps(document, indent=2).encode() + b"\n")
 
 
-def fingerprints(result: Result, *, victims: bool = False) -> list[dict[str, Any]]:
-    """Return a fingerprint of each attack. victims: name the target."""
+def fingerprints(result: Result, *, victims: bool = False, assets: AssetsOfEvents = NO_ASSETS) -> list[dict[str, Any]]:
+    """Return a fingerprint of each attack. victims: name the target. assets: of events, as tags."""
     ordered = sorted(result.events, key=lambda event: (event.attack, event.id))
-    return [_fingerprint(result, list(events), victims=victims) for _, events in groupby(ordered, key=lambda event: event.attack)]
+    attacks = (list(events) for _, events in groupby(ordered, key=lambda event: event.attack))
+    return [
+        _fingerprint(result, events, {name for event in events for name in assets.get(event.id, ())}, victims=victims) for events in attacks
+    ]
 
 
-def _fingerprint(result: Result, events: list[Event], *, victims: bool) -> dict[str, Any]:
+def _fingerprint(result: Result, events: list[Event], assets: set[str], *, victims: bool) -> dict[str, Any]:
     whole = sum(event.bytes for event in events if event.vector != "ip-fragment-flood")
     vectors = [_vector(result, event, whole) for event in events]
     start, end = min(event.start_ns for event in events), max(event.end_ns for event in events)
@@ -64,7 +68,7 @@ def _fingerprint(result: Result, events: list[Event], *, victims: bool) -> dict[
     document = {
         "attack_vectors": vectors,
         "target": events[0].victims[0] if victims else "Anonymous",
-        "tags": sorted(set(_tags(events, vectors))),
+        "tags": sorted({*_tags(events, vectors), *(f"asset:{name}" for name in assets)}),
         "key": "",
         "time_start": _moment(start),
         "time_end": _moment(end),

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from floodmark.assets import NO_ASSETS, AssetsOfEvents
 from floodmark.events import Event
 from floodmark.export.lines import joined, octets_of, text_of, where_known
 from floodmark.export.techniques import technique_of
@@ -22,11 +23,14 @@ _MOST_RELATED = 100  # addresses of an alert
 _TRANSPORTS = {58: "ipv6-icmp"}
 
 
-def write_ecs(path: str, result: Result) -> None:
-    """Write an alert for each event, then a document for each flow. Raises OutputError."""
+def write_ecs(path: str, result: Result, assets: AssetsOfEvents = NO_ASSETS) -> None:
+    """Write an alert for each event, then a document for each flow. assets: of events, for the alerts. Raises OutputError."""
     with packed(path) as file:
         for event in result.events:
-            file.write(json.dumps(_alert(event)).encode() + b"\n")
+            alert = _alert(event)
+            if event.id in assets:
+                alert["floodmark"]["assets"] = list(assets[event.id])
+            file.write(json.dumps(alert).encode() + b"\n")
         for batch in result.flows.batches():
             file.write(octets_of(_connections(batch)))
 
@@ -88,7 +92,8 @@ def _connections(batch: pa.RecordBatch) -> pa.Array:
         where_known(',"transport":"', names.take(pc.cast(seen["protocol"], pa.int32())), '"'), ',"bytes":', sums["octets"],
         ',"packets":', sums["packets"], where_known(',"vlan":{"id":"', words["vlan"], '"}'), '},"floodmark":{"verdict":"', words["verdict"],
         '","vector":"', words["vector"], '"', where_known(',"event_id":', words["event_id"]),
-        where_known(',"confidence":', words["confidence"]), "}}",
+        where_known(',"confidence":', words["confidence"]),
+        where_known(',"asset":"', words["asset"], '"') if "asset" in words else "", "}}",
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from stix2 import v21
 
+from floodmark.assets import NO_ASSETS, AssetsOfEvents
 from floodmark.events import Event
 from floodmark.export.techniques import technique_of
 from floodmark.result import Result, tool
@@ -22,15 +23,15 @@ _PROTOCOLS = {"udp-reflection": "udp", "udp-flood": "udp", "tcp-reflection": "tc
               "ip-flood": "ip", "dns-query-flood": "udp", "sip-flood": "udp"}  # fmt: skip
 
 
-def write_stix(path: str, result: Result, *, victims: bool = False) -> None:
-    """Write the events as one bundle. Raises OutputError."""
-    text: str = bundle_of(result, victims=victims).serialize(pretty=True)
+def write_stix(path: str, result: Result, *, victims: bool = False, assets: AssetsOfEvents = NO_ASSETS) -> None:
+    """Write the events as one bundle. assets: of events, as labels of their reports. Raises OutputError."""
+    text: str = bundle_of(result, victims=victims, assets=assets).serialize(pretty=True)
     with packed(path) as file:
         file.write(text.encode() + b"\n")
 
 
-def bundle_of(result: Result, *, victims: bool = False) -> v21.Bundle:
-    """Return the events as a bundle. victims: say whom they hit."""
+def bundle_of(result: Result, *, victims: bool = False, assets: AssetsOfEvents = NO_ASSETS) -> v21.Bundle:
+    """Return the events as a bundle. victims: say whom they hit. assets: as for :func:`write_stix`."""
     made_by = tool()
     first = min((event.start_ns for event in result.events), default=0)
     when = _moment(first)
@@ -40,12 +41,12 @@ def bundle_of(result: Result, *, victims: bool = False) -> v21.Bundle:
     )  # fmt: skip
     objects: dict[str, Any] = {me.id: me}
     for event in result.events:
-        for each in _objects(event, me.id, victims=victims):
+        for each in _objects(event, me.id, assets.get(event.id, ()), victims=victims):
             objects[each.id] = each
     return v21.Bundle(*objects.values(), id=_id("bundle", ",".join(objects)), allow_custom=False)
 
 
-def _objects(event: Event, author: str, *, victims: bool) -> list[Any]:
+def _objects(event: Event, author: str, assets: tuple[str, ...], *, victims: bool) -> list[Any]:
     """Return the objects of one event, the report that holds them last."""
     start, end = _moment(event.start_ns), _moment(max(event.end_ns, event.start_ns + 1_000_000))
     key = f"{event.vector}|{event.start_ns}|{event.victims[0]}|{event.packets}"
@@ -82,7 +83,7 @@ def _objects(event: Event, author: str, *, victims: bool) -> list[Any]:
     report = v21.Report(
         id=_id("report", key), name=f"{title_of(event.vector)}{target}", report_types=["attack-pattern", "observed-data"], published=end,
         description=f"{event.packets:,} packets from {event.sources:,} sources, at most {event.peak_pps:,.0f} a second",
-        labels=[event.vector, str(event.verdict)], confidence=round(100 * event.confidence),
+        labels=[event.vector, str(event.verdict), *(f"asset:{name}" for name in assets)], confidence=round(100 * event.confidence),
         object_refs=[each.id for each in whole], **common,
     )  # fmt: skip
     return [*whole, report]

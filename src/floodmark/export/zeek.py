@@ -21,6 +21,7 @@ _FIELDS = (
     ("tunnel_parents", "set[string]"), ("ip_proto", "count"),
     ("verdict", "string"), ("vector", "string"), ("event_id", "count"), ("confidence", "double"),
 )  # fmt: skip
+_ASSET = (("asset", "string"),)  # where flows are told by asset
 _UNSET = "-"
 _FIN, _SYN, _RST, _PSH, _ACK = 1, 2, 4, 8, 16
 _DIGITS = np.frombuffer(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", np.uint8)
@@ -34,10 +35,11 @@ _SERVICES = {
 
 def write_zeek(path: str, flows: FlowRecords) -> None:
     """Write flows as Zeek's readers take them. Raises OutputError."""
+    fields = (*_FIELDS, *(_ASSET if "asset" in flows.schema.names else ()))
     with packed(path) as file:
-        file.write(_head())
+        file.write(_head(fields))
         for batch in flows.batches():
-            file.write(octets_of(_lines(batch)))
+            file.write(octets_of(_lines(batch, fields)))
         file.write(f"#close\t{_stamp()}\n".encode())
 
 
@@ -45,8 +47,8 @@ def _stamp() -> str:
     return f"{datetime.now(UTC):%Y-%m-%d-%H-%M-%S}"
 
 
-def _head() -> bytes:
-    names, kinds = ("\t".join(parts) for parts in zip(*_FIELDS, strict=True))
+def _head(fields: tuple[tuple[str, str], ...]) -> bytes:
+    names, kinds = ("\t".join(parts) for parts in zip(*fields, strict=True))
     lines = (
         "#separator \\x09", "#set_separator\t,", "#empty_field\t(empty)", f"#unset_field\t{_UNSET}", "#path\tconn", f"#open\t{_stamp()}",
         f"#fields\t{names}", f"#types\t{kinds}",
@@ -54,10 +56,10 @@ def _head() -> bytes:
     return "".join(f"{line}\n" for line in lines).encode()
 
 
-def _lines(batch: pa.RecordBatch) -> pa.Array:
+def _lines(batch: pa.RecordBatch, fields: tuple[tuple[str, str], ...]) -> pa.Array:
     columns = _columns(batch)
     parts: list[pa.Array | str] = []
-    for place, (name, _) in enumerate(_FIELDS):
+    for place, (name, _) in enumerate(fields):
         parts += ["\t"] if place else []
         column = columns.get(name, _UNSET)
         parts.append(column if isinstance(column, str) else pc.fill_null(text_of(column), _UNSET))
@@ -96,6 +98,7 @@ def _columns(batch: pa.RecordBatch) -> dict[str, pa.Array | str]:
         "vector": seen["vector"],
         "event_id": seen["event_id"],
         "confidence": seen["confidence"],
+        **({"asset": seen["asset"]} if "asset" in seen else {}),
     }
 
 

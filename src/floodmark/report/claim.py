@@ -13,7 +13,7 @@ from floodmark.shown import shown
 
 _COLOURS = {SUPPORTED: "green", NOT_SUPPORTED: "red"}
 _FEW = 0.001  # of the claim, below which a ratio has no figures worth saying
-_NAMES = {EVERYTHING: "everything in the captures", UNMATCHED: "what belongs to no asset"}
+_NAMES = {EVERYTHING: "Everything in the captures", UNMATCHED: "What belongs to no asset"}
 
 
 def render_audit(found: Audit, console: Console) -> None:
@@ -29,7 +29,7 @@ def render_audit(found: Audit, console: Console) -> None:
     if reasons:
         console.print(Text(f"\nMore may have passed than was measured: {'; '.join(reasons)}."))
     for asset in dict.fromkeys(finding.asset for finding in found.findings):
-        console.print(Text(f"\n{title_of_asset(asset)}", style="bold"))
+        console.print(Text(f"\n{title_of_asset(asset, found)}", style="bold"))
         console.print(_table([finding for finding in found.findings if finding.asset == asset], found))
     console.print(Text("\nWhat is counted", style="bold"))
     for unit in claim.units:
@@ -63,9 +63,9 @@ def _ratio(finding: Finding) -> str:
     return f"{finding.ratio:,.3g} times"
 
 
-def title_of_asset(asset: str) -> str:
-    """Return the name of a row of assets as a title."""
-    return _NAMES.get(asset, shown(asset))[:1].upper() + _NAMES.get(asset, shown(asset))[1:]
+def title_of_asset(asset: str, found: Audit) -> str:
+    """Return what a row of assets is called."""
+    return _NAMES.get(asset) or shown(found.titles.get(asset, asset))
 
 
 def _table(findings: list[Finding], found: Audit) -> Table:

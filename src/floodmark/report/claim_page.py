@@ -26,7 +26,7 @@ def claim_page(found: Audit) -> str:
         told=[_told(finding, found) for finding in found.told],
         reasons=list(dict.fromkeys(reason for finding in found.told for reason in finding.reasons)),
         rows=[
-            (title_of_asset(name), [(finding, _mark(finding)) for finding in found.findings if finding.asset == name])
+            (title_of_asset(name, found), [(finding, _mark(finding)) for finding in found.findings if finding.asset == name])
             for name in dict.fromkeys(finding.asset for finding in found.findings)
         ],
         units={unit: UNITS[unit] for unit in found.claim.units},

@@ -23,13 +23,18 @@ _GROWING = {field.name: "DELTA_BINARY_PACKED" for field in SCHEMA if field.type 
 _SOUGHT = ["flow_id", "initiator_port", "responder_port", "protocol", "first_seen_ns", "last_seen_ns", "event_id"]
 
 
-def write_flows(path: str, batches: Iterable[pa.RecordBatch]) -> int:
+def write_flows(path: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema = SCHEMA) -> int:
     """Write flows to a file that appears whole or not at all. Returns the number of rows. Raises OutputError."""
     rows = 0
     with (
         appearing_whole(path) as file,
         pq.ParquetWriter(
-            file, SCHEMA, compression="zstd", use_dictionary=_REPEATING, column_encoding=_GROWING, write_statistics=_SOUGHT
+            file,
+            schema,
+            compression="zstd",
+            use_dictionary=[*_REPEATING, *schema.names[len(SCHEMA) :]],
+            column_encoding=_GROWING,
+            write_statistics=_SOUGHT,
         ) as writer,
         ThreadPoolExecutor(1) as aside,  # packs one batch while the next is made
     ):

@@ -10,7 +10,7 @@ from floodmark.verdicts.clients import begins_with, duration_s, most_at_once, se
 from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, Evidence, Finding
 from floodmark_core import payload, shapes
 
-_INDUSTRIAL = (payload.MODBUS, payload.S7, payload.IEC104, payload.DNP3, payload.ENIP)
+_INDUSTRIAL = (payload.MODBUS, payload.S7, payload.IEC104, payload.DNP3, payload.ENIP, payload.OPCUA)
 _MQTT_PORT = 1883
 _FEW_MESSAGES = 20
 _SHORTEST_S = 0.25  # over which a rate is measured

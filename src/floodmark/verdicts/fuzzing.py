@@ -14,6 +14,7 @@ _SPOKEN = {
     22: (payload.SSH,), 80: (payload.HTTP, payload.HTTP2), 8000: (payload.HTTP, payload.HTTP2), 8080: (payload.HTTP, payload.HTTP2),
     443: (payload.TLS,), 8443: (payload.TLS,), 1883: (payload.MQTT,), 3389: (payload.RDP, payload.TLS),
     102: (payload.RDP, payload.S7), 502: (payload.MODBUS,), 2404: (payload.IEC104,), 20_000: (payload.DNP3,), 44_818: (payload.ENIP,),
+    4840: (payload.OPCUA,),
 }  # fmt: skip
 # Where the server speaks first, the commands that clients begin with (RFC 959, 5321, 1939), small letters as large ones.
 _COMMANDS = {
