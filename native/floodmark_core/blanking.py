@@ -51,6 +51,7 @@ MOST_ADDED = 64  # octets that a frame can grow by
 UNKNOWN_LINK = 0xFFFF
 _MAC_OCTETS = 12  # of both addresses
 _NOP = 1
+_NO_TRANSPORT = 255  # what a later fragment has for a protocol
 
 
 class Frames(NamedTuple):
@@ -270,7 +271,8 @@ def blank_packets(
         if header == 0 or begin > end:
             return end + shift
         is_whole = not fragment and stop <= end and (what == TYPE_IPV4 or header == 40)
-        note_sums(places, at + shift, 4 if what == TYPE_IPV4 else 6, header, stop + shift, protocol if is_whole else -1)
+        transport = _NO_TRANSPORT if later else protocol if is_whole else -1 - protocol
+        note_sums(places, at + shift, 4 if what == TYPE_IPV4 else 6, header, min(stop, end) + shift, transport)
         if later or begin == end:
             return begin + shift
         tunnel = 0
@@ -358,7 +360,7 @@ def folded(total: int) -> int:
 def repair_checksums(out: U8, places: Places, whole: bool) -> None:
     """Make the checksums of blanked packets right again, those of packets in tunnels before those of the tunnels' own.
 
-    whole: payloads are there; otherwise transport checksums become zero, since those there were say something of what is gone.
+    whole: payloads are there. Transport checksums over what is not become zero: those there were say something of what is gone.
     """
     for place in range(places.used[SUMS] - 1, -1, -1):
         row = places.sums[place]
@@ -366,6 +368,8 @@ def repair_checksums(out: U8, places: Places, whole: bool) -> None:
         if version == 4:
             put16(out, at + 10, 0)
             put16(out, at + 10, folded(octet_sum(out, at, transport)))
+        covered = whole and protocol >= 0  # all that a checksum is over is there
+        protocol = protocol if protocol >= 0 else -1 - protocol
         if protocol not in (TCP, UDP, ICMP, ICMPV6) or transport + 8 > end:
             continue
         field = transport + (16 if protocol == TCP else 6 if protocol == UDP else 2)
@@ -374,7 +378,7 @@ def repair_checksums(out: U8, places: Places, whole: bool) -> None:
         if protocol == UDP and 8 <= big16(out, transport + 4) <= end - transport:  # its own length counts, where it can be one
             end = transport + big16(out, transport + 4)
         put16(out, field, 0)
-        if not whole:
+        if not covered:
             continue
         total = octet_sum(out, transport, end)
         if protocol != ICMP:

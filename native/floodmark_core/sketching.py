@@ -46,7 +46,7 @@ class Places(NamedTuple):
     macs: I64  # of MAC addresses
     words: I64  # [n, 8]: place, octets kept, octets, code of the payload, place of its end, its octets on the wire, ports
     texts: I64  # [n, 3]: place, octets, kind
-    sums: I64  # [n, 5]: place of the IP header, its version, place of the transport header, of its end, protocol; -1: header only
+    sums: I64  # [n, 5]: place of the IP header, its version, place of the transport header, of its end, protocol; -1 - that: not whole
     used: I64  # rows used of each, in this order
 
 

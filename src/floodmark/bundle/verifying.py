@@ -13,6 +13,7 @@ import pyarrow as pa
 from floodmark.anonymising import Anonymiser
 from floodmark.bundle import custody, layout
 from floodmark.bundle.checking import ProofError, check
+from floodmark.bundle.manifest import manifest_of
 from floodmark.bundle.packing import PackedError, difference, names_in, unpack
 from floodmark.bundle.remaking import compare
 from floodmark.bundle.signing import fingerprint, is_signed
@@ -147,14 +148,12 @@ def _manifest(folder: Path, found: Verified) -> dict[str, Any] | None:
             missing = not (folder / name).exists()
             found.alter(name, "is missing" if missing else f"does not hold the hash of {layout.MANIFEST}, which others do")
     try:
-        document = layout.parsed(octets)
-        if document["bundle_version"] != layout.BUNDLE_VERSION:
-            raise CaptureError(str(folder), f"a bundle of version {document['bundle_version']}; this program reads {layout.BUNDLE_VERSION}")
-        found.held.append(f"{layout.MANIFEST} is what its hash says: {digest}")
-        return dict(document)
-    except (ValueError, KeyError, TypeError) as error:
-        found.alter(layout.MANIFEST, f"cannot be read: {error}")
+        document = manifest_of(octets)
+    except ValueError as error:
+        found.alter(layout.MANIFEST, f"is no manifest: {error}")
         return None
+    found.held.append(f"{layout.MANIFEST} is what its hash says: {digest}")
+    return document
 
 
 def _custody(folder: Path, found: Verified) -> tuple[list[custody.Entry], list[str]]:

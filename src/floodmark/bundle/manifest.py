@@ -1,0 +1,68 @@
+"""A manifest in, what it says out, where it has the shape that a bundle's manifest has: it may come from anybody."""
+
+from pathlib import PurePosixPath
+from typing import Any
+
+from floodmark.bundle.layout import BUNDLE_VERSION, parsed
+
+_MOST = 1 << 62  # of any number: what is added to it still fits 64 bits
+_TEXT, _NUMBER, _FLAG, _NOTHING = str, int, bool, type(None)
+_CAPTURE = {"number": _NUMBER, "octets": _NUMBER, "sha256": _TEXT, "packets": _NUMBER}
+_SHAPE: dict[str, Any] = {
+    "bundle_version": _NUMBER,
+    "tool": {"name": _TEXT, "version": _TEXT},
+    "made_at": _TEXT,
+    "made_by": _TEXT,
+    "public_key": (_TEXT, _NOTHING),
+    "keep_going": _FLAG,
+    "anonymised": ({"payload": _TEXT, "captures": [_CAPTURE], "differences": [_TEXT]}, _NOTHING),
+    "originals": [
+        _CAPTURE
+        | {
+            "name": _TEXT, "compression": (_TEXT, _NOTHING), "container": _TEXT, "content_octets": _NUMBER, "content_sha256": _TEXT,
+            "chunk_octets": _NUMBER, "chunks": _NUMBER, "merkle_root": _TEXT, "packets_carved": _NUMBER,
+        }
+    ],
+    "events": [
+        {"id": _NUMBER, "verdict": _TEXT, "vector": _TEXT, "packets": _NUMBER, "packets_by_original": {_TEXT: _NUMBER}, "files": [_TEXT]}
+    ],
+    "files": [{"path": _TEXT, "octets": _NUMBER, "sha256": _TEXT}],
+}  # fmt: skip
+
+
+def manifest_of(octets: bytes) -> dict[str, Any]:
+    """Return what a manifest says. Raises ValueError where it is none, or one of another version."""
+    try:
+        document = parsed(octets)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    version = document.get("bundle_version") if isinstance(document, dict) else None
+    if version != BUNDLE_VERSION:
+        raise ValueError(f"it is of version {version}, and this program reads {BUNDLE_VERSION}")
+    _check(document, _SHAPE, "it")
+    for listed in document["files"]:
+        path = PurePosixPath(listed["path"])
+        if path.is_absolute() or ".." in path.parts or str(path) != listed["path"] or "\0" in listed["path"]:
+            raise ValueError(f"{listed['path']!r} is no place in a bundle")
+    if [original["number"] for original in document["originals"]] != list(range(1, len(document["originals"]) + 1)):
+        raise ValueError("its originals are not numbered from 1")
+    return dict(document)
+
+
+def _check(value: Any, shape: Any, where: str) -> None:  # noqa: ANN401 - whatever JSON holds
+    """Raise ValueError where a value has not a shape: a type, one of several, a list of one, an object with these keys or with any."""
+    if isinstance(shape, tuple):
+        if value is not None or _NOTHING not in shape:
+            _check(value, shape[0], where)
+    elif isinstance(shape, list):
+        if not isinstance(value, list):
+            raise ValueError(f"{where} is no list")  # noqa: TRY004 - any wrong shape is one error
+        for place, each in enumerate(value):
+            _check(each, shape[0], f"{where}[{place}]")
+    elif isinstance(shape, dict):
+        if not isinstance(value, dict) or (_TEXT not in shape and set(value) != set(shape)):
+            raise ValueError(f"{where} has not the keys of a manifest")
+        for key, each in value.items():
+            _check(each, shape.get(key, shape.get(_TEXT)), f"{where}.{key}")
+    elif type(value) is not shape or (shape is _NUMBER and not 0 <= value < _MOST):
+        raise ValueError(f"{where} is no {shape.__name__} that a manifest has")
