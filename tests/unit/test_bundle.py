@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -230,6 +230,8 @@ def seal_again(folder: Path) -> None:
     manifest = manifest_of(folder)
     for listed in manifest["files"]:
         path = folder / listed["path"]
+        if len(path.name) > 255 or not path.exists():
+            continue
         listed["octets"], listed["sha256"] = path.stat().st_size, layout.sha256_of(path)
     octets = layout.canonical(manifest)
     (folder / layout.MANIFEST).write_bytes(octets)
@@ -238,6 +240,130 @@ def seal_again(folder: Path) -> None:
     (folder / layout.TIMESTAMP_REQUEST).write_bytes(request(octets))
     (folder / layout.CUSTODY).unlink()
     custody.append(folder, "forger", custody.SEALED, {"manifest_sha256": digest}, None)
+
+
+Change = Callable[[Path], None]
+
+
+def rewrite(name: str, change: Callable[[bytes], bytes]) -> Change:
+    """Return what changes a file of a bundle."""
+
+    def apply(folder: Path) -> None:
+        (folder / name).write_bytes(change((folder / name).read_bytes()))
+
+    return apply
+
+
+def in_capitals(octets: bytes) -> bytes:
+    """Write the last signature of a log with large letters: the same number in another form."""
+    before, mark, rest = octets.rpartition(b'"signature":"')
+    return before + mark + rest[:128].upper() + rest[128:]
+
+
+def rewrite_log(folder: Path) -> None:
+    """Write the log of a signed bundle anew, without its signer."""
+    digest = hashlib.sha256((folder / layout.MANIFEST).read_bytes()).hexdigest()
+    (folder / layout.CUSTODY).unlink()
+    custody.append(folder, "somebody else", custody.SEALED, {"manifest_sha256": digest}, None)
+
+
+def change_manifest_and_digest(folder: Path) -> None:
+    """Change the manifest and the file that holds its hash, and nothing else that vouches for it."""
+    octets = (folder / layout.MANIFEST).read_bytes().replace(b"A. Responder", b"B. Responder")
+    (folder / layout.MANIFEST).write_bytes(octets)
+    (folder / layout.DIGEST).write_bytes(layout.digest_line(hashlib.sha256(octets).hexdigest()))
+
+
+def link(folder: Path) -> None:
+    (folder / layout.PAGE).rename(folder.parent / "page")
+    (folder / layout.PAGE).symlink_to(folder.parent / "page")
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (rewrite(layout.MANIFEST, lambda _: b""), layout.MANIFEST),
+        (change_manifest_and_digest, layout.MANIFEST),
+        (rewrite_log, layout.CUSTODY),
+        (rewrite(layout.CUSTODY, in_capitals), layout.CUSTODY),
+        (rewrite(layout.CUSTODY, lambda octets: octets + b"[" * 100_000 + b"\n"), layout.CUSTODY),
+        (rewrite(layout.CUSTODY, lambda octets: octets.rstrip(b"\n")), layout.CUSTODY),
+        (link, layout.PAGE),
+        (lambda folder: (folder / "events" / "event-9999").mkdir(), "events/event-9999"),
+        (lambda folder: (folder / layout.TIMESTAMP_REPLY).mkdir(), layout.TIMESTAMP_REPLY),
+    ],
+)
+def test_what_somebody_would_try_is_named(change: Change, named: str, bundle: Path) -> None:
+    change(bundle)
+    assert set(altered(verify(str(bundle)))) == {named}
+
+
+def in_manifest(change: Callable[[dict[str, Any]], object]) -> Change:
+    """Return what changes a manifest in a way that its hashes do not show."""
+
+    def apply(folder: Path) -> None:
+        manifest = manifest_of(folder)
+        change(manifest)
+        (folder / layout.MANIFEST).write_bytes(layout.canonical(manifest))
+
+    return apply
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        in_manifest(lambda manifest: manifest.update(originals=None)),
+        in_manifest(lambda manifest: manifest["originals"][0].update(packets_carved=0)),
+        in_manifest(lambda manifest: manifest["originals"][0].update(content_octets=-1)),
+        in_manifest(lambda manifest: manifest["originals"][0].update(container="../../etc/passwd")),
+        in_manifest(lambda manifest: manifest["originals"][0].update(merkle_root="0" * 64)),
+        in_manifest(lambda manifest: manifest["originals"][0].update(content_octets=1 << 61)),
+        in_manifest(lambda manifest: manifest["events"].clear()),
+        in_manifest(lambda manifest: manifest["events"][0].update(id=7)),
+        in_manifest(lambda manifest: manifest["events"][0]["packets_by_original"].update({"9": 1})),
+        in_manifest(lambda manifest: manifest["files"][0].update(path="a" * 300)),
+        in_manifest(lambda manifest: manifest["files"].pop()),
+        in_manifest(lambda manifest: manifest.update(bundle_version=2)),
+        rewrite(layout.proof_name(1, "records"), lambda octets: octets[: len(octets) // 2]),
+        rewrite(layout.proof_name(1, "chunks"), lambda _: b"PAR1"),
+        rewrite(layout.proof_name(1, "nodes"), lambda _: b""),
+    ],
+)
+def test_a_bundle_of_somebody_who_makes_all_hashes_right_is_not_believed(change: Change, tmp_path: Path) -> None:
+    folder = made(tmp_path, DEMO)
+    change(folder)
+    seal_again(folder)
+    assert not verify(str(folder)).is_whole
+
+
+@pytest.mark.parametrize(
+    ("name", "octets"),
+    [
+        (layout.REPORT, b"{"), (layout.REPORT, b"\xff\xfe"), (layout.REPORT, b"[" * 100_000), (layout.SETTINGS, b"[flow"),
+        (layout.ENVIRONMENT, b"[]\n"), (layout.REPEAT, b"rm -rf /\n"), (layout.STIX, b"{}"), (layout.CASE, b"{}\n"), (layout.READ_ME, b"?"),
+    ],
+)  # fmt: skip
+def test_what_does_not_follow_from_the_originals_is_named(name: str, octets: bytes, tmp_path: Path) -> None:
+    folder = made(tmp_path, DEMO)
+    (folder / name).write_bytes(octets)
+    assert set(altered(verify(str(folder), originals=[str(DEMO)]))) == {name}
+    seal_again(folder)
+    wanted = layout.SETTINGS if name == layout.ENVIRONMENT else name
+    assert wanted in altered(verify(str(folder), originals=[str(DEMO)]))
+
+
+def test_a_manifest_that_the_originals_do_not_give_is_named(tmp_path: Path) -> None:
+    folder = made(tmp_path, DEMO)
+    in_manifest(lambda manifest: manifest["originals"][0].update(name="other.pcap"))(folder)
+    seal_again(folder)
+    assert verify(str(folder)).is_whole
+    told = altered(verify(str(folder), originals=[str(DEMO)]))
+    assert told[layout.MANIFEST].startswith('says what the originals do not give: originals[0].name says "other.pcap"')
+
+
+def test_the_line_that_seals_a_bundle_is_written_once(bundle: Path) -> None:
+    with pytest.raises(SettingsError, match="in other words"):
+        custody.add(str(bundle), "A. Clerk", custody.SEALED)
 
 
 def test_a_forged_answer_shows_when_it_is_made_again_from_the_originals(tmp_path: Path) -> None:

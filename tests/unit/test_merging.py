@@ -117,13 +117,14 @@ def test_times_that_step_back_keep_a_capture_in_its_own_order() -> None:
     assert places == sorted(places)
 
 
-def test_a_merged_record_keeps_its_time_lengths_and_link_type() -> None:
+def test_a_merged_record_keeps_its_time_lengths_and_link_type_and_names_its_capture() -> None:
     packet = udp(7)
     first, second = packet._replace(time_ns=START_NS + 1000), packet._replace(time_ns=START_NS + 2000)
     octets = merged([pcap([first]), pcapng([second])])
     length = len(packet.frame)
     expected = b"".join(
-        b"".join(value.to_bytes(size, "little") for value, size in ((one.time_ns, 8), (length, 4), (length, 4), (1, 4), (0, 4))) + one.frame
-        for one in (first, second)
+        b"".join(value.to_bytes(size, "little") for value, size in ((one.time_ns, 8), (length, 4), (length, 4), (1, 4), (number, 4)))
+        + one.frame
+        for number, one in enumerate((first, second))
     )
     assert octets == expected

@@ -65,8 +65,11 @@ def append(folder: Path, by: str, action: str, detail: dict[str, Any], signer: S
 def add(path: str, by: str, action: str, signer: Signer | None = None) -> list[Entry]:
     """Add a line to the log of a bundle, a folder or a zip file, and return all of them.
 
-    Raises SettingsError where the log is not as it was written: a line behind such a one would vouch for it; CaptureError, OutputError.
+    Raises SettingsError where the line cannot be added, or the log is not as it was written: a line behind such a one would vouch for it;
+    CaptureError, OutputError.
     """
+    if action == SEALED:
+        raise SettingsError(f"{action!r} is what the log says of its making; say it in other words")
     with opened(path) as folder:
         _sound(path, folder)
         append(folder, by, action, {}, signer)
@@ -121,7 +124,9 @@ def _fault(line: bytes, number: int, previous: str) -> str | None:
             return "the line before it is not the one that it was written after"
         if not _is_signed_as_it_says(document, digest):
             return "its signature is not that of the key it names"
-    except (ValueError, TypeError, AttributeError, KeyError):
+        if not isinstance(document["detail"], dict) or not all(isinstance(document[key], str) for key in ("at", "by", "action", "tool")):
+            return "it is no line of a log"
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
         return "it cannot be read"
     return None
 
@@ -130,4 +135,5 @@ def _is_signed_as_it_says(document: dict[str, Any], digest: str) -> bool:
     """Tell whether a line has the signature of the key that it names, or names none and has none."""
     if "public_key" not in document:
         return "signature" not in document
-    return is_signed(bytes.fromhex(digest), bytes.fromhex(document["signature"]), document["public_key"])
+    signature = bytes.fromhex(document["signature"])
+    return signature.hex() == document["signature"] and is_signed(bytes.fromhex(digest), signature, document["public_key"])

@@ -42,9 +42,11 @@ def _versions(name: str, found: dict[str, str]) -> dict[str, str]:
     return found
 
 
-def repeat(names: list[str], *, keep_going: bool) -> str:
-    """Return the commands that give the answer again. names: of the captures, which lie in the folder where they are run."""
-    versions = environment()
+def repeat(names: list[str], versions: dict[str, Any], *, keep_going: bool) -> str:
+    """Return the commands that give the answer again.
+
+    names: of the captures, which lie in the folder where they are run. versions: as :func:`environment` gives them.
+    """
     wanted = [f"floodmark=={versions['tool']['version']}", *(f"{name}=={version}" for name, version in versions["dependencies"].items())]
     options = " --keep-going" if keep_going else ""
     return (

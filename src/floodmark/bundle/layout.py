@@ -16,6 +16,7 @@ SIGNER = "signer.pem"
 REPORT, PAGE, FLOWS, SETTINGS = "report.json", "report.html", "flows.parquet", "settings.toml"
 ENVIRONMENT, REPEAT, STIX, CASE, READ_ME = "environment.json", "repeat.sh", "stix.json", "case.jsonld", "README.txt"
 NOT_LISTED = (MANIFEST, DIGEST, SIGNATURE, TIMESTAMP_REQUEST, TIMESTAMP_REPLY, CUSTODY)  # in the manifest: they follow from it, or grow
+PARTS = ("records", "chunks", "nodes")  # of a proof
 _PIECE_OCTETS = 1 << 20
 _SUFFIXES = {"pcapng": "pcapng", "snoop": "snoop"}
 
@@ -26,7 +27,7 @@ def carved_name(event: int, capture: int, container: str) -> str:
 
 
 def proof_name(capture: int, part: str) -> str:
-    """Return the place of a part of a capture's proof: ``records``, ``chunks`` or ``nodes``."""
+    """Return the place of a part of a capture's proof, one of PARTS."""
     return f"proofs/capture-{capture:04d}.{part}.parquet"
 
 

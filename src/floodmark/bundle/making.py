@@ -40,6 +40,7 @@ class Contents:
 
     found: tuple[Event, ...]
     totals: Totals
+    victims_shown: bool  # in the STIX file
     originals: list[dict[str, Any]]  # as the manifest has them
     events: list[dict[str, Any]]  # as above
 
@@ -139,7 +140,7 @@ def write_contents(  # noqa: PLR0913 - as for make
         if capture.compression is None and capture.sha256 != one.content_sha256:
             raise CaptureError(capture.path, "was changed while it was read")
     originals = [_original(number, *each) for number, each in enumerate(zip(summaries, in_order, proven, strict=True), 1)]
-    return Contents(found, totals, originals, [_event(event, proven) for event in found])
+    return Contents(found, totals, victims, originals, [_event(event, proven) for event in found])
 
 
 def _write_answer(folder: Path, result: Result, *, victims: bool) -> None:
@@ -212,12 +213,8 @@ def _seal(  # noqa: PLR0913, PLR0917 - as for make
     made_at = custody.now()
     if signer is not None:
         (folder / layout.SIGNER).write_bytes(signer.public_pem)
-    names = [original["name"] for original in contents.originals]
     (folder / layout.ENVIRONMENT).write_bytes(layout.canonical(environment()))
-    (folder / layout.REPEAT).write_text(repeat(names, keep_going=options.keep_going), encoding="utf-8")
-    (folder / layout.READ_ME).write_text(_READ_ME, encoding="utf-8")
-    carved = [_carved(folder, event, name) for event in contents.events for name in event["files"]]
-    (folder / layout.CASE).write_bytes(layout.canonical(case_document(contents.found, contents.originals, carved, made_at, by)))
+    write_words(folder, contents, made_at, by, keep_going=options.keep_going)
     manifest = layout.canonical(
         {
             "bundle_version": layout.BUNDLE_VERSION,
@@ -226,6 +223,7 @@ def _seal(  # noqa: PLR0913, PLR0917 - as for make
             "made_by": by,
             "public_key": None if signer is None else signer.public_key,
             "keep_going": options.keep_going,
+            "victims_shown": contents.victims_shown,
             "anonymised": shared,
             "originals": contents.originals,
             "events": contents.events,
@@ -240,6 +238,16 @@ def _seal(  # noqa: PLR0913, PLR0917 - as for make
         (folder / layout.SIGNATURE).write_bytes(signer.sign(manifest))
     custody.append(folder, by, custody.SEALED, {"manifest_sha256": digest}, signer)
     return digest
+
+
+def write_words(folder: Path, contents: Contents, made_at: str, by: str, *, keep_going: bool) -> None:
+    """Write what a bundle says of itself: how to check it and have it again, and its metadata. The environment is written before."""
+    names = [original["name"] for original in contents.originals]
+    versions = layout.parsed((folder / layout.ENVIRONMENT).read_bytes())
+    (folder / layout.REPEAT).write_text(repeat(names, versions, keep_going=keep_going), encoding="utf-8")
+    (folder / layout.READ_ME).write_text(_READ_ME, encoding="utf-8")
+    carved = [_carved(folder, event, name) for event in contents.events for name in event["files"]]
+    (folder / layout.CASE).write_bytes(layout.canonical(case_document(contents.found, contents.originals, carved, made_at, by)))
 
 
 def _listed(folder: Path, name: str) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 from pathlib import PurePosixPath
 from typing import Any
 
-from floodmark.bundle.layout import BUNDLE_VERSION, parsed
+from floodmark.bundle.layout import BUNDLE_VERSION, PARTS, carved_name, parsed, proof_name
 
+_LONGEST_NAME, _DEEPEST = 255, 8  # octets of a part of a path, and parts
+_CONTAINERS = ("pcap", "pcap-ns", "pcap-modified", "pcap-nokia", "pcapng", "snoop")
 _MOST = 1 << 62  # of any number: what is added to it still fits 64 bits
 _TEXT, _NUMBER, _FLAG, _NOTHING = str, int, bool, type(None)
 _CAPTURE = {"number": _NUMBER, "octets": _NUMBER, "sha256": _TEXT, "packets": _NUMBER}
@@ -15,6 +17,7 @@ _SHAPE: dict[str, Any] = {
     "made_by": _TEXT,
     "public_key": (_TEXT, _NOTHING),
     "keep_going": _FLAG,
+    "victims_shown": _FLAG,
     "anonymised": ({"payload": _TEXT, "captures": [_CAPTURE], "differences": [_TEXT]}, _NOTHING),
     "originals": [
         _CAPTURE
@@ -42,11 +45,40 @@ def manifest_of(octets: bytes) -> dict[str, Any]:
     _check(document, _SHAPE, "it")
     for listed in document["files"]:
         path = PurePosixPath(listed["path"])
-        if path.is_absolute() or ".." in path.parts or str(path) != listed["path"] or "\0" in listed["path"]:
-            raise ValueError(f"{listed['path']!r} is no place in a bundle")
-    if [original["number"] for original in document["originals"]] != list(range(1, len(document["originals"]) + 1)):
-        raise ValueError("its originals are not numbered from 1")
+        is_odd = path.is_absolute() or ".." in path.parts or str(path) != listed["path"] or "\0" in listed["path"]
+        if is_odd or any(len(part.encode()) > _LONGEST_NAME for part in path.parts) or len(path.parts) > _DEEPEST:
+            raise ValueError(f"{listed['path'][:80]!r} is no place in a bundle")
+    _check_what_it_holds(document)
     return dict(document)
+
+
+def _check_what_it_holds(document: dict[str, Any]) -> None:
+    """Raise ValueError where a manifest's captures, events and files do not belong together."""
+    numbers = [original["number"] for original in document["originals"]]
+    if numbers != list(range(1, len(numbers) + 1)) or [event["id"] for event in document["events"]] != list(
+        range(1, len(document["events"]) + 1)
+    ):
+        raise ValueError("its captures and events are not numbered from 1")
+    if any(original["container"] not in _CONTAINERS for original in document["originals"]):
+        raise ValueError("one of its captures is in no form that is read here")
+    carved: dict[int, int] = dict.fromkeys(numbers, 0)
+    expected: set[str] = set()
+    for event in document["events"]:
+        of = {int(number): packets for number, packets in event["packets_by_original"].items() if number.isdecimal()}
+        if set(map(str, of)) != set(event["packets_by_original"]) or not set(of) <= set(numbers) or sum(of.values()) != event["packets"]:
+            raise ValueError(f"the packets of event {event['id']} are not those of its captures")
+        names = [carved_name(event["id"], number, document["originals"][number - 1]["container"]) for number in of]
+        if names != event["files"]:
+            raise ValueError(f"event {event['id']} has other files than its captures give it")
+        expected.update(names)
+        for number, packets in of.items():
+            carved[number] += packets
+    expected.update(proof_name(number, part) for number in numbers if carved[number] for part in PARTS)
+    if {original["number"]: original["packets_carved"] for original in document["originals"]} != carved:
+        raise ValueError("what it says was carved of its captures is not what its events hold")
+    listed = [each["path"] for each in document["files"]]
+    if len(set(listed)) != len(listed) or {name for name in listed if name.startswith(("events/", "proofs/"))} != expected:
+        raise ValueError("its packets and proofs are not those of its captures and events")
 
 
 def _check(value: Any, shape: Any, where: str) -> None:  # noqa: ANN401 - whatever JSON holds

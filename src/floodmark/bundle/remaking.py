@@ -1,6 +1,7 @@
 """Originals and a bundle in, whether the one gives the other out: everything that follows from the captures is made once more."""
 
 import json
+import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from floodmark.anonymising import Anonymiser
 from floodmark.bundle import layout
 from floodmark.bundle.environment import environment
-from floodmark.bundle.making import write_contents
+from floodmark.bundle.making import write_contents, write_words
 from floodmark.bundle.packing import names_in
 from floodmark.bundle.sharing import Sharing, anonymised_copies, sources_of
-from floodmark.errors import CaptureError
+from floodmark.errors import CaptureError, SettingsError
 from floodmark.opening import Progress
 from floodmark.pipeline import Options
 from floodmark.settings import load_settings
@@ -30,17 +31,19 @@ def compare(  # noqa: PLR0913 - as for verify
     paths: list[str],
     found: "Verified",
     *,
+    sound: set[str],
     anonymiser: Anonymiser | None,
     options: Options,
     progress: Progress | None,
 ) -> None:
     """Check captures against what a bundle says of its originals; with all of them make its contents again. Raises CaptureError.
 
-    anonymiser: with the key of a bundle that was made of anonymised copies, to make them again of the captures.
+    sound: files of the bundle that are as they were. anonymiser: with the key of a bundle that was made of anonymised copies, to make them
+    again of the captures.
     """
     shared = manifest["anonymised"]
     if shared is None or anonymiser is None:
-        _compare_originals(folder, manifest, {path: path for path in _files(paths)}, found, options=options, progress=progress)
+        _compare_originals(folder, manifest, {path: path for path in _files(paths)}, found, sound=sound, options=options, progress=progress)
         return
     with tempfile.TemporaryDirectory(prefix="floodmark-") as scratch:
         sharing = Sharing(anonymiser, payload=shared["payload"] == "sketched")
@@ -52,11 +55,18 @@ def compare(  # noqa: PLR0913 - as for verify
             else:
                 found.alter(path, f"is none of the captures that the bundle was made of: its SHA-256 is {each['sha256']}")
         names = {copy: f"the anonymised copy of {path}" for copy, path in zip(copies, given, strict=True)}
-        _compare_originals(folder, manifest, names, found, options=options, progress=progress)
+        _compare_originals(folder, manifest, names, found, sound=sound, options=options, progress=progress)
 
 
 def _compare_originals(  # noqa: PLR0913 - as above
-    folder: Path, manifest: dict[str, Any], names: dict[str, str], found: "Verified", *, options: Options, progress: Progress | None
+    folder: Path,
+    manifest: dict[str, Any],
+    names: dict[str, str],
+    found: "Verified",
+    *,
+    sound: set[str],
+    options: Options,
+    progress: Progress | None,
 ) -> None:
     """Check captures against the originals of a bundle. names: of each path, what it is called."""
     wanted = {original["sha256"]: original for original in manifest["originals"]}
@@ -77,11 +87,26 @@ def _compare_originals(  # noqa: PLR0913 - as above
     if missing:
         found.remarks.append(f"the answer was not made again: of the originals {', '.join(missing)} was not given")
         return
+    if not sound.issuperset((layout.SETTINGS, layout.ENVIRONMENT)):
+        found.remarks.append(f"the answer was not made again: {layout.SETTINGS} or {layout.ENVIRONMENT} is not what it was")
+        return
+    try:
+        settings = load_settings(str(folder / layout.SETTINGS))
+        layout.parsed((folder / layout.ENVIRONMENT).read_bytes())["dependencies"].items()
+    except (SettingsError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        found.alter(layout.SETTINGS, f"cannot be made again with: {error}")
+        return
     options = replace(options, keep_going=bool(manifest["keep_going"]))
     with tempfile.TemporaryDirectory(prefix="floodmark-") as scratch:
-        captures, settings = [given[original["sha256"]] for original in manifest["originals"]], load_settings(str(folder / layout.SETTINGS))
-        write_contents(captures, Path(scratch), settings, options, victims=True, progress=progress)
-        _compare_files(folder, Path(scratch), found)
+        captures, again = [given[original["sha256"]] for original in manifest["originals"]], Path(scratch)
+        contents = write_contents(captures, again, settings, options, victims=manifest["victims_shown"], progress=progress)
+        if (contents.originals, contents.events) != (manifest["originals"], manifest["events"]):
+            told = "; ".join([*_differing("originals", manifest["originals"], contents.originals),
+                              *_differing("events", manifest["events"], contents.events)][:_MOST_TOLD])  # fmt: skip
+            found.alter(layout.MANIFEST, f"says what the originals do not give: {told}")
+        shutil.copy(folder / layout.ENVIRONMENT, again / layout.ENVIRONMENT)
+        write_words(again, contents, manifest["made_at"], manifest["made_by"], keep_going=options.keep_going)
+        _compare_files(folder, again, found)
 
 
 def _files(paths: list[str]) -> Iterator[str]:
@@ -94,7 +119,7 @@ def _files(paths: list[str]) -> Iterator[str]:
 
 def _compare_files(folder: Path, again: Path, found: "Verified") -> None:
     """Compare the files of a bundle with those that its originals give."""
-    names = [name for name in names_in(again) if name != layout.STIX]  # with victims or without, as its maker chose
+    names = [name for name in names_in(again) if name != layout.ENVIRONMENT]
     different = [name for name in names if not _same(folder / name, again / name)]
     if not different:
         found.held.append(f"made again from the originals: {len(names)} files, octet for octet the same")
@@ -114,7 +139,7 @@ def _software(folder: Path) -> list[str]:
     try:
         then, now = json.loads((folder / layout.ENVIRONMENT).read_bytes()), environment()
         before = {"python": then["python"], "floodmark": then["tool"]["version"], **then["dependencies"]}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []
     here = {"python": now["python"], "floodmark": now["tool"]["version"], **now["dependencies"]}
     return [f"{name} {version}, here {here.get(name, 'none')}" for name, version in before.items() if here.get(name) != version]
@@ -126,7 +151,10 @@ def _difference(one: Path, other: Path) -> str:
         return "is missing, and the originals give it"
     if one.suffix != ".json":
         return "is not what the originals give"
-    told = list(_differing("", json.loads(one.read_bytes()), json.loads(other.read_bytes())))
+    try:
+        told = list(_differing("", json.loads(one.read_bytes()), json.loads(other.read_bytes())))
+    except (ValueError, RecursionError):
+        return "is not what the originals give, and cannot be read"
     more = f" and {len(told) - _MOST_TOLD} more" if len(told) > _MOST_TOLD else ""
     return f"is not what the originals give: {'; '.join(told[:_MOST_TOLD])}{more}"
 

@@ -10,6 +10,8 @@ from rfc3161_client import HashAlgorithm, TimestampRequestBuilder, decode_timest
 
 def request(manifest: bytes) -> bytes:
     """Return the request, DER, as application/timestamp-query takes it."""
+    if not manifest:
+        return b""  # there is no manifest of nothing
     builder = TimestampRequestBuilder().data(manifest).hash_algorithm(HashAlgorithm.SHA256)
     return bytes(builder.nonce(nonce=False).cert_request(cert_request=True).build().as_bytes())
 

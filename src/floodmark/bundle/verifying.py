@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -14,7 +14,7 @@ from floodmark.anonymising import Anonymiser
 from floodmark.bundle import custody, layout
 from floodmark.bundle.checking import ProofError, check
 from floodmark.bundle.manifest import manifest_of
-from floodmark.bundle.packing import PackedError, difference, names_in, unpack
+from floodmark.bundle.packing import PackedError, difference, unpack
 from floodmark.bundle.remaking import compare
 from floodmark.bundle.signing import fingerprint, is_signed
 from floodmark.bundle.timestamp import request, stamped
@@ -87,7 +87,7 @@ def verify(  # noqa: PLR0913 - what a bundle can be checked against
         for original in manifest["originals"]:
             _check_proof(folder, manifest, original, sound, found)
         if originals:
-            compare(folder, manifest, originals, found, anonymiser=anonymiser, options=options or Options(), progress=progress)
+            compare(folder, manifest, originals, found, sound=sound, anonymiser=anonymiser, options=options or Options(), progress=progress)
         _say_what_is_left(manifest, originals, found)
     return found
 
@@ -125,35 +125,47 @@ def _read(folder: Path, name: str) -> bytes | None:
 def _manifest(folder: Path, found: Verified) -> dict[str, Any] | None:
     """Check the manifest by all that vouches for it. Returns it, None where it cannot be relied on.
 
-    Several files hold its hash: where one agrees, the manifest is as it was, and any that does not is what was altered.
+    Several files hold its hash: where more of them agree than not, the manifest is as it was, and those that do not are what was altered.
     """
     octets = _read(folder, layout.MANIFEST)
     if octets is None:
         found.alter(layout.MANIFEST, "is missing")
         return None
     digest = layout.sha256_of(folder / layout.MANIFEST)
-    entries, faults = _custody(folder, found)
-    sealed = [entry.detail.get("manifest_sha256") for entry in entries if entry.action == custody.SEALED]
-    witnesses = {
-        layout.DIGEST: _read(folder, layout.DIGEST) == layout.digest_line(digest),
-        layout.TIMESTAMP_REQUEST: _read(folder, layout.TIMESTAMP_REQUEST) == request(octets),
-    }
-    if not faults:
-        witnesses[layout.CUSTODY] = sealed == [digest]
-    if not any(witnesses.values()):
+    try:
+        document, fault = manifest_of(octets), None
+    except ValueError as error:
+        document, fault = None, str(error)
+    witnesses = _witnesses(folder, octets, digest, document, found)
+    if sum(witnesses.values()) * 2 <= len(witnesses):
         found.alter(layout.MANIFEST, "is not what its hash says; what it says of the other files cannot be relied on")
         return None
     for name, agrees in witnesses.items():
         if not agrees:
             missing = not (folder / name).exists()
-            found.alter(name, "is missing" if missing else f"does not hold the hash of {layout.MANIFEST}, which others do")
-    try:
-        document = manifest_of(octets)
-    except ValueError as error:
-        found.alter(layout.MANIFEST, f"is no manifest: {error}")
+            found.alter(name, "is missing" if missing else f"does not vouch for {layout.MANIFEST}, which others do")
+    if document is None:
+        found.alter(layout.MANIFEST, f"is no manifest: {fault}")
         return None
     found.held.append(f"{layout.MANIFEST} is what its hash says: {digest}")
     return document
+
+
+def _witnesses(folder: Path, octets: bytes, digest: str, document: dict[str, Any] | None, found: Verified) -> dict[str, bool]:
+    """Return the files that vouch for a manifest, and whether they do. A log that was altered is named, and vouches for nothing."""
+    witnesses = {
+        layout.DIGEST: _read(folder, layout.DIGEST) == layout.digest_line(digest),
+        layout.TIMESTAMP_REQUEST: _read(folder, layout.TIMESTAMP_REQUEST) == request(octets),
+    }
+    entries, faults = _custody(folder, found)
+    if not faults:
+        sealed = next((entry for entry in entries if entry.action == custody.SEALED), None)
+        witnesses[layout.CUSTODY] = sealed is not None and sealed.detail.get("manifest_sha256") == digest
+    public_key = document["public_key"] if document is not None else None
+    if public_key is not None:
+        signature = _read(folder, layout.SIGNATURE)
+        witnesses[layout.SIGNATURE] = signature is not None and is_signed(octets, signature, public_key)
+    return witnesses
 
 
 def _custody(folder: Path, found: Verified) -> tuple[list[custody.Entry], list[str]]:
@@ -171,27 +183,22 @@ def _custody(folder: Path, found: Verified) -> tuple[list[custody.Entry], list[s
 
 
 def _check_signer(folder: Path, manifest: dict[str, Any], wanted: str | None, found: Verified) -> None:
-    """Check who signed the manifest."""
-    octets, signature = (folder / layout.MANIFEST).read_bytes(), _read(folder, layout.SIGNATURE)
+    """Check who signed the manifest, whose signature was looked at before."""
     public_key = manifest["public_key"]
     if public_key is None:
-        if signature is not None:
+        if (folder / layout.SIGNATURE).exists():
             found.alter(layout.SIGNATURE, f"is here, and {layout.MANIFEST} says that it was not signed")
         if wanted is not None:
             found.alter(layout.MANIFEST, f"is not signed, and should be by {fingerprint(wanted)}")
         return
-    if signature is None:
-        found.alter(layout.SIGNATURE, "is missing")
-    elif not is_signed(octets, signature, public_key):
-        found.alter(layout.SIGNATURE, f"is not the signature of {layout.MANIFEST} by the key that it names")
-    elif wanted is not None and wanted != public_key:
+    if wanted is not None and wanted != public_key:
         found.alter(layout.SIGNATURE, f"is by {fingerprint(public_key)}, and should be by {fingerprint(wanted)}")
-    else:
+    elif not any(each.path == layout.SIGNATURE for each in found.altered):
         found.public_key = public_key
         found.held.append(f"signed with Ed25519 by the key {fingerprint(public_key)}")
-    entries, _ = custody.read(_read(folder, layout.CUSTODY) or b"")
-    if any(entry.public_key not in (None, public_key) for entry in entries[: _until_sealed(entries)]):
-        found.alter(layout.CUSTODY, "has lines from the making of the bundle that another key has signed")
+    entries, faults = custody.read(_read(folder, layout.CUSTODY) or b"")
+    if not faults and any(entry.public_key != public_key for entry in entries[: _until_sealed(entries)]):
+        found.alter(layout.CUSTODY, "has lines from the making of the bundle that its signer has not signed")
 
 
 def _until_sealed(entries: list[custody.Entry]) -> int:
@@ -203,8 +210,8 @@ def _check_files(folder: Path, manifest: dict[str, Any], found: Verified) -> set
     sound = set()
     for listed in manifest["files"]:
         path, name = folder / listed["path"], listed["path"]
-        if not path.is_file():
-            found.alter(name, "is missing")
+        if path.is_symlink() or not path.is_file():
+            found.alter(name, "is a link" if path.is_symlink() else "is missing")
             continue
         octets = path.stat().st_size
         if octets != listed["octets"]:
@@ -213,13 +220,23 @@ def _check_files(folder: Path, manifest: dict[str, Any], found: Verified) -> set
             found.alter(name, "is not what it was: its SHA-256 is another")
         else:
             sound.add(name)
-    known = {listed["path"] for listed in manifest["files"]} | set(layout.NOT_LISTED)
-    for name in names_in(folder):
-        if name not in known:
-            found.alter(name, f"was put to the bundle: {layout.MANIFEST} does not know it")
+    _check_for_others(folder, {listed["path"] for listed in manifest["files"]}, found)
     found.held.append(f"{len(sound)} of {len(manifest['files'])} files have the SHA-256 that {layout.MANIFEST} says")
     _check_reply(folder, found)
     return sound
+
+
+def _check_for_others(folder: Path, listed: set[str], found: Verified) -> None:
+    """Find what is in a bundle and should not be: other files, links, folders for nothing."""
+    folders = {str(parent) for name in listed for parent in PurePosixPath(name).parents}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink() and name not in listed:
+            found.alter(name, "is a link, which a bundle has none of")
+        elif path.is_dir() and name not in folders:
+            found.alter(name, f"is a folder that {layout.MANIFEST} does not know")
+        elif not path.is_dir() and name not in listed and name not in layout.NOT_LISTED:
+            found.alter(name, f"was put to the bundle: {layout.MANIFEST} does not know it")
 
 
 def _check_reply(folder: Path, found: Verified) -> None:
@@ -242,7 +259,7 @@ def _check_proof(folder: Path, manifest: dict[str, Any], original: dict[str, Any
     number, name = original["number"], original["name"]
     if not original["packets_carved"]:
         return
-    tables = [layout.proof_name(number, part) for part in ("records", "chunks", "nodes")]
+    tables = [layout.proof_name(number, part) for part in layout.PARTS]
     counts = {event["id"]: event["packets_by_original"].get(str(number)) for event in manifest["events"]}
     events = {event: packets for event, packets in counts.items() if packets}
     files = [layout.carved_name(event, number, original["container"]) for event in events]
