@@ -23,7 +23,7 @@ from scenarios import SCENES
 import floodmark
 from floodmark.anonymising import Anonymiser, CryptoPan, anonymise, load_key
 from floodmark.bundle import layout
-from floodmark.bundle.making import make
+from floodmark.bundle.making import Recipe, make
 from floodmark.bundle.sharing import Sharing
 from floodmark.bundle.verifying import verify
 from floodmark.cli import main
@@ -228,14 +228,14 @@ def test_a_key_gives_the_same_octets_and_another_key_others(tmp_path: Path) -> N
 
 def test_without_payloads_what_rests_on_them_is_said_to_be_lost(tmp_path: Path) -> None:
     """The slow dialogue and the requests of the demonstration show in payloads alone."""
-    make([str(DEMO)], str(tmp_path / "bundle"), Settings(), Options(), sharing=Sharing(Anonymiser(KEY), payload=False))
+    make([str(DEMO)], str(tmp_path / "bundle"), Recipe(Settings(), Options()), sharing=Sharing(Anonymiser(KEY), payload=False))
     remarks = verify(str(tmp_path / "bundle")).remarks
     assert any("not found without the payloads: http-get-flood, 2,177 packets" in remark for remark in remarks)
 
 
 def test_a_bundle_of_copies_holds_nothing_of_the_captures_and_can_be_made_again(tmp_path: Path) -> None:
     folder = tmp_path / "bundle"
-    make([str(DEMO)], str(folder), Settings(), Options(), sharing=Sharing(Anonymiser(KEY)))
+    make([str(DEMO)], str(folder), Recipe(Settings(), Options()), sharing=Sharing(Anonymiser(KEY)))
     assert verify(str(folder), originals=[str(DEMO)], anonymiser=Anonymiser(KEY)).is_whole
     assert not verify(str(folder), originals=[str(DEMO)], anonymiser=Anonymiser(KEY[::-1])).is_whole
     victims = {victim for event in floodmark.classify(str(DEMO)).events for victim in event.victims}

@@ -25,9 +25,11 @@ from hypothesis import strategies as st
 
 import floodmark
 from builders import SECOND, connection, header, pcap, pcapng, record, syn_flood, udp
+from floodmark.anonymising import Anonymiser
 from floodmark.bundle import custody, layout
-from floodmark.bundle.making import make
+from floodmark.bundle.making import Recipe, make
 from floodmark.bundle.merkle import CHUNK_OCTETS, Tree, climb, leaf_digests
+from floodmark.bundle.sharing import Sharing
 from floodmark.bundle.signing import Signer, fingerprint, load_public_key, load_signer
 from floodmark.bundle.timestamp import request, stamped
 from floodmark.bundle.verifying import Verified, verify
@@ -45,7 +47,7 @@ CHANGES = 1000
 def signed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a signed bundle of the demonstration capture."""
     folder = tmp_path_factory.mktemp("bundles") / "signed"
-    make([str(DEMO)], str(folder), Settings(), Options(), by="A. Responder", signer=Signer(Ed25519PrivateKey.generate()))
+    make([str(DEMO)], str(folder), Recipe(Settings(), Options()), by="A. Responder", signer=Signer(Ed25519PrivateKey.generate()))
     return folder
 
 
@@ -57,7 +59,7 @@ def bundle(signed: Path, tmp_path: Path) -> Path:
 
 def made(tmp_path: Path, *captures: Path, keep_going: bool = False) -> Path:
     folder = tmp_path / "made"
-    make([str(capture) for capture in captures], str(folder), Settings(), Options(keep_going=keep_going))
+    make([str(capture) for capture in captures], str(folder), Recipe(Settings(), Options(keep_going=keep_going)))
     return folder
 
 
@@ -205,7 +207,7 @@ def test_each_changed_octet_of_an_unsigned_bundle_is_found_and_named(tmp_path: P
 
 def test_each_changed_octet_of_a_zip_file_is_found(tmp_path: Path) -> None:
     path = tmp_path / "bundle.zip"
-    make([str(DEMO)], str(path), Settings(), Options())
+    make([str(DEMO)], str(path), Recipe(Settings(), Options()))
     assert verify(str(path), originals=[str(DEMO)]).is_whole
     for _ in one_octet_changes([path], 100):
         assert set(altered(verify(str(path)))) == {path.name}
@@ -481,6 +483,20 @@ def test_metadata_refer_to_what_they_hold(signed: Path) -> None:
     assert not any(victim in (signed / layout.STIX).read_text(encoding="utf-8") for victim in victims)
 
 
+def test_a_bundle_tells_of_assets_where_they_are_given(tmp_path: Path) -> None:
+    incident = DEMO.with_name("incident.pcap")
+    recipe = Recipe(Settings(), Options(), assets_path=str(incident.with_name("incident.assets.toml")))
+    make([str(incident)], str(tmp_path / "bundle"), recipe)
+    found = verify(str(tmp_path / "bundle"), originals=[str(incident)])
+    assert found.is_whole, found.altered
+    assert any("made again" in held for held in found.held)
+    report = json.loads((tmp_path / "bundle" / layout.REPORT).read_bytes())
+    assert [asset["name"] for asset in report["assets"]] == ["electoral", "portals", "electricity", "oil-gas", "unmatched"]
+    assert pq.read_table(tmp_path / "bundle" / layout.FLOWS)["asset"].null_count == 0
+    with pytest.raises(SettingsError, match="anonymised copies have others"):
+        make([str(incident)], str(tmp_path / "x"), recipe, sharing=Sharing(Anonymiser(bytes(32))))
+
+
 def test_a_bundle_is_written_whole_or_not_at_all_and_never_over_another(tmp_path: Path) -> None:
     folder = made(tmp_path, DEMO)
     with pytest.raises(OutputError, match="is there already"):
@@ -488,7 +504,7 @@ def test_a_bundle_is_written_whole_or_not_at_all_and_never_over_another(tmp_path
     capture = tmp_path / "no.pcap"
     capture.write_bytes(b"nothing")
     with pytest.raises(CaptureError):
-        make([str(capture)], str(tmp_path / "other"), Settings(), Options())
+        make([str(capture)], str(tmp_path / "other"), Recipe(Settings(), Options()))
     assert sorted(path.name for path in tmp_path.iterdir()) == [folder.name, capture.name]
     with pytest.raises(CaptureError, match="no evidence bundle"):
         verify(str(tmp_path))

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from floodmark.assets import AssetSummary, assets_of_events, by_asset, load_assets, summarise, with_learned_addresses
 from floodmark.bundle import custody, layout
 from floodmark.bundle.case import case_document
 from floodmark.bundle.environment import environment, repeat
@@ -19,7 +20,7 @@ from floodmark.bundle.sharing import Sharing, anonymised_copies, differences, so
 from floodmark.bundle.signing import Signer
 from floodmark.bundle.timestamp import request
 from floodmark.capture import Source
-from floodmark.errors import CaptureError, OutputError
+from floodmark.errors import CaptureError, OutputError, SettingsError
 from floodmark.events import Event
 from floodmark.export.stix import write_stix
 from floodmark.memory import Memory
@@ -35,12 +36,21 @@ NOBODY = "not named"
 
 
 @dataclass(frozen=True)
+class Recipe:
+    """By what a bundle is made, beside the captures."""
+
+    settings: Settings
+    options: Options
+    victims: bool = False  # named in the STIX file too
+    assets_path: str | None = None  # of the file that names groups
+
+
+@dataclass(frozen=True)
 class Contents:
     """What the files of a bundle were made of."""
 
     found: tuple[Event, ...]
     totals: Totals
-    victims_shown: bool  # in the STIX file
     originals: list[dict[str, Any]]  # as the manifest has them
     events: list[dict[str, Any]]  # as above
 
@@ -56,34 +66,34 @@ class Made:
     manifest_sha256: str
 
 
-def make(  # noqa: PLR0913 - as for classify, and who makes it
+def make(  # noqa: PLR0913 - captures, a place, a recipe and who does it
     captures: list[str],
     path: str,
-    settings: Settings,
-    options: Options,
+    recipe: Recipe,
     *,
     by: str | None = None,
     signer: Signer | None = None,
-    victims: bool = False,
     sharing: Sharing | None = None,
     progress: Progress | None = None,
 ) -> Made:
     """Write a bundle, a folder or with a name that ends in .zip a zip file, which appears whole or not at all.
 
-    by: who makes it, for the log. victims: name them in the STIX file too. sharing: make it of anonymised copies of the captures.
-    Raises CaptureError, OutputError.
+    by: who makes it, for the log. sharing: make it of anonymised copies of the captures, of which nobody can tell assets.
+    Raises CaptureError, SettingsError, OutputError.
     """
+    if sharing is not None and recipe.assets_path is not None:
+        raise SettingsError("assets name addresses, and anonymised copies have others")
     with _beside(path) as folder:
         begun_at, shared = custody.now(), None
         with tempfile.TemporaryDirectory(prefix=f"{folder.name}.", dir=folder.parent) as scratch:
             if sharing is not None:
-                copies, shared = anonymised_copies(captures, Path(scratch), sharing, keep_going=options.keep_going)
-                shared["differences"] = differences(captures, copies, settings, options, progress)
+                copies, shared = anonymised_copies(captures, Path(scratch), sharing, keep_going=recipe.options.keep_going)
+                shared["differences"] = differences(captures, copies, recipe.settings, recipe.options, progress)
                 captures = copies
-            contents = write_contents(captures, folder, settings, options, victims=victims, progress=progress)
+            contents = write_contents(captures, folder, recipe, progress)
         who = by or NOBODY
         _log(folder, contents, shared, begun_at, who, signer)
-        digest = _seal(folder, contents, shared, who, signer, options)
+        digest = _seal(folder, contents, shared, who, signer, recipe)
         if is_packed(path):
             pack(folder, path)
         else:
@@ -120,16 +130,14 @@ def _move(folder: Path, path: str) -> None:
     folder.rename(target)
 
 
-def write_contents(  # noqa: PLR0913 - as for make
-    captures: list[str], folder: Path, settings: Settings, options: Options, *, victims: bool, progress: Progress | None = None
-) -> Contents:
-    """Write what follows from the captures and the settings alone: the answer, the packets of its events and their proofs.
+def write_contents(captures: list[str], folder: Path, recipe: Recipe, progress: Progress | None = None) -> Contents:
+    """Write what follows from the captures and the recipe alone: the answer, the packets of its events and their proofs.
 
-    Raises CaptureError, OutputError.
+    Raises CaptureError, SettingsError, OutputError.
     """
-    in_order = sources_of(captures)
+    in_order, settings, options = sources_of(captures), recipe.settings, recipe.options
     result = _named(classify(captures, settings, replace(options, hash_captures=True), progress))
-    _write_answer(folder, result, victims=victims)
+    _write_answer(folder, result, recipe, captures)
     summaries, found, totals, judged = result.captures, result.events, result.totals, result.flows.judged
     del result  # the packets are told apart by the labels alone
     groups, memory = in_groups(in_order), Memory(options.memory_octets, options.announce)
@@ -140,15 +148,23 @@ def write_contents(  # noqa: PLR0913 - as for make
         if capture.compression is None and capture.sha256 != one.content_sha256:
             raise CaptureError(capture.path, "was changed while it was read")
     originals = [_original(number, *each) for number, each in enumerate(zip(summaries, in_order, proven, strict=True), 1)]
-    return Contents(found, totals, victims, originals, [_event(event, proven) for event in found])
+    return Contents(found, totals, originals, [_event(event, proven) for event in found])
 
 
-def _write_answer(folder: Path, result: Result, *, victims: bool) -> None:
-    (folder / layout.REPORT).write_bytes(layout.canonical(result.to_dict()))
-    write_page(str(folder / layout.PAGE), result)
-    write_flows(str(folder / layout.FLOWS), result.flows.attacking())
+def _write_answer(folder: Path, result: Result, recipe: Recipe, captures: list[str]) -> None:
+    """Write the answer in all its forms."""
+    told: tuple[AssetSummary, ...] = ()
+    if recipe.assets_path is not None:
+        assets = load_assets(recipe.assets_path)
+        shutil.copy(recipe.assets_path, folder / layout.ASSETS)
+        assets = with_learned_addresses(assets, captures, recipe.settings.flow, keep_going=recipe.options.keep_going)
+        told, result = summarise(result, assets), by_asset(result, assets)
+    document = result.to_dict() | ({"assets": [asset.to_dict() for asset in told]} if told else {})
+    (folder / layout.REPORT).write_bytes(layout.canonical(document))
+    write_page(str(folder / layout.PAGE), result, told)
+    write_flows(str(folder / layout.FLOWS), result.flows.attacking(), result.flows.schema)
     (folder / layout.SETTINGS).write_text(settings_text(result.settings), encoding="utf-8")
-    write_stix(str(folder / layout.STIX), result, victims=victims)
+    write_stix(str(folder / layout.STIX), result, victims=recipe.victims, assets=assets_of_events(told))
 
 
 def _named(result: Result) -> Result:
@@ -207,14 +223,14 @@ def _log(  # noqa: PLR0913, PLR0917 - as for make
 
 
 def _seal(  # noqa: PLR0913, PLR0917 - as for make
-    folder: Path, contents: Contents, shared: dict[str, Any] | None, by: str, signer: Signer | None, options: Options
+    folder: Path, contents: Contents, shared: dict[str, Any] | None, by: str, signer: Signer | None, recipe: Recipe
 ) -> str:
     """Write the manifest and what vouches for it. Returns its SHA-256."""
     made_at = custody.now()
     if signer is not None:
         (folder / layout.SIGNER).write_bytes(signer.public_pem)
     (folder / layout.ENVIRONMENT).write_bytes(layout.canonical(environment()))
-    write_words(folder, contents, made_at, by, keep_going=options.keep_going)
+    write_words(folder, contents, made_at, by, keep_going=recipe.options.keep_going)
     manifest = layout.canonical(
         {
             "bundle_version": layout.BUNDLE_VERSION,
@@ -222,8 +238,8 @@ def _seal(  # noqa: PLR0913, PLR0917 - as for make
             "made_at": made_at,
             "made_by": by,
             "public_key": None if signer is None else signer.public_key,
-            "keep_going": options.keep_going,
-            "victims_shown": contents.victims_shown,
+            "keep_going": recipe.options.keep_going,
+            "victims_shown": recipe.victims,
             "anonymised": shared,
             "originals": contents.originals,
             "events": contents.events,
@@ -275,6 +291,7 @@ events/             the packets of each event, octet for octet as they stand in 
 proofs/             what ties these packets to the Merkle root of each original (RFC 9162, chunks of 1,024 octets):
                     where each record stood, what lay beside it in its chunks, and the hashes from there to the root
 settings.toml       time-outs and thresholds as used
+assets.toml         the groups of hosts by which the answer is told, where it is
 environment.json    versions of all software that took part
 repeat.sh           the commands that give the answer again
 stix.json           the events as STIX 2.1

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from floodmark.anonymising import Anonymiser
 from floodmark.bundle import layout
 from floodmark.bundle.environment import environment
-from floodmark.bundle.making import write_contents, write_words
+from floodmark.bundle.making import Recipe, write_contents, write_words
 from floodmark.bundle.packing import names_in
 from floodmark.bundle.sharing import Sharing, anonymised_copies, sources_of
 from floodmark.errors import CaptureError, SettingsError
@@ -31,19 +31,18 @@ def compare(  # noqa: PLR0913 - as for verify
     paths: list[str],
     found: "Verified",
     *,
-    sound: set[str],
     anonymiser: Anonymiser | None,
     options: Options,
     progress: Progress | None,
 ) -> None:
     """Check captures against what a bundle says of its originals; with all of them make its contents again. Raises CaptureError.
 
-    sound: files of the bundle that are as they were. anonymiser: with the key of a bundle that was made of anonymised copies, to make them
+    anonymiser: with the key of a bundle that was made of anonymised copies, to make them
     again of the captures.
     """
     shared = manifest["anonymised"]
     if shared is None or anonymiser is None:
-        _compare_originals(folder, manifest, {path: path for path in _files(paths)}, found, sound=sound, options=options, progress=progress)
+        _compare_originals(folder, manifest, {path: path for path in _files(paths)}, found, options=options, progress=progress)
         return
     with tempfile.TemporaryDirectory(prefix="floodmark-") as scratch:
         sharing = Sharing(anonymiser, payload=shared["payload"] == "sketched")
@@ -55,7 +54,7 @@ def compare(  # noqa: PLR0913 - as for verify
             else:
                 found.alter(path, f"is none of the captures that the bundle was made of: its SHA-256 is {each['sha256']}")
         names = {copy: f"the anonymised copy of {path}" for copy, path in zip(copies, given, strict=True)}
-        _compare_originals(folder, manifest, names, found, sound=sound, options=options, progress=progress)
+        _compare_originals(folder, manifest, names, found, options=options, progress=progress)
 
 
 def _compare_originals(  # noqa: PLR0913 - as above
@@ -64,7 +63,6 @@ def _compare_originals(  # noqa: PLR0913 - as above
     names: dict[str, str],
     found: "Verified",
     *,
-    sound: set[str],
     options: Options,
     progress: Progress | None,
 ) -> None:
@@ -87,8 +85,8 @@ def _compare_originals(  # noqa: PLR0913 - as above
     if missing:
         found.remarks.append(f"the answer was not made again: of the originals {', '.join(missing)} was not given")
         return
-    if not sound.issuperset((layout.SETTINGS, layout.ENVIRONMENT)):
-        found.remarks.append(f"the answer was not made again: {layout.SETTINGS} or {layout.ENVIRONMENT} is not what it was")
+    if altered := {layout.SETTINGS, layout.ENVIRONMENT, layout.ASSETS} & {each.path for each in found.altered}:
+        found.remarks.append(f"the answer was not made again: {', '.join(sorted(altered))} is not what it was")
         return
     try:
         settings = load_settings(str(folder / layout.SETTINGS))
@@ -99,7 +97,8 @@ def _compare_originals(  # noqa: PLR0913 - as above
     options = replace(options, keep_going=bool(manifest["keep_going"]))
     with tempfile.TemporaryDirectory(prefix="floodmark-") as scratch:
         captures, again = [given[original["sha256"]] for original in manifest["originals"]], Path(scratch)
-        contents = write_contents(captures, again, settings, options, victims=manifest["victims_shown"], progress=progress)
+        assets = str(folder / layout.ASSETS) if (folder / layout.ASSETS).exists() else None
+        contents = write_contents(captures, again, Recipe(settings, options, manifest["victims_shown"], assets), progress)
         if (contents.originals, contents.events) != (manifest["originals"], manifest["events"]):
             told = "; ".join([*_differing("originals", manifest["originals"], contents.originals),
                               *_differing("events", manifest["events"], contents.events)][:_MOST_TOLD])  # fmt: skip

@@ -87,7 +87,7 @@ def verify(  # noqa: PLR0913 - what a bundle can be checked against
         for original in manifest["originals"]:
             _check_proof(folder, manifest, original, sound, found)
         if originals:
-            compare(folder, manifest, originals, found, sound=sound, anonymiser=anonymiser, options=options or Options(), progress=progress)
+            compare(folder, manifest, originals, found, anonymiser=anonymiser, options=options or Options(), progress=progress)
         _say_what_is_left(manifest, originals, found)
     return found
 

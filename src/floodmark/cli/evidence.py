@@ -4,7 +4,18 @@ import sys
 
 import click
 
-from floodmark.cli.common import ANSWERED, CAPTURES, Reading, ask_passphrase, ending, progress, reading, refuse_overwriting, sharing_of
+from floodmark.cli.common import (
+    ANSWERED,
+    ASSETS,
+    CAPTURES,
+    Reading,
+    ask_passphrase,
+    ending,
+    progress,
+    reading,
+    refuse_overwriting,
+    sharing_of,
+)
 from floodmark.shown import shown
 
 
@@ -14,6 +25,7 @@ from floodmark.shown import shown
 @click.option("--key", "key_path", type=click.Path(dir_okay=False), metavar="KEY", help="Ed25519 private key that signs it.")
 @click.option("--by", metavar="NAME", help="Who makes it, for its log.")
 @click.option("--show-victims", is_flag=True, help="Name the victims in the STIX file too.")
+@ASSETS
 @click.option("--anonymise", "is_shared", is_flag=True, help="Make it of anonymised copies of the captures.")
 @click.option("--anonymise-key", "shared_key", type=click.Path(dir_okay=False), metavar="FILE", help="With --anonymise: key of 32 octets.")
 @click.option("--payload", type=click.Choice(["sketch", "remove"]), default="sketch", show_default=True, help="With --anonymise.")
@@ -25,6 +37,7 @@ def evidence(
     key_path: str | None,
     by: str | None,
     show_victims: bool,
+    assets_path: str | None,
     is_shared: bool,
     shared_key: str | None,
     payload: str,
@@ -46,24 +59,15 @@ def evidence(
     refuse_overwriting(captures, path)
     if (shared_key is not None or payload == "remove") and not is_shared:
         raise click.UsageError("--anonymise-key and --payload belong to --anonymise")
-    from floodmark.bundle.making import make
+    from floodmark.bundle.making import Recipe, make
     from floodmark.bundle.signing import load_signer
 
     with ending():
         signer = None if key_path is None else load_signer(key_path, ask_passphrase)
         sharing = sharing_of(shared_key, payload) if is_shared else None
+        recipe = Recipe(how.settings, how.options, show_victims, assets_path)
         with progress() as advance:
-            made = make(
-                list(captures),
-                path,
-                how.settings,
-                how.options,
-                by=by,
-                signer=signer,
-                victims=show_victims,
-                sharing=sharing,
-                progress=advance,
-            )
+            made = make(list(captures), path, recipe, by=by, signer=signer, sharing=sharing, progress=advance)
     click.echo(f"{shown(path)}: {made.events} events, {made.packets:,} packets out of {made.captures} captures")
     click.echo(f"manifest SHA-256 {made.manifest_sha256}")
     sys.exit(ANSWERED)
