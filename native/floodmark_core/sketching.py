@@ -35,6 +35,15 @@ from floodmark_core.payload import (
 TCP, UDP = 6, 17
 WORD_OCTETS = 8
 NAME, RANDOM_NAME, HOST, PATH, QUERY = range(5)  # kinds of text
+# Ports of file transfer and mail, and the commands of their clients (RFC 959, 5321, 1939) as numbers, big endian.
+COMMAND_PORTS = (21, 25, 110, 587)
+COMMANDS = tuple(
+    int.from_bytes(word, "big")
+    for word in (
+        b"USER", b"AUTH", b"FEAT", b"SYST", b"HELP", b"QUIT", b"OPTS", b"NOOP", b"HOST", b"EHLO", b"HELO", b"STAR", b"RSET", b"XCLI",
+        b"LHLO", b"CAPA", b"APOP", b"STLS",
+    )
+)  # fmt: skip
 _HEAD_OCTETS = 16_384  # in which an empty line is looked for
 
 
@@ -198,7 +207,10 @@ def sketch_recognised(block: U8, at: int, end: int, code: int, protocol: int, oc
     """Keep as few of the first octets as leave a payload recognised as what it is. Returns how many, -1 where none do."""
     stop = to + end - at
     kept = 0
-    for count in (8, 10, 12, 14, 16, 20, 24, 29, 32, 48, 64):
+    is_read = protocol == TCP or code >> 1 == SIP  # rules look into what these begin with
+    for count in (2, 4, 5, 6, 8, 10, 12, 14, 16, 20, 24, 29, 32, 48, 64):
+        if is_read and count < WORD_OCTETS:
+            continue
         copy(block, at + kept, min(at + count, end), out, to + kept)
         kept = min(count, end - at)
         if code >> 1 == SNMP:
@@ -208,6 +220,18 @@ def sketch_recognised(block: U8, at: int, end: int, code: int, protocol: int, oc
         if kept == end - at:
             break
     return -1
+
+
+@step
+def is_command(block: U8, at: int, end: int) -> bool:
+    """Tell whether a payload begins with a word that clients of mail and file transfer begin with."""
+    if at + 4 > end:
+        return False
+    word = big32(block, at) & 0xDFDFDFDF
+    for command in COMMANDS:  # noqa: SIM110 - any() over a generator does not compile
+        if word == command:
+            return True
+    return False
 
 
 @step
@@ -243,13 +267,16 @@ def sketch(
     elif protocol == TCP and (first == 2 * HTTP2 or first == UNRECOGNISED) and keep_frames(block, at, end, out, to):
         pass
     elif first == UNRECOGNISED:
-        kept = min(4, end - at) if protocol == TCP else 0
+        kept = 4 if protocol == TCP and dst_port in COMMAND_PORTS and is_command(block, at, end) else 0
         copy(block, at, min(at + WORD_OCTETS, end), out, to)
         note_word(places, to, kept, min(WORD_OCTETS, end - at), code, to + end - at, octets, ports)
     else:
         if first == 2 * SIP + REPLY:
             copy(block, at, min(end, at + 16), out, to)
-        sketch_recognised(block, at, end, code, protocol, octets, ports, out, to)
+        kept = sketch_recognised(block, at, end, code, protocol, octets, ports, out, to)
+        if 0 <= kept < min(WORD_OCTETS, end - at):
+            copy(block, at, min(at + WORD_OCTETS, end), out, to)
+            note_word(places, to, kept, min(WORD_OCTETS, end - at), code, to + end - at, octets, ports)
         if first == 2 * HTTP + REPLY:
             copy(block, at, min(end, at + 12), out, to)
     if protocol == TCP:

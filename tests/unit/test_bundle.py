@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
@@ -356,11 +358,53 @@ def test_what_does_not_follow_from_the_originals_is_named(name: str, octets: byt
 
 def test_a_manifest_that_the_originals_do_not_give_is_named(tmp_path: Path) -> None:
     folder = made(tmp_path, DEMO)
-    in_manifest(lambda manifest: manifest["originals"][0].update(name="other.pcap"))(folder)
+    in_manifest(lambda manifest: manifest["originals"][0].update(chunks=5))(folder)
     seal_again(folder)
     assert verify(str(folder)).is_whole
     told = altered(verify(str(folder), originals=[str(DEMO)]))
-    assert told[layout.MANIFEST].startswith('says what the originals do not give: originals[0].name says "other.pcap"')
+    assert told[layout.MANIFEST] == "says what the originals do not give: originals[0].chunks says 5, the originals give 1674"
+
+
+def test_an_original_may_have_another_name_now(signed: Path, tmp_path: Path) -> None:
+    (tmp_path / "exhibit-7").write_bytes(DEMO.read_bytes())
+    assert verify(str(signed), originals=[str(tmp_path / "exhibit-7")]).is_whole
+
+
+def test_tables_that_unpack_to_far_too_much_are_not_unpacked(tmp_path: Path) -> None:
+    folder = made(tmp_path, DEMO)
+    two, three = np.arange(2_000_000), np.arange(3_000_000)
+    much = {
+        "records": {"event": pa.array(np.ones(len(two), np.int32)), "offset": two, "octets": pa.array(np.ones(len(two), np.int32))},
+        "chunks": {"chunk": np.arange(1000), "beside": pa.array([bytes(1 << 20)] * 1000, pa.binary())},
+        "nodes": {"level": np.zeros(len(three), np.uint8), "place": three, "sha256": pa.array([bytes(32)] * len(three), pa.binary(32))},
+    }
+    for part, table in much.items():
+        path = folder / layout.proof_name(1, part)
+        before = path.read_bytes()
+        pq.write_table(pa.table(table), path, compression="zstd")
+        seal_again(folder)
+        assert "are not proven: " in altered(verify(str(folder)))[layout.proof_name(1, "records")]
+        path.write_bytes(before)
+
+
+def test_what_is_no_file_is_not_read(bundle: Path) -> None:
+    for name in (layout.DIGEST, layout.SIGNATURE, layout.TIMESTAMP_REQUEST, layout.CUSTODY):
+        octets = (bundle / name).read_bytes()
+        (bundle / name).unlink()
+        os.mkfifo(bundle / name)
+        assert name in altered(verify(str(bundle)))
+        (bundle / name).unlink()
+        (bundle / name).write_bytes(octets)
+    (bundle / layout.TIMESTAMP_REPLY).symlink_to("/dev/zero")
+    assert set(altered(verify(str(bundle)))) == {layout.TIMESTAMP_REPLY}
+
+
+def test_names_that_are_no_text_are_written_as_escapes(tmp_path: Path) -> None:
+    capture = tmp_path / os.fsdecode(b"caf\xe9.pcap")
+    capture.write_bytes(DEMO.read_bytes())
+    make([str(capture)], str(tmp_path / "bundle"), Recipe(Settings(), Options()), by=os.fsdecode(b"R\xe9ne"))
+    assert verify(str(tmp_path / "bundle"), originals=[str(capture)]).is_whole
+    assert custody.add(str(tmp_path / "bundle"), "x", os.fsdecode(b"\xff"))[-1].action == "\\udcff"
 
 
 def test_the_line_that_seals_a_bundle_is_written_once(bundle: Path) -> None:

@@ -16,6 +16,8 @@ from floodmark_core.spans import place_spans
 
 _BATCH_CHUNKS = 8192  # put together at one time
 _BATCH_RECORDS = 1 << 18
+_MOST_LEVELS = 64  # of a tree
+_ROW_OCTETS, _SPARE_OCTETS = CHUNK_OCTETS + 64, 1 << 20  # that a row of a table takes at most, and a group of rows beside
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,10 @@ _NO_SPANS = _Spans(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.
 class _Records:
     """The table of carved records, read as far as it is needed."""
 
-    def __init__(self, path: Path) -> None:
-        self._batches = _batches(path, RECORDS, _BATCH_RECORDS)
+    def __init__(self, path: Path, octets: int) -> None:
+        """Open it. octets: that the carved files have, which no more records can hold."""
+        self._batches = _batches(path, RECORDS, _BATCH_RECORDS, octets)
+        self._left = octets
         self._ahead = _NO_SPANS
         self._reached = -1  # offset where the last range ends
         self.carved: dict[int, int] = {}
@@ -87,6 +91,9 @@ class _Records:
         if (octets <= 0).any() or (events < 0).any() or (starts < np.concatenate(([self._reached], ends[:-1]))).any():
             raise ProofError("the carved records do not stand in their order")
         self._reached = int(ends[-1])
+        self._left -= int(octets.sum())
+        if self._left < 0:
+            raise ProofError("the carved records are longer than the files that hold them")
         numbers, counts = np.unique(events, return_counts=True)
         for event, count in zip(numbers.tolist(), counts.tolist(), strict=True):
             if event:
@@ -106,6 +113,7 @@ class _Carved:
         self._names = names
         self._octets: dict[int, U8] = {event: np.memmap(folder / name, np.uint8, "r") for event, name in names.items()}
         self._at = dict.fromkeys(names, 0)
+        self.octets = sum(len(octets) for octets in self._octets.values())
 
     def next(self, event: int, octets: int) -> U8:
         """Return the next octets of an event's file; with event 0 of each one, where they must be the same."""
@@ -134,10 +142,10 @@ def check(folder: Path, number: int, container: str, content_octets: int, events
 
     Raises ProofError where carved records and tables do not belong together, OSError and pyarrow's errors where they cannot be read.
     """
-    records = _Records(folder / proof_name(number, "records"))
     carved = _Carved({event: carved_name(event, number, container) for event in events}, folder)
+    records = _Records(folder / proof_name(number, "records"), carved.octets)
     numbers, digests, reached = [], [], -1
-    for batch in _batches(folder / proof_name(number, "chunks"), CHUNKS, _BATCH_CHUNKS):
+    for batch in _batches(folder / proof_name(number, "chunks"), CHUNKS, _BATCH_CHUNKS, carved.octets):
         chunks = batch.column(0).to_numpy()
         if (np.diff(chunks, prepend=reached) <= 0).any() or int(chunks[-1]) * CHUNK_OCTETS >= content_octets:
             raise ProofError("the chunks do not stand in their order")
@@ -148,7 +156,7 @@ def check(folder: Path, number: int, container: str, content_octets: int, events
     if not records.is_used_up or not numbers:
         raise ProofError("carved records lie outside of the chunks that are proven")
     carved.finish()
-    nodes = _nodes(folder / proof_name(number, "nodes"))
+    nodes = _nodes(folder / proof_name(number, "nodes"), _MOST_LEVELS * sum(map(len, numbers)))
     root = climb(np.concatenate(numbers), b"".join(digests), -(-content_octets // CHUNK_OCTETS), nodes)
     if root is None:
         raise ProofError("the hashes of the proof are not those that its chunks need")
@@ -186,19 +194,36 @@ def _runs(events: I32) -> Iterator[I64]:
             yield np.array([end])
 
 
-def _batches(path: Path, schema: pa.Schema, rows: int) -> Iterator[pa.RecordBatch]:
-    with pq.ParquetFile(path) as file:
-        if file.schema_arrow != schema:
+def _batches(path: Path, schema: pa.Schema, rows: int, most: int) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a table, which has at most so many. It may come from anybody: what would unpack to too much is not unpacked."""
+    repeated = [field.name for field in schema if pa.types.is_binary(field.type)]
+    with pq.ParquetFile(path, read_dictionary=repeated) as file:
+        plain = pa.schema([(field.name, getattr(field.type, "value_type", field.type)) for field in file.schema_arrow])
+        if plain != schema:
             raise ProofError(f"{path.name} has other columns than a proof")
+        _refuse_too_much(file.metadata, path.name, most)
         for batch in file.iter_batches(rows):
             if any(column.null_count for column in batch.columns):
                 raise ProofError(f"{path.name} has gaps")
+            for column in batch.columns:
+                if pa.types.is_dictionary(column.type) and max(map(len, column.dictionary.to_pylist()), default=0) > CHUNK_OCTETS:
+                    raise ProofError(f"{path.name} has more than a chunk beside a chunk's records")
             if len(batch):
-                yield batch
+                yield batch.cast(schema)
 
 
-def _nodes(path: Path) -> Nodes:
-    batches = list(_batches(path, NODES, _BATCH_RECORDS))
+def _refuse_too_much(metadata: pq.FileMetaData, name: str, most: int) -> None:
+    """Raise ProofError where a table says that it has more rows, or octets, than a proof needs."""
+    if metadata.num_rows > most:
+        raise ProofError(f"{name} has {metadata.num_rows:,} rows, and no proof of this needs more than {most:,}")
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        if group.total_byte_size > group.num_rows * _ROW_OCTETS + _SPARE_OCTETS:
+            raise ProofError(f"{name} says that it unpacks to {group.total_byte_size:,} octets")
+
+
+def _nodes(path: Path, most: int) -> Nodes:
+    batches = list(_batches(path, NODES, _BATCH_RECORDS, most))
     if not batches:
         return Nodes(np.empty(0, np.uint8), np.empty(0, np.int64), np.empty((0, DIGEST_OCTETS), np.uint8))
     table = pa.Table.from_batches(batches)

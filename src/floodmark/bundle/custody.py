@@ -11,13 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from floodmark.bundle.layout import CUSTODY, canonical_line
-from floodmark.bundle.packing import is_packed, opened, pack
+from floodmark.bundle.layout import CUSTODY, TIMESTAMP_REPLY, canonical_line, sha256_of, small_file
+from floodmark.bundle.packing import opened, pack
 from floodmark.bundle.signing import Signer, is_signed
 from floodmark.errors import CaptureError, OutputError, SettingsError
-from floodmark.result import tool
+from floodmark.result import tool, valid_text
 
 SEALED = "sealed the bundle"  # action of the line that names the manifest's hash
+REPLY_DIGEST = "timestamp_reply_sha256"  # in the detail of lines that are added when there is one
 _FIRST = "0" * 64  # what the first line names as the one before it
 _KEYS = {"number", "at", "by", "action", "detail", "tool", "previous"}
 
@@ -65,15 +66,17 @@ def append(folder: Path, by: str, action: str, detail: dict[str, Any], signer: S
 def add(path: str, by: str, action: str, signer: Signer | None = None) -> list[Entry]:
     """Add a line to the log of a bundle, a folder or a zip file, and return all of them.
 
-    Raises SettingsError where the line cannot be added, or the log is not as it was written: a line behind such a one would vouch for it;
-    CaptureError, OutputError.
+    An authority's reply that lies there is vouched for by its hash. Raises SettingsError where the line cannot be added, or the log is not
+    as it was written: a line behind such a one would vouch for it; CaptureError, OutputError.
     """
     if action == SEALED:
         raise SettingsError(f"{action!r} is what the log says of its making; say it in other words")
     with opened(path) as folder:
         _sound(path, folder)
-        append(folder, by, action, {}, signer)
-        if is_packed(path):
+        reply = folder / TIMESTAMP_REPLY
+        detail = {REPLY_DIGEST: sha256_of(reply)} if small_file(reply) is not None else {}
+        append(folder, valid_text(by), valid_text(action), detail, signer)
+        if not Path(path).is_dir():
             pack(folder, path)
         return _sound(path, folder)
 
@@ -85,10 +88,10 @@ def entries_of(path: str) -> list[Entry]:
 
 
 def _sound(path: str, folder: Path) -> list[Entry]:
-    try:
-        entries, faults = read((folder / CUSTODY).read_bytes())
-    except OSError as error:
-        raise CaptureError(path, f"no evidence bundle: {CUSTODY} cannot be read: {error.strerror or error}") from error
+    octets = small_file(folder / CUSTODY)
+    if octets is None:
+        raise CaptureError(path, f"no evidence bundle: there is no {CUSTODY} that can be read")
+    entries, faults = read(octets)
     if faults:
         raise SettingsError(f"{path}: {CUSTODY} is not as it was written: {faults[0]}")
     return entries

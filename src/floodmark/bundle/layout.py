@@ -17,6 +17,7 @@ REPORT, PAGE, FLOWS, SETTINGS, ASSETS = "report.json", "report.html", "flows.par
 ENVIRONMENT, REPEAT, STIX, CASE, READ_ME = "environment.json", "repeat.sh", "stix.json", "case.jsonld", "README.txt"
 NOT_LISTED = (MANIFEST, DIGEST, SIGNATURE, TIMESTAMP_REQUEST, TIMESTAMP_REPLY, CUSTODY)  # in the manifest: they follow from it, or grow
 PARTS = ("records", "chunks", "nodes")  # of a proof
+_LARGEST_OCTETS = 256 << 20  # of what is read whole
 _PIECE_OCTETS = 1 << 20
 _SUFFIXES = {"pcapng": "pcapng", "snoop": "snoop"}
 
@@ -56,6 +57,16 @@ def sha256_of(path: Path) -> str:
         while octets := file.read(_PIECE_OCTETS):
             digest.update(octets)
     return digest.hexdigest()
+
+
+def small_file(path: Path) -> bytes | None:
+    """Return what a file holds that is read whole; None where there is none, or something else than a file, or one far too large."""
+    try:
+        if path.is_symlink() or not path.is_file() or path.stat().st_size > _LARGEST_OCTETS:
+            return None
+        return path.read_bytes()
+    except OSError:
+        return None
 
 
 def digest_line(sha256: str) -> bytes:

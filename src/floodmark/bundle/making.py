@@ -3,9 +3,9 @@
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from floodmark.ordering import in_groups
 from floodmark.pipeline import Options, classify
 from floodmark.report.page import write_page
 from floodmark.report.parquet import write_flows
-from floodmark.result import CaptureSummary, Result, Totals, tool
+from floodmark.result import CaptureSummary, Result, Totals, tool, valid_text
 from floodmark.settings import Settings, settings_text
 
 NOBODY = "not named"
@@ -43,6 +43,7 @@ class Recipe:
     options: Options
     victims: bool = False  # named in the STIX file too
     assets_path: str | None = None  # of the file that names groups
+    names: Mapping[str, str] = field(default_factory=dict)  # by which captures are called, by their paths; otherwise their own
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def make(  # noqa: PLR0913 - captures, a place, a recipe and who does it
                 shared["differences"] = differences(captures, copies, recipe.settings, recipe.options, progress)
                 captures = copies
             contents = write_contents(captures, folder, recipe, progress)
-        who = by or NOBODY
+        who = valid_text(by or NOBODY)
         _log(folder, contents, shared, begun_at, who, signer)
         digest = _seal(folder, contents, shared, who, signer, recipe)
         if is_packed(path):
@@ -136,7 +137,7 @@ def write_contents(captures: list[str], folder: Path, recipe: Recipe, progress: 
     Raises CaptureError, SettingsError, OutputError.
     """
     in_order, settings, options = sources_of(captures), recipe.settings, recipe.options
-    result = _named(classify(captures, settings, replace(options, hash_captures=True), progress))
+    result = _named(classify(captures, settings, replace(options, hash_captures=True), progress), recipe.names)
     _write_answer(folder, result, recipe, captures)
     summaries, found, totals, judged = result.captures, result.events, result.totals, result.flows.judged
     del result  # the packets are told apart by the labels alone
@@ -167,18 +168,14 @@ def _write_answer(folder: Path, result: Result, recipe: Recipe, captures: list[s
     write_stix(str(folder / layout.STIX), result, victims=recipe.victims, assets=assets_of_events(told))
 
 
-def _named(result: Result) -> Result:
+def _named(result: Result, names: Mapping[str, str]) -> Result:
     """Return an answer that says the names of captures where it said their paths: those are of one machine."""
+    called = {capture.path: names.get(capture.path) or valid_text(Path(capture.path).name) for capture in result.captures}
     notes = list(result.notes)
-    for capture in sorted(result.captures, key=lambda capture: -len(capture.path)):
-        notes = [note.replace(capture.path, name_of(capture.path)) for note in notes]
-    captures = tuple(replace(capture, path=name_of(capture.path)) for capture in result.captures)
+    for path in sorted(called, key=len, reverse=True):
+        notes = [note.replace(path, called[path]) for note in notes]
+    captures = tuple(replace(capture, path=called[capture.path]) for capture in result.captures)
     return replace(result, captures=captures, notes=tuple(notes))
-
-
-def name_of(path: str) -> str:
-    """Return a capture's name without the folders it lies in."""
-    return Path(path).name
 
 
 def _original(number: int, capture: CaptureSummary, source: Source, proven: Proven) -> dict[str, Any]:

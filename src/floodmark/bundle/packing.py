@@ -12,7 +12,7 @@ from floodmark.writing import appearing_whole
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can say: a bundle's own times stand in its log
 _PIECE_OCTETS = 1 << 20
-_FAULTS = (zipfile.BadZipFile, ValueError, RuntimeError, NotImplementedError, EOFError, OSError)
+_FAULTS = (zipfile.BadZipFile, ValueError, RuntimeError, NotImplementedError, EOFError, OSError, IndexError)
 
 
 class PackedError(Exception):
@@ -21,7 +21,7 @@ class PackedError(Exception):
 
 def is_packed(path: str) -> bool:
     """Tell whether a bundle's name is that of a zip file."""
-    return path.endswith(".zip")
+    return path.lower().endswith(".zip")
 
 
 def names_in(folder: Path) -> list[str]:

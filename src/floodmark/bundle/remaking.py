@@ -97,8 +97,9 @@ def _compare_originals(  # noqa: PLR0913 - as above
     options = replace(options, keep_going=bool(manifest["keep_going"]))
     with tempfile.TemporaryDirectory(prefix="floodmark-") as scratch:
         captures, again = [given[original["sha256"]] for original in manifest["originals"]], Path(scratch)
+        names_then = {given[original["sha256"]]: original["name"] for original in manifest["originals"]}
         assets = str(folder / layout.ASSETS) if (folder / layout.ASSETS).exists() else None
-        contents = write_contents(captures, again, Recipe(settings, options, manifest["victims_shown"], assets), progress)
+        contents = write_contents(captures, again, Recipe(settings, options, manifest["victims_shown"], assets, names_then), progress)
         if (contents.originals, contents.events) != (manifest["originals"], manifest["events"]):
             told = "; ".join([*_differing("originals", manifest["originals"], contents.originals),
                               *_differing("events", manifest["events"], contents.events)][:_MOST_TOLD])  # fmt: skip

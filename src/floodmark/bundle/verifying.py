@@ -115,19 +115,12 @@ def _opened(path: str, found: Verified) -> Iterator[Path | None]:
         yield folder
 
 
-def _read(folder: Path, name: str) -> bytes | None:
-    try:
-        return (folder / name).read_bytes()
-    except OSError:
-        return None
-
-
 def _manifest(folder: Path, found: Verified) -> dict[str, Any] | None:
     """Check the manifest by all that vouches for it. Returns it, None where it cannot be relied on.
 
     Several files hold its hash: where more of them agree than not, the manifest is as it was, and those that do not are what was altered.
     """
-    octets = _read(folder, layout.MANIFEST)
+    octets = layout.small_file(folder / layout.MANIFEST)
     if octets is None:
         found.alter(layout.MANIFEST, "is missing")
         return None
@@ -154,8 +147,8 @@ def _manifest(folder: Path, found: Verified) -> dict[str, Any] | None:
 def _witnesses(folder: Path, octets: bytes, digest: str, document: dict[str, Any] | None, found: Verified) -> dict[str, bool]:
     """Return the files that vouch for a manifest, and whether they do. A log that was altered is named, and vouches for nothing."""
     witnesses = {
-        layout.DIGEST: _read(folder, layout.DIGEST) == layout.digest_line(digest),
-        layout.TIMESTAMP_REQUEST: _read(folder, layout.TIMESTAMP_REQUEST) == request(octets),
+        layout.DIGEST: layout.small_file(folder / layout.DIGEST) == layout.digest_line(digest),
+        layout.TIMESTAMP_REQUEST: layout.small_file(folder / layout.TIMESTAMP_REQUEST) == request(octets),
     }
     entries, faults = _custody(folder, found)
     if not faults:
@@ -163,13 +156,13 @@ def _witnesses(folder: Path, octets: bytes, digest: str, document: dict[str, Any
         witnesses[layout.CUSTODY] = sealed is not None and sealed.detail.get("manifest_sha256") == digest
     public_key = document["public_key"] if document is not None else None
     if public_key is not None:
-        signature = _read(folder, layout.SIGNATURE)
+        signature = layout.small_file(folder / layout.SIGNATURE)
         witnesses[layout.SIGNATURE] = signature is not None and is_signed(octets, signature, public_key)
     return witnesses
 
 
 def _custody(folder: Path, found: Verified) -> tuple[list[custody.Entry], list[str]]:
-    octets = _read(folder, layout.CUSTODY)
+    octets = layout.small_file(folder / layout.CUSTODY)
     if octets is None:
         found.alter(layout.CUSTODY, "is missing")
         return [], ["missing"]
@@ -196,7 +189,7 @@ def _check_signer(folder: Path, manifest: dict[str, Any], wanted: str | None, fo
     elif not any(each.path == layout.SIGNATURE for each in found.altered):
         found.public_key = public_key
         found.held.append(f"signed with Ed25519 by the key {fingerprint(public_key)}")
-    entries, faults = custody.read(_read(folder, layout.CUSTODY) or b"")
+    entries, faults = custody.read(layout.small_file(folder / layout.CUSTODY) or b"")
     if not faults and any(entry.public_key != public_key for entry in entries[: _until_sealed(entries)]):
         found.alter(layout.CUSTODY, "has lines from the making of the bundle that its signer has not signed")
 
@@ -241,15 +234,22 @@ def _check_for_others(folder: Path, listed: set[str], found: Verified) -> None:
 
 def _check_reply(folder: Path, found: Verified) -> None:
     """Look at an authority's reply, where there is one."""
-    reply = _read(folder, layout.TIMESTAMP_REPLY)
+    reply = layout.small_file(folder / layout.TIMESTAMP_REPLY)
     if reply is None:
+        if (folder / layout.TIMESTAMP_REPLY).exists():
+            found.alter(layout.TIMESTAMP_REPLY, "is no reply of an authority")
         return
     time = stamped(reply, (folder / layout.MANIFEST).read_bytes())
+    entries, _ = custody.read(layout.small_file(folder / layout.CUSTODY) or b"")
+    known = [entry.detail[custody.REPLY_DIGEST] for entry in entries if custody.REPLY_DIGEST in entry.detail]
     if time is None:
         found.alter(layout.TIMESTAMP_REPLY, f"is no time stamp of {layout.MANIFEST}")
+    elif known and layout.sha256_of(folder / layout.TIMESTAMP_REPLY) != known[-1]:
+        found.alter(layout.TIMESTAMP_REPLY, f"is not what it was when {layout.CUSTODY} last vouched for it")
     else:
+        covered = "" if known else f"; nothing in the bundle vouches for it yet, a line more in {layout.CUSTODY} does"
         found.remarks.append(
-            f"{layout.TIMESTAMP_REPLY} says {time}; whether its authority is to be trusted, this tells: "
+            f"{layout.TIMESTAMP_REPLY} says {time}{covered}. Whether its authority is to be trusted, this tells: "
             f"openssl ts -verify -in {layout.TIMESTAMP_REPLY} -queryfile {layout.TIMESTAMP_REQUEST} -CAfile AUTHORITY.pem"
         )
 
