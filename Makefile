@@ -26,7 +26,8 @@ demo: $(VENV)/installed  ## classify the demonstration capture, and check a clai
 	$(BIN)/floodmark audit traces/incident.pcap --claim traces/incident.claim.toml --assets traces/incident.assets.toml
 
 test: $(VENV)/installed-dev  ## run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/floodmark warm
+	$(BIN)/python -m pytest --numprocesses auto
 
 check: lint  ## lint, types, layers and the tests that take no time
 	$(BIN)/python -m pytest -m 'not slow'

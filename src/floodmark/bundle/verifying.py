@@ -22,6 +22,10 @@ from floodmark.errors import CaptureError
 from floodmark.opening import Progress
 from floodmark.pipeline import Options
 
+_DISAGREES = {
+    layout.SIGNATURE: f"is not the signature of {layout.MANIFEST} by the key that it names: one of the two is not by whoever has that key"
+}
+
 
 @dataclass(frozen=True)
 class Alteration:
@@ -135,8 +139,8 @@ def _manifest(folder: Path, found: Verified) -> dict[str, Any] | None:
         return None
     for name, agrees in witnesses.items():
         if not agrees:
-            missing = not (folder / name).exists()
-            found.alter(name, "is missing" if missing else f"does not vouch for {layout.MANIFEST}, which others do")
+            what = _DISAGREES.get(name, f"does not hold the hash of {layout.MANIFEST}, which others do")
+            found.alter(name, what if (folder / name).exists() else "is missing")
     if document is None:
         found.alter(layout.MANIFEST, f"is no manifest: {fault}")
         return None
