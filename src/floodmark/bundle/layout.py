@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,11 @@ def small_file(path: Path) -> bytes | None:
         return path.read_bytes()
     except OSError:
         return None
+
+
+def is_digest_line(octets: bytes) -> bool:
+    """Tell whether some octets name the hash of a manifest, whichever."""
+    return re.fullmatch(rb"[0-9a-f]{64}  " + MANIFEST.encode() + rb"\n", octets) is not None
 
 
 def digest_line(sha256: str) -> bytes:

@@ -47,6 +47,8 @@ def unpack(path: str, folder: Path) -> None:
         raise CaptureError(path, "no such file")
     try:
         with zipfile.ZipFile(path) as archive:
+            if sum(info.file_size for info in archive.infolist()) > Path(path).stat().st_size:
+                raise PackedError("its members are longer than it is, which they cannot be without compression")
             for info in archive.infolist():
                 _unpack_one(archive, info, folder)
     except _FAULTS as error:

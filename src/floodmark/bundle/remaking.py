@@ -68,20 +68,26 @@ def _compare_originals(  # noqa: PLR0913 - as above
 ) -> None:
     """Check captures against the originals of a bundle. names: of each path, what it is called."""
     wanted = {original["sha256"]: original for original in manifest["originals"]}
-    given: dict[str, str] = {}
+    given: dict[str, list[str]] = {}  # of each hash the paths, of the same capture under several names several
     for path, called in names.items():
         try:
             digest = layout.sha256_of(Path(path))
         except OSError as error:
             raise CaptureError(path, f"cannot be read: {error.strerror or error}") from error
         if digest in wanted:
-            given[digest] = path
+            given.setdefault(digest, []).append(path)
             found.held.append(f"{called} is the original {wanted[digest]['name']}: {digest}")
         else:
             same = next((one for one in manifest["originals"] if one["name"] == Path(path).name), None)
             was = f", the original of this name had {same['sha256']}" if same else ""
             found.alter(called, f"is none of the originals: its SHA-256 is {digest}{was}")
-    missing = [original["name"] for digest, original in wanted.items() if digest not in given]
+    captures: dict[str, str] = {}  # path -> name
+    missing = []
+    for original in manifest["originals"]:
+        if given.get(original["sha256"]):
+            captures[given[original["sha256"]].pop(0)] = original["name"]
+        else:
+            missing.append(original["name"])
     if missing:
         found.remarks.append(f"the answer was not made again: of the originals {', '.join(missing)} was not given")
         return
@@ -96,10 +102,9 @@ def _compare_originals(  # noqa: PLR0913 - as above
         return
     options = replace(options, keep_going=bool(manifest["keep_going"]))
     with tempfile.TemporaryDirectory(prefix="floodmark-") as scratch:
-        captures, again = [given[original["sha256"]] for original in manifest["originals"]], Path(scratch)
-        names_then = {given[original["sha256"]]: original["name"] for original in manifest["originals"]}
+        again = Path(scratch)
         assets = str(folder / layout.ASSETS) if (folder / layout.ASSETS).exists() else None
-        contents = write_contents(captures, again, Recipe(settings, options, manifest["victims_shown"], assets, names_then), progress)
+        contents = write_contents(list(captures), again, Recipe(settings, options, manifest["victims_shown"], assets, captures), progress)
         if (contents.originals, contents.events) != (manifest["originals"], manifest["events"]):
             told = "; ".join([*_differing("originals", manifest["originals"], contents.originals),
                               *_differing("events", manifest["events"], contents.events)][:_MOST_TOLD])  # fmt: skip

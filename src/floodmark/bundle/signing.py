@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 from floodmark.errors import SettingsError
 
 Ask = Callable[[], str]  # asks somebody for the passphrase of a key
+SIGNATURE_OCTETS = 64
 _MAKE_ONE = "openssl genpkey -algorithm ed25519 -out key.pem makes one"
 _FAULTS = (ValueError, TypeError, UnsupportedAlgorithm)
 

@@ -16,6 +16,12 @@ def request(manifest: bytes) -> bytes:
     return bytes(builder.nonce(nonce=False).cert_request(cert_request=True).build().as_bytes())
 
 
+def is_request(octets: bytes) -> bool:
+    """Tell whether some octets are such a request, for whichever manifest."""
+    before, mark, after = request(b" ").partition(hashlib.sha256(b" ").digest())
+    return len(octets) == len(before) + len(mark) + len(after) and octets.startswith(before) and octets.endswith(after)
+
+
 def stamped(reply: bytes, manifest: bytes) -> str | None:
     """Return the time that an authority's reply says for a manifest, RFC 3339; None where it is no reply, or one for something else.
 

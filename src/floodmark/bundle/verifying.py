@@ -16,8 +16,8 @@ from floodmark.bundle.checking import ProofError, check
 from floodmark.bundle.manifest import manifest_of
 from floodmark.bundle.packing import PackedError, difference, unpack
 from floodmark.bundle.remaking import compare
-from floodmark.bundle.signing import fingerprint, is_signed
-from floodmark.bundle.timestamp import request, stamped
+from floodmark.bundle.signing import SIGNATURE_OCTETS, fingerprint, is_signed
+from floodmark.bundle.timestamp import is_request, request, stamped
 from floodmark.errors import CaptureError
 from floodmark.opening import Progress
 from floodmark.pipeline import Options
@@ -122,7 +122,8 @@ def _opened(path: str, found: Verified) -> Iterator[Path | None]:
 def _manifest(folder: Path, found: Verified) -> dict[str, Any] | None:
     """Check the manifest by all that vouches for it. Returns it, None where it cannot be relied on.
 
-    Several files hold its hash: where more of them agree than not, the manifest is as it was, and those that do not are what was altered.
+    Several files hold its hash. With a signature that holds, or where more of them say that it is this manifest than that it is another, it
+    is as it was, and those that do not say so are what was altered.
     """
     octets = layout.small_file(folder / layout.MANIFEST)
     if octets is None:
@@ -133,11 +134,13 @@ def _manifest(folder: Path, found: Verified) -> dict[str, Any] | None:
         document, fault = manifest_of(octets), None
     except ValueError as error:
         document, fault = None, str(error)
-    witnesses = _witnesses(folder, octets, digest, document, found)
-    if sum(witnesses.values()) * 2 <= len(witnesses):
+    said = _said_of_it(folder, octets, digest, document, found)
+    signed = said.get(layout.SIGNATURE) is True  # which nobody can make without the key
+    against, agreeing = list(said.values()).count(False), list(said.values()).count(True)
+    if not signed and agreeing <= against:
         found.alter(layout.MANIFEST, "is not what its hash says; what it says of the other files cannot be relied on")
         return None
-    for name, agrees in witnesses.items():
+    for name, agrees in said.items():
         if not agrees:
             what = _DISAGREES.get(name, f"does not hold the hash of {layout.MANIFEST}, which others do")
             found.alter(name, what if (folder / name).exists() else "is missing")
@@ -148,21 +151,24 @@ def _manifest(folder: Path, found: Verified) -> dict[str, Any] | None:
     return document
 
 
-def _witnesses(folder: Path, octets: bytes, digest: str, document: dict[str, Any] | None, found: Verified) -> dict[str, bool]:
-    """Return the files that vouch for a manifest, and whether they do. A log that was altered is named, and vouches for nothing."""
-    witnesses = {
-        layout.DIGEST: layout.small_file(folder / layout.DIGEST) == layout.digest_line(digest),
-        layout.TIMESTAMP_REQUEST: layout.small_file(folder / layout.TIMESTAMP_REQUEST) == request(octets),
+def _said_of_it(folder: Path, octets: bytes, digest: str, document: dict[str, Any] | None, found: Verified) -> dict[str, bool | None]:
+    """Return what each file that vouches for a manifest says: that it is this one, another one, or (None) nothing that it could have said.
+
+    A log that was altered is named, and says nothing.
+    """
+    listed, asked = (layout.small_file(folder / name) or b"" for name in (layout.DIGEST, layout.TIMESTAMP_REQUEST))
+    said: dict[str, bool | None] = {
+        layout.DIGEST: listed == layout.digest_line(digest) if layout.is_digest_line(listed) else None,
+        layout.TIMESTAMP_REQUEST: asked == request(octets) if is_request(asked) else None,
     }
     entries, faults = _custody(folder, found)
     if not faults:
         sealed = next((entry for entry in entries if entry.action == custody.SEALED), None)
-        witnesses[layout.CUSTODY] = sealed is not None and sealed.detail.get("manifest_sha256") == digest
-    public_key = document["public_key"] if document is not None else None
-    if public_key is not None:
-        signature = layout.small_file(folder / layout.SIGNATURE)
-        witnesses[layout.SIGNATURE] = signature is not None and is_signed(octets, signature, public_key)
-    return witnesses
+        said[layout.CUSTODY] = sealed is not None and sealed.detail.get("manifest_sha256") == digest
+    if document is not None and document["public_key"] is not None:
+        signature = layout.small_file(folder / layout.SIGNATURE) or b""
+        said[layout.SIGNATURE] = is_signed(octets, signature, document["public_key"]) if len(signature) == SIGNATURE_OCTETS else None
+    return said
 
 
 def _custody(folder: Path, found: Verified) -> tuple[list[custody.Entry], list[str]]:
