@@ -36,6 +36,8 @@ from floodmark_core.links import (
     ETHERNET_FRAME,
     TYPE_IPV4,
     TYPE_IPV6,
+    TYPE_MACSEC,
+    TYPE_MPLS,
     TYPE_QINQ,
     TYPE_QINQ_OLD,
     TYPE_QINQ_OLDER,
@@ -124,6 +126,7 @@ def blank_ipv4(block: U8, at: int, end: int, wire_end: int, out: U8, to: int, pl
     if total == 0:
         total = wire_end - at
     if header < 20 or header > total:
+        out[to + 10] = out[to + 11] = 0  # a checksum over addresses that are not there
         return 0, at, 0, 0
     copy(block, at + 12, at + 20, out, to + 12)
     note(places, V4, places.v4, to + 12)
@@ -195,7 +198,7 @@ def blank_tcp(block: U8, at: int, end: int, stop: int, out: U8, to: int) -> int:
         out[to + place + 1 - at] = length
         if length < 2 or place + length > last:
             break
-        if kind in (2, 3):
+        if (kind == 2 and length == 4) or (kind == 3 and length == 3):
             copy(block, place + 2, place + length, out, to + place + 2 - at)
         place += length
     return header
@@ -213,6 +216,8 @@ def blank_transport(block: U8, at: int, end: int, stop: int, protocol: int, sket
         header = 8 if at + 8 <= last else 0
         if header and protocol == ICMP and block[at] == 5:  # a redirect names a gateway
             out[to + 4 : to + 8] = 0
+        if header and protocol == UDP_LITE:
+            out[to + 6] = out[to + 7] = 0
     elif protocol in (SCTP, DCCP):
         copy(block, at, min(at + 4, last), out, to)
         header = 4
@@ -226,23 +231,54 @@ def blank_transport(block: U8, at: int, end: int, stop: int, protocol: int, sket
 
 
 @kernel
+def blank_udp_tunnel(block: U8, at: int, frame_at: int, out: U8, to: int, tunnel: int) -> None:
+    """Overwrite what the header of a tunnel over UDP holds beside its own fields. at: of the UDP header."""
+    begin, stop = to + 8, to + frame_at - at
+    if tunnel == kinds.TUNNEL_GENEVE:  # options may hold anything
+        out[begin + 8 : stop] = 0
+    elif tunnel == kinds.TUNNEL_TEREDO:  # identities, and the address of a client; of an authentication the lengths stay
+        out[begin + (4 if big16(block, at + 8) == 1 else 0) : stop] = 0
+    elif tunnel == kinds.TUNNEL_L2TP and block[at + 8] & 2:  # padding
+        field = at + 14 + (2 if block[at + 8] & 0x40 else 0) + (4 if block[at + 8] & 8 else 0)
+        out[to + field + 2 - at : stop] = 0
+    elif tunnel == kinds.TUNNEL_GTP and block[at + 8] & 4:  # of extension headers the lengths and what follows stay
+        place = at + 20
+        while place < frame_at and block[place]:
+            following = place + 4 * np.int64(block[place])
+            out[to + place + 1 - at : to + min(following, frame_at) - 1 - at] = 0
+            place = following
+
+
+@kernel
 def blank_between(block: U8, at: int, place: int, protocol: int, out: U8, to: int, places: Places) -> None:
-    """Write what stands between an IP header and the packet in its tunnel."""
+    """Write what stands between an IP header and the packet in its tunnel, with the MAC addresses of the frames there noted."""
     copy(block, at, place, out, to)
     frame_at, what = place, 0
     if protocol == UDP:
         tunnel, frame_at, what = in_udp(block, at, place)
-        if tunnel == kinds.TUNNEL_GENEVE:  # options may hold anything
-            out[to + 16 : to + frame_at - at] = 0
-        elif tunnel == kinds.TUNNEL_TEREDO:  # identities, and the address of a client; of an authentication the lengths stay
-            out[to + (12 if big16(block, at + 8) == 1 else 8) : to + place - at] = 0
+        blank_udp_tunnel(block, at, frame_at, out, to, tunnel)
     elif protocol == GRE:
         _, frame_at, what = in_gre(block, at, place)
+        if block[at] & 0x80:  # a checksum
+            out[to + 4] = out[to + 5] = 0
     elif protocol == 97:  # Ethernet in IP
         frame_at, what = at + 2, ETHERNET_FRAME
-    if what == ETHERNET_FRAME and frame_at + _MAC_OCTETS <= place:
+    if what == ETHERNET_FRAME and frame_at + 14 <= place:
         note(places, MACS, places.macs, to + frame_at - at)
         note(places, MACS, places.macs, to + frame_at + 6 - at)
+        if big16(block, frame_at + 12) == TYPE_MACSEC and place - frame_at >= 28:
+            out[to + frame_at + 20 - at : to + frame_at + 28 - at] = 0  # who sent it
+        frame_at += 14
+    elif what == TYPE_MPLS:
+        while frame_at + 4 <= place and not block[frame_at + 2] & 1:
+            frame_at += 4
+        frame_at += 4
+    kind_at = place - 2  # the EtherType of the innermost frame, if there is one more
+    while kind_at - 4 > frame_at and big16(block, kind_at - 4) in (TYPE_VLAN, TYPE_QINQ, TYPE_QINQ_OLD, TYPE_QINQ_OLDER):
+        kind_at -= 4
+    if what in (ETHERNET_FRAME, TYPE_MPLS) and kind_at - _MAC_OCTETS >= frame_at:
+        note(places, MACS, places.macs, to + kind_at - 12 - at)
+        note(places, MACS, places.macs, to + kind_at - 6 - at)
 
 
 @step

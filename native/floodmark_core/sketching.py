@@ -13,15 +13,20 @@ from floodmark_core._jit import kernel, step
 from floodmark_core.columns import I64, U8
 from floodmark_core.octets import big32
 from floodmark_core.payload import (
+    BANNER,
+    CHARGEN,
     DNS,
     HTTP,
     HTTP2,
     MDNS,
     NETBIOS,
+    QOTD,
     REPLY,
     SIP,
     SNMP,
+    TFTP,
     TLS,
+    TP240,
     UNIFORM,
     UNRECOGNISED,
     ber_content,
@@ -44,6 +49,7 @@ COMMANDS = tuple(
         b"LHLO", b"CAPA", b"APOP", b"STLS",
     )
 )  # fmt: skip
+_MOST_KEPT = 64  # octets of a payload that is recognised
 _HEAD_OCTETS = 16_384  # in which an empty line is looked for
 
 
@@ -157,23 +163,20 @@ def keep_empty_lines(block: U8, at: int, end: int, out: U8, to: int) -> None:
 
 @kernel
 def keep_frames(block: U8, at: int, end: int, out: U8, to: int) -> bool:
-    """Keep the headers of HTTP/2 frames where a payload is made of whole ones. Returns whether it is."""
-    place = at + 24 if text_at(block, at, end, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") else at
-    first, frames = place, 0
+    """Keep lengths and types of the HTTP/2 frames that begin in a payload (payload.count_frames). Returns whether there is one."""
+    place = at
+    if text_at(block, at, end, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"):
+        place = at + 24
+        copy(block, at, place, out, to)
+    found = place > at
     while place + 9 <= end:
         length, kind = big32(block, place) >> 8, block[place + 3]
         if length > 16_384 or kind > 9 or (kind == 3 and length != 4):
-            return False
-        frames += 1
+            break
+        copy(block, place, place + 4, out, to + place - at)
+        found = True
         place += 9 + length
-    if place != end or (frames == 0 and first == at):
-        return False
-    copy(block, at, first, out, to)
-    place = first
-    while place + 9 <= end:
-        copy(block, place, place + 9, out, to + place - at)
-        place += 9 + (big32(block, place) >> 8)
-    return True
+    return found
 
 
 @kernel
@@ -189,7 +192,8 @@ def sketch_question(block: U8, at: int, end: int, out: U8, to: int, places: Plac
         place = following
     if place > at + 12:
         note_text(block, at + 12, place, out, to + 12, RANDOM_NAME if random else NAME, places)
-    copy(block, place, min(place + 5, end), out, to + place - at)
+    if place < end and block[place] == 0:
+        copy(block, place, min(place + 5, end), out, to + place - at)
 
 
 @step
@@ -208,9 +212,7 @@ def sketch_recognised(block: U8, at: int, end: int, code: int, protocol: int, oc
     stop = to + end - at
     kept = 0
     is_read = protocol == TCP or code >> 1 == SIP  # rules look into what these begin with
-    for count in (2, 4, 5, 6, 8, 10, 12, 14, 16, 20, 24, 29, 32, 48, 64):
-        if is_read and count < WORD_OCTETS:
-            continue
+    for count in range(WORD_OCTETS if is_read else 2, _MOST_KEPT + 1):
         copy(block, at + kept, min(at + count, end), out, to + kept)
         kept = min(count, end - at)
         if code >> 1 == SNMP:
@@ -219,7 +221,38 @@ def sketch_recognised(block: U8, at: int, end: int, code: int, protocol: int, oc
             return kept
         if kept == end - at:
             break
+    out[to + min(WORD_OCTETS, kept) : to + kept] = 0
     return -1
+
+
+@kernel
+def sketch_text(block: U8, at: int, end: int, code: int, out: U8, to: int) -> None:
+    """Write text that is recognised by being text as the letter x; of an error of TFTP with its number and its end."""
+    out[to : to + end - at] = 120
+    if code == 2 * TFTP + REPLY:
+        copy(block, at, min(at + 4, end), out, to)
+        out[to + end - at - 1] = block[end - 1]
+
+
+@step
+def sip_request(block: U8, at: int, end: int) -> int:
+    """Return how many octets of a SIP request's first line say only that it is one; 0 where it is none."""
+    place = at
+    while place < min(end, at + 12) and 65 <= block[place] <= 90:
+        place += 1
+    return place + 5 - at if place > at and text_at(block, place, end, b" sip:") else 0
+
+
+@step
+def kept_of(block: U8, at: int, end: int, protocol: int, code: int, dst_port: int) -> int:
+    """Return how many of the first octets of an unrecognised payload rules look into."""
+    if protocol != TCP or end - at < 4:
+        return 0
+    if code & 0xFF == 2 * BANNER + REPLY:  # a number, or OK
+        return 4
+    if block[at] == 0x20 and block[at + 1] < 0x80 and block[at + 2] <= 1:  # the answer of an MQTT 5 broker: flags and reason
+        return 4
+    return 4 if dst_port in COMMAND_PORTS and is_command(block, at, end) else 0
 
 
 @step
@@ -266,8 +299,12 @@ def sketch(
         out[to : to + end - at] = block[at]
     elif protocol == TCP and (first == 2 * HTTP2 or first == UNRECOGNISED) and keep_frames(block, at, end, out, to):
         pass
+    elif first in (2 * CHARGEN + REPLY, 2 * QOTD + REPLY, 2 * TP240 + REPLY) or (first == 2 * TFTP + REPLY and block[at + 1] == 5):
+        sketch_text(block, at, end, first, out, to)
+    elif protocol == UDP and first == UNRECOGNISED and sip_request(block, at, end):
+        copy(block, at, at + sip_request(block, at, end), out, to)
     elif first == UNRECOGNISED:
-        kept = 4 if protocol == TCP and dst_port in COMMAND_PORTS and is_command(block, at, end) else 0
+        kept = kept_of(block, at, end, protocol, code, dst_port)
         copy(block, at, min(at + WORD_OCTETS, end), out, to)
         note_word(places, to, kept, min(WORD_OCTETS, end - at), code, to + end - at, octets, ports)
     else:
@@ -284,20 +321,13 @@ def sketch(
 
 
 @kernel
-def check_words(original: U8, out: U8, places: Places) -> int:
-    """Put back the first octets where those put in their place make a payload look like something. Returns in how many.
-
-    original: the blanked frames before anything was put into them.
-    """
-    count = 0
+def mark_wrong_words(out: U8, places: Places, wrong: U8) -> None:
+    """Mark the words that make their payloads look like something else than they were."""
     for i in range(places.used[WORDS]):
-        at, octets, code, end = places.words[i, 0], places.words[i, 2], places.words[i, 3], places.words[i, 4]
+        at, code, end = places.words[i, 0], places.words[i, 3], places.words[i, 4]
         src_port, dst_port = places.words[i, 6], places.words[i, 7]
         protocol = TCP if code >= 256 else (UDP if src_port or dst_port else 0)
-        if code_of(out, at, end, protocol, places.words[i, 5], src_port, dst_port) != code:
-            copy(original, at, at + octets, out, at)
-            count += 1
-    return count
+        wrong[i] = code_of(out, at, end, protocol, places.words[i, 5], src_port, dst_port) != code
 
 
 def new_places(rows: int) -> Places:

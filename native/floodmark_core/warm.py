@@ -176,7 +176,7 @@ def _beside() -> list[Call]:
             sketching.new_places(0),
         ),
         lambda: blanking.repair_checksums(octets, sketching.new_places(0), True),
-        lambda: sketching.check_words(octets, octets, sketching.new_places(0)),
+        lambda: sketching.mark_wrong_words(octets, sketching.new_places(0), octets),
         lambda: spans.gather_spans(octets, longs, longs, octets),
         lambda: spans.place_spans(octets, longs, longs, octets, octets),
         lambda: spans.mark_spans(longs, longs, octets),

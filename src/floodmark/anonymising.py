@@ -40,7 +40,7 @@ from floodmark_core.sketching import (
     V6,
     WORDS,
     Places,
-    check_words,
+    mark_wrong_words,
     new_places,
 )
 from floodmark_core.status import STOP_BATCH_FULL
@@ -51,7 +51,10 @@ _FRAMES = 1 << 16
 _MOST_REMEMBERED = 1 << 20  # texts whose replacement is kept
 _V6_TOGETHER = 4096  # addresses: 8 MiB of what is encrypted for them
 _VOWELS, _CONSONANTS, _SIGNS = b"aeiou", b"bcdfghjklmnpqrstvwxz", b"abcdefghijklmnopqrstuvwxyz0123456789"
+_TARGET_SIGNS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+_LOOKED_AT_OCTETS, _PORT_DIGITS, _MOST_TRIES = 1000, 5, 64  # of a target, of a port, to find a word
 _SHORT_LABEL = 6  # octets: whether a shorter one looks made up is not asked
+_SOLICITED = np.frombuffer(bytes.fromhex("ff0200000000000000000001ff"), np.uint8)
 _DNS_PORT, _QR_AT, _OF_TCP = 53, 2, 256  # the bit there says who asks, in a message that is none too; codes from 256 on are TCP's
 _LINK_LOCAL = 0xFE80 >> 6  # the ten bits
 
@@ -81,10 +84,10 @@ class Anonymiser:
         _replace(out, places.v4[: places.used[V4]], 4, self._prefixes.addresses4)
         _replace(out, places.v6[: places.used[V6]], 16, self._prefixes.addresses6)
         _replace(out, places.macs[: places.used[MACS]], 6, self._mac_addresses)
-        self._put_words(out, places.words[: places.used[WORDS]])
+        kept_as_is = self._put_words(out, places)
         for at, octets, kind in places.texts[: places.used[TEXTS]].tolist():
             out[at : at + octets] = np.frombuffer(self.text(kind, blanked[at : at + octets].tobytes()), np.uint8)
-        return int(check_words(blanked, out, places))
+        return kept_as_is
 
     def _mac_addresses(self, found: U8) -> U8:
         """Replace MAC addresses; groups stay groups, and everyone stays everyone."""
@@ -96,22 +99,38 @@ class Anonymiser:
         made[kept] = found[kept]
         return made
 
-    def _put_words(self, out: U8, words: I64) -> None:
-        """Replace the first octets of payloads, alike by alike."""
+    def _put_words(self, out: U8, places: Places) -> int:
+        """Replace the first octets of payloads, alike by alike, with others until none looks like something that it was not.
+
+        Returns how many stay as they were because none did.
+        """
+        words = places.words[: places.used[WORDS]]
         if not len(words):
-            return
-        at, kept, octets = words[:, 0], words[:, 1], words[:, 2]
-        places = np.minimum(at[:, None] + np.arange(8), len(out) - 1)
-        inside = np.arange(8) < octets[:, None]
+            return 0
+        columns = np.minimum(words[:, :1] + np.arange(8), len(out) - 1)
+        inside = np.arange(8) < words[:, 2:3]
+        before = np.where(inside, out[columns], 0).astype(np.uint8)
+        wrong = np.ones(len(words), np.uint8)
+        for number in range(_MOST_TRIES):
+            some = np.nonzero(wrong)[0]
+            if not len(some):
+                break
+            self._put_some(out, words[some], columns[some], before[some], number)
+            mark_wrong_words(out, places, wrong)
+        some = np.nonzero(wrong)[0]
+        out[columns[some][inside[some]]] = before[some][inside[some]]
+        return len(some)
+
+    def _put_some(self, out: U8, words: I64, columns: I64, before: U8, number: int) -> None:
+        """Replace the first octets of some payloads. number: of the try."""
         blocks = np.zeros((len(words), 16), np.uint8)
-        blocks[:, :8] = np.where(inside, out[places], 0)
-        blocks[:, 8] = octets
+        blocks[:, :8], blocks[:, 8], blocks[:, 9] = before, words[:, 2], number
         unique, back = np.unique(blocks, axis=0, return_inverse=True)
         made = _encrypted(self._words, unique)[back.ravel(), :8]
         to_dns = (words[:, 3] < _OF_TCP) & ((words[:, 6] == _DNS_PORT) | (words[:, 7] == _DNS_PORT))
-        made[:, _QR_AT] = np.where(to_dns, (made[:, _QR_AT] & 0x7F) | (blocks[:, _QR_AT] & 0x80), made[:, _QR_AT])
-        changed = inside & (np.arange(8) >= kept[:, None])
-        out[places[changed]] = made[changed]
+        made[:, _QR_AT] = np.where(to_dns, (made[:, _QR_AT] & 0x7F) | (before[:, _QR_AT] & 0x80), made[:, _QR_AT])
+        changed = (np.arange(8) < words[:, 2:3]) & (np.arange(8) >= words[:, 1:2])
+        out[columns[changed]] = made[changed]
 
     def text(self, kind: int, text: bytes) -> bytes:
         """Return what stands in place of a name or a target, as long as it is."""
@@ -120,7 +139,7 @@ class Anonymiser:
             if len(self._texts) >= _MOST_REMEMBERED:
                 self._texts.clear()
             if kind in (PATH, QUERY):
-                made = self._hex(bytes((kind,)) + text, len(text))
+                made = self._target(kind, text)
             elif kind == HOST:
                 made = self._host(text)
             else:
@@ -128,9 +147,11 @@ class Anonymiser:
             self._texts[kind, text] = made
         return made
 
-    def _hex(self, text: bytes, octets: int) -> bytes:
-        made = b"".join(hmac.digest(self._text_key, bytes((number,)) + text, sha256).hex().encode() for number in range(-(-octets // 64)))
-        return made[:octets]
+    def _target(self, kind: int, text: bytes) -> bytes:
+        """Return letters and digits by what of a target is looked at."""
+        key, looked_at = self._text_key, bytes((kind,)) + text[:_LOOKED_AT_OCTETS]
+        parts = (hmac.digest(key, number.to_bytes(4, "big") + looked_at, sha256) for number in range(-(-len(text) // 32)))
+        return bytes(_TARGET_SIGNS[octet % len(_TARGET_SIGNS)] for octet in b"".join(parts)[: len(text)])
 
     def _wire_name(self, text: bytes, *, is_random: bool) -> bytes:
         """Replace the labels of a name as DNS writes it (RFC 1035 section 3.1); the last ones under arpa stay."""
@@ -148,7 +169,7 @@ class Anonymiser:
     def _host(self, text: bytes) -> bytes:
         """Replace the host of an HTTP request; its port stays."""
         name, colon, port = text.strip().lower().partition(b":")
-        if not port.isdigit():
+        if not port.isdigit() or len(port) > _PORT_DIGITS:
             name, colon, port = text.strip().lower(), b"", b""
         whole = b".".join(self._labels(name.split(b"."), is_random=False)) + colon + port
         return whole.ljust(len(text), b" ")[: len(text)]
@@ -168,6 +189,7 @@ class Anonymiser:
 
 def _label(digest: bytes, octets: int, *, is_random: bool) -> bytes:
     """Make a label out of a digest that looks made up, or like a word (floodmark_core.payload.looks_random)."""
+    digest *= -(-octets // len(digest)) or 1  # a label has 63 octets at most, other names may have more
     if is_random:
         return bytes(_CONSONANTS[digest[place] % len(_CONSONANTS)] for place in range(octets))
     if octets < _SHORT_LABEL:
@@ -266,7 +288,12 @@ def _stays6(addresses: U8, bit: int) -> np.ndarray:
         ones[-1] = (1 << rest) - 1
     stays: np.ndarray = (some == 0).all(axis=1) | (some == ones).all(axis=1)
     if bit >= 8:
-        stays = stays | (addresses[:, 0] == 0xFF)
+        group = addresses[:, 0] == 0xFF
+        if bit >= 32:  # a group of a network has its prefix in it (RFC 3306, 3956)
+            group = group & (addresses[:, 1] & 0x30 != 0x30)
+        if bit >= 104:  # whose neighbours are asked for (RFC 4291 section 2.7.1)
+            group = group & ~(addresses[:, :13] == _SOLICITED).all(axis=1)
+        stays = stays | group
     if bit < 10:  # link-local
         top = (addresses[:, 0].astype(np.int64) << 8 | addresses[:, 1]) >> (16 - bit)
         stays = stays | (top == _LINK_LOCAL >> (10 - bit))

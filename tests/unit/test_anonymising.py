@@ -79,6 +79,12 @@ def test_addresses_that_name_no_host_stay() -> None:
     assert replaced(pan, *four) == list(four)
     six = ("::", "ff02::1", "ff05::2")
     assert replaced(pan, *six) == list(six)
+    [asked] = replaced(pan, "ff02::1:ff12:3456")
+    assert asked.startswith("ff02::1:ff")
+    assert asked != "ff02::1:ff12:3456"
+    [of_a_network] = replaced(pan, "ff3e:30:2001:db8:1:2:0:9")
+    assert of_a_network.startswith("ff3e:30:")
+    assert "2001:db8:1:2" not in of_a_network
     assert replaced(pan, "192.168.7.255")[0].endswith(".255")
     assert ip_address(replaced(pan, "fe80::1")[0]).is_link_local
     assert not set(replaced(pan, "203.0.113.10", "10.1.2.3")) & {"203.0.113.10", "10.1.2.3"}
@@ -151,6 +157,17 @@ def telling() -> list[Ether]:
         Ether(src="00:11:22:33:44:55", dst="ff:ff:ff:ff:ff:ff", type=0x88CC) / Raw(b"parliament switch 4"),
         Ether(src="00:11:22:33:44:55", dst="ff:ff:ff:ff:ff:ff", type=0x0806) / Raw(bytes(8) + b"\x00\x11\x22\x33\x44\x55\x0a\x14\x1e\x28"),
     ]  # fmt: skip
+    mpls = b"\x00\x01\x01\xff" + bytes(link / ends / UDP(dport=9999) / b"parliament")
+    packets += [
+        link / ends / GRE(proto=0x8847) / Raw(mpls),
+        link / ends / TCP(sport=110, dport=40_009, flags="PA") / b"+OK mailbox of parliament\r\n",
+        link / ends / TCP(sport=40_010, dport=23, flags="PA") / b"hunter2",
+        link / ends / TCP(sport=40_011, dport=5432, flags="PA") / b"\x00\x00\x00\x07mailbox",
+        link / ends / UDP(sport=19, dport=40_012) / b"voter= mailbox topsecret parliament",
+        link / ends / UDP(sport=40_013, dport=69) / b"\x00\x05\x00\x01/ballots/mailbox not found\x00",
+        link / ends / UDP(sport=138, dport=138) / (b"\x11\x02\x12\x34\x0a\x14\x1e\x28\x00\x8a" + b"parliament"),
+        link / ends / UDP(sport=40_014, dport=2152) / (bytes.fromhex("34ff003000000001000000c0") + b"\x02topsec\x00" + bytes(ends / UDP())),
+    ]
     return [Ether(bytes(packet)) for packet in packets]
 
 
@@ -178,6 +195,26 @@ def test_what_is_kept_is_what_verdicts_rest_on(tmp_path: Path) -> None:
     assert [len(label) for label in asked] == [len(label) for label in was]
     assert web[web.index(b"Host: ") + 6 :].split(b"\r")[0].split(b".") == asked[1:]  # a name is the same wherever it stands
     assert after[0][IP].src == after[7][GRE][IP].src == after[1][IP].src != before[0][IP].src
+
+
+def test_names_and_targets_of_any_length_are_replaced(tmp_path: Path) -> None:
+    for text in (b"GET / HTTP/1.1\r\nHost: " + b"a" * 300 + b":4917112345678\r\n\r\n", b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\n\r\n"):
+        wrpcap(str(tmp_path / "before.pcap"), [Ether() / IP(src="10.20.30.40", dst="203.0.113.9") / TCP(dport=80, flags="PA") / text])
+        assert anonymise(str(tmp_path / "before.pcap"), str(tmp_path / "after.pcapng"), Anonymiser(KEY)).packets == 1
+        after = (tmp_path / "after.pcapng").read_bytes()
+        assert b"aaaa" not in after
+        assert b"4917112345678" not in after
+
+
+def test_no_first_octets_of_unknown_payloads_stay(tmp_path: Path) -> None:
+    """One in eight replacements looks like RTP or something else: others are put in their place until one does not."""
+    ends = Ether() / IP(src="10.20.30.40", dst="203.0.113.9")
+    packets = [
+        ends / UDP(sport=40_000, dport=port) / f"user{number:04d} and more".encode() for port in (514, 53, 1194) for number in range(300)
+    ]
+    wrpcap(str(tmp_path / "before.pcap"), packets)
+    assert anonymise(str(tmp_path / "before.pcap"), str(tmp_path / "after.pcapng"), Anonymiser(KEY)).put_back == 0
+    assert b"user" not in (tmp_path / "after.pcapng").read_bytes()
 
 
 def test_checksums_are_right_again(tmp_path: Path) -> None:

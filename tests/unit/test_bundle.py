@@ -1,5 +1,6 @@
 """Evidence bundles: what is in one, what ties it to the originals, and that nothing in it can be changed unseen."""
 
+import copy
 import gzip
 import hashlib
 import json
@@ -300,6 +301,24 @@ def link(folder: Path) -> None:
 def test_what_somebody_would_try_is_named(change: Change, named: str, bundle: Path) -> None:
     change(bundle)
     assert set(altered(verify(str(bundle)))) == {named}
+
+
+def test_files_that_vouch_for_a_manifest_are_named_where_they_were_swapped_or_emptied(bundle: Path) -> None:
+    names = (layout.DIGEST, layout.TIMESTAMP_REQUEST)
+    one, other = ((bundle / name).read_bytes() for name in names)
+    for octets in ((other, one), (b"", b"")):
+        for name, some in zip(names, octets, strict=True):
+            (bundle / name).write_bytes(some)
+        assert set(altered(verify(str(bundle)))) == set(names)
+
+
+def test_zip_members_that_lie_over_each_other_are_refused(tmp_path: Path) -> None:
+    inner = tmp_path / "a"
+    inner.write_bytes(bytes(1 << 16))
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        archive.write(inner, "a")
+        archive.filelist += [copy.copy(archive.filelist[0]) for _ in range(9)]
+    assert "longer than it is" in altered(verify(str(tmp_path / "b.zip")))["b.zip"]
 
 
 def in_manifest(change: Callable[[dict[str, Any]], object]) -> Change:
