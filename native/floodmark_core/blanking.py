@@ -47,7 +47,7 @@ from floodmark_core.links import (
 from floodmark_core.octets import big16, big64
 from floodmark_core.sketching import MACS, MOST_PLACES, SUMS, TEXTS, V4, V6, WORDS, Places, copy, sketch
 from floodmark_core.status import IN_FLOW, STOP_BATCH_FULL
-from floodmark_core.tunnels import GRE, carries, in_gre, in_udp, inner_packet
+from floodmark_core.tunnels import ETHERNET_IN_IP, GRE, carries, in_gre, in_udp, inner_packet
 
 MOST_ADDED = 64  # octets that a frame can grow by
 UNKNOWN_LINK = 0xFFFF
@@ -261,7 +261,7 @@ def blank_between(block: U8, at: int, place: int, protocol: int, out: U8, to: in
         _, frame_at, what = in_gre(block, at, place)
         if block[at] & 0x80:  # a checksum
             out[to + 4] = out[to + 5] = 0
-    elif protocol == 97:  # Ethernet in IP
+    elif protocol == ETHERNET_IN_IP:
         frame_at, what = at + 2, ETHERNET_FRAME
     if what == ETHERNET_FRAME and frame_at + 14 <= place:
         note(places, MACS, places.macs, to + frame_at - at)

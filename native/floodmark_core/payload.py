@@ -20,6 +20,15 @@ PROTOCOLS = 54
 
 REQUEST, REPLY = 0, 1
 
+# Where the server speaks first, the commands that clients begin with (RFC 959, 5321, 1939) by its port, small letters as large ones.
+_MAIL = (b"EHLO", b"HELO", b"QUIT", b"NOOP", b"HELP", b"STAR", b"RSET", b"XCLI", b"LHLO")
+COMMANDS = {
+    21: (b"USER", b"AUTH", b"FEAT", b"SYST", b"HELP", b"QUIT", b"OPTS", b"NOOP", b"HOST"),
+    25: _MAIL,
+    110: (b"USER", b"CAPA", b"APOP", b"AUTH", b"STLS", b"QUIT", b"NOOP"),
+    587: _MAIL,
+}
+
 
 @step
 def text_at(block: U8, at: int, end: int, text: bytes) -> bool:

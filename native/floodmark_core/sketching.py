@@ -15,6 +15,7 @@ from floodmark_core.octets import big32
 from floodmark_core.payload import (
     BANNER,
     CHARGEN,
+    COMMANDS,
     DNS,
     HTTP,
     HTTP2,
@@ -40,15 +41,8 @@ from floodmark_core.payload import (
 TCP, UDP = 6, 17
 WORD_OCTETS = 8
 NAME, RANDOM_NAME, HOST, PATH, QUERY = range(5)  # kinds of text
-# Ports of file transfer and mail, and the commands of their clients (RFC 959, 5321, 1939) as numbers, big endian.
-COMMAND_PORTS = (21, 25, 110, 587)
-COMMANDS = tuple(
-    int.from_bytes(word, "big")
-    for word in (
-        b"USER", b"AUTH", b"FEAT", b"SYST", b"HELP", b"QUIT", b"OPTS", b"NOOP", b"HOST", b"EHLO", b"HELO", b"STAR", b"RSET", b"XCLI",
-        b"LHLO", b"CAPA", b"APOP", b"STLS",
-    )
-)  # fmt: skip
+COMMAND_PORTS = tuple(COMMANDS)
+COMMAND_WORDS = tuple(sorted({int.from_bytes(word, "big") for words in COMMANDS.values() for word in words}))
 _MOST_KEPT = 64  # octets of a payload that is recognised
 _HEAD_OCTETS = 16_384  # in which an empty line is looked for
 
@@ -261,7 +255,7 @@ def is_command(block: U8, at: int, end: int) -> bool:
     if at + 4 > end:
         return False
     word = big32(block, at) & 0xDFDFDFDF
-    for command in COMMANDS:  # noqa: SIM110 - any() over a generator does not compile
+    for command in COMMAND_WORDS:  # noqa: SIM110 - any() over a generator does not compile
         if word == command:
             return True
     return False

@@ -80,13 +80,12 @@ class Anonymiser:
 
     def put(self, out: U8, places: Places) -> int:
         """Replace what is noted in blanked frames. Returns in how many payloads the first octets were put back."""
-        blanked = out.copy()
         _replace(out, places.v4[: places.used[V4]], 4, self._prefixes.addresses4)
         _replace(out, places.v6[: places.used[V6]], 16, self._prefixes.addresses6)
         _replace(out, places.macs[: places.used[MACS]], 6, self._mac_addresses)
         kept_as_is = self._put_words(out, places)
         for at, octets, kind in places.texts[: places.used[TEXTS]].tolist():
-            out[at : at + octets] = np.frombuffer(self.text(kind, blanked[at : at + octets].tobytes()), np.uint8)
+            out[at : at + octets] = np.frombuffer(self.text(kind, out[at : at + octets].tobytes()), np.uint8)
         return kept_as_is
 
     def _mac_addresses(self, found: U8) -> U8:
@@ -155,13 +154,10 @@ class Anonymiser:
 
     def _wire_name(self, text: bytes, *, is_random: bool) -> bytes:
         """Replace the labels of a name as DNS writes it (RFC 1035 section 3.1); the last ones under arpa stay."""
-        labels, at = [], 0
-        while at < len(text):
-            labels.append(text[at + 1 : at + 1 + text[at]].lower())
-            at += 1 + text[at]
-        lengths, at = [], 0
+        labels, lengths, at = [], [], 0
         while at < len(text):
             lengths.append(text[at])
+            labels.append(text[at + 1 : at + 1 + text[at]].lower())
             at += 1 + text[at]
         made = self._labels(labels, is_random=is_random)
         return b"".join(bytes((length,)) + label for length, label in zip(lengths, made, strict=True))[: len(text)]

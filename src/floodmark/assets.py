@@ -160,6 +160,11 @@ def by_asset(result: Result, assets: tuple[Asset, ...]) -> Result:
     return replace(result, flows=result.flows.grouped(grouping))
 
 
+def document_of(result: Result, summaries: tuple[AssetSummary, ...] = ()) -> dict[str, Any]:
+    """Return the JSON document of an answer, with what it holds of each asset where that was asked for."""
+    return result.to_dict() | ({"assets": [summary.to_dict() for summary in summaries]} if summaries else {})
+
+
 def assets_of_flows(result: Result, assets: tuple[Asset, ...]) -> np.ndarray:
     """Return the asset of each flow: int16, its place among the assets, -1 where it belongs to none."""
     judged, flows = result.flows.judged, result.flows

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from floodmark.bundle.layout import carved_name, proof_name
 from floodmark.bundle.merkle import CHUNK_OCTETS, DIGEST_OCTETS, Nodes, climb, leaf_digests
-from floodmark.bundle.proving import CHUNKS, NODES, RECORDS
+from floodmark.bundle.proving import CHUNKS, NODES, RECORDS, runs
 from floodmark_core.columns import I32, I64, U8
 from floodmark_core.spans import place_spans
 
@@ -172,7 +172,7 @@ def _put_together(spans: _Spans, chunks: I64, beside: pa.BinaryArray, content_oc
     if (chunks[rows] != begun).any() or (chunks[lasts] != ended).any():
         raise ProofError("carved records lie outside of the chunks that are proven")
     lengths, places = spans.ends - spans.starts, rows * CHUNK_OCTETS + spans.starts % CHUNK_OCTETS
-    for chosen in _runs(spans.events):
+    for chosen in runs(spans.events):
         row = carved.next(int(spans.events[chosen[0]]), int(lengths[chosen].sum()))
         place_spans(np.array(row), places[chosen], places[chosen] + lengths[chosen], octets, marks)
     behind_end = max((int(chunks[-1]) + 1) * CHUNK_OCTETS - content_octets, 0)
@@ -182,16 +182,6 @@ def _put_together(spans: _Spans, chunks: I64, beside: pa.BinaryArray, content_oc
         raise ProofError("what lies beside the carved records is not as long as their chunks need it")
     octets[left] = given
     return leaf_digests(octets.data)
-
-
-def _runs(events: I32) -> Iterator[I64]:
-    """Yield places of records that stand one after the other in the same file: each event's between two descriptions."""
-    cuts = np.nonzero(events == 0)[0].tolist()
-    for first, end in zip([0, *(cut + 1 for cut in cuts)], [*cuts, len(events)], strict=True):
-        for event in np.unique(events[first:end]).tolist():
-            yield first + np.nonzero(events[first:end] == event)[0]
-        if end < len(events):
-            yield np.array([end])
 
 
 def _batches(path: Path, schema: pa.Schema, rows: int, most: int) -> Iterator[pa.RecordBatch]:

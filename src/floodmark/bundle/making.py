@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from floodmark.assets import AssetSummary, assets_of_events, by_asset, load_assets, summarise, with_learned_addresses
+from floodmark.assets import AssetSummary, assets_of_events, by_asset, document_of, load_assets, summarise, with_learned_addresses
 from floodmark.bundle import custody, layout
 from floodmark.bundle.case import case_document
 from floodmark.bundle.environment import environment, repeat
@@ -85,13 +85,14 @@ def make(  # noqa: PLR0913 - captures, a place, a recipe and who does it
     if sharing is not None and recipe.assets_path is not None:
         raise SettingsError("assets name addresses, and anonymised copies have others")
     with _beside(path) as folder:
-        begun_at, shared = custody.now(), None
+        begun_at, shared, before = custody.now(), None, tuple[Event, ...]()
         with tempfile.TemporaryDirectory(prefix=f"{folder.name}.", dir=folder.parent) as scratch:
             if sharing is not None:
-                copies, shared = anonymised_copies(captures, Path(scratch), sharing, keep_going=recipe.options.keep_going)
-                shared["differences"] = differences(captures, copies, recipe.settings, recipe.options, progress)
-                captures = copies
+                before = classify(captures, recipe.settings, recipe.options, progress).events
+                captures, shared = anonymised_copies(captures, Path(scratch), sharing, keep_going=recipe.options.keep_going)
             contents = write_contents(captures, folder, recipe, progress)
+            if shared is not None:
+                shared["differences"] = differences(before, contents.found)
         who = valid_text(by or NOBODY)
         _log(folder, contents, shared, begun_at, who, signer)
         digest = _seal(folder, contents, shared, who, signer, recipe)
@@ -160,8 +161,7 @@ def _write_answer(folder: Path, result: Result, recipe: Recipe, captures: list[s
         shutil.copy(recipe.assets_path, folder / layout.ASSETS)
         assets = with_learned_addresses(assets, captures, recipe.settings.flow, keep_going=recipe.options.keep_going)
         told, result = summarise(result, assets), by_asset(result, assets)
-    document = result.to_dict() | ({"assets": [asset.to_dict() for asset in told]} if told else {})
-    (folder / layout.REPORT).write_bytes(layout.canonical(document))
+    (folder / layout.REPORT).write_bytes(layout.canonical(document_of(result, told)))
     write_page(str(folder / layout.PAGE), result, told)
     write_flows(str(folder / layout.FLOWS), result.flows.attacking(), result.flows.schema)
     (folder / layout.SETTINGS).write_text(settings_text(result.settings), encoding="utf-8")

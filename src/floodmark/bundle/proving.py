@@ -6,6 +6,7 @@ comes to the root without the capture.
 """
 
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -195,18 +196,17 @@ class _Carver:
 
     def _copy(self, block: U8, starts: I64, ends: I64, events: I32) -> None:
         """Append to the events' files. Descriptions go into all files, those begun later too, in their place among the records."""
-        cuts = np.nonzero(events == 0)[0].tolist()
-        for first, end in zip([0, *(cut + 1 for cut in cuts)], [*cuts, len(events)], strict=True):
-            for event in np.unique(events[first:end]).tolist():
-                chosen = first + np.nonzero(events[first:end] == event)[0]
-                self._append(event, _gathered(block, starts[chosen], ends[chosen]))
+        for chosen in runs(events):
+            event = int(events[chosen[0]])
+            octets = _gathered(block, starts[chosen], ends[chosen])
+            if event:
+                self._append(event, octets)
                 self.carved[event] = self.carved.get(event, 0) + len(chosen)
-            if end < len(events):
-                described = block[starts[end] : ends[end]].tobytes()
-                self._described += described
-                for path in self.files.values():
-                    with path.open("ab") as file:
-                        file.write(described)
+                continue
+            self._described += octets.tobytes()
+            for path in self.files.values():
+                with path.open("ab") as file:
+                    file.write(octets.data)
 
     def _append(self, event: int, octets: U8) -> None:
         if event not in self.files:
@@ -216,6 +216,16 @@ class _Carver:
             self.files[event] = path
         with self.files[event].open("ab") as file:
             file.write(octets.data)
+
+
+def runs(events: I32) -> Iterator[I64]:
+    """Yield places of records that stand one after the other in the same file: each event's between two descriptions, and these."""
+    cuts = np.nonzero(events == 0)[0].tolist()
+    for first, end in zip([0, *(cut + 1 for cut in cuts)], [*cuts, len(events)], strict=True):
+        for event in np.unique(events[first:end]).tolist():
+            yield first + np.nonzero(events[first:end] == event)[0]
+        if end < len(events):
+            yield np.array([end])
 
 
 def _gathered(octets: U8, starts: I64, ends: I64) -> U8:

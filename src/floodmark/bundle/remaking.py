@@ -37,8 +37,7 @@ def compare(  # noqa: PLR0913 - as for verify
 ) -> None:
     """Check captures against what a bundle says of its originals; with all of them make its contents again. Raises CaptureError.
 
-    anonymiser: with the key of a bundle that was made of anonymised copies, to make them
-    again of the captures.
+    anonymiser: with the key of a bundle that was made of anonymised copies, to make them again of the captures.
     """
     shared = manifest["anonymised"]
     if shared is None or anonymiser is None:

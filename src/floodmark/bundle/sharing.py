@@ -1,7 +1,8 @@
 """Captures in, anonymised ones for a bundle to be made of out, and what the bundle says of those they were made of."""
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,9 @@ from floodmark.anonymising import Anonymiser, anonymise
 from floodmark.bundle.layout import sha256_of
 from floodmark.capture import Source
 from floodmark.errors import CaptureError
-from floodmark.opening import Progress, listed
+from floodmark.events import Event
+from floodmark.opening import listed
 from floodmark.ordering import in_groups
-from floodmark.pipeline import Options, classify
-from floodmark.result import Result
-from floodmark.settings import Settings
 from floodmark.sources import can_reread
 
 
@@ -55,16 +54,11 @@ def anonymised_copies(captures: list[str], folder: Path, sharing: Sharing, *, ke
     return paths, {"payload": "sketched" if sharing.payload else "removed", "captures": originals}
 
 
-def differences(captures: list[str], copies: list[str], settings: Settings, options: Options, progress: Progress | None) -> list[str]:
-    """Return in words what is found in captures and not in their anonymised copies, and the other way round. Raises CaptureError."""
-    quiet = replace(options, hash_captures=False)
-    before, after = (_found(classify(given, settings, quiet, progress)) for given in (captures, copies))
-    lost = [f"not found without the payloads: {_said(event)}" for event in (before - after).elements()]
-    return lost + [f"found only without the payloads: {_said(event)}" for event in (after - before).elements()]
-
-
-def _found(result: Result) -> Counter[tuple[str, int]]:
-    return Counter((event.vector, event.packets) for event in result.events)
+def differences(before: Iterable[Event], after: Iterable[Event]) -> list[str]:
+    """Return in words what is found in captures and not in their anonymised copies, and the other way round."""
+    theirs, ours = (Counter((event.vector, event.packets) for event in events) for events in (before, after))
+    lost = [f"not found without the payloads: {_said(event)}" for event in (theirs - ours).elements()]
+    return lost + [f"found only without the payloads: {_said(event)}" for event in (ours - theirs).elements()]
 
 
 def _said(event: tuple[str, int]) -> str:

@@ -1,12 +1,11 @@
 """A bundle in, what of it still is as it was made out, and what exactly is not: offline, and without trusting who made it."""
 
-import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 
@@ -22,6 +21,7 @@ from floodmark.errors import CaptureError
 from floodmark.opening import Progress
 from floodmark.pipeline import Options
 
+_Log: TypeAlias = tuple[list[custody.Entry], bool]  # lines that are as they were, and whether all are
 _DISAGREES = {
     layout.SIGNATURE: f"is not the signature of {layout.MANIFEST} by the key that it names: one of the two is not by whoever has that key"
 }
@@ -83,11 +83,13 @@ def verify(  # noqa: PLR0913 - what a bundle can be checked against
     with _opened(path, found) as folder:
         if folder is None:
             return found
-        manifest = _manifest(folder, found)
+        log = _custody(folder, found)
+        manifest = _manifest(folder, log, found)
         if manifest is None:
             return found
-        _check_signer(folder, manifest, public_key, found)
+        _check_signer(folder, manifest, public_key, log, found)
         sound = _check_files(folder, manifest, found)
+        _check_reply(folder, log[0], found)
         for original in manifest["originals"]:
             _check_proof(folder, manifest, original, sound, found)
         if originals:
@@ -119,7 +121,7 @@ def _opened(path: str, found: Verified) -> Iterator[Path | None]:
         yield folder
 
 
-def _manifest(folder: Path, found: Verified) -> dict[str, Any] | None:
+def _manifest(folder: Path, log: _Log, found: Verified) -> dict[str, Any] | None:
     """Check the manifest by all that vouches for it. Returns it, None where it cannot be relied on.
 
     Several files hold its hash. With a signature that holds, or where more of them say that it is this manifest than that it is another, it
@@ -134,7 +136,7 @@ def _manifest(folder: Path, found: Verified) -> dict[str, Any] | None:
         document, fault = manifest_of(octets), None
     except ValueError as error:
         document, fault = None, str(error)
-    said = _said_of_it(folder, octets, digest, document, found)
+    said = _said_of_it(folder, octets, digest, document, log)
     signed = said.get(layout.SIGNATURE) is True  # which nobody can make without the key
     against, agreeing = list(said.values()).count(False), list(said.values()).count(True)
     if not signed and agreeing <= against:
@@ -151,18 +153,15 @@ def _manifest(folder: Path, found: Verified) -> dict[str, Any] | None:
     return document
 
 
-def _said_of_it(folder: Path, octets: bytes, digest: str, document: dict[str, Any] | None, found: Verified) -> dict[str, bool | None]:
-    """Return what each file that vouches for a manifest says: that it is this one, another one, or (None) nothing that it could have said.
-
-    A log that was altered is named, and says nothing.
-    """
+def _said_of_it(folder: Path, octets: bytes, digest: str, document: dict[str, Any] | None, log: _Log) -> dict[str, bool | None]:
+    """Return what each file that vouches for a manifest says: that it is this one, another, or (None) nothing that it could have said."""
     listed, asked = (layout.small_file(folder / name) or b"" for name in (layout.DIGEST, layout.TIMESTAMP_REQUEST))
     said: dict[str, bool | None] = {
         layout.DIGEST: listed == layout.digest_line(digest) if layout.is_digest_line(listed) else None,
         layout.TIMESTAMP_REQUEST: asked == request(octets) if is_request(asked) else None,
     }
-    entries, faults = _custody(folder, found)
-    if not faults:
+    entries, is_sound = log
+    if is_sound:
         sealed = next((entry for entry in entries if entry.action == custody.SEALED), None)
         said[layout.CUSTODY] = sealed is not None and sealed.detail.get("manifest_sha256") == digest
     if document is not None and document["public_key"] is not None:
@@ -171,21 +170,22 @@ def _said_of_it(folder: Path, octets: bytes, digest: str, document: dict[str, An
     return said
 
 
-def _custody(folder: Path, found: Verified) -> tuple[list[custody.Entry], list[str]]:
+def _custody(folder: Path, found: Verified) -> _Log:
+    """Read the log, and name what is wrong with it."""
     octets = layout.small_file(folder / layout.CUSTODY)
     if octets is None:
         found.alter(layout.CUSTODY, "is missing")
-        return [], ["missing"]
+        return [], False
     entries, faults = custody.read(octets)
     for fault in faults:
         found.alter(layout.CUSTODY, fault)
     if not faults:
         signed = sum(entry.public_key is not None for entry in entries)
         found.held.append(f"{layout.CUSTODY}: {len(entries)} lines, each linked to the one before it, {signed} of them signed")
-    return entries, faults
+    return entries, not faults
 
 
-def _check_signer(folder: Path, manifest: dict[str, Any], wanted: str | None, found: Verified) -> None:
+def _check_signer(folder: Path, manifest: dict[str, Any], wanted: str | None, log: _Log, found: Verified) -> None:
     """Check who signed the manifest, whose signature was looked at before."""
     public_key = manifest["public_key"]
     if public_key is None:
@@ -199,8 +199,8 @@ def _check_signer(folder: Path, manifest: dict[str, Any], wanted: str | None, fo
     elif not any(each.path == layout.SIGNATURE for each in found.altered):
         found.public_key = public_key
         found.held.append(f"signed with Ed25519 by the key {fingerprint(public_key)}")
-    entries, faults = custody.read(layout.small_file(folder / layout.CUSTODY) or b"")
-    if not faults and any(entry.public_key != public_key for entry in entries[: _until_sealed(entries)]):
+    entries, is_sound = log
+    if is_sound and any(entry.public_key != public_key for entry in entries[: _until_sealed(entries)]):
         found.alter(layout.CUSTODY, "has lines from the making of the bundle that its signer has not signed")
 
 
@@ -225,7 +225,6 @@ def _check_files(folder: Path, manifest: dict[str, Any], found: Verified) -> set
             sound.add(name)
     _check_for_others(folder, {listed["path"] for listed in manifest["files"]}, found)
     found.held.append(f"{len(sound)} of {len(manifest['files'])} files have the SHA-256 that {layout.MANIFEST} says")
-    _check_reply(folder, found)
     return sound
 
 
@@ -242,7 +241,7 @@ def _check_for_others(folder: Path, listed: set[str], found: Verified) -> None:
             found.alter(name, f"was put to the bundle: {layout.MANIFEST} does not know it")
 
 
-def _check_reply(folder: Path, found: Verified) -> None:
+def _check_reply(folder: Path, entries: list[custody.Entry], found: Verified) -> None:
     """Look at an authority's reply, where there is one."""
     reply = layout.small_file(folder / layout.TIMESTAMP_REPLY)
     if reply is None:
@@ -250,7 +249,6 @@ def _check_reply(folder: Path, found: Verified) -> None:
             found.alter(layout.TIMESTAMP_REPLY, "is no reply of an authority")
         return
     time = stamped(reply, (folder / layout.MANIFEST).read_bytes())
-    entries, _ = custody.read(layout.small_file(folder / layout.CUSTODY) or b"")
     known = [entry.detail[custody.REPLY_DIGEST] for entry in entries if custody.REPLY_DIGEST in entry.detail]
     if time is None:
         found.alter(layout.TIMESTAMP_REPLY, f"is no time stamp of {layout.MANIFEST}")
@@ -300,8 +298,3 @@ def _say_what_is_left(manifest: dict[str, Any], originals: list[str] | None, fou
         found.remarks.extend(manifest["anonymised"]["differences"])
     if not originals:
         found.remarks.append("without the original captures the answer was not made again: give them with --original")
-
-
-def as_json(found: Verified) -> str:
-    """Return what was found as JSON."""
-    return json.dumps(found.to_dict(), allow_nan=False)

@@ -62,15 +62,17 @@ def classify(
         raise click.UsageError("--flows writes one file for all captures; leave out --each")
     if each:
         sys.exit(_answer_each(captures, how, form, fail_on, assets_path))
+    from floodmark.assets import by_asset, summarise
+
     with ending():
         result = how.answer(list(captures))
-        assets = summaries(assets_path, result, list(captures), how)
-        show(lambda: _print(result, form, assets))
+        assets = assets_of(assets_path, list(captures), how)
+        told = summarise(result, assets) if assets else ()
+        show(lambda: _print(result, form, told))
         if flows_path:
-            from floodmark.assets import by_asset
             from floodmark.report.parquet import write_flows
 
-            labelled = by_asset(result, assets_of(assets_path, list(captures), how)) if assets_path else result
+            labelled = by_asset(result, assets) if assets else result
             write_flows(flows_path, labelled.flows.batches(), labelled.flows.schema)
     for skipped in result.left_out if form == "json" else ():  # the text says so among its notes
         say(skipped)
@@ -107,8 +109,9 @@ def _asked_for(result: "Result", fail_on: str | None) -> bool:
 
 def _print(result: "Result", form: str, assets: "tuple[AssetSummary, ...]") -> None:
     if form == "json":
-        document = result.to_dict() | ({"assets": [asset.to_dict() for asset in assets]} if assets else {})
-        click.echo(json.dumps(document, allow_nan=False))
+        from floodmark.assets import document_of
+
+        click.echo(json.dumps(document_of(result, assets), allow_nan=False))
         return
     from floodmark.report.text import render
 

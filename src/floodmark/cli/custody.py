@@ -33,8 +33,5 @@ def custody(bundle: str, *, action: str | None, by: str | None, key_path: str | 
             entries = log.add(bundle, by, action, None if key_path is None else load_signer(key_path, ask_passphrase))
         else:
             entries = log.entries_of(bundle)
-    lines = [
-        f"{entry.number}  {entry.at}  {entry.by}  {entry.action}{'' if entry.public_key is None else '  (signed)'}" for entry in entries
-    ]
-    show_page("".join(f"{shown(line)}\n" for line in lines))
+    show_page("".join(f"{shown(str(entry))}\n" for entry in entries))
     sys.exit(ANSWERED)

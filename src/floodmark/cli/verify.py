@@ -1,5 +1,6 @@
 """``floodmark verify``: whether an evidence bundle is as it was made."""
 
+import json
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -50,9 +51,7 @@ def verify(bundle: str, *, originals: tuple[str, ...], key_path: str | None, sha
 
 def _print(found: "Verified", form: str) -> None:
     if form == "json":
-        from floodmark.bundle.verifying import as_json
-
-        click.echo(as_json(found))
+        click.echo(json.dumps(found.to_dict(), allow_nan=False))
         return
     for held in found.held:
         click.echo(f"  holds    {shown(held)}")

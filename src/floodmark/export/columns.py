@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from floodmark.assets import AssetSummary
+from floodmark.assets import AssetSummary, document_of
 from floodmark.export.lines import json_lines, octets_of
 from floodmark.result import FlowRecords, Result
 from floodmark.writing import appearing_whole, packed
@@ -38,9 +38,8 @@ def write_ndjson(path: str, flows: FlowRecords) -> None:
 
 def write_json(path: str, result: Result, assets: tuple[AssetSummary, ...] = ()) -> None:
     """Write the answer without its flows, as the JSON document of the contract. assets: what it holds of each, where asked for."""
-    document = result.to_dict() | ({"assets": [asset.to_dict() for asset in assets]} if assets else {})
     with packed(path) as file:
-        file.write(json.dumps(document, indent=2, allow_nan=False).encode() + b"\n")
+        file.write(json.dumps(document_of(result, assets), indent=2, allow_nan=False).encode() + b"\n")
 
 
 def _plain(kind: pa.DataType) -> pa.DataType:

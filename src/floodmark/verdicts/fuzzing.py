@@ -16,20 +16,13 @@ _SPOKEN = {
     102: (payload.RDP, payload.S7), 502: (payload.MODBUS,), 2404: (payload.IEC104,), 20_000: (payload.DNP3,), 44_818: (payload.ENIP,),
     4840: (payload.OPCUA,),
 }  # fmt: skip
-# Where the server speaks first, the commands that clients begin with (RFC 959, 5321, 1939), small letters as large ones.
-_COMMANDS = {
-    21: (b"USER", b"AUTH", b"FEAT", b"SYST", b"HELP", b"QUIT", b"OPTS", b"NOOP", b"HOST"),
-    25: (b"EHLO", b"HELO", b"QUIT", b"NOOP", b"HELP", b"STAR", b"RSET", b"XCLI", b"LHLO"),
-    110: (b"USER", b"CAPA", b"APOP", b"AUTH", b"STLS", b"QUIT", b"NOOP"),
-}  # fmt: skip
-_COMMANDS[587] = _COMMANDS[25]
 _MALFORMED_SHARE = 0.5
 _DIFFERENT_SHARE = 0.6
 
 
 def fuzzing(context: Context, settings: ApplicationSettings) -> list[Finding]:
     """Find fuzzing of services whose clients' first words are known."""
-    rows = context.established[np.isin(context.spoken.port, [*_SPOKEN, *_COMMANDS])]
+    rows = context.established[np.isin(context.spoken.port, [*_SPOKEN, *payload.COMMANDS])]
     if len(rows):
         seen = context.flows.columns(rows, ("initiator_payload_octets", "stage"))
         rows = rows[(seen["initiator_payload_octets"] > 0) & (seen["stage"] & kinds.STAGE_SYN > 0)]
@@ -41,9 +34,9 @@ def _fuzzing(flows: FlowSet, settings: ApplicationSettings) -> Finding | None:
     """Judge the connections of one client to one service."""
     port = int(flows.column("responder_port")[0])
     proper = np.isin(flows.column("initiator_payload_kind") // 2, _SPOKEN.get(port, ()))
-    if port in _COMMANDS:
+    if port in payload.COMMANDS:
         first = (flows.column("initiator_prefix") >> np.uint64(32)) & np.uint64(0xDFDFDFDF)
-        proper = np.isin(first, [int.from_bytes(command, "big") for command in _COMMANDS[port]])
+        proper = np.isin(first, [int.from_bytes(command, "big") for command in payload.COMMANDS[port]])
     over = flows.column("stage") & (kinds.STAGE_CLOSED | kinds.STAGE_FIN_RESPONDER) > 0
     cut_off = (flows.column("responder_payload_octets") == 0) & over  # begins like the protocol and is not worth an answer
     malformed = flows.where((~proper | cut_off) & (duration_s(flows) <= 30))
