@@ -20,9 +20,9 @@ from floodmark.metering import timeouts_ns, walk_with
 from floodmark.reading import LOOKED_AT_OCTETS
 from floodmark.report.parquet import write_flows
 from floodmark.result import FlowRecords
-from floodmark.services import service_ports
 from floodmark.settings import Settings
 from floodmark.verdicts.decide import decide
+from floodmark.vocabulary.services import service_ports
 from floodmark_core import ADDRESSES, CELL, FLOW, MORE, CellTable, FlowTable, new_tally
 from floodmark_core.ahead import CURSORS, touch_records
 from floodmark_core.cells import count_cells

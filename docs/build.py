@@ -12,10 +12,10 @@ from typing import Any
 
 import click
 
-from floodmark.catalogue import catalogue, index, page
 from floodmark.cli import main as program
 from floodmark.settings import Settings, settings_text
 from floodmark.table import ABOUT, SCHEMA
+from floodmark.vocabulary.catalogue import catalogue, index, page
 
 HERE = Path(__file__).parent
 MADE = "% Written by docs/build.py from the program; edit that instead.\n\n"

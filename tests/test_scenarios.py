@@ -19,7 +19,7 @@ from scenarios import SCENES, Scenario
 from wire import Format, Packet
 
 import floodmark
-from floodmark.terms import VECTORS
+from floodmark.vocabulary.terms import VECTORS
 from judging import Confusion, judge_flows, judge_scenario
 
 SEED = 1

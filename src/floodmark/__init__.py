@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from floodmark.pipeline import Options, classify, stream
     from floodmark.result import Result
     from floodmark.settings import Settings, load_settings
-    from floodmark.terms import Verdict
+    from floodmark.vocabulary.terms import Verdict
 
 __all__ = [
     "CaptureError",
@@ -32,7 +32,7 @@ _HOMES = {
     "Result": "result",
     "Settings": "settings",
     "SettingsError": "errors",
-    "Verdict": "terms",
+    "Verdict": "vocabulary.terms",
     "classify": "pipeline",
     "load_settings": "settings",
     "stream": "pipeline",

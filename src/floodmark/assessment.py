@@ -10,7 +10,7 @@ from floodmark.events import Judged
 from floodmark.flowset import SAMPLE
 from floodmark.prefixes import FLOOD_SHAPES
 from floodmark.settings import Settings
-from floodmark.terms import VECTORS, Verdict
+from floodmark.vocabulary.terms import VECTORS, Verdict
 from floodmark_core.columns import I64
 
 

@@ -25,10 +25,10 @@ from floodmark.events import Event
 from floodmark.mitigation.filters import Network, within
 from floodmark.names import addresses_of
 from floodmark.opening import Given, Progress
-from floodmark.payloads import payload_name
 from floodmark.result import Count, Grouping, Result, rfc3339
 from floodmark.settings import FlowSettings, read_toml
-from floodmark.terms import Verdict
+from floodmark.vocabulary.payloads import payload_name
+from floodmark.vocabulary.terms import Verdict
 
 UNMATCHED = "unmatched"  # name of the row of what belongs to no asset
 _KEYS = {"title": str, "addresses": list, "ports": list, "vlans": list, "host_names": list}

@@ -10,7 +10,7 @@ import numpy as np
 
 from floodmark.context import Context
 from floodmark.flowset import split
-from floodmark.terms import BACKSCATTER, BENIGN_VECTORS
+from floodmark.vocabulary.terms import BACKSCATTER, BENIGN_VECTORS
 from floodmark_core import shapes
 from floodmark_core.columns import I32
 

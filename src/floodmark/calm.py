@@ -11,8 +11,8 @@ from floodmark.context import Context
 from floodmark.flows import listed
 from floodmark.flowset import FlowSet, Host, number, split
 from floodmark.settings import CalmSettings
-from floodmark.terms import BENIGN_VECTORS, BULK_TRANSFER, FLASH_CROWD, MEASUREMENT, ORDINARY
 from floodmark.verdicts.clients import number_services, service_of
+from floodmark.vocabulary.terms import BENIGN_VECTORS, BULK_TRANSFER, FLASH_CROWD, MEASUREMENT, ORDINARY
 from floodmark_core import shapes
 from floodmark_core.columns import I32, I64, U32
 

@@ -17,8 +17,8 @@ from floodmark.memory import Memory
 from floodmark.opening import Given, Progress
 from floodmark.recording import CaptureWriter, comment_option
 from floodmark.settings import FlowSettings
-from floodmark.terms import Verdict
 from floodmark.tracing import Stretch, Visitor, trace
+from floodmark.vocabulary.terms import Verdict
 from floodmark.writing import packed
 from floodmark_core.carving import copy_blocks
 from floodmark_core.columns import U8

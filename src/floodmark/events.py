@@ -13,9 +13,9 @@ from floodmark.flowset import FlowSet, Host, split
 from floodmark.makeup import Makeup, Surroundings, makeup_of
 from floodmark.rates import NS, Rates
 from floodmark.settings import VICTIM_PACKETS, EventSettings
-from floodmark.terms import VECTORS, Verdict
 from floodmark.verdicts.decide import Considered, Decision
 from floodmark.verdicts.evidence import MOST_VICTIMS, Finding, Reason
+from floodmark.vocabulary.terms import VECTORS, Verdict
 from floodmark_core.columns import I32, U8
 
 _MOST_PARTS = 100  # that one finding is cut into

@@ -17,9 +17,9 @@ from floodmark.flowset import Host, address_text
 from floodmark.opening import Given, Progress
 from floodmark.result import FlowRecords
 from floodmark.settings import FlowSettings
-from floodmark.terms import PROTOCOLS, WITH_PORTS, protocol_name
 from floodmark.tracing import Stretch, Visitor, trace
 from floodmark.verdicts.evidence import BASE, REPORTED, Reason
+from floodmark.vocabulary.terms import PROTOCOLS, WITH_PORTS, protocol_name
 from floodmark_core.columns import U32
 from floodmark_core.fragments import FIRST
 

@@ -12,7 +12,7 @@ from floodmark.packets import Problem, packet_counts, problems_of
 from floodmark.reading import ReadCapture, read_by_parts, read_capture
 from floodmark.result import rfc3339, valid_text
 from floodmark.settings import FlowSettings
-from floodmark.terms import TUNNELS, link_type_name, protocol_name
+from floodmark.vocabulary.terms import TUNNELS, link_type_name, protocol_name
 from floodmark_core import new_tally
 from floodmark_core.ahead import CURSORS
 from floodmark_core.columns import I64, U8, Interfaces

@@ -12,8 +12,8 @@ import numpy as np
 
 from floodmark.context import Context
 from floodmark.flowset import FlowSet, Host, effective_number
-from floodmark.payloads import payload_name
-from floodmark.terms import WITH_PORTS, protocol_name
+from floodmark.vocabulary.payloads import payload_name
+from floodmark.vocabulary.terms import WITH_PORTS, protocol_name
 from floodmark_core.columns import I32
 
 _MOST_PARTS, _LEAST_SHARE = 10, 0.01  # of a kind that are listed

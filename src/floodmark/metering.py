@@ -10,9 +10,9 @@ import numpy as np
 from floodmark.flows import FlowRows, Flows
 from floodmark.memory import Memory
 from floodmark.reading import Blocks, Progress, ReadCapture, read_capture
-from floodmark.services import service_ports
 from floodmark.settings import FlowSettings
 from floodmark.shares import Share, Tables
+from floodmark.vocabulary.services import service_ports
 from floodmark.workers import Workers
 from floodmark_core import CELL, CellTable
 from floodmark_core.cells import join_cells

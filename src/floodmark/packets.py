@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from floodmark.reading import ReadCapture
-from floodmark.terms import ethertype_name
+from floodmark.vocabulary.terms import ethertype_name
 from floodmark_core import status
 
 OUTCOME_NAMES = {

@@ -29,9 +29,9 @@ from floodmark.reading import ReadCapture, mean_record_octets
 from floodmark.result import CaptureSummary, Count, FlowRecords, Profile, Result, Totals
 from floodmark.settings import Settings
 from floodmark.sources import is_compressed
-from floodmark.terms import BENIGN_VECTORS, Verdict, link_type_name
 from floodmark.verdicts.decide import decide
 from floodmark.view import View
+from floodmark.vocabulary.terms import BENIGN_VECTORS, Verdict, link_type_name
 from floodmark.workers import Part, Workers, processors
 from floodmark_core import status
 from floodmark_core.sums import sum_flows

@@ -10,7 +10,7 @@ import numpy as np
 
 from floodmark.context import Context
 from floodmark.flowset import FlowSet, Host
-from floodmark.terms import VECTORS
+from floodmark.vocabulary.terms import VECTORS
 from floodmark_core import kinds
 from floodmark_core.columns import I64, Rows
 

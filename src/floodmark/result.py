@@ -21,8 +21,8 @@ from floodmark.flows import Flows, listed
 from floodmark.flowset import SAMPLE, FlowSet
 from floodmark.packets import Problem
 from floodmark.settings import Settings
-from floodmark.terms import TUNNELS
 from floodmark.timeline import Timeline, spread_over_bins, spread_over_time, timeline_of
+from floodmark.vocabulary.terms import TUNNELS
 from floodmark_core.columns import U32
 
 SCHEMA_VERSION = 1

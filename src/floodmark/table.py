@@ -10,8 +10,17 @@ import pyarrow as pa
 
 from floodmark.events import Judged
 from floodmark.flows import Flows
-from floodmark.payloads import payload_name
-from floodmark.terms import BENIGN_VECTORS, END_REASONS, INITIATOR_BASES, ORDINARY, TUNNELS, VECTORS, WITH_PORTS, Verdict
+from floodmark.vocabulary.payloads import payload_name
+from floodmark.vocabulary.terms import (
+    BENIGN_VECTORS,
+    END_REASONS,
+    INITIATOR_BASES,
+    ORDINARY,
+    TUNNELS,
+    VECTORS,
+    WITH_PORTS,
+    Verdict,
+)
 from floodmark_core.columns import U8, U64
 from floodmark_core.payload import PROTOCOLS
 from floodmark_core.text import LONGEST, write_addresses

@@ -7,7 +7,7 @@ import pytest
 
 from floodmark.attacks import tied
 from floodmark.events import Event, Source
-from floodmark.terms import Verdict
+from floodmark.vocabulary.terms import Verdict
 
 SECOND = 1_000_000_000
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from floodmark.catalogue import catalogue, page
 from floodmark.cli import main
-from floodmark.terms import VECTORS
+from floodmark.vocabulary.catalogue import catalogue, page
+from floodmark.vocabulary.terms import VECTORS
 
 BUILD = Path(__file__).parents[2] / "docs" / "build.py"
 

@@ -23,8 +23,8 @@ from floodmark.cli import main
 from floodmark.cli.export import FORMS
 from floodmark.export.ddosdb import fingerprints
 from floodmark.export.stix import bundle_of
-from floodmark.export.techniques import technique_of
-from floodmark.terms import VECTORS
+from floodmark.vocabulary.techniques import technique_of
+from floodmark.vocabulary.terms import VECTORS
 
 DEMO = Path(__file__).parents[2] / "traces" / "demo.pcap"
 

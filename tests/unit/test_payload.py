@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from floodmark.payloads import payload_name
+from floodmark.vocabulary.payloads import payload_name
 from floodmark_core import payload
 from floodmark_core._jit import kernel
 from floodmark_core.columns import U8

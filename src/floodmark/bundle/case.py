@@ -12,7 +12,7 @@ from typing import Any
 
 from floodmark.events import Event
 from floodmark.result import tool
-from floodmark.terms import title_of
+from floodmark.vocabulary.terms import title_of
 
 _CONTEXT = {
     "kb": "urn:floodmark:",

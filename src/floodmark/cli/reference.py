@@ -18,7 +18,7 @@ def show_vectors(names: tuple[str, ...]) -> None:
 
     Example: floodmark vectors tcp-syn-flood
     """
-    from floodmark.catalogue import catalogue, page
+    from floodmark.vocabulary.catalogue import catalogue, page
 
     unknown = [name for name in names if name not in catalogue()]
     if unknown:

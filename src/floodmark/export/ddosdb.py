@@ -17,7 +17,7 @@ from floodmark.assets import NO_ASSETS, AssetsOfEvents
 from floodmark.events import Event
 from floodmark.makeup import Share
 from floodmark.result import Result
-from floodmark.terms import VECTORS
+from floodmark.vocabulary.terms import VECTORS
 from floodmark.writing import packed
 
 MOST_SOURCES = 100_000  # addresses of a vector that are listed

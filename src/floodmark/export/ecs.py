@@ -13,9 +13,9 @@ import pyarrow.compute as pc
 from floodmark.assets import NO_ASSETS, AssetsOfEvents
 from floodmark.events import Event
 from floodmark.export.lines import joined, octets_of, text_of, where_known
-from floodmark.export.techniques import technique_of
 from floodmark.result import Result, rfc3339, tool
-from floodmark.terms import PROTOCOLS, title_of
+from floodmark.vocabulary.techniques import technique_of
+from floodmark.vocabulary.terms import PROTOCOLS, title_of
 from floodmark.writing import packed
 
 _VERSION = "8.17.0"  # of the schema

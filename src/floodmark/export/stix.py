@@ -13,9 +13,9 @@ from stix2 import v21
 
 from floodmark.assets import NO_ASSETS, AssetsOfEvents
 from floodmark.events import Event
-from floodmark.export.techniques import technique_of
 from floodmark.result import Result, tool
-from floodmark.terms import VECTORS, title_of
+from floodmark.vocabulary.techniques import technique_of
+from floodmark.vocabulary.terms import VECTORS, title_of
 from floodmark.writing import packed
 
 _MOST_OBSERVED = 999_999_999  # STIX 2.1 section 4.14, number_observed

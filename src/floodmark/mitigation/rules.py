@@ -18,8 +18,8 @@ from floodmark.mitigation.filters import FLAGS_LOOKED_AT, Filter, Network, Packe
 from floodmark.mitigation.forms import Form
 from floodmark.opening import Given, Progress
 from floodmark.settings import FlowSettings
-from floodmark.terms import WITH_PORTS
 from floodmark.tracing import Stretch, Visitor, trace
+from floodmark.vocabulary.terms import WITH_PORTS
 from floodmark_core.fragments import FIRST
 from floodmark_core.links import ETHERNET
 from floodmark_core.tracing import new_traced

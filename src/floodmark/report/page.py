@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from floodmark.assets import AssetSummary
-from floodmark.catalogue import catalogue
 from floodmark.distributions import Distribution
 from floodmark.events import Event
 from floodmark.makeup import Share
@@ -18,8 +17,9 @@ from floodmark.report.templates import asset, policy, template
 from floodmark.report.text import sentence
 from floodmark.result import Result, tool
 from floodmark.settings import settings_text
-from floodmark.terms import Verdict, title_of
 from floodmark.timeline import Timeline
+from floodmark.vocabulary.catalogue import catalogue
+from floodmark.vocabulary.terms import Verdict, title_of
 from floodmark.writing import appearing_whole
 
 _BINS, _ROWS = 480, 24  # of the timeline, and of the table beside it

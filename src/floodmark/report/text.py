@@ -15,7 +15,7 @@ from floodmark.makeup import Makeup, Share
 from floodmark.packets import Problem
 from floodmark.result import CaptureSummary, Result
 from floodmark.shown import shown
-from floodmark.terms import Verdict, title_of
+from floodmark.vocabulary.terms import Verdict, title_of
 
 _COLOURS = {Verdict.VOLUMETRIC: "red", Verdict.APPLICATION_LAYER: "yellow", Verdict.BENIGN: "green"}
 _MOST_EVENTS = 20

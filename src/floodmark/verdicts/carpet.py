@@ -10,9 +10,9 @@ from floodmark.context import Context
 from floodmark.flowset import Host
 from floodmark.prefixes import PrefixContext, prefix_of
 from floodmark.settings import VolumetricSettings
-from floodmark.terms import VECTORS, Verdict
 from floodmark.verdicts import ip_floods, reflection, tcp_floods, udp_floods
 from floodmark.verdicts.evidence import MOST_VICTIMS, SLIGHT, Finding
+from floodmark.vocabulary.terms import VECTORS, Verdict
 
 Family: TypeAlias = Callable[[np.ndarray], list[Finding]]  # told which flows a finding holds already
 

@@ -4,10 +4,10 @@ import numpy as np
 
 from floodmark.context import Context
 from floodmark.flowset import FlowSet, split, top_ports
-from floodmark.payloads import PROTOCOL_NAMES
 from floodmark.settings import ApplicationSettings
 from floodmark.verdicts.clients import begins_with, duration_s, most_at_once, service_host, services
 from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, Evidence, Finding
+from floodmark.vocabulary.payloads import PROTOCOL_NAMES
 from floodmark_core import payload, shapes
 
 _INDUSTRIAL = (payload.MODBUS, payload.S7, payload.IEC104, payload.DNP3, payload.ENIP, payload.OPCUA)

@@ -4,7 +4,6 @@ import numpy as np
 
 from floodmark.context import Context
 from floodmark.flowset import FlowSet, split
-from floodmark.services import LOGIN_PORTS
 from floodmark.settings import ApplicationSettings
 from floodmark.verdicts.clients import (
     begins_with,
@@ -16,6 +15,7 @@ from floodmark.verdicts.clients import (
     variation,
 )
 from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, Evidence, Finding
+from floodmark.vocabulary.services import LOGIN_PORTS
 from floodmark_core import kinds
 
 _SEVERAL_SOURCES = 5

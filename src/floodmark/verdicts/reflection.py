@@ -4,10 +4,10 @@ import numpy as np
 
 from floodmark.context import Context
 from floodmark.flowset import FlowSet, distinct, modal_share, top_ports
-from floodmark.payloads import PROTOCOL_NAMES, REFLECTION_VECTORS, reply_code
-from floodmark.services import REFLECTOR_PORTS
 from floodmark.settings import VolumetricSettings
 from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, STRONG, Evidence, Finding, cap_for_view, weigh_magnitude
+from floodmark.vocabulary.payloads import PROTOCOL_NAMES, REFLECTION_VECTORS, reply_code
+from floodmark.vocabulary.services import REFLECTOR_PORTS
 from floodmark_core import kinds, payload, shapes
 
 _CLIENT_PORTS = 32_768  # from here on systems number the ports of clients

@@ -4,8 +4,6 @@ import numpy as np
 
 from floodmark.context import Context
 from floodmark.flowset import FlowSet, distinct, modal_share, top_ports
-from floodmark.payloads import MEDIA_PROTOCOLS
-from floodmark.services import ONE_WAY_PORTS
 from floodmark.settings import VolumetricSettings
 from floodmark.verdicts.evidence import (
     AGAINST,
@@ -20,6 +18,8 @@ from floodmark.verdicts.evidence import (
     weigh_magnitude,
     weigh_spoofing,
 )
+from floodmark.vocabulary.payloads import MEDIA_PROTOCOLS
+from floodmark.vocabulary.services import ONE_WAY_PORTS
 from floodmark_core import payload, shapes
 
 _MANY_PORTS = 100

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from floodmark.terms import VECTORS, Verdict
+from floodmark.vocabulary.terms import VECTORS, Verdict
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Entry:
 @cache
 def catalogue() -> dict[str, Entry]:
     """Return the entry of every vector, in the order of the vocabulary."""
-    texts = tomllib.loads((files("floodmark") / "catalogue.toml").read_text(encoding="utf-8"))
+    texts = tomllib.loads((files("floodmark.vocabulary") / "catalogue.toml").read_text(encoding="utf-8"))
     entries = {}
     for vector, (verdict, parent) in VECTORS.items():
         words = {**texts[parent], **texts[vector]}

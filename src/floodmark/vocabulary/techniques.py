@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from floodmark.terms import VECTORS
+from floodmark.vocabulary.terms import VECTORS
 
 
 @dataclass(frozen=True)
