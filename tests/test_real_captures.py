@@ -360,6 +360,6 @@ def test_the_number_of_threads_changes_nothing(monkeypatch: pytest.MonkeyPatch) 
     names = [row["file"] for row in manifest()]
     alone = {name: told(name, 1) for name in names}
     monkeypatch.setattr("floodmark.pipeline._LARGE_OCTETS", 0)
-    monkeypatch.setattr("floodmark.workers._FEWEST_ROWS", 50)
+    monkeypatch.setattr("floodmark.base.workers._FEWEST_ROWS", 50)
     for threads in (2, 3):
         assert [name for name in names if told(name, threads) != alone[name]] == []

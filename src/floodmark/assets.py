@@ -20,9 +20,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from floodmark.base.networks import Network, within
 from floodmark.errors import SettingsError
 from floodmark.events import Event
-from floodmark.mitigation.filters import Network, within
 from floodmark.names import addresses_of
 from floodmark.opening import Given, Progress
 from floodmark.result import Count, Grouping, Result, rfc3339

@@ -10,16 +10,16 @@ from typing import BinaryIO
 
 import numpy as np
 
+from floodmark.base.memory import Memory
+from floodmark.base.recording import CaptureWriter, comment_option
+from floodmark.base.writing import packed
 from floodmark.capture import Container
 from floodmark.errors import FloodmarkError
 from floodmark.events import Event, Judged
-from floodmark.memory import Memory
 from floodmark.opening import Given, Progress
-from floodmark.recording import CaptureWriter, comment_option
 from floodmark.settings import FlowSettings
 from floodmark.tracing import Stretch, Visitor, trace
 from floodmark.vocabulary.terms import Verdict
-from floodmark.writing import packed
 from floodmark_core.carving import copy_blocks
 from floodmark_core.columns import U8
 from floodmark_core.framing import CONTAINER, PCAPNG, SNAPLEN

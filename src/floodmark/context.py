@@ -5,12 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from floodmark.base.workers import Part
 from floodmark.flows import SEED, Flows, Numbers, listed
 from floodmark.flowset import SAMPLE, ByInitiator, FlowSet, Host, number, split
 from floodmark.settings import VICTIM_PACKETS
 from floodmark.view import View
 from floodmark.vocabulary.payloads import ANSWER_KINDS
-from floodmark.workers import Part
 from floodmark_core import MORE, kinds, shapes
 from floodmark_core.columns import I32, I64, U8, U16, U32, U64, Rows
 from floodmark_core.grouping import keep_frequent

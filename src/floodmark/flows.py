@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from floodmark.memory import Memory
-from floodmark.workers import Workers
+from floodmark.base.memory import Memory
+from floodmark.base.workers import Workers
 from floodmark_core import FLOW, MORE, kinds
 from floodmark_core.columns import I64, U32, U64, Rows
 from floodmark_core.dialogue import copy_fields

@@ -7,13 +7,13 @@ import secrets
 
 import numpy as np
 
+from floodmark.base.memory import Memory
+from floodmark.base.workers import Workers
 from floodmark.flows import FlowRows, Flows
-from floodmark.memory import Memory
 from floodmark.reading import Blocks, Progress, ReadCapture, read_capture
 from floodmark.settings import FlowSettings
 from floodmark.shares import Share, Tables
 from floodmark.vocabulary.services import service_ports
-from floodmark.workers import Workers
 from floodmark_core import CELL, CellTable
 from floodmark_core.cells import join_cells
 from floodmark_core.columns import I64, U8, Rows

@@ -13,13 +13,14 @@ from floodmark.archives import Member
 from floodmark.assessment import not_assessable
 from floodmark.attacks import tied
 from floodmark.backscatter import mark_backscatter
+from floodmark.base.memory import Announce, Memory
+from floodmark.base.workers import Part, Workers, processors
 from floodmark.calm import mark_calm
 from floodmark.capture import BlockReader, Source
 from floodmark.context import Context
 from floodmark.errors import CaptureError
 from floodmark.events import Judged, events_of
 from floodmark.flows import Flows
-from floodmark.memory import Announce, Memory
 from floodmark.merging import MergedReader
 from floodmark.metering import Meter
 from floodmark.opening import Given, Progress, listed, opened
@@ -32,7 +33,6 @@ from floodmark.sources import is_compressed
 from floodmark.verdicts.decide import decide
 from floodmark.view import View
 from floodmark.vocabulary.terms import BENIGN_VECTORS, Verdict, link_type_name
-from floodmark.workers import Part, Workers, processors
 from floodmark_core import status
 from floodmark_core.sums import sum_flows
 

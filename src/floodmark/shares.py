@@ -6,9 +6,9 @@ A share's rows are parts of tables in which every share has its own; only betwee
 
 import numpy as np
 
-from floodmark.memory import GrowingRows, Memory
+from floodmark.base.memory import GrowingRows, Memory
+from floodmark.base.workers import Part, Workers
 from floodmark.reading import read_by_parts
-from floodmark.workers import Part, Workers
 from floodmark_core import (
     ADDRESSES,
     BATCH,

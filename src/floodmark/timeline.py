@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from floodmark.base.workers import Part
 from floodmark.events import Event, Judged
 from floodmark.flows import Flows
 from floodmark.flowset import SAMPLE
-from floodmark.workers import Part
 from floodmark_core.columns import F64, I32, U32
 from floodmark_core.sums import spread_flows
 

@@ -10,9 +10,9 @@ from functools import partial
 
 import numpy as np
 
+from floodmark.base.memory import Memory
 from floodmark.capture import BlockReader, Container
 from floodmark.errors import CaptureError
-from floodmark.memory import Memory
 from floodmark.merging import MergedReader
 from floodmark.metering import new_share
 from floodmark.opening import Given, Progress, listed, opened

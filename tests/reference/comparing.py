@@ -14,11 +14,11 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from floodmark import metering, reading
+from floodmark.base.workers import Workers
 from floodmark.capture import reader_of
 from floodmark.errors import CaptureError
 from floodmark.settings import FlowSettings
 from floodmark.vocabulary.services import service_ports
-from floodmark.workers import Workers
 from floodmark_core import kinds, new_headers, new_interfaces, new_records, new_tally, payload, status
 from floodmark_core.decode import decode_batch
 from floodmark_core.fragments import new_fragments

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import CLIENT, SECOND, SERVER, START_NS, answer, metered, pcap, tcp, udp
-from floodmark import workers
+from floodmark.base import workers
+from floodmark.base.workers import Workers
 from floodmark.flows import Flows, listed
 from floodmark.flowset import FlowSet, Host, distinct, modal_share, number, split, top_ports
-from floodmark.workers import Workers
 from floodmark_core.columns import I64
 from floodmark_core.text import LONGEST, write_addresses
 from property.strategies import PROFILE

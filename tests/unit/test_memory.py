@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from floodmark import memory as memory_module
+from floodmark.base import memory as memory_module
+from floodmark.base.memory import GrowingRows, Memory
 from floodmark.errors import MemoryLimitError
-from floodmark.memory import GrowingRows, Memory
 
 ROW = np.dtype([("number", "<u8"), ("octets", "u1", (24,))])
 

@@ -14,8 +14,9 @@ from wire import Packet
 
 import floodmark
 from builders import ACK, MILLISECOND, PSH, START_NS, SYN, connection, icmp, pcap, syn_flood, tcp, udp
+from floodmark.base.networks import within
 from floodmark.cli import main
-from floodmark.mitigation.filters import Filter, Packets, within
+from floodmark.mitigation.filters import Filter, Packets
 from floodmark.mitigation.forms import FORMS
 from floodmark.mitigation.rules import rule_for
 

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from builders import SECOND, connection, metered, pcap, pcapng, syn_flood, udp
+from floodmark.base.memory import Memory
+from floodmark.base.workers import Workers
 from floodmark.capture import reader_of
-from floodmark.memory import Memory
 from floodmark.metering import Meter
 from floodmark.reading import mean_record_octets
 from floodmark.settings import FlowSettings
 from floodmark.shares import Room
-from floodmark.workers import Workers
 
 ROW = np.dtype([("share", "u1"), ("number", "<u4")])
 NEXT, END = 0, 1

@@ -204,7 +204,7 @@ def test_an_address_with_colons_is_no_picture(attacked: floodmark.Result) -> Non
 
 
 def test_what_a_run_with_threads_found_can_be_shown_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("floodmark.workers._FEWEST_ROWS", 10)
+    monkeypatch.setattr("floodmark.base.workers._FEWEST_ROWS", 10)
     result = floodmark.classify(io.BytesIO(pcap(syn_flood())), options=floodmark.Options(threads=4))
     assert "why #1" in report(result)
     assert result.flows.timeline(10).packets.sum() == 2000

@@ -2,8 +2,8 @@
 
 import pytest
 
-from floodmark import workers
-from floodmark.workers import Part, Workers
+from floodmark.base import workers
+from floodmark.base.workers import Part, Workers
 
 
 @pytest.fixture

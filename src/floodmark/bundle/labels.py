@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from floodmark.base.memory import Memory
 from floodmark.capture import Container, Source
 from floodmark.events import Judged
-from floodmark.memory import Memory
 from floodmark.opening import Progress
 from floodmark.ordering import Group
 from floodmark.settings import FlowSettings

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from floodmark.assets import AssetSummary, assets_of_events, by_asset, document_of, load_assets, summarise, with_learned_addresses
+from floodmark.base.memory import Memory
 from floodmark.bundle import custody, layout
 from floodmark.bundle.case import case_document
 from floodmark.bundle.environment import environment, repeat
@@ -23,7 +24,6 @@ from floodmark.capture import Source
 from floodmark.errors import CaptureError, OutputError, SettingsError
 from floodmark.events import Event
 from floodmark.export.stix import write_stix
-from floodmark.memory import Memory
 from floodmark.opening import Progress
 from floodmark.ordering import in_groups
 from floodmark.pipeline import Options, classify

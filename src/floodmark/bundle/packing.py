@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path, PurePosixPath
 
+from floodmark.base.writing import appearing_whole
 from floodmark.errors import CaptureError
-from floodmark.writing import appearing_whole
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can say: a bundle's own times stand in its log
 _PIECE_OCTETS = 1 << 20

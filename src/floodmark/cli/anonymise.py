@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
+from floodmark.base.escaping import shown
 from floodmark.cli.common import ANSWERED, CAPTURES, announce_compilation, ending, refuse_overwriting, sharing_of
-from floodmark.shown import shown
 
 
 @click.command()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from floodmark.base.escaping import shown
 from floodmark.cli.common import (
     ANSWERED,
     ASSETS,
@@ -26,7 +27,6 @@ from floodmark.cli.common import (
     summaries,
 )
 from floodmark.errors import CaptureError, FloodmarkError
-from floodmark.shown import shown
 
 if TYPE_CHECKING:
     from floodmark.assets import AssetSummary

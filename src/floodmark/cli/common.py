@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from floodmark.base.escaping import shown
 from floodmark.errors import CaptureError, FloodmarkError, OutputError, SettingsError
-from floodmark.shown import shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -283,7 +283,7 @@ def announce_compilation() -> None:
 
     if not compiled_before():
         say("first run on this machine: compiling the core, about 15 seconds, once")
-        from floodmark.warming import warm as compile_core
+        from floodmark.base.warming import warm as compile_core
 
         compile_core(everything=False)
 

@@ -4,8 +4,8 @@ import sys
 
 import click
 
+from floodmark.base.escaping import shown
 from floodmark.cli.common import ANSWERED, ask_passphrase, ending, show_page
-from floodmark.shown import shown
 
 
 @click.command()

@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from floodmark.base.escaping import shown
 from floodmark.cli.common import (
     ANSWERED,
     ASSETS,
@@ -16,7 +17,6 @@ from floodmark.cli.common import (
     refuse_overwriting,
     sharing_of,
 )
-from floodmark.shown import shown
 
 
 @click.command()

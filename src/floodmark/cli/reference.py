@@ -57,7 +57,7 @@ def warm() -> None:
 
     For images and clusters: set FLOODMARK_CACHE_DIR to a folder that the image keeps. A folder that is not writable later is still read.
     """
-    from floodmark.warming import warm as compile_core
+    from floodmark.base.warming import warm as compile_core
     from floodmark_core import cache_folder, compiled_before
 
     started = time.perf_counter()

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from floodmark.base.escaping import shown
 from floodmark.cli.common import ANSWERED, Octets, announce_compilation, ending, progress, say, show
-from floodmark.shown import shown
 
 if TYPE_CHECKING:
     from floodmark.bundle.verifying import Verified

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from floodmark.assets import AssetSummary, document_of
+from floodmark.base.writing import appearing_whole, packed
 from floodmark.export.lines import json_lines, octets_of
 from floodmark.result import FlowRecords, Result
-from floodmark.writing import appearing_whole, packed
 
 
 def write_arrow(path: str, flows: FlowRecords) -> None:

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from floodmark.assets import NO_ASSETS, AssetsOfEvents
+from floodmark.base.writing import packed
 from floodmark.events import Event
 from floodmark.makeup import Share
 from floodmark.result import Result
 from floodmark.vocabulary.terms import VECTORS
-from floodmark.writing import packed
 
 MOST_SOURCES = 100_000  # addresses of a vector that are listed
 _MAPPED_SHARE = 0.1  # of the packets; less goes to "others"

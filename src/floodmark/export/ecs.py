@@ -11,12 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from floodmark.assets import NO_ASSETS, AssetsOfEvents
+from floodmark.base.writing import packed
 from floodmark.events import Event
 from floodmark.export.lines import joined, octets_of, text_of, where_known
 from floodmark.result import Result, rfc3339, tool
 from floodmark.vocabulary.techniques import technique_of
 from floodmark.vocabulary.terms import PROTOCOLS, title_of
-from floodmark.writing import packed
 
 _VERSION = "8.17.0"  # of the schema
 _MOST_RELATED = 100  # addresses of an alert

@@ -12,11 +12,11 @@ from typing import Any
 from stix2 import v21
 
 from floodmark.assets import NO_ASSETS, AssetsOfEvents
+from floodmark.base.writing import packed
 from floodmark.events import Event
 from floodmark.result import Result, tool
 from floodmark.vocabulary.techniques import technique_of
 from floodmark.vocabulary.terms import VECTORS, title_of
-from floodmark.writing import packed
 
 _MOST_OBSERVED = 999_999_999  # STIX 2.1 section 4.14, number_observed
 _PROTOCOLS = {"udp-reflection": "udp", "udp-flood": "udp", "tcp-reflection": "tcp", "tcp-flood": "tcp", "icmp-flood": "icmp",

@@ -1,6 +1,7 @@
 """Filters as expressions of pcap-filter(7), for tcpdump, Wireshark's capture filters and what compiles to BPF."""
 
-from floodmark.mitigation.filters import FLAGS_LOOKED_AT, Filter, Network
+from floodmark.base.networks import Network
+from floodmark.mitigation.filters import FLAGS_LOOKED_AT, Filter
 from floodmark.mitigation.words import IPV6_OCTETS, either, split, text_of
 
 

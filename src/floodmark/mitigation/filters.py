@@ -1,17 +1,14 @@
 """A filter of packets: some terms that must all hold. It matches here what a router, a firewall or a sniffer would match with it."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
-from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
 
-from floodmark.errors import FloodmarkError
+from floodmark.base.networks import Network, within
 from floodmark_core.columns import I64, U8, U16, U32, U64
 from floodmark_core.fragments import FIRST
 
-Network: TypeAlias = IPv4Network | IPv6Network
 _ECHOES = (0, 8, 128, 129)  # ICMP types
 FLAGS_LOOKED_AT = 0x3F  # URG ACK PSH RST SYN FIN
 
@@ -110,36 +107,3 @@ def icmp_codes(packets: Packets) -> np.ndarray:
     """Return the codes of ICMP messages; echoes, which have none that is used, have 0 (floodmark_core.decode)."""
     codes: np.ndarray = np.where(np.isin(packets.tcp_flags, _ECHOES), 0, packets.dst_port & 0xFF)
     return codes
-
-
-def within(version: U8, hi: U64, lo: U64, networks: Iterable[Network]) -> np.ndarray:
-    """Tell of each address whether it lies in one of some networks."""
-    found = np.zeros(len(lo), bool)
-    by_length: dict[tuple[int, int], list[Network]] = {}
-    for network in networks:
-        by_length.setdefault((network.version, network.prefixlen), []).append(network)
-    for (of_version, bits), group in by_length.items():
-        mine = version == of_version
-        if of_version == 4:
-            shift = np.uint64(32 - bits)
-            wanted = np.array([int(network.network_address) >> (32 - bits) for network in group], np.uint64)
-            found |= mine & np.isin(lo >> shift, wanted)
-            continue
-        for network in group:
-            found |= mine & _in_network6(hi, lo, network)
-    return found
-
-
-def _in_network6(hi: U64, lo: U64, network: Network) -> np.ndarray:
-    mask_hi, mask_lo = (np.uint64(half) for half in divmod(int(network.netmask), 1 << 64))
-    net_hi, net_lo = (np.uint64(half) for half in divmod(int(network.network_address), 1 << 64))
-    found: np.ndarray = (hi & mask_hi == net_hi) & (lo & mask_lo == net_lo)
-    return found
-
-
-def network_of(text: str) -> Network:
-    """Return an address or a prefix as a network. Raises FloodmarkError."""
-    try:
-        return ip_network(text, strict=False)
-    except ValueError as error:
-        raise FloodmarkError(f"{text!r} is no address or prefix") from error

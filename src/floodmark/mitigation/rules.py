@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from floodmark.base.memory import Memory
+from floodmark.base.networks import Network, network_of
 from floodmark.events import Event, Judged
-from floodmark.memory import Memory
-from floodmark.mitigation.filters import FLAGS_LOOKED_AT, Filter, Network, Packets, icmp_codes, network_of
+from floodmark.mitigation.filters import FLAGS_LOOKED_AT, Filter, Packets, icmp_codes
 from floodmark.mitigation.forms import Form
 from floodmark.opening import Given, Progress
 from floodmark.settings import FlowSettings

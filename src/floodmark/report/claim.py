@@ -7,9 +7,9 @@ from rich.text import Text
 
 from floodmark.assets import UNMATCHED
 from floodmark.auditing import EVERYTHING, NOT_SUPPORTED, SUPPORTED, UNDECIDABLE, Audit, Finding
+from floodmark.base.escaping import shown
 from floodmark.claims import UNITS, Claim
 from floodmark.report.text import duration, moment
-from floodmark.shown import shown
 
 _COLOURS = {SUPPORTED: "green", NOT_SUPPORTED: "red"}
 _FEW = 0.001  # of the claim, below which a ratio has no figures worth saying

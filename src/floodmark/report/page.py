@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from floodmark.assets import AssetSummary
+from floodmark.base.writing import appearing_whole
 from floodmark.distributions import Distribution
 from floodmark.events import Event
 from floodmark.makeup import Share
@@ -20,7 +21,6 @@ from floodmark.settings import settings_text
 from floodmark.timeline import Timeline
 from floodmark.vocabulary.catalogue import catalogue
 from floodmark.vocabulary.terms import Verdict, title_of
-from floodmark.writing import appearing_whole
 
 _BINS, _ROWS = 480, 24  # of the timeline, and of the table beside it
 _MOST_EVENTS = 50  # that are told in full, those of most packets

@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from floodmark.base.escaping import shown
 from floodmark.inspection import Inspection
 from floodmark.report.text import amount, duration, moment, problem_table
-from floodmark.shown import shown
 
 _MOST = 12  # lines of one kind
 

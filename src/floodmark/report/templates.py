@@ -9,8 +9,8 @@ from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from floodmark.base.escaping import shown
 from floodmark.report.text import amount, duration, moment
-from floodmark.shown import shown
 
 _ASSETS = "report/assets"
 

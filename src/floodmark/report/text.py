@@ -9,12 +9,12 @@ from rich.table import Table
 from rich.text import Text
 
 from floodmark.assets import AssetSummary
+from floodmark.base.escaping import shown
 from floodmark.events import Event
 from floodmark.inspection import Inspection
 from floodmark.makeup import Makeup, Share
 from floodmark.packets import Problem
 from floodmark.result import CaptureSummary, Result
-from floodmark.shown import shown
 from floodmark.vocabulary.terms import Verdict, title_of
 
 _COLOURS = {Verdict.VOLUMETRIC: "red", Verdict.APPLICATION_LAYER: "yellow", Verdict.BENIGN: "green"}

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builders import pcap, udp
+from floodmark.base.escaping import shown
 from floodmark.cli import main
-from floodmark.shown import shown
 from property.strategies import PROFILE
 
 HOSTILE = "a\x1b[2J\x1b]0;x\x07\x9b31m\r.pcap"

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from floodmark.workers import processors
+from floodmark.base.workers import processors
 from floodmark_core import compiled_before, keeps_kernels
 from floodmark_core.warm import compile_beside, compile_rest, compile_whole
 

@@ -1,4 +1,4 @@
-"""Text of others made safe to show: a file's name or an octet of a payload must not steer the terminal it is printed on."""
+"""Escape untrusted text before it is printed."""
 
 
 def shown(text: str) -> str:
