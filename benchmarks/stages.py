@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 
 import corpus
-from floodmark.capture import BlockReader, reader_of
+from floodmark.captures.capture import BlockReader, reader_of
+from floodmark.captures.reading import LOOKED_AT_OCTETS
+from floodmark.captures.walking import walk_with
 from floodmark.context import Context
 from floodmark.events import events_of
 from floodmark.flows import FlowRows, Flows
-from floodmark.metering import timeouts_ns, walk_with
-from floodmark.reading import LOOKED_AT_OCTETS
+from floodmark.metering import timeouts_ns
 from floodmark.report.parquet import write_flows
 from floodmark.result import FlowRecords
 from floodmark.settings import Settings

@@ -1,6 +1,6 @@
 """What became of a packet or a record: integer codes that kernels write and count, one per packet.
 
-Codes below :data:`FIRST_REFUSED` are answers; those from it on are refusals. `floodmark.packets` gives them names.
+Codes below :data:`FIRST_REFUSED` are answers; those from it on are refusals. `floodmark.captures.problems` gives them names.
 """
 
 # Outcome of decoding, one per packet.

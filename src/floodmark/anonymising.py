@@ -21,10 +21,10 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from floodmark.base.recording import CaptureWriter
 from floodmark.base.writing import appearing_whole
-from floodmark.capture import Source, reader_of
+from floodmark.captures.capture import Source, reader_of
+from floodmark.captures.reading import Reading
+from floodmark.captures.walking import TUNNELS_OPENED
 from floodmark.errors import SettingsError
-from floodmark.metering import TUNNELS_OPENED
-from floodmark.reading import Reading
 from floodmark_core import new_interfaces, new_records, new_tally
 from floodmark_core.blanking import MOST_ADDED, blank_block, new_frames, repair_checksums
 from floodmark_core.columns import BATCH, I64, U8, U32

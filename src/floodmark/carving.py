@@ -13,10 +13,10 @@ import numpy as np
 from floodmark.base.memory import Memory
 from floodmark.base.recording import CaptureWriter, comment_option
 from floodmark.base.writing import packed
-from floodmark.capture import Container
+from floodmark.captures.capture import Container
+from floodmark.captures.opening import Given, Progress
 from floodmark.errors import FloodmarkError
 from floodmark.events import Event, Judged
-from floodmark.opening import Given, Progress
 from floodmark.settings import FlowSettings
 from floodmark.tracing import Stretch, Visitor, trace
 from floodmark.vocabulary.terms import Verdict

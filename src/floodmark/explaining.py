@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from floodmark.captures.opening import Given, Progress
 from floodmark.errors import FloodmarkError
 from floodmark.events import Event
 from floodmark.flowset import Host, address_text
-from floodmark.opening import Given, Progress
 from floodmark.result import FlowRecords
 from floodmark.settings import FlowSettings
 from floodmark.tracing import Stretch, Visitor, trace

@@ -9,8 +9,9 @@ import numpy as np
 
 from floodmark.base.memory import Memory
 from floodmark.base.workers import Workers
+from floodmark.captures.reading import Blocks, Progress, ReadCapture, read_capture
+from floodmark.captures.walking import walk_with
 from floodmark.flows import FlowRows, Flows
-from floodmark.reading import Blocks, Progress, ReadCapture, read_capture
 from floodmark.settings import FlowSettings
 from floodmark.shares import Share, Tables
 from floodmark.vocabulary.services import service_ports
@@ -22,13 +23,6 @@ from floodmark_core.flowtable import new_matcher
 from floodmark_core.framing import LAST_TIME_NS, new_layout
 from floodmark_core.status import STOP_NEEDS_FLOWS
 from floodmark_core.timeline import CLOCK_NS
-from floodmark_core.walk import Walk, new_walk
-
-TUNNELS_OPENED = 4  # one in another, most: a mirror of a tunnel in an overlay has three
-
-
-def _ns(seconds: float) -> int:
-    return round(seconds * 1e9)
 
 
 def timeouts_ns(flow: FlowSettings) -> I64:
@@ -44,13 +38,7 @@ def timeouts_ns(flow: FlowSettings) -> I64:
         flow.active_timeout_s,
         flow.syn_reuse_s,
     )
-    return np.array([_ns(seconds) for seconds in names], np.int64)
-
-
-def walk_with(settings: FlowSettings, layout: I64) -> Walk:
-    """Return a walk through captures as the settings have it. layout: with which framing starts; it is written to."""
-    depth = TUNNELS_OPENED if settings.tunnels == "inner" else 0
-    return new_walk(layout, service_ports(), _ns(settings.reorder_window_s), depth)
+    return np.array([round(seconds * 1e9) for seconds in names], np.int64)
 
 
 def new_share(settings: FlowSettings, memory: Memory, seed: int | None = None, number: int = 0, shares: int = 1) -> Share:
@@ -76,7 +64,7 @@ class Meter:
         self._last_time_ns = 0  # for packets without a time of their own
 
     def read(self, reader: Blocks, progress: Progress | None = None, *, keep_going: bool = False) -> ReadCapture:
-        """Read one capture to its end, as :func:`floodmark.reading.read_capture` does."""
+        """Read one capture to its end, as :func:`floodmark.captures.reading.read_capture` does."""
         for share in self._shares:
             share.begin(reader.container.layout, self._last_time_ns)
         first = self._shares[0]

@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 import numpy as np
 
-from floodmark.opening import Given, Progress
+from floodmark.captures.opening import Given, Progress
 from floodmark.settings import FlowSettings
 from floodmark.tracing import Stretch, Visitor, trace
 from floodmark_core.columns import U8

@@ -9,27 +9,27 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from floodmark.archives import Member
 from floodmark.assessment import not_assessable
 from floodmark.attacks import tied
 from floodmark.backscatter import mark_backscatter
 from floodmark.base.memory import Announce, Memory
 from floodmark.base.workers import Part, Workers, processors
 from floodmark.calm import mark_calm
-from floodmark.capture import BlockReader, Source
+from floodmark.captures.archives import Member
+from floodmark.captures.capture import BlockReader, Source
+from floodmark.captures.merging import MergedReader
+from floodmark.captures.opening import Given, Progress, listed, opened
+from floodmark.captures.ordering import in_groups
+from floodmark.captures.problems import packet_counts, problems_of
+from floodmark.captures.reading import ReadCapture, mean_record_octets
+from floodmark.captures.sources import is_compressed
 from floodmark.context import Context
 from floodmark.errors import CaptureError
 from floodmark.events import Judged, events_of
 from floodmark.flows import Flows
-from floodmark.merging import MergedReader
 from floodmark.metering import Meter
-from floodmark.opening import Given, Progress, listed, opened
-from floodmark.ordering import in_groups
-from floodmark.packets import packet_counts, problems_of
-from floodmark.reading import ReadCapture, mean_record_octets
 from floodmark.result import CaptureSummary, Count, FlowRecords, Profile, Result, Totals
 from floodmark.settings import Settings
-from floodmark.sources import is_compressed
 from floodmark.verdicts.decide import decide
 from floodmark.view import View
 from floodmark.vocabulary.terms import BENIGN_VECTORS, Verdict, link_type_name

@@ -14,12 +14,12 @@ import pyarrow as pa
 
 from floodmark import table
 from floodmark.assessment import NotAssessable
+from floodmark.captures.problems import Problem
 from floodmark.distributions import Distribution, distributions
 from floodmark.errors import CaptureError
 from floodmark.events import Event, Judged
 from floodmark.flows import Flows, listed
 from floodmark.flowset import SAMPLE, FlowSet
-from floodmark.packets import Problem
 from floodmark.settings import Settings
 from floodmark.timeline import Timeline, spread_over_bins, spread_over_time, timeline_of
 from floodmark.vocabulary.terms import TUNNELS

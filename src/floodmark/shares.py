@@ -8,7 +8,7 @@ import numpy as np
 
 from floodmark.base.memory import GrowingRows, Memory
 from floodmark.base.workers import Part, Workers
-from floodmark.reading import read_by_parts
+from floodmark.captures.reading import read_by_parts
 from floodmark_core import (
     ADDRESSES,
     BATCH,

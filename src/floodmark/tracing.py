@@ -11,16 +11,16 @@ from functools import partial
 import numpy as np
 
 from floodmark.base.memory import Memory
-from floodmark.capture import BlockReader, Container
+from floodmark.captures.capture import BlockReader, Container
+from floodmark.captures.merging import MergedReader
+from floodmark.captures.opening import Given, Progress, listed, opened
+from floodmark.captures.ordering import in_groups
+from floodmark.captures.reading import read_by_parts, read_capture
+from floodmark.captures.sources import can_reread
 from floodmark.errors import CaptureError
-from floodmark.merging import MergedReader
 from floodmark.metering import new_share
-from floodmark.opening import Given, Progress, listed, opened
-from floodmark.ordering import in_groups
-from floodmark.reading import read_by_parts, read_capture
 from floodmark.settings import FlowSettings
 from floodmark.shares import Share, Tables
-from floodmark.sources import can_reread
 from floodmark_core.ahead import CURSORS
 from floodmark_core.columns import I64, U8
 from floodmark_core.framing import LAST_TIME_NS

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from floodmark.capture import reader_of
+from floodmark.captures.capture import reader_of
 from floodmark.errors import CaptureError
 from floodmark.settings import FlowSettings
 from property.strategies import (

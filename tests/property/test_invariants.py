@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from floodmark import metering
 from floodmark import shares as shares_module
-from floodmark.capture import reader_of
-from floodmark.reading import ReadCapture
+from floodmark.captures.capture import reader_of
+from floodmark.captures.reading import ReadCapture
 from floodmark.settings import FlowSettings
 from property.strategies import (
     CONTAINERS,
@@ -201,7 +201,7 @@ def test_an_index_made_for_the_flows_to_be_expected_changes_nothing(tmp_path: Pa
     for name, value in (
         ("floodmark.shares.FIRST_SLOTS", 1024),
         ("floodmark.shares.LARGE_INDEX", 4096),
-        ("floodmark.mapping._LEAST_OCTETS", 1),
+        ("floodmark.captures.mapping._LEAST_OCTETS", 1),
     ):
         monkeypatch.setattr(name, value)
     meter = metering.Meter(FlowSettings(), 1)

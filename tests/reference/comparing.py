@@ -13,9 +13,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from floodmark import metering, reading
+from floodmark import metering
 from floodmark.base.workers import Workers
-from floodmark.capture import reader_of
+from floodmark.captures import reading
+from floodmark.captures.capture import reader_of
 from floodmark.errors import CaptureError
 from floodmark.settings import FlowSettings
 from floodmark.vocabulary.services import service_ports

@@ -14,9 +14,9 @@ from click.testing import CliRunner
 
 import floodmark
 from builders import pcap, pcapng, syn_flood
-from floodmark.archives import members_of
+from floodmark.captures.archives import members_of
+from floodmark.captures.sources import expand
 from floodmark.cli import main
-from floodmark.sources import expand
 
 PACKETS = syn_flood(2000)
 FIRST, SECOND = pcap(PACKETS[:1000]), pcapng(PACKETS[1000:])
@@ -141,14 +141,14 @@ def test_an_encrypted_member_is_an_error_that_says_so(tmp_path: Path) -> None:
 
 
 def test_a_bomb_in_a_zip_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("floodmark.unpacking._GREATEST_RATIO", 100)
-    monkeypatch.setattr("floodmark.unpacking._RATIO_FROM_OCTETS", 8 << 20)
+    monkeypatch.setattr("floodmark.captures.unpacking._GREATEST_RATIO", 100)
+    monkeypatch.setattr("floodmark.captures.unpacking._RATIO_FROM_OCTETS", 8 << 20)
     with pytest.raises(floodmark.CaptureError, match="decompression bomb"):
         floodmark.classify(archive(tmp_path, {"a.pcap": pcap([]) + bytes(64 << 20)}, "zip"))
 
 
 def test_an_archive_of_too_many_files_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("floodmark.archives._MOST_MEMBERS", 3)
+    monkeypatch.setattr("floodmark.captures.archives._MOST_MEMBERS", 3)
     with pytest.raises(floodmark.CaptureError, match="more than 3 files"):
         floodmark.classify(archive(tmp_path, {f"{n}.pcap": FIRST for n in range(4)}, "tar"))
 

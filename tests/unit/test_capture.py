@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import header, metered, pcap, record, udp
-from floodmark.capture import BlockReader, Container, open_capture, reader_of, recognise
+from floodmark.captures.capture import BlockReader, Container, open_capture, reader_of, recognise
+from floodmark.captures.sources import expand
 from floodmark.errors import CaptureError, TruncatedCaptureError, UnknownFormatError
-from floodmark.sources import expand
 from floodmark_core.framing import CONTAINER, LARGEST_RECORD, LINK_TYPE, PCAP, PCAPNG, RECORD_HEADER, SNAPLEN, SWAPPED, TICK_NS
 from property.strategies import PROFILE
 

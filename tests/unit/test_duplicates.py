@@ -7,7 +7,7 @@ from wire import Packet
 
 import floodmark
 from builders import MICROSECOND, SECOND, pcap, syn_flood, udp
-from floodmark.capture import reader_of
+from floodmark.captures.capture import reader_of
 from floodmark.inspection import inspect
 from floodmark.metering import Meter
 from floodmark.settings import FlowSettings

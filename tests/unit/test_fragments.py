@@ -7,7 +7,7 @@ import wire
 from wire import Head, Packet
 
 from builders import CLIENT, MICROSECOND, MILLISECOND, SECOND, SERVER, START_NS, answer, metered, pcap
-from floodmark.capture import reader_of
+from floodmark.captures.capture import reader_of
 from floodmark.metering import Meter
 from floodmark.settings import FlowSettings
 from floodmark_core.fragments import LIFETIME_NS, PLACES

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 import floodmark
 from builders import pcap, pcapng, syn_flood
-from floodmark.capture import reader_of
+from floodmark.captures.capture import reader_of
+from floodmark.captures.reading import ReadCapture
 from floodmark.metering import Meter
-from floodmark.reading import ReadCapture
 from floodmark.settings import FlowSettings
 from floodmark_core.framing import LARGEST_BLOCK
 from property.strategies import PROFILE

@@ -11,9 +11,9 @@ import pytest
 
 import floodmark
 from builders import connection, pcap, pcapng, syn_flood
-from floodmark import mapping
-from floodmark.capture import BlockReader, reader_of
-from floodmark.mapping import MappedFile
+from floodmark.captures import mapping
+from floodmark.captures.capture import BlockReader, reader_of
+from floodmark.captures.mapping import MappedFile
 
 PACKETS = [*connection(0), *syn_flood(3000)]
 
@@ -22,7 +22,7 @@ PACKETS = [*connection(0), *syn_flood(3000)]
 def file(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A capture that is worth mapping."""
     monkeypatch.setattr(mapping, "_LEAST_OCTETS", 1)
-    monkeypatch.setattr("floodmark.capture.MAPPED_OCTETS", 1000)
+    monkeypatch.setattr("floodmark.captures.capture.MAPPED_OCTETS", 1000)
     path = tmp_path / "a.capture"
     path.write_bytes(pcap(PACKETS) if request.param == "pcap" else pcapng(PACKETS))
     return path

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 import floodmark
 from builders import MILLISECOND, SECOND, START_NS, arp, connection, pcap, pcapng, syn_flood, tcp, udp
-from floodmark import merging
-from floodmark.merging import MergedReader
-from floodmark.ordering import in_groups
+from floodmark.captures import merging
+from floodmark.captures.merging import MergedReader
+from floodmark.captures.ordering import in_groups
 from floodmark_core.columns import BATCH
 from property import strategies
 from property.strategies import CONTAINERS, PROFILE, Sent, dialogues

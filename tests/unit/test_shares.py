@@ -8,9 +8,9 @@ import pytest
 from builders import SECOND, connection, metered, pcap, pcapng, syn_flood, udp
 from floodmark.base.memory import Memory
 from floodmark.base.workers import Workers
-from floodmark.capture import reader_of
+from floodmark.captures.capture import reader_of
+from floodmark.captures.reading import mean_record_octets
 from floodmark.metering import Meter
-from floodmark.reading import mean_record_octets
 from floodmark.settings import FlowSettings
 from floodmark.shares import Room
 

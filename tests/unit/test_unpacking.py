@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 
 import floodmark
 from builders import connection, pcap, syn_flood
-from floodmark.capture import reader_of
+from floodmark.captures.capture import reader_of
+from floodmark.captures.sources import expand
+from floodmark.captures.unpacking import PIECE_OCTETS, Unpacked, codec_of
 from floodmark.metering import Meter
 from floodmark.settings import FlowSettings
-from floodmark.sources import expand
-from floodmark.unpacking import PIECE_OCTETS, Unpacked, codec_of
 from property.strategies import CONTAINERS, PROFILE, Sent
 
 try:
@@ -147,7 +147,7 @@ def test_the_hash_holds_what_stands_behind_damage() -> None:
 
 
 def test_a_mapped_file_is_unpacked_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("floodmark.mapping._LEAST_OCTETS", 1)
+    monkeypatch.setattr("floodmark.captures.mapping._LEAST_OCTETS", 1)
     (tmp_path / "a.pcap.gz").write_bytes(gzip.compress(DATA))
     assert floodmark.classify(tmp_path).totals.packets == 2000
 
@@ -182,8 +182,8 @@ def test_a_stream_of_which_nothing_can_be_unpacked_is_an_error_that_says_why() -
 
 @pytest.mark.parametrize("codec", ["gzip", "zstd"])
 def test_a_bomb_is_refused(codec: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("floodmark.unpacking._GREATEST_RATIO", 100)
-    monkeypatch.setattr("floodmark.unpacking._RATIO_FROM_OCTETS", 8 << 20)
+    monkeypatch.setattr("floodmark.captures.unpacking._GREATEST_RATIO", 100)
+    monkeypatch.setattr("floodmark.captures.unpacking._RATIO_FROM_OCTETS", 8 << 20)
     with pytest.raises(floodmark.CaptureError, match="decompression bomb"):
         answered(PACK[codec](pcap([]) + bytes(64 << 20)))
 

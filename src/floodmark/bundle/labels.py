@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from floodmark.base.memory import Memory
-from floodmark.capture import Container, Source
+from floodmark.captures.capture import Container, Source
+from floodmark.captures.opening import Progress
+from floodmark.captures.ordering import Group
 from floodmark.events import Judged
-from floodmark.opening import Progress
-from floodmark.ordering import Group
 from floodmark.settings import FlowSettings
 from floodmark.tracing import Stretch, Visitor, trace
 from floodmark_core.columns import I32, I64

@@ -20,12 +20,12 @@ from floodmark.bundle.proving import Proven, prove
 from floodmark.bundle.sharing import Sharing, anonymised_copies, differences, sources_of
 from floodmark.bundle.signing import Signer
 from floodmark.bundle.timestamp import request
-from floodmark.capture import Source
+from floodmark.captures.capture import Source
+from floodmark.captures.opening import Progress
+from floodmark.captures.ordering import in_groups
 from floodmark.errors import CaptureError, OutputError, SettingsError
 from floodmark.events import Event
 from floodmark.export.stix import write_stix
-from floodmark.opening import Progress
-from floodmark.ordering import in_groups
 from floodmark.pipeline import Options, classify
 from floodmark.report.page import write_page
 from floodmark.report.parquet import write_flows

@@ -14,8 +14,8 @@ from floodmark.bundle.environment import environment
 from floodmark.bundle.making import Recipe, write_contents, write_words
 from floodmark.bundle.packing import names_in
 from floodmark.bundle.sharing import Sharing, anonymised_copies, sources_of
+from floodmark.captures.opening import Progress
 from floodmark.errors import CaptureError, SettingsError
-from floodmark.opening import Progress
 from floodmark.pipeline import Options
 from floodmark.settings import load_settings
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from floodmark.anonymising import Anonymiser, anonymise
 from floodmark.bundle.layout import sha256_of
-from floodmark.capture import Source
+from floodmark.captures.capture import Source
+from floodmark.captures.opening import listed
+from floodmark.captures.ordering import in_groups
+from floodmark.captures.sources import can_reread
 from floodmark.errors import CaptureError
 from floodmark.events import Event
-from floodmark.opening import listed
-from floodmark.ordering import in_groups
-from floodmark.sources import can_reread
 
 
 @dataclass(frozen=True)

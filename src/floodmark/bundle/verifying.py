@@ -17,8 +17,8 @@ from floodmark.bundle.packing import PackedError, difference, unpack
 from floodmark.bundle.remaking import compare
 from floodmark.bundle.signing import SIGNATURE_OCTETS, fingerprint, is_signed
 from floodmark.bundle.timestamp import is_request, request, stamped
+from floodmark.captures.opening import Progress
 from floodmark.errors import CaptureError
-from floodmark.opening import Progress
 from floodmark.pipeline import Options
 
 _Log: TypeAlias = tuple[list[custody.Entry], bool]  # lines that are as they were, and whether all are

@@ -18,10 +18,10 @@ from floodmark.errors import CaptureError, FloodmarkError, OutputError, Settings
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from floodmark.archives import Member
     from floodmark.assets import Asset, AssetSummary
     from floodmark.bundle.sharing import Sharing
-    from floodmark.opening import Progress
+    from floodmark.captures.archives import Member
+    from floodmark.captures.opening import Progress
     from floodmark.pipeline import Options
     from floodmark.result import Result
     from floodmark.settings import Settings
@@ -194,7 +194,7 @@ def name(member: "str | Member | CaptureError") -> str:
 
 def members(captures: tuple[str, ...]) -> "Iterator[str | Member | CaptureError]":
     """Yield captures one by one, folders replaced by what they hold; what cannot be one as the error that says why."""
-    from floodmark.sources import expand
+    from floodmark.captures.sources import expand
 
     for path in captures:
         try:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from floodmark.capture import Container
+from floodmark.captures.capture import Container
 from floodmark_core import Tally, new_interfaces, new_records, new_tally
 from floodmark_core.ahead import touch_records
 from floodmark_core.columns import I64, U8
@@ -19,7 +19,7 @@ ReadBlock = Callable[[U8, int], tuple[int, int]]  # (block, place) -> (place of 
 
 
 class Blocks(Protocol):
-    """A capture's octets, block by block; :class:`floodmark.capture.BlockReader` is one."""
+    """A capture's octets, block by block; :class:`floodmark.captures.capture.BlockReader` is one."""
 
     path: str
     container: Container

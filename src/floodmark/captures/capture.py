@@ -17,10 +17,10 @@ from typing import BinaryIO, Self, TypeAlias, cast
 
 import numpy as np
 
-from floodmark.archives import Member, MemberStream
+from floodmark.captures.archives import Member, MemberStream
+from floodmark.captures.mapping import MappedFile
+from floodmark.captures.unpacking import Unpacked, codec_of
 from floodmark.errors import CaptureError, TruncatedCaptureError, UnknownFormatError
-from floodmark.mapping import MappedFile
-from floodmark.unpacking import Unpacked, codec_of
 from floodmark_core.columns import I64, U8
 from floodmark_core.framing import (
     CONTAINER,

@@ -5,11 +5,11 @@ from typing import TypeAlias
 
 import numpy as np
 
-from floodmark.archives import Member
-from floodmark.capture import Source, fitted, reader_of, recognise
+from floodmark.captures.archives import Member
+from floodmark.captures.capture import Source, fitted, reader_of, recognise
+from floodmark.captures.reading import first_packet_ns
+from floodmark.captures.sources import can_reread, is_compressed
 from floodmark.errors import CaptureError
-from floodmark.reading import first_packet_ns
-from floodmark.sources import can_reread, is_compressed
 from floodmark_core import new_interfaces, new_records, new_tally
 from floodmark_core.framing import CONTAINER, LAST_TIME_NS, SNOOP, frame_batch
 from floodmark_core.resync import next_record

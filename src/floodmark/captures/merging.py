@@ -10,9 +10,9 @@ from typing import Self
 
 import numpy as np
 
-from floodmark.capture import Container, Source, reader_of
-from floodmark.metering import walk_with
-from floodmark.reading import ReadCapture, Reading
+from floodmark.captures.capture import Container, Source, reader_of
+from floodmark.captures.reading import ReadCapture, Reading
+from floodmark.captures.walking import walk_with
 from floodmark.settings import FlowSettings
 from floodmark_core import new_tally
 from floodmark_core.columns import I64, U8
@@ -72,7 +72,7 @@ class _Lane:
 
 
 class MergedReader:
-    """Octets of captures merged, block by block, with the interface of :class:`floodmark.capture.BlockReader`."""
+    """Octets of captures merged, block by block, with the interface of :class:`floodmark.captures.capture.BlockReader`."""
 
     is_mapped = False
     octets = 0  # length: not known before

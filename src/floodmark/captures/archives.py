@@ -13,8 +13,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import IO
 
+from floodmark.captures.unpacking import codec_of, refuse_bomb
 from floodmark.errors import CaptureError
-from floodmark.unpacking import codec_of, refuse_bomb
 
 _ZIP = b"PK\x03\x04"
 _USTAR, _USTAR_AT = b"ustar", 257

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
-from floodmark.archives import Member, members_of
-from floodmark.capture import SNIFF_OCTETS, Source, begins_like_capture, reader_of, recognise
+from floodmark.captures.archives import Member, members_of
+from floodmark.captures.capture import SNIFF_OCTETS, Source, begins_like_capture, reader_of, recognise
+from floodmark.captures.unpacking import codec_of
 from floodmark.errors import CaptureError
-from floodmark.unpacking import codec_of
 
 Found: TypeAlias = str | Member | CaptureError  # a capture, or why it is left out
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from floodmark.reading import ReadCapture
+from floodmark.captures.reading import ReadCapture
 from floodmark.vocabulary.terms import ethertype_name
 from floodmark_core import status
 

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterable
 from os import PathLike, fsdecode
 from typing import BinaryIO, TypeAlias
 
-from floodmark.archives import Member
-from floodmark.capture import BlockReader, Source, reader_of
+from floodmark.captures.archives import Member
+from floodmark.captures.capture import BlockReader, Source, reader_of
+from floodmark.captures.merging import MergedReader
+from floodmark.captures.ordering import Group
+from floodmark.captures.sources import expand
 from floodmark.errors import CaptureError
-from floodmark.merging import MergedReader
-from floodmark.ordering import Group
-from floodmark.sources import expand
 
 Given: TypeAlias = str | PathLike[str] | BinaryIO | Member
 Progress: TypeAlias = Callable[[str, int], None]  # told a capture's name and the octets read of it so far
