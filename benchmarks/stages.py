@@ -17,8 +17,8 @@ from floodmark.captures.reading import LOOKED_AT_OCTETS
 from floodmark.captures.walking import walk_with
 from floodmark.context import Context
 from floodmark.events import events_of
-from floodmark.flows import FlowRows, Flows
-from floodmark.metering import timeouts_ns
+from floodmark.flows.flows import FlowRows, Flows
+from floodmark.flows.metering import timeouts_ns
 from floodmark.report.parquet import write_flows
 from floodmark.result import FlowRecords
 from floodmark.settings import Settings

@@ -10,8 +10,8 @@ from wire import Format, Packet
 import floodmark
 from floodmark.captures.capture import reader_of
 from floodmark.captures.reading import ReadCapture
-from floodmark.flows import Flows
-from floodmark.metering import Meter
+from floodmark.flows.flows import Flows
+from floodmark.flows.metering import Meter
 from floodmark.settings import FlowSettings
 from floodmark_core.columns import Rows
 

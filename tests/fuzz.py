@@ -92,7 +92,7 @@ def examine(data: bytes) -> frozenset[Any]:
     """Classify an input and return what it showed. Raises AssertionError where a promise is broken."""
     import floodmark  # noqa: PLC0415 - in the child, after the environment is set
     from floodmark.captures.capture import reader_of  # noqa: PLC0415
-    from floodmark.metering import Meter  # noqa: PLC0415
+    from floodmark.flows.metering import Meter  # noqa: PLC0415
     from floodmark.settings import FlowSettings  # noqa: PLC0415
     from reference.comparing import compare_packets  # noqa: PLC0415
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from floodmark.context import Context
 from floodmark.events import Judged
-from floodmark.flowset import SAMPLE
+from floodmark.flows.flowset import SAMPLE
 from floodmark.prefixes import FLOOD_SHAPES
 from floodmark.settings import Settings
 from floodmark.vocabulary.terms import VECTORS, Verdict

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from floodmark.context import Context
-from floodmark.flows import listed
-from floodmark.flowset import FlowSet, Host, number, split
+from floodmark.flows.flows import listed
+from floodmark.flows.flowset import FlowSet, Host, number, split
 from floodmark.settings import CalmSettings
 from floodmark.verdicts.clients import number_services, service_of
 from floodmark.vocabulary.terms import BENIGN_VECTORS, BULK_TRANSFER, FLASH_CROWD, MEASUREMENT, ORDINARY

@@ -17,8 +17,8 @@ from floodmark.captures.capture import Container
 from floodmark.captures.opening import Given, Progress
 from floodmark.errors import FloodmarkError
 from floodmark.events import Event, Judged
+from floodmark.flows.tracing import Stretch, Visitor, trace
 from floodmark.settings import FlowSettings
-from floodmark.tracing import Stretch, Visitor, trace
 from floodmark.vocabulary.terms import Verdict
 from floodmark_core.carving import copy_blocks
 from floodmark_core.columns import U8

@@ -6,8 +6,15 @@ from typing import NamedTuple
 import numpy as np
 
 from floodmark.base.workers import Part
-from floodmark.flows import SEED, Flows, Numbers, listed
-from floodmark.flowset import SAMPLE, ByInitiator, FlowSet, Host, number, split
+from floodmark.flows.flows import SEED, Flows, Numbers, listed
+from floodmark.flows.flowset import (
+    SAMPLE,
+    ByInitiator,
+    FlowSet,
+    Host,
+    number,
+    split,
+)
 from floodmark.settings import VICTIM_PACKETS
 from floodmark.view import View
 from floodmark.vocabulary.payloads import ANSWER_KINDS

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from floodmark.events import Judged
-from floodmark.flows import Flows, Numbers, listed
-from floodmark.flowset import SAMPLE
+from floodmark.flows.flows import Flows, Numbers, listed
+from floodmark.flows.flowset import SAMPLE
 from floodmark_core.columns import F64
 
 TTL_STEP, OCTETS_STEP = 4, 50  # of a bar

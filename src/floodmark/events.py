@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from floodmark.context import Context
-from floodmark.flowset import FlowSet, Host, split
+from floodmark.flows.flowset import FlowSet, Host, split
 from floodmark.makeup import Makeup, Surroundings, makeup_of
 from floodmark.rates import NS, Rates
 from floodmark.settings import VICTIM_PACKETS, EventSettings

@@ -14,10 +14,10 @@ import numpy as np
 from floodmark.captures.opening import Given, Progress
 from floodmark.errors import FloodmarkError
 from floodmark.events import Event
-from floodmark.flowset import Host, address_text
+from floodmark.flows.flowset import Host, address_text
+from floodmark.flows.tracing import Stretch, Visitor, trace
 from floodmark.result import FlowRecords
 from floodmark.settings import FlowSettings
-from floodmark.tracing import Stretch, Visitor, trace
 from floodmark.verdicts.evidence import BASE, REPORTED, Reason
 from floodmark.vocabulary.terms import PROTOCOLS, WITH_PORTS, protocol_name
 from floodmark_core.columns import U32

@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 
 from floodmark.context import Context
-from floodmark.flowset import FlowSet, Host, effective_number
+from floodmark.flows.flowset import FlowSet, Host, effective_number
 from floodmark.vocabulary.payloads import payload_name
 from floodmark.vocabulary.terms import WITH_PORTS, protocol_name
 from floodmark_core.columns import I32

@@ -9,8 +9,8 @@ from ipaddress import IPv4Address, IPv6Address
 import numpy as np
 
 from floodmark.captures.opening import Given, Progress
+from floodmark.flows.tracing import Stretch, Visitor, trace
 from floodmark.settings import FlowSettings
-from floodmark.tracing import Stretch, Visitor, trace
 from floodmark_core.columns import U8
 
 Address = IPv4Address | IPv6Address

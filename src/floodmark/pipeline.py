@@ -26,8 +26,8 @@ from floodmark.captures.sources import is_compressed
 from floodmark.context import Context
 from floodmark.errors import CaptureError
 from floodmark.events import Judged, events_of
-from floodmark.flows import Flows
-from floodmark.metering import Meter
+from floodmark.flows.flows import Flows
+from floodmark.flows.metering import Meter
 from floodmark.result import CaptureSummary, Count, FlowRecords, Profile, Result, Totals
 from floodmark.settings import Settings
 from floodmark.verdicts.decide import decide

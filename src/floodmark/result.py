@@ -18,8 +18,8 @@ from floodmark.captures.problems import Problem
 from floodmark.distributions import Distribution, distributions
 from floodmark.errors import CaptureError
 from floodmark.events import Event, Judged
-from floodmark.flows import Flows, listed
-from floodmark.flowset import SAMPLE, FlowSet
+from floodmark.flows.flows import Flows, listed
+from floodmark.flows.flowset import SAMPLE, FlowSet
 from floodmark.settings import Settings
 from floodmark.timeline import Timeline, spread_over_bins, spread_over_time, timeline_of
 from floodmark.vocabulary.terms import TUNNELS
@@ -179,7 +179,7 @@ class FlowRecords:
         return dict(found)
 
     def rows(self, names: Iterable[str], index: U32 | None = None) -> Iterator[tuple[U32, dict[str, np.ndarray]]]:
-        """Yield the numbers of some flows and columns of them as the tables hold them (floodmark.flows.COLUMNS), until all were there.
+        """Yield the numbers of some flows and columns of them as the tables hold them (floodmark.flows.flows.COLUMNS), until all were there.
 
         index: numbers of the flows that are wanted, by default of every one.
         """

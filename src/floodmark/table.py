@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from floodmark.events import Judged
-from floodmark.flows import Flows
+from floodmark.flows.flows import Flows
 from floodmark.vocabulary.payloads import payload_name
 from floodmark.vocabulary.terms import (
     BENIGN_VECTORS,

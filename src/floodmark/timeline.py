@@ -11,8 +11,8 @@ import numpy as np
 
 from floodmark.base.workers import Part
 from floodmark.events import Event, Judged
-from floodmark.flows import Flows
-from floodmark.flowset import SAMPLE
+from floodmark.flows.flows import Flows
+from floodmark.flows.flowset import SAMPLE
 from floodmark_core.columns import F64, I32, U32
 from floodmark_core.sums import spread_flows
 

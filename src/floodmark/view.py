@@ -7,8 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-from floodmark.flows import Flows
-from floodmark.flowset import SAMPLE
+from floodmark.flows.flows import Flows
+from floodmark.flows.flowset import SAMPLE
 from floodmark_core import kinds, payload
 from floodmark_core.columns import I64
 

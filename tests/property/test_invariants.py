@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from floodmark import metering
-from floodmark import shares as shares_module
 from floodmark.captures.capture import reader_of
 from floodmark.captures.reading import ReadCapture
+from floodmark.flows import metering
+from floodmark.flows import shares as shares_module
 from floodmark.settings import FlowSettings
 from property.strategies import (
     CONTAINERS,
@@ -199,8 +199,8 @@ def test_an_index_made_for_the_flows_to_be_expected_changes_nothing(tmp_path: Pa
     path.write_bytes(flood(9000, 1_000_000))
     expected = run_core([path.read_bytes()])
     for name, value in (
-        ("floodmark.shares.FIRST_SLOTS", 1024),
-        ("floodmark.shares.LARGE_INDEX", 4096),
+        ("floodmark.flows.shares.FIRST_SLOTS", 1024),
+        ("floodmark.flows.shares.LARGE_INDEX", 4096),
         ("floodmark.captures.mapping._LEAST_OCTETS", 1),
     ):
         monkeypatch.setattr(name, value)

@@ -1,4 +1,4 @@
-"""Captures in, differences out: the same octets through `floodmark.metering` and through the oracles, both turned into plain values.
+"""Captures in, differences out: the same octets through `floodmark.flows.metering` and through the oracles, both turned into plain values.
 
 The one place here that knows the core's arrays and column names.
 """
@@ -13,11 +13,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from floodmark import metering
 from floodmark.base.workers import Workers
 from floodmark.captures import reading
 from floodmark.captures.capture import reader_of
 from floodmark.errors import CaptureError
+from floodmark.flows import metering
 from floodmark.settings import FlowSettings
 from floodmark.vocabulary.services import service_ports
 from floodmark_core import kinds, new_headers, new_interfaces, new_records, new_tally, payload, status

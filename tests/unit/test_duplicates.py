@@ -8,8 +8,8 @@ from wire import Packet
 import floodmark
 from builders import MICROSECOND, SECOND, pcap, syn_flood, udp
 from floodmark.captures.capture import reader_of
+from floodmark.flows.metering import Meter
 from floodmark.inspection import inspect
-from floodmark.metering import Meter
 from floodmark.settings import FlowSettings
 from floodmark_core.duplicates import ALL_OF_FIRST, EVERY
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from builders import MILLISECOND, SECOND, connection, metered, syn_flood, tcp, udp
-from floodmark.flows import COLUMNS, Flows
+from floodmark.flows.flows import COLUMNS, Flows
 from floodmark_core import kinds
 
 

@@ -13,8 +13,16 @@ from hypothesis import strategies as st
 from builders import CLIENT, SECOND, SERVER, START_NS, answer, metered, pcap, tcp, udp
 from floodmark.base import workers
 from floodmark.base.workers import Workers
-from floodmark.flows import Flows, listed
-from floodmark.flowset import FlowSet, Host, distinct, modal_share, number, split, top_ports
+from floodmark.flows.flows import Flows, listed
+from floodmark.flows.flowset import (
+    FlowSet,
+    Host,
+    distinct,
+    modal_share,
+    number,
+    split,
+    top_ports,
+)
 from floodmark_core.columns import I64
 from floodmark_core.text import LONGEST, write_addresses
 from property.strategies import PROFILE
@@ -238,7 +246,7 @@ def test_equal_ttls_are_one_ttl_in_effect() -> None:
 
 
 def test_a_set_of_more_flows_than_a_share_needs_is_sampled_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("floodmark.flowset.SAMPLE", 100)
+    monkeypatch.setattr("floodmark.flows.flowset.SAMPLE", 100)
     flows = flow_set(metered([udp(place, CLIENT + place) for place in range(1000)])[0])
     assert flows.sample.index.tolist() == list(range(0, 1000, 10))
 

@@ -8,7 +8,7 @@ from wire import Head, Packet
 
 from builders import CLIENT, MICROSECOND, MILLISECOND, SECOND, SERVER, START_NS, answer, metered, pcap
 from floodmark.captures.capture import reader_of
-from floodmark.metering import Meter
+from floodmark.flows.metering import Meter
 from floodmark.settings import FlowSettings
 from floodmark_core.fragments import LIFETIME_NS, PLACES
 

@@ -11,7 +11,7 @@ import floodmark
 from builders import pcap, pcapng, syn_flood
 from floodmark.captures.capture import reader_of
 from floodmark.captures.reading import ReadCapture
-from floodmark.metering import Meter
+from floodmark.flows.metering import Meter
 from floodmark.settings import FlowSettings
 from floodmark_core.framing import LARGEST_BLOCK
 from property.strategies import PROFILE

@@ -6,7 +6,7 @@ from wire import Packet
 
 from builders import CLIENT, MILLISECOND, SECOND, SERVER, START_NS, metered, syn_flood, udp
 from floodmark.context import Context
-from floodmark.flowset import Host
+from floodmark.flows.flowset import Host
 from floodmark.rates import Rates
 
 

@@ -10,9 +10,9 @@ from floodmark.base.memory import Memory
 from floodmark.base.workers import Workers
 from floodmark.captures.capture import reader_of
 from floodmark.captures.reading import mean_record_octets
-from floodmark.metering import Meter
+from floodmark.flows.metering import Meter
+from floodmark.flows.shares import Room
 from floodmark.settings import FlowSettings
-from floodmark.shares import Room
 
 ROW = np.dtype([("share", "u1"), ("number", "<u4")])
 NEXT, END = 0, 1

@@ -21,7 +21,7 @@ from builders import connection, pcap, syn_flood
 from floodmark.captures.capture import reader_of
 from floodmark.captures.sources import expand
 from floodmark.captures.unpacking import PIECE_OCTETS, Unpacked, codec_of
-from floodmark.metering import Meter
+from floodmark.flows.metering import Meter
 from floodmark.settings import FlowSettings
 from property.strategies import CONTAINERS, PROFILE, Sent
 

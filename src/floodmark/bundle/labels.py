@@ -9,8 +9,8 @@ from floodmark.captures.capture import Container, Source
 from floodmark.captures.opening import Progress
 from floodmark.captures.ordering import Group
 from floodmark.events import Judged
+from floodmark.flows.tracing import Stretch, Visitor, trace
 from floodmark.settings import FlowSettings
-from floodmark.tracing import Stretch, Visitor, trace
 from floodmark_core.columns import I32, I64
 from floodmark_core.framing import CONTAINER, MERGED, MERGED_CAPTURE
 

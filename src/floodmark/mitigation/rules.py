@@ -16,10 +16,10 @@ from floodmark.base.memory import Memory
 from floodmark.base.networks import Network, network_of
 from floodmark.captures.opening import Given, Progress
 from floodmark.events import Event, Judged
+from floodmark.flows.tracing import Stretch, Visitor, trace
 from floodmark.mitigation.filters import FLAGS_LOOKED_AT, Filter, Packets, icmp_codes
 from floodmark.mitigation.forms import Form
 from floodmark.settings import FlowSettings
-from floodmark.tracing import Stretch, Visitor, trace
 from floodmark.vocabulary.terms import WITH_PORTS
 from floodmark_core.fragments import FIRST
 from floodmark_core.links import ETHERNET

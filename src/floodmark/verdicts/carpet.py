@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 
 from floodmark.context import Context
-from floodmark.flowset import Host
+from floodmark.flows.flowset import Host
 from floodmark.prefixes import PrefixContext, prefix_of
 from floodmark.settings import VolumetricSettings
 from floodmark.verdicts import ip_floods, reflection, tcp_floods, udp_floods

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from floodmark.context import Context
-from floodmark.flowset import SAMPLE, FlowSet, Host, number, split
+from floodmark.flows.flowset import SAMPLE, FlowSet, Host, number, split
 from floodmark_core.columns import I32, I64
 
 

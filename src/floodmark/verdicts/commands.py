@@ -3,7 +3,7 @@
 import numpy as np
 
 from floodmark.context import Context
-from floodmark.flowset import FlowSet, split, top_ports
+from floodmark.flows.flowset import FlowSet, split, top_ports
 from floodmark.settings import ApplicationSettings
 from floodmark.verdicts.clients import begins_with, duration_s, most_at_once, service_host, services
 from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, Evidence, Finding

@@ -3,7 +3,7 @@
 import numpy as np
 
 from floodmark.context import Context
-from floodmark.flowset import number, split
+from floodmark.flows.flowset import number, split
 from floodmark.settings import ApplicationSettings
 from floodmark.verdicts.clients import busiest, duration_s, service_host, services, variation
 from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, STRONG, Evidence, Finding

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from floodmark.context import Context
-from floodmark.flowset import Host
+from floodmark.flows.flowset import Host
 from floodmark.prefixes import prefix_of
 from floodmark.settings import Settings, VolumetricSettings
 from floodmark.verdicts import (

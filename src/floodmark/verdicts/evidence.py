@@ -8,7 +8,7 @@ choice, see DESIGN.md, Verdicts; two strong structural groups and a magnitude pa
 import math
 from dataclasses import dataclass, field
 
-from floodmark.flowset import FlowSet, Host
+from floodmark.flows.flowset import FlowSet, Host
 from floodmark.settings import VolumetricSettings
 
 BASE = -4.5

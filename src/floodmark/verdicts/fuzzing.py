@@ -3,7 +3,7 @@
 import numpy as np
 
 from floodmark.context import Context
-from floodmark.flowset import FlowSet, distinct
+from floodmark.flows.flowset import FlowSet, distinct
 from floodmark.settings import ApplicationSettings
 from floodmark.verdicts.clients import duration_s, pairs, service_host, variation
 from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, Evidence, Finding

@@ -3,7 +3,7 @@
 import numpy as np
 
 from floodmark.context import Context
-from floodmark.flowset import FlowSet, split
+from floodmark.flows.flowset import FlowSet, split
 from floodmark.settings import ApplicationSettings
 from floodmark.verdicts.clients import (
     begins_with,

@@ -3,7 +3,7 @@
 import numpy as np
 
 from floodmark.context import Context
-from floodmark.flowset import FlowSet
+from floodmark.flows.flowset import FlowSet
 from floodmark.settings import ApplicationSettings
 from floodmark.verdicts.clients import service_host, services
 from floodmark.verdicts.evidence import CLEAR, FAIR, STRONG, Evidence, Finding

@@ -3,7 +3,7 @@
 import numpy as np
 
 from floodmark.context import Context
-from floodmark.flowset import FlowSet, distinct, modal_share, top_ports
+from floodmark.flows.flowset import FlowSet, distinct, modal_share, top_ports
 from floodmark.settings import Settings, VolumetricSettings
 from floodmark.verdicts.evidence import (
     AGAINST,

@@ -3,7 +3,7 @@
 import numpy as np
 
 from floodmark.context import Context
-from floodmark.flowset import FlowSet, distinct, modal_share, top_ports
+from floodmark.flows.flowset import FlowSet, distinct, modal_share, top_ports
 from floodmark.settings import VolumetricSettings
 from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, STRONG, Evidence, Finding, cap_for_view, weigh_magnitude
 from floodmark.vocabulary.payloads import PROTOCOL_NAMES, REFLECTION_VECTORS, reply_code

@@ -3,7 +3,7 @@
 import numpy as np
 
 from floodmark.context import Context
-from floodmark.flowset import FlowSet, modal_share
+from floodmark.flows.flowset import FlowSet, modal_share
 from floodmark.settings import ApplicationSettings
 from floodmark.verdicts.clients import begins_with, busiest, number_services, service_host, services, variation
 from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, Evidence, Finding

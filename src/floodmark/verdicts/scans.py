@@ -5,7 +5,14 @@ from itertools import islice
 import numpy as np
 
 from floodmark.context import Context
-from floodmark.flowset import FlowSet, Host, modal_share, number, split, top_ports
+from floodmark.flows.flowset import (
+    FlowSet,
+    Host,
+    modal_share,
+    number,
+    split,
+    top_ports,
+)
 from floodmark.prefixes import prefix_of
 from floodmark.settings import ApplicationSettings
 from floodmark.verdicts.clients import service_host

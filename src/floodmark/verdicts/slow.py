@@ -3,7 +3,7 @@
 import numpy as np
 
 from floodmark.context import Context
-from floodmark.flowset import FlowSet
+from floodmark.flows.flowset import FlowSet
 from floodmark.settings import ApplicationSettings
 from floodmark.verdicts.clients import begins_with, connections_where, most_at_once, service_host, service_of, services, variation
 from floodmark.verdicts.evidence import FAIR, SLIGHT, STRONG, Evidence, Finding

@@ -18,9 +18,9 @@ from floodmark.captures.ordering import in_groups
 from floodmark.captures.reading import read_by_parts, read_capture
 from floodmark.captures.sources import can_reread
 from floodmark.errors import CaptureError
-from floodmark.metering import new_share
+from floodmark.flows.metering import new_share
+from floodmark.flows.shares import Share, Tables
 from floodmark.settings import FlowSettings
-from floodmark.shares import Share, Tables
 from floodmark_core.ahead import CURSORS
 from floodmark_core.columns import I64, U8
 from floodmark_core.framing import LAST_TIME_NS

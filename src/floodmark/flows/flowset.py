@@ -14,7 +14,7 @@ import numpy as np
 
 from floodmark.base.memory import Memory
 from floodmark.base.workers import Part, Workers
-from floodmark.flows import SEED, Flows, Numbers
+from floodmark.flows.flows import SEED, Flows, Numbers
 from floodmark_core import ranking
 from floodmark_core.columns import I32, I64, U8, U32, U64
 from floodmark_core.grouping import count_groups, number_keys, order_by_group

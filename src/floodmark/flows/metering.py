@@ -11,9 +11,9 @@ from floodmark.base.memory import Memory
 from floodmark.base.workers import Workers
 from floodmark.captures.reading import Blocks, Progress, ReadCapture, read_capture
 from floodmark.captures.walking import walk_with
-from floodmark.flows import FlowRows, Flows
+from floodmark.flows.flows import FlowRows, Flows
+from floodmark.flows.shares import Share, Tables
 from floodmark.settings import FlowSettings
-from floodmark.shares import Share, Tables
 from floodmark.vocabulary.services import service_ports
 from floodmark_core import CELL, CellTable
 from floodmark_core.cells import join_cells
