@@ -179,7 +179,7 @@ class FlowRecords:
         return dict(found)
 
     def rows(self, names: Iterable[str], index: U32 | None = None) -> Iterator[tuple[U32, dict[str, np.ndarray]]]:
-        """Yield the numbers of some flows and columns of them as the tables hold them (floodmark.flows.flows.COLUMNS), until all were there.
+        """Yield the numbers of some flows and columns of them as the tables hold them (flows.COLUMNS), until all were there.
 
         index: numbers of the flows that are wanted, by default of every one.
         """

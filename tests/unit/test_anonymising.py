@@ -21,7 +21,9 @@ from scapy.all import DNS, DNSQR, GRE, IP, SNMP, TCP, UDP, VXLAN, Dot1Q, Ether, 
 from scenarios import SCENES
 
 import floodmark
-from floodmark.anonymising import Anonymiser, CryptoPan, anonymise, load_key
+from floodmark.anonymising.anonymise import anonymise, load_key
+from floodmark.anonymising.anonymiser import Anonymiser
+from floodmark.anonymising.crypto_pan import CryptoPan
 from floodmark.bundle import layout
 from floodmark.bundle.making import Recipe, make
 from floodmark.bundle.sharing import Sharing

@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 
 import floodmark
 from builders import SECOND, connection, header, pcap, pcapng, record, syn_flood, udp
-from floodmark.anonymising import Anonymiser
+from floodmark.anonymising.anonymiser import Anonymiser
 from floodmark.bundle import custody, layout
 from floodmark.bundle.making import Recipe, make
 from floodmark.bundle.merkle import CHUNK_OCTETS, Tree, climb, leaf_digests

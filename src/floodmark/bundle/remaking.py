@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from floodmark.anonymising import Anonymiser
+from floodmark.anonymising.anonymiser import Anonymiser
 from floodmark.bundle import layout
 from floodmark.bundle.environment import environment
 from floodmark.bundle.making import Recipe, write_contents, write_words

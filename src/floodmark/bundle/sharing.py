@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from floodmark.anonymising import Anonymiser, anonymise
+from floodmark.anonymising.anonymise import anonymise
+from floodmark.anonymising.anonymiser import Anonymiser
 from floodmark.bundle.layout import sha256_of
 from floodmark.captures.capture import Source
 from floodmark.captures.opening import listed

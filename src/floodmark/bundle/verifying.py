@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from floodmark.anonymising import Anonymiser
+from floodmark.anonymising.anonymiser import Anonymiser
 from floodmark.bundle import custody, layout
 from floodmark.bundle.checking import ProofError, check
 from floodmark.bundle.manifest import manifest_of

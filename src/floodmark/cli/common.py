@@ -265,7 +265,8 @@ def sharing_of(key_path: str | None, payload: str) -> "Sharing":
     """Return how captures are to be anonymised. Without a key of somebody's, with one that nobody has. Raises SettingsError."""
     import secrets
 
-    from floodmark.anonymising import KEY_OCTETS, Anonymiser, load_key
+    from floodmark.anonymising.anonymise import KEY_OCTETS, load_key
+    from floodmark.anonymising.anonymiser import Anonymiser
     from floodmark.bundle.sharing import Sharing
 
     key = secrets.token_bytes(KEY_OCTETS) if key_path is None else load_key(key_path)

@@ -34,7 +34,8 @@ def verify(bundle: str, *, originals: tuple[str, ...], key_path: str | None, sha
     Example: floodmark evidence traces/demo.pcap -o bundle && floodmark verify bundle --original traces/demo.pcap
     """
     announce_compilation()
-    from floodmark.anonymising import Anonymiser, load_key
+    from floodmark.anonymising.anonymise import load_key
+    from floodmark.anonymising.anonymiser import Anonymiser
     from floodmark.bundle.signing import load_public_key
     from floodmark.bundle.verifying import verify as check
     from floodmark.pipeline import Options

@@ -1,0 +1,167 @@
+"""What takes the place of addresses, names and words: alike by alike, under a key."""
+
+import hmac
+from collections.abc import Callable
+from hashlib import sha256
+
+import numpy as np
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from floodmark.anonymising.crypto_pan import CryptoPan, cipher_of, encrypted
+from floodmark_core.columns import I64, U8
+from floodmark_core.sketching import (
+    HOST,
+    MACS,
+    PATH,
+    QUERY,
+    RANDOM_NAME,
+    TEXTS,
+    V4,
+    V6,
+    WORDS,
+    Places,
+    mark_wrong_words,
+)
+
+_MOST_REMEMBERED = 1 << 20  # texts whose replacement is kept
+_VOWELS, _CONSONANTS, _SIGNS = b"aeiou", b"bcdfghjklmnpqrstvwxz", b"abcdefghijklmnopqrstuvwxyz0123456789"
+_TARGET_SIGNS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+_LOOKED_AT_OCTETS, _PORT_DIGITS, _MOST_TRIES = 1000, 5, 64  # of a target, of a port, to find a word
+_SHORT_LABEL = 6  # octets: whether a shorter one looks made up is not asked
+_DNS_PORT, _QR_AT, _OF_TCP = 53, 2, 256  # the bit there says who asks, in a message that is none too; codes from 256 on are TCP's
+
+
+class Anonymiser:
+    """Replaces addresses, names and what else a key is needed for."""
+
+    def __init__(self, key: bytes) -> None:
+        """Derive what is needed from a key of any length."""
+        material = HKDF(SHA256(), 32 + 32 + 32 + 32, salt=None, info=b"floodmark anonymise 1").derive(key)
+        self._prefixes = CryptoPan(material[:32])
+        self._macs, self._words = (cipher_of(material[at : at + 32]) for at in (32, 64))
+        self._text_key = material[96:]
+        self._texts: dict[tuple[int, bytes], bytes] = {}
+
+    def put(self, out: U8, places: Places) -> int:
+        """Replace what is noted in blanked frames. Returns in how many payloads the first octets were put back."""
+        _replace(out, places.v4[: places.used[V4]], 4, self._prefixes.addresses4)
+        _replace(out, places.v6[: places.used[V6]], 16, self._prefixes.addresses6)
+        _replace(out, places.macs[: places.used[MACS]], 6, self._mac_addresses)
+        kept_as_is = self._put_words(out, places)
+        for at, octets, kind in places.texts[: places.used[TEXTS]].tolist():
+            out[at : at + octets] = np.frombuffer(self.text(kind, out[at : at + octets].tobytes()), np.uint8)
+        return kept_as_is
+
+    def _mac_addresses(self, found: U8) -> U8:
+        """Replace MAC addresses; groups stay groups, and everyone stays everyone."""
+        blocks = np.zeros((len(found), 16), np.uint8)
+        blocks[:, :6] = found
+        made = encrypted(self._macs, blocks)[:, :6].copy()
+        made[:, 0] = (made[:, 0] & 0xFC) | 2 | (found[:, 0] & 1)
+        kept = (found == 0xFF).all(axis=1) | (found == 0).all(axis=1)
+        made[kept] = found[kept]
+        return made
+
+    def _put_words(self, out: U8, places: Places) -> int:
+        """Replace the first octets of payloads, alike by alike, with others until none looks like something that it was not.
+
+        Returns how many stay as they were because none did.
+        """
+        words = places.words[: places.used[WORDS]]
+        if not len(words):
+            return 0
+        columns = np.minimum(words[:, :1] + np.arange(8), len(out) - 1)
+        inside = np.arange(8) < words[:, 2:3]
+        before = np.where(inside, out[columns], 0).astype(np.uint8)
+        wrong = np.ones(len(words), np.uint8)
+        for number in range(_MOST_TRIES):
+            some = np.nonzero(wrong)[0]
+            if not len(some):
+                break
+            self._put_some(out, words[some], columns[some], before[some], number)
+            mark_wrong_words(out, places, wrong)
+        some = np.nonzero(wrong)[0]
+        out[columns[some][inside[some]]] = before[some][inside[some]]
+        return len(some)
+
+    def _put_some(self, out: U8, words: I64, columns: I64, before: U8, number: int) -> None:
+        """Replace the first octets of some payloads. number: of the try."""
+        blocks = np.zeros((len(words), 16), np.uint8)
+        blocks[:, :8], blocks[:, 8], blocks[:, 9] = before, words[:, 2], number
+        unique, back = np.unique(blocks, axis=0, return_inverse=True)
+        made = encrypted(self._words, unique)[back.ravel(), :8]
+        to_dns = (words[:, 3] < _OF_TCP) & ((words[:, 6] == _DNS_PORT) | (words[:, 7] == _DNS_PORT))
+        made[:, _QR_AT] = np.where(to_dns, (made[:, _QR_AT] & 0x7F) | (before[:, _QR_AT] & 0x80), made[:, _QR_AT])
+        changed = (np.arange(8) < words[:, 2:3]) & (np.arange(8) >= words[:, 1:2])
+        out[columns[changed]] = made[changed]
+
+    def text(self, kind: int, text: bytes) -> bytes:
+        """Return what stands in place of a name or a target, as long as it is."""
+        made = self._texts.get((kind, text))
+        if made is None:
+            if len(self._texts) >= _MOST_REMEMBERED:
+                self._texts.clear()
+            if kind in (PATH, QUERY):
+                made = self._target(kind, text)
+            elif kind == HOST:
+                made = self._host(text)
+            else:
+                made = self._wire_name(text, is_random=kind == RANDOM_NAME)
+            self._texts[kind, text] = made
+        return made
+
+    def _target(self, kind: int, text: bytes) -> bytes:
+        """Return letters and digits by what of a target is looked at."""
+        key, looked_at = self._text_key, bytes((kind,)) + text[:_LOOKED_AT_OCTETS]
+        parts = (hmac.digest(key, number.to_bytes(4, "big") + looked_at, sha256) for number in range(-(-len(text) // 32)))
+        return bytes(_TARGET_SIGNS[octet % len(_TARGET_SIGNS)] for octet in b"".join(parts)[: len(text)])
+
+    def _wire_name(self, text: bytes, *, is_random: bool) -> bytes:
+        """Replace the labels of a name as DNS writes it (RFC 1035 section 3.1); the last ones under arpa stay."""
+        labels, lengths, at = [], [], 0
+        while at < len(text):
+            lengths.append(text[at])
+            labels.append(text[at + 1 : at + 1 + text[at]].lower())
+            at += 1 + text[at]
+        made = self._labels(labels, is_random=is_random)
+        return b"".join(bytes((length,)) + label for length, label in zip(lengths, made, strict=True))[: len(text)]
+
+    def _host(self, text: bytes) -> bytes:
+        """Replace the host of an HTTP request; its port stays."""
+        name, colon, port = text.strip().lower().partition(b":")
+        if not port.isdigit() or len(port) > _PORT_DIGITS:
+            name, colon, port = text.strip().lower(), b"", b""
+        whole = b".".join(self._labels(name.split(b"."), is_random=False)) + colon + port
+        return whole.ljust(len(text), b" ")[: len(text)]
+
+    def _labels(self, labels: list[bytes], *, is_random: bool) -> list[bytes]:
+        kept = 2 if labels[-1:] == [b"arpa"] else 0
+        made = []
+        for place, label in enumerate(labels):
+            if place >= len(labels) - kept:
+                made.append(label)
+                continue
+            digest = hmac.digest(self._text_key, b".".join(labels[place:]), sha256)
+            digest += hmac.digest(self._text_key, digest, sha256)
+            made.append(_label(digest, len(label), is_random=is_random and place == 0))
+        return made
+
+
+def _label(digest: bytes, octets: int, *, is_random: bool) -> bytes:
+    """Make a label out of a digest that looks made up, or like a word (floodmark_core.payload.looks_random)."""
+    digest *= -(-octets // len(digest)) or 1  # a label has 63 octets at most, other names may have more
+    if is_random:
+        return bytes(_CONSONANTS[digest[place] % len(_CONSONANTS)] for place in range(octets))
+    if octets < _SHORT_LABEL:
+        return bytes(_SIGNS[digest[place] % len(_SIGNS)] for place in range(octets))
+    return bytes((_VOWELS if place % 2 else _CONSONANTS)[digest[place] % (5 if place % 2 else 20)] for place in range(octets))
+
+
+def _replace(out: U8, at: I64, octets: int, make: Callable[[U8], U8]) -> None:
+    """Replace what stands at some places, alike by alike."""
+    if not len(at):
+        return
+    places = at[:, None] + np.arange(octets)
+    unique, back = np.unique(np.ascontiguousarray(out[places]).view(f"V{octets}").ravel(), return_inverse=True)
+    out[places] = make(unique.view(np.uint8).reshape(-1, octets))[back.ravel()]
