@@ -15,13 +15,13 @@ import corpus
 from floodmark.captures.capture import BlockReader, reader_of
 from floodmark.captures.reading import LOOKED_AT_OCTETS
 from floodmark.captures.walking import walk_with
-from floodmark.context import Context
 from floodmark.events import events_of
 from floodmark.flows.flows import FlowRows, Flows
 from floodmark.flows.metering import timeouts_ns
 from floodmark.report.parquet import write_flows
 from floodmark.result import FlowRecords
 from floodmark.settings import Settings
+from floodmark.verdicts.context import Context
 from floodmark.verdicts.decide import decide
 from floodmark.vocabulary.services import service_ports
 from floodmark_core import ADDRESSES, CELL, FLOW, MORE, CellTable, FlowTable, new_tally

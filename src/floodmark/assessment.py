@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from floodmark.context import Context
 from floodmark.events import Judged
 from floodmark.flows.flowset import SAMPLE
-from floodmark.prefixes import FLOOD_SHAPES
 from floodmark.settings import Settings
+from floodmark.verdicts.context import Context
+from floodmark.verdicts.prefixes import FLOOD_SHAPES
 from floodmark.vocabulary.terms import VECTORS, Verdict
 from floodmark_core.columns import I64
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from floodmark.context import Context
 from floodmark.flows.flowset import split
+from floodmark.verdicts.context import Context
 from floodmark.vocabulary.terms import BACKSCATTER, BENIGN_VECTORS
 from floodmark_core import shapes
 from floodmark_core.columns import I32

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from floodmark.context import Context
 from floodmark.flows.flows import listed
 from floodmark.flows.flowset import FlowSet, Host, number, split
 from floodmark.settings import CalmSettings
 from floodmark.verdicts.clients import number_services, service_of
+from floodmark.verdicts.context import Context
 from floodmark.vocabulary.terms import BENIGN_VECTORS, BULK_TRANSFER, FLASH_CROWD, MEASUREMENT, ORDINARY
 from floodmark_core import shapes
 from floodmark_core.columns import I32, I64, U32

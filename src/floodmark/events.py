@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from floodmark.context import Context
 from floodmark.flows.flowset import FlowSet, Host, split
 from floodmark.makeup import Makeup, Surroundings, makeup_of
 from floodmark.rates import NS, Rates
 from floodmark.settings import VICTIM_PACKETS, EventSettings
+from floodmark.verdicts.context import Context
 from floodmark.verdicts.decide import Considered, Decision
-from floodmark.verdicts.evidence import MOST_VICTIMS, Finding, Reason
+from floodmark.verdicts.weighing import MOST_VICTIMS, Finding, Reason
 from floodmark.vocabulary.terms import VECTORS, Verdict
 from floodmark_core.columns import I32, U8
 

@@ -18,7 +18,7 @@ from floodmark.flows.flowset import Host, address_text
 from floodmark.flows.tracing import Stretch, Visitor, trace
 from floodmark.result import FlowRecords
 from floodmark.settings import FlowSettings
-from floodmark.verdicts.evidence import BASE, REPORTED, Reason
+from floodmark.verdicts.weighing import BASE, REPORTED, Reason
 from floodmark.vocabulary.terms import PROTOCOLS, WITH_PORTS, protocol_name
 from floodmark_core.columns import U32
 from floodmark_core.fragments import FIRST

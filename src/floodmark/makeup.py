@@ -10,8 +10,8 @@ from functools import cache
 
 import numpy as np
 
-from floodmark.context import Context
 from floodmark.flows.flowset import FlowSet, Host, effective_number
+from floodmark.verdicts.context import Context
 from floodmark.vocabulary.payloads import payload_name
 from floodmark.vocabulary.terms import WITH_PORTS, protocol_name
 from floodmark_core.columns import I32

@@ -23,15 +23,15 @@ from floodmark.captures.ordering import in_groups
 from floodmark.captures.problems import packet_counts, problems_of
 from floodmark.captures.reading import ReadCapture, mean_record_octets
 from floodmark.captures.sources import is_compressed
-from floodmark.context import Context
 from floodmark.errors import CaptureError
 from floodmark.events import Judged, events_of
 from floodmark.flows.flows import Flows
 from floodmark.flows.metering import Meter
 from floodmark.result import CaptureSummary, Count, FlowRecords, Profile, Result, Totals
 from floodmark.settings import Settings
+from floodmark.verdicts.context import Context
 from floodmark.verdicts.decide import decide
-from floodmark.view import View
+from floodmark.verdicts.view import View
 from floodmark.vocabulary.terms import BENIGN_VECTORS, Verdict, link_type_name
 from floodmark_core import status
 from floodmark_core.sums import sum_flows

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from floodmark.context import Context
 from floodmark.flows.flowset import FlowSet, Host
+from floodmark.verdicts.context import Context
 from floodmark.vocabulary.terms import VECTORS
 from floodmark_core import kinds
 from floodmark_core.columns import I64, Rows

@@ -5,9 +5,9 @@ import pytest
 from wire import Packet
 
 from builders import CLIENT, MILLISECOND, SECOND, SERVER, START_NS, metered, syn_flood, udp
-from floodmark.context import Context
 from floodmark.flows.flowset import Host
 from floodmark.rates import Rates
+from floodmark.verdicts.context import Context
 
 
 def rates_of(packets: list[Packet], port: int, bounds_ns: tuple[int, int]) -> Rates:

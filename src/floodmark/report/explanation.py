@@ -8,7 +8,7 @@ from floodmark.events import Event
 from floodmark.explaining import SamplePacket, groups_of, nearest_change
 from floodmark.report.text import duration, made_of, moment, sentence
 from floodmark.result import Result
-from floodmark.verdicts.evidence import BASE, REPORTED
+from floodmark.verdicts.weighing import BASE, REPORTED
 from floodmark.vocabulary.catalogue import catalogue
 from floodmark.vocabulary.terms import protocol_name, title_of
 

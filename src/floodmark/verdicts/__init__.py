@@ -1,1 +1,1 @@
-"""Evidence in, findings out: one module per family of attacks, each a few pure functions over the context."""
+"""From flows to findings: what a capture shows of each host, and the rules that judge it."""

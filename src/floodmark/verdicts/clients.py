@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from floodmark.context import Context
 from floodmark.flows.flowset import SAMPLE, FlowSet, Host, number, split
+from floodmark.verdicts.context import Context
 from floodmark_core.columns import I32, I64
 
 

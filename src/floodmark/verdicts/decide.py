@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from floodmark.context import Context
 from floodmark.flows.flowset import Host
-from floodmark.prefixes import prefix_of
 from floodmark.settings import Settings, VolumetricSettings
-from floodmark.verdicts import (
+from floodmark.verdicts.context import Context
+from floodmark.verdicts.prefixes import prefix_of
+from floodmark.verdicts.rules import (
     carpet,
     commands,
     connections,
@@ -32,7 +32,7 @@ from floodmark.verdicts import (
     tunnel_floods,
     udp_floods,
 )
-from floodmark.verdicts.evidence import REPORTED, Finding
+from floodmark.verdicts.weighing import REPORTED, Finding
 from floodmark_core.columns import I32
 
 _COMPARED = 50  # attacks of one kind on one victim, the last ones

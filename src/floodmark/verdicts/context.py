@@ -16,7 +16,7 @@ from floodmark.flows.flowset import (
     split,
 )
 from floodmark.settings import VICTIM_PACKETS
-from floodmark.view import View
+from floodmark.verdicts.view import View
 from floodmark.vocabulary.payloads import ANSWER_KINDS
 from floodmark_core import MORE, kinds, shapes
 from floodmark_core.columns import I32, I64, U8, U16, U32, U64, Rows

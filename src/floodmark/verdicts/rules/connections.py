@@ -2,11 +2,18 @@
 
 import numpy as np
 
-from floodmark.context import Context
 from floodmark.flows.flowset import number, split
 from floodmark.settings import ApplicationSettings
 from floodmark.verdicts.clients import busiest, duration_s, service_host, services, variation
-from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, STRONG, Evidence, Finding
+from floodmark.verdicts.context import Context
+from floodmark.verdicts.weighing import (
+    CLEAR,
+    FAIR,
+    SLIGHT,
+    STRONG,
+    Evidence,
+    Finding,
+)
 from floodmark_core import kinds, payload, shapes
 
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from floodmark.context import Context
 from floodmark.flows.flowset import FlowSet, split
 from floodmark.settings import ApplicationSettings
 from floodmark.verdicts.clients import (
@@ -14,7 +13,8 @@ from floodmark.verdicts.clients import (
     services,
     variation,
 )
-from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, Evidence, Finding
+from floodmark.verdicts.context import Context
+from floodmark.verdicts.weighing import CLEAR, FAIR, SLIGHT, Evidence, Finding
 from floodmark.vocabulary.services import LOGIN_PORTS
 from floodmark_core import kinds
 

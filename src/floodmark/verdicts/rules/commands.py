@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from floodmark.context import Context
 from floodmark.flows.flowset import FlowSet, split, top_ports
 from floodmark.settings import ApplicationSettings
 from floodmark.verdicts.clients import begins_with, duration_s, most_at_once, service_host, services
-from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, Evidence, Finding
+from floodmark.verdicts.context import Context
+from floodmark.verdicts.weighing import CLEAR, FAIR, SLIGHT, Evidence, Finding
 from floodmark.vocabulary.payloads import PROTOCOL_NAMES
 from floodmark_core import payload, shapes
 

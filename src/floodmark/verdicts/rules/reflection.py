@@ -2,10 +2,19 @@
 
 import numpy as np
 
-from floodmark.context import Context
 from floodmark.flows.flowset import FlowSet, distinct, modal_share, top_ports
 from floodmark.settings import VolumetricSettings
-from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, STRONG, Evidence, Finding, cap_for_view, weigh_magnitude
+from floodmark.verdicts.context import Context
+from floodmark.verdicts.weighing import (
+    CLEAR,
+    FAIR,
+    SLIGHT,
+    STRONG,
+    Evidence,
+    Finding,
+    cap_for_view,
+    weigh_magnitude,
+)
 from floodmark.vocabulary.payloads import PROTOCOL_NAMES, REFLECTION_VECTORS, reply_code
 from floodmark.vocabulary.services import REFLECTOR_PORTS
 from floodmark_core import kinds, payload, shapes

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from floodmark.context import Context
 from floodmark.flows.flowset import FlowSet, modal_share
 from floodmark.settings import ApplicationSettings
 from floodmark.verdicts.clients import busiest, duration_s, service_host, services, variation
-from floodmark.verdicts.evidence import CLEAR, FAIR, Evidence, Finding
+from floodmark.verdicts.context import Context
+from floodmark.verdicts.weighing import CLEAR, FAIR, Evidence, Finding
 from floodmark_core import payload
 
 _MOST_EXCHANGE_PACKETS = 8  # client's packets with payload: handshake, a request, the close

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from floodmark.context import Context
 from floodmark.flows.flowset import FlowSet
 from floodmark.settings import ApplicationSettings
 from floodmark.verdicts.clients import service_host, services
-from floodmark.verdicts.evidence import CLEAR, FAIR, STRONG, Evidence, Finding
+from floodmark.verdicts.context import Context
+from floodmark.verdicts.weighing import CLEAR, FAIR, STRONG, Evidence, Finding
 from floodmark_core import payload
 
 _LEAST_FRAMES = 20  # of one connection that takes part

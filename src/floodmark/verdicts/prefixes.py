@@ -4,9 +4,9 @@ from functools import cached_property
 
 import numpy as np
 
-from floodmark.context import Context
 from floodmark.flows.flowset import SAMPLE, FlowSet, Host, number, split
 from floodmark.settings import VolumetricSettings
+from floodmark.verdicts.context import Context
 from floodmark_core import shapes
 from floodmark_core.columns import I32, I64, U32, U64, Rows
 

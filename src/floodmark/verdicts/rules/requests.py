@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from floodmark.context import Context
 from floodmark.flows.flowset import FlowSet, modal_share
 from floodmark.settings import ApplicationSettings
 from floodmark.verdicts.clients import begins_with, busiest, number_services, service_host, services, variation
-from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, Evidence, Finding
+from floodmark.verdicts.context import Context
+from floodmark.verdicts.weighing import CLEAR, FAIR, SLIGHT, Evidence, Finding
 from floodmark_core.columns import I64
 
 _ONE_TARGET_SHARE = 0.9  # of the connections of a client, or of a service, that ask for one path

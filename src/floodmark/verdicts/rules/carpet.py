@@ -6,12 +6,12 @@ from typing import TypeAlias
 
 import numpy as np
 
-from floodmark.context import Context
 from floodmark.flows.flowset import Host
-from floodmark.prefixes import PrefixContext, prefix_of
 from floodmark.settings import VolumetricSettings
-from floodmark.verdicts import ip_floods, reflection, tcp_floods, udp_floods
-from floodmark.verdicts.evidence import MOST_VICTIMS, SLIGHT, Finding
+from floodmark.verdicts.context import Context
+from floodmark.verdicts.prefixes import PrefixContext, prefix_of
+from floodmark.verdicts.rules import ip_floods, reflection, tcp_floods, udp_floods
+from floodmark.verdicts.weighing import MOST_VICTIMS, SLIGHT, Finding
 from floodmark.vocabulary.terms import VECTORS, Verdict
 
 Family: TypeAlias = Callable[[np.ndarray], list[Finding]]  # told which flows a finding holds already

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from floodmark.context import Context
 from floodmark.flows.flowset import FlowSet, distinct
 from floodmark.settings import ApplicationSettings
 from floodmark.verdicts.clients import duration_s, pairs, service_host, variation
-from floodmark.verdicts.evidence import CLEAR, FAIR, SLIGHT, Evidence, Finding
+from floodmark.verdicts.context import Context
+from floodmark.verdicts.weighing import CLEAR, FAIR, SLIGHT, Evidence, Finding
 from floodmark_core import kinds, payload
 
 # What clients of a port begin with.

@@ -6,7 +6,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from floodmark.verdicts.evidence import AGAINST, BASE, CLEAR, FAIR, REPORTED, SLIGHT, STRONG, Evidence, cap_for_view, weigh_magnitude
+from floodmark.verdicts.weighing import (
+    AGAINST,
+    BASE,
+    CLEAR,
+    FAIR,
+    REPORTED,
+    SLIGHT,
+    STRONG,
+    Evidence,
+    cap_for_view,
+    weigh_magnitude,
+)
 from property.strategies import PROFILE
 
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from floodmark.context import Context
 from floodmark.flows.flowset import FlowSet, distinct, modal_share, top_ports
 from floodmark.settings import Settings, VolumetricSettings
-from floodmark.verdicts.evidence import (
+from floodmark.verdicts.context import Context
+from floodmark.verdicts.weighing import (
     AGAINST,
     CLEAR,
     FAIR,

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from floodmark.context import Context
 from floodmark.flows.flowset import FlowSet
 from floodmark.settings import ApplicationSettings
 from floodmark.verdicts.clients import begins_with, connections_where, most_at_once, service_host, service_of, services, variation
-from floodmark.verdicts.evidence import FAIR, SLIGHT, STRONG, Evidence, Finding
+from floodmark.verdicts.context import Context
+from floodmark.verdicts.weighing import FAIR, SLIGHT, STRONG, Evidence, Finding
 from floodmark_core import kinds
 
 # Ways to be slow, the most exact first: the vector, and what such a connection does.

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from floodmark.context import Context
 from floodmark.flows.flowset import FlowSet, effective_number, modal_share, top_ports
 from floodmark.settings import VolumetricSettings
-from floodmark.verdicts.evidence import (
+from floodmark.verdicts.context import Context
+from floodmark.verdicts.weighing import (
     AGAINST,
     CLEAR,
     FAIR,

@@ -6,10 +6,18 @@ dialogues, and a mirror of somebody else's flood holds a victim that is not the 
 
 import numpy as np
 
-from floodmark.context import Context
 from floodmark.flows.flowset import FlowSet, Host, number, split
 from floodmark.settings import VolumetricSettings
-from floodmark.verdicts.evidence import CLEAR, STRONG, Evidence, Finding, cap_for_view, floor_reached, weigh_magnitude
+from floodmark.verdicts.context import Context
+from floodmark.verdicts.weighing import (
+    CLEAR,
+    STRONG,
+    Evidence,
+    Finding,
+    cap_for_view,
+    floor_reached,
+    weigh_magnitude,
+)
 from floodmark_core import kinds
 from floodmark_core.columns import U64
 

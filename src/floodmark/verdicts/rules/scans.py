@@ -4,7 +4,6 @@ from itertools import islice
 
 import numpy as np
 
-from floodmark.context import Context
 from floodmark.flows.flowset import (
     FlowSet,
     Host,
@@ -13,10 +12,18 @@ from floodmark.flows.flowset import (
     split,
     top_ports,
 )
-from floodmark.prefixes import prefix_of
 from floodmark.settings import ApplicationSettings
 from floodmark.verdicts.clients import service_host
-from floodmark.verdicts.evidence import CLEAR, FAIR, MOST_VICTIMS, SLIGHT, Evidence, Finding
+from floodmark.verdicts.context import Context
+from floodmark.verdicts.prefixes import prefix_of
+from floodmark.verdicts.weighing import (
+    CLEAR,
+    FAIR,
+    MOST_VICTIMS,
+    SLIGHT,
+    Evidence,
+    Finding,
+)
 from floodmark_core import shapes
 
 _WINDOW_NS = 300_000_000_000  # five minutes: Zeek's legacy scan policy and CLASSIFICATION of Snort's
