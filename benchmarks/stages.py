@@ -15,7 +15,7 @@ import corpus
 from floodmark.captures.capture import BlockReader, reader_of
 from floodmark.captures.reading import LOOKED_AT_OCTETS
 from floodmark.captures.walking import walk_with
-from floodmark.events import events_of
+from floodmark.events.events import events_of
 from floodmark.flows.flows import FlowRows, Flows
 from floodmark.flows.metering import timeouts_ns
 from floodmark.report.parquet import write_flows

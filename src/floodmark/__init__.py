@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from floodmark.errors import CaptureError, FloodmarkError, SettingsError
-    from floodmark.events import Event
+    from floodmark.events.events import Event
     from floodmark.pipeline import Options, classify, stream
     from floodmark.result import Result
     from floodmark.settings import Settings, load_settings
@@ -26,7 +26,7 @@ __all__ = [
 
 _HOMES = {
     "CaptureError": "errors",
-    "Event": "events",
+    "Event": "events.events",
     "FloodmarkError": "errors",
     "Options": "pipeline",
     "Result": "result",

@@ -23,7 +23,7 @@ import numpy as np
 from floodmark.base.networks import Network, within
 from floodmark.captures.opening import Given, Progress
 from floodmark.errors import SettingsError
-from floodmark.events import Event
+from floodmark.events.events import Event
 from floodmark.names import addresses_of
 from floodmark.result import Count, Grouping, Result, rfc3339
 from floodmark.settings import FlowSettings, read_toml

@@ -16,7 +16,7 @@ from floodmark.base.writing import packed
 from floodmark.captures.capture import Container
 from floodmark.captures.opening import Given, Progress
 from floodmark.errors import FloodmarkError
-from floodmark.events import Event, Judged
+from floodmark.events.events import Event, Judged
 from floodmark.flows.tracing import Stretch, Visitor, trace
 from floodmark.settings import FlowSettings
 from floodmark.vocabulary.terms import Verdict

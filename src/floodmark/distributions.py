@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from floodmark.events import Judged
+from floodmark.events.events import Judged
 from floodmark.flows.flows import Flows, Numbers, listed
 from floodmark.flows.flowset import SAMPLE
 from floodmark_core.columns import F64

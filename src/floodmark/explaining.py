@@ -13,7 +13,7 @@ import numpy as np
 
 from floodmark.captures.opening import Given, Progress
 from floodmark.errors import FloodmarkError
-from floodmark.events import Event
+from floodmark.events.events import Event
 from floodmark.flows.flowset import Host, address_text
 from floodmark.flows.tracing import Stretch, Visitor, trace
 from floodmark.result import FlowRecords

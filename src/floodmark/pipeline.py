@@ -9,12 +9,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from floodmark.assessment import not_assessable
-from floodmark.attacks import tied
-from floodmark.backscatter import mark_backscatter
 from floodmark.base.memory import Announce, Memory
 from floodmark.base.workers import Part, Workers, processors
-from floodmark.calm import mark_calm
 from floodmark.captures.archives import Member
 from floodmark.captures.capture import BlockReader, Source
 from floodmark.captures.merging import MergedReader
@@ -24,7 +20,11 @@ from floodmark.captures.problems import packet_counts, problems_of
 from floodmark.captures.reading import ReadCapture, mean_record_octets
 from floodmark.captures.sources import is_compressed
 from floodmark.errors import CaptureError
-from floodmark.events import Judged, events_of
+from floodmark.events.assessment import not_assessable
+from floodmark.events.attacks import tied
+from floodmark.events.backscatter import mark_backscatter
+from floodmark.events.calm import mark_calm
+from floodmark.events.events import Judged, events_of
 from floodmark.flows.flows import Flows
 from floodmark.flows.metering import Meter
 from floodmark.result import CaptureSummary, Count, FlowRecords, Profile, Result, Totals

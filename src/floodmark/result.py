@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow as pa
 
 from floodmark import table
-from floodmark.assessment import NotAssessable
 from floodmark.captures.problems import Problem
 from floodmark.distributions import Distribution, distributions
 from floodmark.errors import CaptureError
-from floodmark.events import Event, Judged
+from floodmark.events.assessment import NotAssessable
+from floodmark.events.events import Event, Judged
 from floodmark.flows.flows import Flows, listed
 from floodmark.flows.flowset import SAMPLE, FlowSet
 from floodmark.settings import Settings

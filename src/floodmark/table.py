@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from floodmark.events import Judged
+from floodmark.events.events import Judged
 from floodmark.flows.flows import Flows
 from floodmark.vocabulary.payloads import payload_name
 from floodmark.vocabulary.terms import (

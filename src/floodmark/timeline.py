@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from floodmark.base.workers import Part
-from floodmark.events import Event, Judged
+from floodmark.events.events import Event, Judged
 from floodmark.flows.flows import Flows
 from floodmark.flows.flowset import SAMPLE
 from floodmark_core.columns import F64, I32, U32

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from floodmark.attacks import tied
-from floodmark.events import Event, Source
+from floodmark.events.attacks import tied
+from floodmark.events.events import Event, Source
 from floodmark.vocabulary.terms import Verdict
 
 SECOND = 1_000_000_000

@@ -1,7 +1,7 @@
 """What an attack is made of, and which part of it ordinary traffic has too."""
 
 from builders import CLIENT, MILLISECOND, SECOND, SERVER, answer, connection, syn_flood, udp
-from floodmark.makeup import Share
+from floodmark.events.makeup import Share
 
 
 def test_what_ordinary_traffic_to_the_victim_shares_is_told() -> None:

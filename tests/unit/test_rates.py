@@ -5,8 +5,8 @@ import pytest
 from wire import Packet
 
 from builders import CLIENT, MILLISECOND, SECOND, SERVER, START_NS, metered, syn_flood, udp
+from floodmark.events.rates import Rates
 from floodmark.flows.flowset import Host
-from floodmark.rates import Rates
 from floodmark.verdicts.context import Context
 
 

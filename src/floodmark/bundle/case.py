@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from floodmark.events import Event
+from floodmark.events.events import Event
 from floodmark.result import tool
 from floodmark.vocabulary.terms import title_of
 

@@ -8,7 +8,7 @@ from floodmark.base.memory import Memory
 from floodmark.captures.capture import Container, Source
 from floodmark.captures.opening import Progress
 from floodmark.captures.ordering import Group
-from floodmark.events import Judged
+from floodmark.events.events import Judged
 from floodmark.flows.tracing import Stretch, Visitor, trace
 from floodmark.settings import FlowSettings
 from floodmark_core.columns import I32, I64

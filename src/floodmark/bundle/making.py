@@ -24,7 +24,7 @@ from floodmark.captures.capture import Source
 from floodmark.captures.opening import Progress
 from floodmark.captures.ordering import in_groups
 from floodmark.errors import CaptureError, OutputError, SettingsError
-from floodmark.events import Event
+from floodmark.events.events import Event
 from floodmark.export.stix import write_stix
 from floodmark.pipeline import Options, classify
 from floodmark.report.page import write_page

@@ -14,7 +14,7 @@ from floodmark.captures.opening import listed
 from floodmark.captures.ordering import in_groups
 from floodmark.captures.sources import can_reread
 from floodmark.errors import CaptureError
-from floodmark.events import Event
+from floodmark.events.events import Event
 
 
 @dataclass(frozen=True)

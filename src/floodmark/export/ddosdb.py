@@ -15,8 +15,8 @@ import numpy as np
 
 from floodmark.assets import NO_ASSETS, AssetsOfEvents
 from floodmark.base.writing import packed
-from floodmark.events import Event
-from floodmark.makeup import Share
+from floodmark.events.events import Event
+from floodmark.events.makeup import Share
 from floodmark.result import Result
 from floodmark.vocabulary.terms import VECTORS
 

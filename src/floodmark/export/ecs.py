@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from floodmark.assets import NO_ASSETS, AssetsOfEvents
 from floodmark.base.writing import packed
-from floodmark.events import Event
+from floodmark.events.events import Event
 from floodmark.export.lines import joined, octets_of, text_of, where_known
 from floodmark.result import Result, rfc3339, tool
 from floodmark.vocabulary.techniques import technique_of

@@ -15,7 +15,7 @@ import numpy as np
 from floodmark.base.memory import Memory
 from floodmark.base.networks import Network, network_of
 from floodmark.captures.opening import Given, Progress
-from floodmark.events import Event, Judged
+from floodmark.events.events import Event, Judged
 from floodmark.flows.tracing import Stretch, Visitor, trace
 from floodmark.mitigation.filters import FLAGS_LOOKED_AT, Filter, Packets, icmp_codes
 from floodmark.mitigation.forms import Form

@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.text import Text
 
 from floodmark.base.escaping import shown
-from floodmark.events import Event
+from floodmark.events.events import Event
 from floodmark.explaining import SamplePacket, groups_of, nearest_change
 from floodmark.report.text import duration, made_of, moment, sentence
 from floodmark.result import Result

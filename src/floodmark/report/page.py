@@ -12,8 +12,8 @@ import numpy as np
 from floodmark.assets import AssetSummary
 from floodmark.base.writing import appearing_whole
 from floodmark.distributions import Distribution
-from floodmark.events import Event
-from floodmark.makeup import Share
+from floodmark.events.events import Event
+from floodmark.events.makeup import Share
 from floodmark.report.templates import asset, policy, template
 from floodmark.report.text import sentence
 from floodmark.result import Result, tool

@@ -11,9 +11,9 @@ from rich.text import Text
 from floodmark.assets import AssetSummary
 from floodmark.base.escaping import shown
 from floodmark.captures.problems import Problem
-from floodmark.events import Event
+from floodmark.events.events import Event
+from floodmark.events.makeup import Makeup, Share
 from floodmark.inspection import Inspection
-from floodmark.makeup import Makeup, Share
 from floodmark.result import CaptureSummary, Result
 from floodmark.vocabulary.terms import Verdict, title_of
 

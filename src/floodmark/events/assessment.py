@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from floodmark.events import Judged
+from floodmark.events.events import Judged
 from floodmark.flows.flowset import SAMPLE
 from floodmark.settings import Settings
 from floodmark.verdicts.context import Context

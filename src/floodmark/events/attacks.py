@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from floodmark.events import Event
+from floodmark.events.events import Event
 
 _SAME_SOURCES = 0.5  # of the named sources of the smaller event, that both have
 _FORGED = 0.9  # spoofed from here on: sources say nothing

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from floodmark.events.makeup import Makeup, Surroundings, makeup_of
+from floodmark.events.rates import NS, Rates
 from floodmark.flows.flowset import FlowSet, Host, split
-from floodmark.makeup import Makeup, Surroundings, makeup_of
-from floodmark.rates import NS, Rates
 from floodmark.settings import VICTIM_PACKETS, EventSettings
 from floodmark.verdicts.context import Context
 from floodmark.verdicts.decide import Considered, Decision
