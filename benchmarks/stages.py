@@ -19,7 +19,7 @@ from floodmark.events.events import events_of
 from floodmark.flows.flows import FlowRows, Flows
 from floodmark.flows.metering import timeouts_ns
 from floodmark.report.parquet import write_flows
-from floodmark.result import FlowRecords
+from floodmark.result.result import FlowRecords
 from floodmark.settings import Settings
 from floodmark.verdicts.context import Context
 from floodmark.verdicts.decide import decide

@@ -13,8 +13,8 @@ from typing import Any
 import click
 
 from floodmark.cli import main as program
+from floodmark.result.table import ABOUT, SCHEMA
 from floodmark.settings import Settings, settings_text
-from floodmark.table import ABOUT, SCHEMA
 from floodmark.vocabulary.catalogue import catalogue, index, page
 
 HERE = Path(__file__).parent

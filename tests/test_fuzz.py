@@ -46,6 +46,6 @@ def test_a_short_campaign_finds_nothing(tmp_path: Path) -> None:
 
 
 def test_a_broken_promise_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("floodmark.result.Result.to_json", lambda _: 1 / 0)
+    monkeypatch.setattr("floodmark.result.result.Result.to_json", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         FUZZ.examine((HERE / "corpus" / "seed-pcap").read_bytes())

@@ -22,7 +22,7 @@ import jsonschema
 import pytest
 
 import floodmark
-from floodmark.result import Totals
+from floodmark.result.result import Totals
 from floodmark.settings import FlowSettings
 from judging import judge_real
 from unit.test_unpacking import PACK
@@ -359,7 +359,7 @@ def test_the_number_of_threads_changes_nothing(monkeypatch: pytest.MonkeyPatch) 
 
     names = [row["file"] for row in manifest()]
     alone = {name: told(name, 1) for name in names}
-    monkeypatch.setattr("floodmark.pipeline._LARGE_OCTETS", 0)
+    monkeypatch.setattr("floodmark.result.pipeline._LARGE_OCTETS", 0)
     monkeypatch.setattr("floodmark.base.workers._FEWEST_ROWS", 50)
     for threads in (2, 3):
         assert [name for name in names if told(name, threads) != alone[name]] == []

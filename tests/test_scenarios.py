@@ -300,7 +300,7 @@ def source_of(kind: str, folder: Path) -> Any:
 @pytest.mark.parametrize("kind", SOURCES)
 @pytest.mark.parametrize("threads", [1, 2, 8])
 def test_the_number_of_threads_changes_nothing(kind: str, threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("floodmark.pipeline._LARGE_OCTETS", "floodmark.captures.mapping._LEAST_OCTETS"):
+    for name in ("floodmark.result.pipeline._LARGE_OCTETS", "floodmark.captures.mapping._LEAST_OCTETS"):
         monkeypatch.setattr(name, 1)
     monkeypatch.setattr("floodmark.base.workers._FEWEST_ROWS", 100)
     result = threaded(source_of(kind, tmp_path), threads)

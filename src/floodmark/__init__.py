@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from floodmark.errors import CaptureError, FloodmarkError, SettingsError
     from floodmark.events.events import Event
-    from floodmark.pipeline import Options, classify, stream
-    from floodmark.result import Result
+    from floodmark.result.pipeline import Options, classify, stream
+    from floodmark.result.result import Result
     from floodmark.settings import Settings, load_settings
     from floodmark.vocabulary.terms import Verdict
 
@@ -28,14 +28,14 @@ _HOMES = {
     "CaptureError": "errors",
     "Event": "events.events",
     "FloodmarkError": "errors",
-    "Options": "pipeline",
-    "Result": "result",
+    "Options": "result.pipeline",
+    "Result": "result.result",
     "Settings": "settings",
     "SettingsError": "errors",
     "Verdict": "vocabulary.terms",
-    "classify": "pipeline",
+    "classify": "result.pipeline",
     "load_settings": "settings",
-    "stream": "pipeline",
+    "stream": "result.pipeline",
 }
 
 

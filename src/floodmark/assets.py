@@ -25,7 +25,7 @@ from floodmark.captures.opening import Given, Progress
 from floodmark.errors import SettingsError
 from floodmark.events.events import Event
 from floodmark.names import addresses_of
-from floodmark.result import Count, Grouping, Result, rfc3339
+from floodmark.result.result import Count, Grouping, Result, rfc3339
 from floodmark.settings import FlowSettings, read_toml
 from floodmark.vocabulary.payloads import payload_name
 from floodmark.vocabulary.terms import Verdict

@@ -13,7 +13,7 @@ from floodmark.assets import UNMATCHED, Asset
 from floodmark.claims import Claim
 from floodmark.counting import Counted, Series
 from floodmark.errors import SettingsError
-from floodmark.result import SCHEMA_VERSION, Result, rfc3339, tool
+from floodmark.result.result import SCHEMA_VERSION, Result, rfc3339, tool
 
 EVERYTHING = "all"  # the row of all flows, whatever asset they are of
 SUPPORTED, NOT_SUPPORTED, UNDECIDABLE = "supported", "not supported", "not decidable"

@@ -13,7 +13,7 @@ from floodmark.assets import Asset, assets_of_flows
 from floodmark.errors import SettingsError
 from floodmark.flows.flows import listed
 from floodmark.flows.flowset import number, split
-from floodmark.result import Result
+from floodmark.result.result import Result
 from floodmark_core.columns import F64, I32, I64, U32, U64
 
 _NS = 1_000_000_000

@@ -30,7 +30,7 @@ from floodmark.bundle.sharing import Sharing
 from floodmark.bundle.verifying import verify
 from floodmark.cli import main
 from floodmark.errors import FloodmarkError, SettingsError
-from floodmark.pipeline import Options
+from floodmark.result.pipeline import Options
 from floodmark.settings import Settings
 from property.strategies import PROFILE
 

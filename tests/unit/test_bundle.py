@@ -38,7 +38,7 @@ from floodmark.bundle.timestamp import request, stamped
 from floodmark.bundle.verifying import Verified, verify
 from floodmark.cli import main
 from floodmark.errors import CaptureError, OutputError, SettingsError
-from floodmark.pipeline import Options
+from floodmark.result.pipeline import Options
 from floodmark.settings import Settings
 from property.strategies import PROFILE
 

@@ -13,8 +13,8 @@ from wire import Packet
 
 import floodmark
 from builders import MILLISECOND, SECOND, arp, connection, pcap, pcapng, syn_flood, udp
-from floodmark.carving import carve, choose
 from floodmark.cli import main
+from floodmark.result.carving import carve, choose
 
 PACKETS = sorted(
     (*syn_flood(1500), *(packet for n in range(20) for packet in connection(n * 40 * MILLISECOND, 30_000 + n)), arp(300 * MILLISECOND)),

@@ -9,7 +9,7 @@ import floodmark
 from builders import MICROSECOND, SECOND, pcap, syn_flood, udp
 from floodmark.captures.capture import reader_of
 from floodmark.flows.metering import Meter
-from floodmark.inspection import inspect
+from floodmark.result.inspection import inspect
 from floodmark.settings import FlowSettings
 from floodmark_core.duplicates import ALL_OF_FIRST, EVERY
 

@@ -10,7 +10,7 @@ import floodmark
 from builders import MILLISECOND, connection, pcap, syn_flood
 from floodmark.cli import main
 from floodmark.errors import FloodmarkError
-from floodmark.explaining import find_flows, groups_of, nearest_change, sample_packets
+from floodmark.result.explaining import find_flows, groups_of, nearest_change, sample_packets
 from floodmark.verdicts.weighing import BASE, REPORTED
 
 DEMO = Path(__file__).parents[2] / "traces" / "demo.pcap"

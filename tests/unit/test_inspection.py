@@ -13,7 +13,7 @@ from wire import Packet
 import floodmark
 from builders import MILLISECOND, SECOND, START_NS, arp, connection, header, icmp, pcap, pcapng, record, syn_flood, udp
 from floodmark.cli import main
-from floodmark.inspection import Inspection, inspect
+from floodmark.result.inspection import Inspection, inspect
 from property.strategies import interface, section, statistics
 
 MIXED = [*connection(0), icmp(20 * MILLISECOND), arp(30 * MILLISECOND), udp(4 * SECOND)]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import floodmark
 from builders import SECOND, START_NS, answer, arp, connection, header, pcap, record, syn_flood, udp
-from floodmark.result import rfc3339
+from floodmark.result.result import rfc3339
 from property.strategies import PROFILE
 
 SCHEMA = json.loads((files("floodmark") / "schema" / "result.schema.json").read_text())

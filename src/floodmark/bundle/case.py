@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from floodmark.events.events import Event
-from floodmark.result import tool
+from floodmark.result.result import tool
 from floodmark.vocabulary.terms import title_of
 
 _CONTEXT = {

@@ -15,7 +15,7 @@ from floodmark.bundle.layout import CUSTODY, TIMESTAMP_REPLY, canonical_line, sh
 from floodmark.bundle.packing import opened, pack
 from floodmark.bundle.signing import Signer, is_signed
 from floodmark.errors import CaptureError, OutputError, SettingsError
-from floodmark.result import tool, valid_text
+from floodmark.result.result import tool, valid_text
 
 SEALED = "sealed the bundle"  # action of the line that names the manifest's hash
 REPLY_DIGEST = "timestamp_reply_sha256"  # in the detail of lines that are added when there is one

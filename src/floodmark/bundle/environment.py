@@ -7,7 +7,7 @@ from importlib import metadata
 from typing import Any
 
 from floodmark.bundle.layout import SETTINGS
-from floodmark.result import tool
+from floodmark.result.result import tool
 
 _NAME = re.compile(r"^[A-Za-z0-9._-]+")
 

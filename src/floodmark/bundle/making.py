@@ -26,10 +26,10 @@ from floodmark.captures.ordering import in_groups
 from floodmark.errors import CaptureError, OutputError, SettingsError
 from floodmark.events.events import Event
 from floodmark.export.stix import write_stix
-from floodmark.pipeline import Options, classify
 from floodmark.report.page import write_page
 from floodmark.report.parquet import write_flows
-from floodmark.result import CaptureSummary, Result, Totals, tool, valid_text
+from floodmark.result.pipeline import Options, classify
+from floodmark.result.result import CaptureSummary, Result, Totals, tool, valid_text
 from floodmark.settings import Settings, settings_text
 
 NOBODY = "not named"

@@ -16,7 +16,7 @@ from floodmark.bundle.packing import names_in
 from floodmark.bundle.sharing import Sharing, anonymised_copies, sources_of
 from floodmark.captures.opening import Progress
 from floodmark.errors import CaptureError, SettingsError
-from floodmark.pipeline import Options
+from floodmark.result.pipeline import Options
 from floodmark.settings import load_settings
 
 if TYPE_CHECKING:

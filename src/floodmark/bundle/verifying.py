@@ -19,7 +19,7 @@ from floodmark.bundle.signing import SIGNATURE_OCTETS, fingerprint, is_signed
 from floodmark.bundle.timestamp import is_request, request, stamped
 from floodmark.captures.opening import Progress
 from floodmark.errors import CaptureError
-from floodmark.pipeline import Options
+from floodmark.result.pipeline import Options
 
 _Log: TypeAlias = tuple[list[custody.Entry], bool]  # lines that are as they were, and whether all are
 _DISAGREES = {

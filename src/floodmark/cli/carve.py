@@ -50,8 +50,8 @@ def carve(
     refuse_overwriting(captures, path)
     if not (events or victims or verdicts or benign):
         raise click.UsageError("say which packets: --event, --victim, --verdict or --benign")
-    from floodmark.carving import carve as write
-    from floodmark.carving import choose
+    from floodmark.result.carving import carve as write
+    from floodmark.result.carving import choose
 
     with ending():
         result = how.answer(list(captures))

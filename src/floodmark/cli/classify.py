@@ -30,7 +30,7 @@ from floodmark.errors import CaptureError, FloodmarkError
 
 if TYPE_CHECKING:
     from floodmark.assets import AssetSummary
-    from floodmark.result import Result
+    from floodmark.result.result import Result
 
 
 @click.command()

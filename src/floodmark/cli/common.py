@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from floodmark.bundle.sharing import Sharing
     from floodmark.captures.archives import Member
     from floodmark.captures.opening import Progress
-    from floodmark.pipeline import Options
-    from floodmark.result import Result
+    from floodmark.result.pipeline import Options
+    from floodmark.result.result import Result
     from floodmark.settings import Settings
 
 ANSWERED, ATTACK_FOUND, WRONG_USAGE, UNREADABLE = 0, 1, 2, 3
@@ -83,7 +83,7 @@ class Reading:
 
     def answer(self, captures: "list[str] | list[str | Member]") -> "Result":
         """Classify captures, with progress on a terminal."""
-        from floodmark.pipeline import classify
+        from floodmark.result.pipeline import classify
 
         with progress() as advance:
             return classify(captures, self.settings, self.options, advance)
@@ -161,7 +161,7 @@ def reading(command: Callable[..., None]) -> Callable[..., None]:
     ) -> None:
         settings = _settings(settings_path, tunnels)
         announce_compilation()
-        from floodmark.pipeline import Options
+        from floodmark.result.pipeline import Options
 
         options = Options(
             memory_octets=memory,
@@ -242,7 +242,7 @@ def console() -> "Console":
 def show_error(path: str, error: FloodmarkError, form: str) -> None:
     """Say why a capture has no answer: as a document of its own where documents are asked for, and on standard error."""
     if form == "json":
-        from floodmark.result import SCHEMA_VERSION, tool, valid_text
+        from floodmark.result.result import SCHEMA_VERSION, tool, valid_text
 
         offset = error.offset if isinstance(error, CaptureError) else None
         document = {

@@ -9,7 +9,7 @@ from floodmark.cli.common import ANSWERED, CAPTURES, UNREADABLE, WRONG_USAGE, Re
 from floodmark.errors import CaptureError, FloodmarkError
 
 if TYPE_CHECKING:
-    from floodmark.result import Result
+    from floodmark.result.result import Result
 
 _MOST_FLOWS = 5  # that are told of those with the same ends
 
@@ -49,8 +49,8 @@ def explain(captures: tuple[str, ...], *, event: int | None, flow: str | None, p
 
 
 def _explain_event(result: "Result", number: int, captures: list[str], packets: int, how: Reading) -> None:
-    from floodmark.explaining import sample_packets
     from floodmark.report.explanation import print_event
+    from floodmark.result.explaining import sample_packets
 
     chosen = next((each for each in result.events if each.id == number), None)
     if chosen is None:
@@ -63,8 +63,8 @@ def _explain_event(result: "Result", number: int, captures: list[str], packets: 
 def _explain_flow(result: "Result", text: str, captures: list[str], packets: int, how: Reading) -> None:
     import numpy as np
 
-    from floodmark.explaining import find_flows, sample_packets
     from floodmark.report.explanation import print_event, print_flow
+    from floodmark.result.explaining import find_flows, sample_packets
 
     rows, out = find_flows(result.flows, text), console()
     judged = result.flows.judged

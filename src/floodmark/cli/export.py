@@ -22,7 +22,7 @@ from floodmark.cli.common import (
 
 if TYPE_CHECKING:
     from floodmark.assets import AssetSummary
-    from floodmark.result import Result
+    from floodmark.result.result import Result
 
 FORMS = ("parquet", "arrow", "csv", "ndjson", "json", "stix", "ddosdb", "ecs", "zeek")
 

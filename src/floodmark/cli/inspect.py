@@ -11,7 +11,7 @@ from floodmark.cli.common import ANSWERED, CAPTURES, UNREADABLE, announce_compil
 from floodmark.errors import CaptureError, FloodmarkError
 
 if TYPE_CHECKING:
-    from floodmark.inspection import Inspection
+    from floodmark.result.inspection import Inspection
 
 
 @click.command()
@@ -29,7 +29,7 @@ def inspect(captures: tuple[str, ...], *, form: str, keep_going: bool, hashing: 
     Example: floodmark inspect traces/demo.pcap
     """
     announce_compilation()
-    from floodmark.inspection import inspect as look
+    from floodmark.result.inspection import inspect as look
 
     code = ANSWERED
     for member in members(captures):
@@ -48,7 +48,7 @@ def inspect(captures: tuple[str, ...], *, form: str, keep_going: bool, hashing: 
 
 def _print_inspection(found: "Inspection", form: str) -> None:
     if form == "json":
-        from floodmark.result import SCHEMA_VERSION, tool
+        from floodmark.result.result import SCHEMA_VERSION, tool
 
         click.echo(json.dumps({"schema_version": SCHEMA_VERSION, "tool": tool()} | found.to_dict()))
         return

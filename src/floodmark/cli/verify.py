@@ -38,7 +38,7 @@ def verify(bundle: str, *, originals: tuple[str, ...], key_path: str | None, sha
     from floodmark.anonymising.anonymiser import Anonymiser
     from floodmark.bundle.signing import load_public_key
     from floodmark.bundle.verifying import verify as check
-    from floodmark.pipeline import Options
+    from floodmark.result.pipeline import Options
 
     with ending():
         key = None if key_path is None else load_public_key(key_path)

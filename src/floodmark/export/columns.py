@@ -9,7 +9,7 @@ import pyarrow.csv as pa_csv
 from floodmark.assets import AssetSummary, document_of
 from floodmark.base.writing import appearing_whole, packed
 from floodmark.export.lines import json_lines, octets_of
-from floodmark.result import FlowRecords, Result
+from floodmark.result.result import FlowRecords, Result
 
 
 def write_arrow(path: str, flows: FlowRecords) -> None:

@@ -17,7 +17,7 @@ from floodmark.assets import NO_ASSETS, AssetsOfEvents
 from floodmark.base.writing import packed
 from floodmark.events.events import Event
 from floodmark.events.makeup import Share
-from floodmark.result import Result
+from floodmark.result.result import Result
 from floodmark.vocabulary.terms import VECTORS
 
 MOST_SOURCES = 100_000  # addresses of a vector that are listed

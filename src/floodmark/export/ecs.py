@@ -14,7 +14,7 @@ from floodmark.assets import NO_ASSETS, AssetsOfEvents
 from floodmark.base.writing import packed
 from floodmark.events.events import Event
 from floodmark.export.lines import joined, octets_of, text_of, where_known
-from floodmark.result import Result, rfc3339, tool
+from floodmark.result.result import Result, rfc3339, tool
 from floodmark.vocabulary.techniques import technique_of
 from floodmark.vocabulary.terms import PROTOCOLS, title_of
 

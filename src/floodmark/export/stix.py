@@ -14,7 +14,7 @@ from stix2 import v21
 from floodmark.assets import NO_ASSETS, AssetsOfEvents
 from floodmark.base.writing import packed
 from floodmark.events.events import Event
-from floodmark.result import Result, tool
+from floodmark.result.result import Result, tool
 from floodmark.vocabulary.techniques import technique_of
 from floodmark.vocabulary.terms import VECTORS, title_of
 

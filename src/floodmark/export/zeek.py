@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from floodmark.base.writing import packed
 from floodmark.export.lines import joined, octets_of, text_of
-from floodmark.result import FlowRecords
+from floodmark.result.result import FlowRecords
 
 _FIELDS = (
     ("ts", "time"), ("uid", "string"), ("id.orig_h", "addr"), ("id.orig_p", "port"), ("id.resp_h", "addr"), ("id.resp_p", "port"),

@@ -6,7 +6,7 @@ from floodmark.auditing import SUPPORTED, UNDECIDABLE, Audit, Finding
 from floodmark.claims import UNITS
 from floodmark.report.claim import claim_sentence, sentence, title_of_asset
 from floodmark.report.templates import asset, policy, template
-from floodmark.result import tool
+from floodmark.result.result import tool
 
 _WIDTH, _HEIGHT = 480, 120  # of a chart, in its own units
 _ROOM = 1.08  # above the highest of a chart

@@ -5,9 +5,9 @@ from rich.text import Text
 
 from floodmark.base.escaping import shown
 from floodmark.events.events import Event
-from floodmark.explaining import SamplePacket, groups_of, nearest_change
 from floodmark.report.text import duration, made_of, moment, sentence
-from floodmark.result import Result
+from floodmark.result.explaining import SamplePacket, groups_of, nearest_change
+from floodmark.result.result import Result
 from floodmark.verdicts.weighing import BASE, REPORTED
 from floodmark.vocabulary.catalogue import catalogue
 from floodmark.vocabulary.terms import protocol_name, title_of

@@ -11,14 +11,14 @@ import numpy as np
 
 from floodmark.assets import AssetSummary
 from floodmark.base.writing import appearing_whole
-from floodmark.distributions import Distribution
 from floodmark.events.events import Event
 from floodmark.events.makeup import Share
 from floodmark.report.templates import asset, policy, template
 from floodmark.report.text import sentence
-from floodmark.result import Result, tool
+from floodmark.result.distributions import Distribution
+from floodmark.result.result import Result, tool
+from floodmark.result.timeline import Timeline
 from floodmark.settings import settings_text
-from floodmark.timeline import Timeline
 from floodmark.vocabulary.catalogue import catalogue
 from floodmark.vocabulary.terms import Verdict, title_of
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from floodmark.base.writing import appearing_whole
-from floodmark.table import SCHEMA
+from floodmark.result.table import SCHEMA
 
 # Columns with few values in a batch; looking for repetitions in the others costs more than it saves.
 _REPEATING = [field.name for field in SCHEMA if pa.types.is_dictionary(field.type) or pa.types.is_uint8(field.type)] + [

@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from floodmark.base.escaping import shown
-from floodmark.inspection import Inspection
 from floodmark.report.text import amount, duration, moment, problem_table
+from floodmark.result.inspection import Inspection
 
 _MOST = 12  # lines of one kind
 

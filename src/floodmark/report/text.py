@@ -13,8 +13,8 @@ from floodmark.base.escaping import shown
 from floodmark.captures.problems import Problem
 from floodmark.events.events import Event
 from floodmark.events.makeup import Makeup, Share
-from floodmark.inspection import Inspection
-from floodmark.result import CaptureSummary, Result
+from floodmark.result.inspection import Inspection
+from floodmark.result.result import CaptureSummary, Result
 from floodmark.vocabulary.terms import Verdict, title_of
 
 _COLOURS = {Verdict.VOLUMETRIC: "red", Verdict.APPLICATION_LAYER: "yellow", Verdict.BENIGN: "green"}

@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from floodmark import table
 from floodmark.captures.problems import Problem
-from floodmark.distributions import Distribution, distributions
 from floodmark.errors import CaptureError
 from floodmark.events.assessment import NotAssessable
 from floodmark.events.events import Event, Judged
 from floodmark.flows.flows import Flows, listed
 from floodmark.flows.flowset import SAMPLE, FlowSet
+from floodmark.result import table
+from floodmark.result.distributions import Distribution, distributions
+from floodmark.result.timeline import Timeline, spread_over_bins, spread_over_time, timeline_of
 from floodmark.settings import Settings
-from floodmark.timeline import Timeline, spread_over_bins, spread_over_time, timeline_of
 from floodmark.vocabulary.terms import TUNNELS
 from floodmark_core.columns import U32
 

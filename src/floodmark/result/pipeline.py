@@ -27,7 +27,14 @@ from floodmark.events.calm import mark_calm
 from floodmark.events.events import Judged, events_of
 from floodmark.flows.flows import Flows
 from floodmark.flows.metering import Meter
-from floodmark.result import CaptureSummary, Count, FlowRecords, Profile, Result, Totals
+from floodmark.result.result import (
+    CaptureSummary,
+    Count,
+    FlowRecords,
+    Profile,
+    Result,
+    Totals,
+)
 from floodmark.settings import Settings
 from floodmark.verdicts.context import Context
 from floodmark.verdicts.decide import decide

@@ -16,7 +16,7 @@ from floodmark.errors import FloodmarkError
 from floodmark.events.events import Event
 from floodmark.flows.flowset import Host, address_text
 from floodmark.flows.tracing import Stretch, Visitor, trace
-from floodmark.result import FlowRecords
+from floodmark.result.result import FlowRecords
 from floodmark.settings import FlowSettings
 from floodmark.verdicts.weighing import BASE, REPORTED, Reason
 from floodmark.vocabulary.terms import PROTOCOLS, WITH_PORTS, protocol_name

@@ -10,7 +10,7 @@ from floodmark.captures.capture import Source, reader_of
 from floodmark.captures.problems import Problem, packet_counts, problems_of
 from floodmark.captures.reading import ReadCapture, read_by_parts, read_capture
 from floodmark.captures.walking import walk_with
-from floodmark.result import rfc3339, valid_text
+from floodmark.result.result import rfc3339, valid_text
 from floodmark.settings import FlowSettings
 from floodmark.vocabulary.terms import TUNNELS, link_type_name, protocol_name
 from floodmark_core import new_tally
