@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import floodmark
-from floodmark.assets import load_assets
-from floodmark.auditing import Audit, audit
-from floodmark.claims import Claim
+from floodmark.claims.assets import load_assets
+from floodmark.claims.auditing import Audit, audit
+from floodmark.claims.claims import Claim
 
 PACKETS, CLAIMED = 40_000, 20_000
 TRUE = ("packets", "flows", "attack flows", "requests", "sources", "real sources")

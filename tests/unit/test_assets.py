@@ -18,10 +18,10 @@ from messages import client_hello
 
 import floodmark
 from builders import ACK, CLIENT, MILLISECOND, PSH, SECOND, SERVER, connection, pcap, syn_flood, tcp, udp
-from floodmark.assets import Asset, load_assets, summarise, with_learned_addresses
+from floodmark.claims.assets import Asset, load_assets, summarise, with_learned_addresses
+from floodmark.claims.names import addresses_of, dns_addresses, requested_host, server_name
 from floodmark.cli import main
 from floodmark.errors import SettingsError
-from floodmark.names import addresses_of, dns_addresses, requested_host, server_name
 from property.strategies import PROFILE
 
 DEMO = Path(__file__).parents[2] / "traces" / "demo.pcap"

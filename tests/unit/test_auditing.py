@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 import floodmark
 from builders import SECOND, answer, connection, pcap, syn_flood
-from floodmark.assets import load_assets
-from floodmark.auditing import EVERYTHING, Finding, audit
-from floodmark.claims import UNITS, Claim, load_claim
+from floodmark.claims.assets import load_assets
+from floodmark.claims.auditing import EVERYTHING, Finding, audit
+from floodmark.claims.claims import UNITS, Claim, load_claim
+from floodmark.claims.counting import distinct, window_sums
 from floodmark.cli import main
-from floodmark.counting import distinct, window_sums
 from floodmark.errors import SettingsError
 from property.strategies import PROFILE
 

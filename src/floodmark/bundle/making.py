@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from floodmark.assets import AssetSummary, assets_of_events, by_asset, document_of, load_assets, summarise, with_learned_addresses
 from floodmark.base.memory import Memory
 from floodmark.bundle import custody, layout
 from floodmark.bundle.case import case_document
@@ -23,6 +22,15 @@ from floodmark.bundle.timestamp import request
 from floodmark.captures.capture import Source
 from floodmark.captures.opening import Progress
 from floodmark.captures.ordering import in_groups
+from floodmark.claims.assets import (
+    AssetSummary,
+    assets_of_events,
+    by_asset,
+    document_of,
+    load_assets,
+    summarise,
+    with_learned_addresses,
+)
 from floodmark.errors import CaptureError, OutputError, SettingsError
 from floodmark.events.events import Event
 from floodmark.export.stix import write_stix

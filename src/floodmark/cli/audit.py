@@ -22,7 +22,7 @@ from floodmark.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from floodmark.auditing import Audit
+    from floodmark.claims.auditing import Audit
 
 
 @click.command()
@@ -50,8 +50,8 @@ def audit(
 
     Example: floodmark audit traces/demo.pcap --claim claim.toml
     """
-    from floodmark.auditing import audit as count
-    from floodmark.claims import load_claim
+    from floodmark.claims.auditing import audit as count
+    from floodmark.claims.claims import load_claim
 
     with ending():
         claim = load_claim(claim_path)

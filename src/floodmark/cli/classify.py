@@ -29,7 +29,7 @@ from floodmark.cli.common import (
 from floodmark.errors import CaptureError, FloodmarkError
 
 if TYPE_CHECKING:
-    from floodmark.assets import AssetSummary
+    from floodmark.claims.assets import AssetSummary
     from floodmark.result.result import Result
 
 
@@ -62,7 +62,7 @@ def classify(
         raise click.UsageError("--flows writes one file for all captures; leave out --each")
     if each:
         sys.exit(_answer_each(captures, how, form, fail_on, assets_path))
-    from floodmark.assets import by_asset, summarise
+    from floodmark.claims.assets import by_asset, summarise
 
     with ending():
         result = how.answer(list(captures))
@@ -109,7 +109,7 @@ def _asked_for(result: "Result", fail_on: str | None) -> bool:
 
 def _print(result: "Result", form: str, assets: "tuple[AssetSummary, ...]") -> None:
     if form == "json":
-        from floodmark.assets import document_of
+        from floodmark.claims.assets import document_of
 
         click.echo(json.dumps(document_of(result, assets), allow_nan=False))
         return

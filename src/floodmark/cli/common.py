@@ -18,10 +18,10 @@ from floodmark.errors import CaptureError, FloodmarkError, OutputError, Settings
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from floodmark.assets import Asset, AssetSummary
     from floodmark.bundle.sharing import Sharing
     from floodmark.captures.archives import Member
     from floodmark.captures.opening import Progress
+    from floodmark.claims.assets import Asset, AssetSummary
     from floodmark.result.pipeline import Options
     from floodmark.result.result import Result
     from floodmark.settings import Settings
@@ -114,7 +114,7 @@ def assets_of(path: str | None, captures: "list[str] | list[str | Member]", how:
     """Return the assets of a file, with the addresses that captures tell of their names. Raises SettingsError, CaptureError."""
     if path is None:
         return ()
-    from floodmark.assets import load_assets, with_learned_addresses
+    from floodmark.claims.assets import load_assets, with_learned_addresses
 
     return with_learned_addresses(load_assets(path), captures, how.settings.flow, keep_going=how.options.keep_going)
 
@@ -123,7 +123,7 @@ def summaries(path: str | None, result: "Result", captures: "list[str] | list[st
     """Return what an answer holds of each asset of a file. Raises SettingsError, CaptureError."""
     if path is None:
         return ()
-    from floodmark.assets import summarise
+    from floodmark.claims.assets import summarise
 
     return summarise(result, assets_of(path, captures, how))
 

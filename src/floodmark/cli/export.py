@@ -21,7 +21,7 @@ from floodmark.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from floodmark.assets import AssetSummary
+    from floodmark.claims.assets import AssetSummary
     from floodmark.result.result import Result
 
 FORMS = ("parquet", "arrow", "csv", "ndjson", "json", "stix", "ddosdb", "ecs", "zeek")
@@ -55,7 +55,7 @@ def export(captures: tuple[str, ...], *, form: str, show_victims: bool, path: st
     Example: floodmark export traces/demo.pcap --as csv -o flows.csv
     """  # noqa: D301 - the backspace tells click to keep the lines
     refuse_overwriting(captures, path)
-    from floodmark.assets import by_asset, summarise
+    from floodmark.claims.assets import by_asset, summarise
 
     with ending():
         result = how.answer(list(captures))
@@ -70,7 +70,7 @@ def export(captures: tuple[str, ...], *, form: str, show_victims: bool, path: st
 
 def _writer(form: str, found: "tuple[AssetSummary, ...]", *, victims: bool) -> "Callable[[str, Result], object]":
     """Return what writes a form. found: what there is of each asset."""
-    from floodmark.assets import assets_of_events
+    from floodmark.claims.assets import assets_of_events
 
     assets = assets_of_events(found)
     if form == "stix":

@@ -6,8 +6,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from floodmark.assets import AssetSummary, document_of
 from floodmark.base.writing import appearing_whole, packed
+from floodmark.claims.assets import AssetSummary, document_of
 from floodmark.export.lines import json_lines, octets_of
 from floodmark.result.result import FlowRecords, Result
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from floodmark.assets import NO_ASSETS, AssetsOfEvents
 from floodmark.base.writing import packed
+from floodmark.claims.assets import NO_ASSETS, AssetsOfEvents
 from floodmark.events.events import Event
 from floodmark.events.makeup import Share
 from floodmark.result.result import Result

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from floodmark.assets import NO_ASSETS, AssetsOfEvents
 from floodmark.base.writing import packed
+from floodmark.claims.assets import NO_ASSETS, AssetsOfEvents
 from floodmark.events.events import Event
 from floodmark.export.lines import joined, octets_of, text_of, where_known
 from floodmark.result.result import Result, rfc3339, tool

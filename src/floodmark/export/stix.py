@@ -11,8 +11,8 @@ from typing import Any
 
 from stix2 import v21
 
-from floodmark.assets import NO_ASSETS, AssetsOfEvents
 from floodmark.base.writing import packed
+from floodmark.claims.assets import NO_ASSETS, AssetsOfEvents
 from floodmark.events.events import Event
 from floodmark.result.result import Result, tool
 from floodmark.vocabulary.techniques import technique_of

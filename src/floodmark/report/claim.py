@@ -5,10 +5,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from floodmark.assets import UNMATCHED
-from floodmark.auditing import EVERYTHING, NOT_SUPPORTED, SUPPORTED, UNDECIDABLE, Audit, Finding
 from floodmark.base.escaping import shown
-from floodmark.claims import UNITS, Claim
+from floodmark.claims.assets import UNMATCHED
+from floodmark.claims.auditing import (
+    EVERYTHING,
+    NOT_SUPPORTED,
+    SUPPORTED,
+    UNDECIDABLE,
+    Audit,
+    Finding,
+)
+from floodmark.claims.claims import UNITS, Claim
 from floodmark.report.text import duration, moment
 
 _COLOURS = {SUPPORTED: "green", NOT_SUPPORTED: "red"}

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from floodmark.auditing import SUPPORTED, UNDECIDABLE, Audit, Finding
-from floodmark.claims import UNITS
+from floodmark.claims.auditing import SUPPORTED, UNDECIDABLE, Audit, Finding
+from floodmark.claims.claims import UNITS
 from floodmark.report.claim import claim_sentence, sentence, title_of_asset
 from floodmark.report.templates import asset, policy, template
 from floodmark.result.result import tool

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from floodmark.assets import AssetSummary
 from floodmark.base.writing import appearing_whole
+from floodmark.claims.assets import AssetSummary
 from floodmark.events.events import Event
 from floodmark.events.makeup import Share
 from floodmark.report.templates import asset, policy, template

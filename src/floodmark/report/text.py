@@ -8,9 +8,9 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from floodmark.assets import AssetSummary
 from floodmark.base.escaping import shown
 from floodmark.captures.problems import Problem
+from floodmark.claims.assets import AssetSummary
 from floodmark.events.events import Event
 from floodmark.events.makeup import Makeup, Share
 from floodmark.result.inspection import Inspection

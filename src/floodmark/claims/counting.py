@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from floodmark.assets import Asset, assets_of_flows
+from floodmark.claims.assets import Asset, assets_of_flows
 from floodmark.errors import SettingsError
 from floodmark.flows.flows import listed
 from floodmark.flows.flowset import number, split

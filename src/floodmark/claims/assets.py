@@ -22,9 +22,9 @@ import numpy as np
 
 from floodmark.base.networks import Network, within
 from floodmark.captures.opening import Given, Progress
+from floodmark.claims.names import addresses_of
 from floodmark.errors import SettingsError
 from floodmark.events.events import Event
-from floodmark.names import addresses_of
 from floodmark.result.result import Count, Grouping, Result, rfc3339
 from floodmark.settings import FlowSettings, read_toml
 from floodmark.vocabulary.payloads import payload_name

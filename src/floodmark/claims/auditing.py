@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from floodmark.assets import UNMATCHED, Asset
-from floodmark.claims import Claim
-from floodmark.counting import Counted, Series
+from floodmark.claims.assets import UNMATCHED, Asset
+from floodmark.claims.claims import Claim
+from floodmark.claims.counting import Counted, Series
 from floodmark.errors import SettingsError
 from floodmark.result.result import SCHEMA_VERSION, Result, rfc3339, tool
 
