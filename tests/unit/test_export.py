@@ -21,8 +21,8 @@ import floodmark
 from builders import MILLISECOND, SECOND, connection, icmp, pcap, syn_flood, udp
 from floodmark.cli import main
 from floodmark.cli.export import FORMS
-from floodmark.export.ddosdb import fingerprints
-from floodmark.export.stix import bundle_of
+from floodmark.report.export.ddosdb import fingerprints
+from floodmark.report.export.stix import bundle_of
 from floodmark.vocabulary.techniques import technique_of
 from floodmark.vocabulary.terms import VECTORS
 

@@ -33,7 +33,7 @@ from floodmark.claims.assets import (
 )
 from floodmark.errors import CaptureError, OutputError, SettingsError
 from floodmark.events.events import Event
-from floodmark.export.stix import write_stix
+from floodmark.report.export.stix import write_stix
 from floodmark.report.page import write_page
 from floodmark.report.parquet import write_flows
 from floodmark.result.pipeline import Options, classify

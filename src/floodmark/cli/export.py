@@ -74,10 +74,10 @@ def _writer(form: str, found: "tuple[AssetSummary, ...]", *, victims: bool) -> "
 
     assets = assets_of_events(found)
     if form == "stix":
-        from floodmark.export.stix import write_stix
+        from floodmark.report.export.stix import write_stix
 
         return lambda path, result: write_stix(path, result, victims=victims, assets=assets)
-    from floodmark.export import columns, ddosdb, ecs, zeek
+    from floodmark.report.export import columns, ddosdb, ecs, zeek
     from floodmark.report.parquet import write_flows
 
     return {

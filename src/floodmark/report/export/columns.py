@@ -8,7 +8,7 @@ import pyarrow.csv as pa_csv
 
 from floodmark.base.writing import appearing_whole, packed
 from floodmark.claims.assets import AssetSummary, document_of
-from floodmark.export.lines import json_lines, octets_of
+from floodmark.report.export.lines import json_lines, octets_of
 from floodmark.result.result import FlowRecords, Result
 
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from floodmark.base.writing import packed
 from floodmark.claims.assets import NO_ASSETS, AssetsOfEvents
 from floodmark.events.events import Event
-from floodmark.export.lines import joined, octets_of, text_of, where_known
+from floodmark.report.export.lines import joined, octets_of, text_of, where_known
 from floodmark.result.result import Result, rfc3339, tool
 from floodmark.vocabulary.techniques import technique_of
 from floodmark.vocabulary.terms import PROTOCOLS, title_of

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from floodmark.base.writing import packed
-from floodmark.export.lines import joined, octets_of, text_of
+from floodmark.report.export.lines import joined, octets_of, text_of
 from floodmark.result.result import FlowRecords
 
 _FIELDS = (
