@@ -18,7 +18,7 @@ from floodmark.captures.walking import walk_with
 from floodmark.events.events import events_of
 from floodmark.flows.flows import FlowRows, Flows
 from floodmark.flows.metering import timeouts_ns
-from floodmark.report.parquet import write_flows
+from floodmark.report.export.parquet import write_flows
 from floodmark.result.result import FlowRecords
 from floodmark.settings import Settings
 from floodmark.verdicts.context import Context

@@ -24,12 +24,12 @@ import floodmark
 from floodmark.anonymising.anonymise import anonymise, load_key
 from floodmark.anonymising.anonymiser import Anonymiser
 from floodmark.anonymising.crypto_pan import CryptoPan
-from floodmark.bundle import layout
-from floodmark.bundle.making import Recipe, make
-from floodmark.bundle.sharing import Sharing
-from floodmark.bundle.verifying import verify
 from floodmark.cli import main
 from floodmark.errors import FloodmarkError, SettingsError
+from floodmark.evidence import layout
+from floodmark.evidence.making import Recipe, make
+from floodmark.evidence.sharing import Sharing
+from floodmark.evidence.verifying import verify
 from floodmark.result.pipeline import Options
 from floodmark.settings import Settings
 from property.strategies import PROFILE

@@ -29,15 +29,16 @@ from hypothesis import strategies as st
 import floodmark
 from builders import SECOND, connection, header, pcap, pcapng, record, syn_flood, udp
 from floodmark.anonymising.anonymiser import Anonymiser
-from floodmark.bundle import custody, layout
-from floodmark.bundle.making import Recipe, make
-from floodmark.bundle.merkle import CHUNK_OCTETS, Tree, climb, leaf_digests
-from floodmark.bundle.sharing import Sharing
-from floodmark.bundle.signing import Signer, fingerprint, load_public_key, load_signer
-from floodmark.bundle.timestamp import request, stamped
-from floodmark.bundle.verifying import Verified, verify
 from floodmark.cli import main
 from floodmark.errors import CaptureError, OutputError, SettingsError
+from floodmark.evidence import custody, layout
+from floodmark.evidence.findings import Verified
+from floodmark.evidence.making import Recipe, make
+from floodmark.evidence.proof.merkle import CHUNK_OCTETS, Tree, climb, leaf_digests
+from floodmark.evidence.seal.signing import Signer, fingerprint, load_public_key, load_signer
+from floodmark.evidence.seal.timestamp import request, stamped
+from floodmark.evidence.sharing import Sharing
+from floodmark.evidence.verifying import verify
 from floodmark.result.pipeline import Options
 from floodmark.settings import Settings
 from property.strategies import PROFILE

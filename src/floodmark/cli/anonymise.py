@@ -33,7 +33,7 @@ def anonymise(captures: tuple[str, ...], *, path: str, key_path: str | None, pay
     refuse_overwriting(captures, path)
     announce_compilation()
     from floodmark.anonymising.anonymise import anonymise as write
-    from floodmark.bundle.sharing import sources_of
+    from floodmark.evidence.sharing import sources_of
 
     with ending():
         sharing = sharing_of(key_path, payload)

@@ -70,7 +70,7 @@ def classify(
         told = summarise(result, assets) if assets else ()
         show(lambda: _print(result, form, told))
         if flows_path:
-            from floodmark.report.parquet import write_flows
+            from floodmark.report.export.parquet import write_flows
 
             labelled = by_asset(result, assets) if assets else result
             write_flows(flows_path, labelled.flows.batches(), labelled.flows.schema)

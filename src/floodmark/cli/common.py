@@ -18,10 +18,10 @@ from floodmark.errors import CaptureError, FloodmarkError, OutputError, Settings
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from floodmark.bundle.sharing import Sharing
     from floodmark.captures.archives import Member
     from floodmark.captures.opening import Progress
     from floodmark.claims.assets import Asset, AssetSummary
+    from floodmark.evidence.sharing import Sharing
     from floodmark.result.pipeline import Options
     from floodmark.result.result import Result
     from floodmark.settings import Settings
@@ -267,7 +267,7 @@ def sharing_of(key_path: str | None, payload: str) -> "Sharing":
 
     from floodmark.anonymising.anonymise import KEY_OCTETS, load_key
     from floodmark.anonymising.anonymiser import Anonymiser
-    from floodmark.bundle.sharing import Sharing
+    from floodmark.evidence.sharing import Sharing
 
     key = secrets.token_bytes(KEY_OCTETS) if key_path is None else load_key(key_path)
     return Sharing(Anonymiser(key), payload=payload == "sketch")

@@ -25,8 +25,8 @@ def custody(bundle: str, *, action: str | None, by: str | None, key_path: str | 
     """
     if (action is None) != (by is None) or (key_path is not None and action is None):
         raise click.UsageError("--add and --by belong together, and --key to them")
-    from floodmark.bundle import custody as log
-    from floodmark.bundle.signing import load_signer
+    from floodmark.evidence import custody as log
+    from floodmark.evidence.seal.signing import load_signer
 
     with ending():
         if action is not None and by is not None:

@@ -59,8 +59,8 @@ def evidence(
     refuse_overwriting(captures, path)
     if (shared_key is not None or payload == "remove") and not is_shared:
         raise click.UsageError("--anonymise-key and --payload belong to --anonymise")
-    from floodmark.bundle.making import Recipe, make
-    from floodmark.bundle.signing import load_signer
+    from floodmark.evidence.making import Recipe, make
+    from floodmark.evidence.seal.signing import load_signer
 
     with ending():
         signer = None if key_path is None else load_signer(key_path, ask_passphrase)

@@ -78,7 +78,7 @@ def _writer(form: str, found: "tuple[AssetSummary, ...]", *, victims: bool) -> "
 
         return lambda path, result: write_stix(path, result, victims=victims, assets=assets)
     from floodmark.report.export import columns, ddosdb, ecs, zeek
-    from floodmark.report.parquet import write_flows
+    from floodmark.report.export.parquet import write_flows
 
     return {
         "parquet": lambda path, result: write_flows(path, result.flows.batches(), result.flows.schema),

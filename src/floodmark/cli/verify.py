@@ -11,7 +11,7 @@ from floodmark.base.escaping import shown
 from floodmark.cli.common import ANSWERED, Octets, announce_compilation, ending, progress, say, show
 
 if TYPE_CHECKING:
-    from floodmark.bundle.verifying import Verified
+    from floodmark.evidence.findings import Verified
 
 ALTERED = 1
 
@@ -36,8 +36,8 @@ def verify(bundle: str, *, originals: tuple[str, ...], key_path: str | None, sha
     announce_compilation()
     from floodmark.anonymising.anonymise import load_key
     from floodmark.anonymising.anonymiser import Anonymiser
-    from floodmark.bundle.signing import load_public_key
-    from floodmark.bundle.verifying import verify as check
+    from floodmark.evidence.seal.signing import load_public_key
+    from floodmark.evidence.verifying import verify as check
     from floodmark.result.pipeline import Options
 
     with ending():

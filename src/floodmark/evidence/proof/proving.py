@@ -18,11 +18,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from floodmark.bundle.layout import carved_name, proof_name
-from floodmark.bundle.merkle import CHUNK_OCTETS, DIGEST_OCTETS, Tree, leaf_digests
 from floodmark.captures.capture import BlockReader, Source, reader_of
 from floodmark.captures.reading import Reading
 from floodmark.errors import CaptureError
+from floodmark.evidence.layout import carved_name, proof_name
+from floodmark.evidence.proof.merkle import CHUNK_OCTETS, DIGEST_OCTETS, Tree, leaf_digests
 from floodmark_core import new_interfaces, new_records, new_tally
 from floodmark_core.columns import I32, I64, U8
 from floodmark_core.framing import CONTAINER, PCAPNG

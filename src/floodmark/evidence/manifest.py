@@ -3,7 +3,7 @@
 from pathlib import PurePosixPath
 from typing import Any
 
-from floodmark.bundle.layout import BUNDLE_VERSION, PARTS, carved_name, parsed, proof_name
+from floodmark.evidence.layout import BUNDLE_VERSION, PARTS, carved_name, parsed, proof_name
 
 _LONGEST_NAME, _DEEPEST = 255, 8  # octets of a part of a path, and parts
 _CONTAINERS = ("pcap", "pcap-ns", "pcap-modified", "pcap-nokia", "pcapng", "snoop")

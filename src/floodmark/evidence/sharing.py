@@ -8,13 +8,13 @@ from typing import Any
 
 from floodmark.anonymising.anonymise import anonymise
 from floodmark.anonymising.anonymiser import Anonymiser
-from floodmark.bundle.layout import sha256_of
 from floodmark.captures.capture import Source
 from floodmark.captures.opening import listed
 from floodmark.captures.ordering import in_groups
 from floodmark.captures.sources import can_reread
 from floodmark.errors import CaptureError
 from floodmark.events.events import Event
+from floodmark.evidence.layout import sha256_of
 
 
 @dataclass(frozen=True)

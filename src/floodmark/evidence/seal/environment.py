@@ -6,7 +6,7 @@ import shlex
 from importlib import metadata
 from typing import Any
 
-from floodmark.bundle.layout import SETTINGS
+from floodmark.evidence.layout import SETTINGS
 from floodmark.result.result import tool
 
 _NAME = re.compile(r"^[A-Za-z0-9._-]+")

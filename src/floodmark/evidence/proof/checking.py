@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from floodmark.bundle.layout import carved_name, proof_name
-from floodmark.bundle.merkle import CHUNK_OCTETS, DIGEST_OCTETS, Nodes, climb, leaf_digests
-from floodmark.bundle.proving import CHUNKS, NODES, RECORDS, runs
+from floodmark.evidence.layout import carved_name, proof_name
+from floodmark.evidence.proof.merkle import CHUNK_OCTETS, DIGEST_OCTETS, Nodes, climb, leaf_digests
+from floodmark.evidence.proof.proving import CHUNKS, NODES, RECORDS, runs
 from floodmark_core.columns import I32, I64, U8
 from floodmark_core.spans import place_spans
 

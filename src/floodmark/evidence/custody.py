@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from floodmark.bundle.layout import CUSTODY, TIMESTAMP_REPLY, canonical_line, sha256_of, small_file
-from floodmark.bundle.packing import opened, pack
-from floodmark.bundle.signing import Signer, is_signed
 from floodmark.errors import CaptureError, OutputError, SettingsError
+from floodmark.evidence.layout import CUSTODY, TIMESTAMP_REPLY, canonical_line, sha256_of, small_file
+from floodmark.evidence.seal.packing import opened, pack
+from floodmark.evidence.seal.signing import Signer, is_signed
 from floodmark.result.result import tool, valid_text
 
 SEALED = "sealed the bundle"  # action of the line that names the manifest's hash

@@ -3,65 +3,28 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 
 import pyarrow as pa
 
 from floodmark.anonymising.anonymiser import Anonymiser
-from floodmark.bundle import custody, layout
-from floodmark.bundle.checking import ProofError, check
-from floodmark.bundle.manifest import manifest_of
-from floodmark.bundle.packing import PackedError, difference, unpack
-from floodmark.bundle.remaking import compare
-from floodmark.bundle.signing import SIGNATURE_OCTETS, fingerprint, is_signed
-from floodmark.bundle.timestamp import is_request, request, stamped
 from floodmark.captures.opening import Progress
 from floodmark.errors import CaptureError
+from floodmark.evidence import custody, layout
+from floodmark.evidence.findings import Verified
+from floodmark.evidence.manifest import manifest_of
+from floodmark.evidence.proof.checking import ProofError, check
+from floodmark.evidence.remaking import compare
+from floodmark.evidence.seal.packing import PackedError, difference, unpack
+from floodmark.evidence.seal.signing import SIGNATURE_OCTETS, fingerprint, is_signed
+from floodmark.evidence.seal.timestamp import is_request, request, stamped
 from floodmark.result.pipeline import Options
 
 _Log: TypeAlias = tuple[list[custody.Entry], bool]  # lines that are as they were, and whether all are
 _DISAGREES = {
     layout.SIGNATURE: f"is not the signature of {layout.MANIFEST} by the key that it names: one of the two is not by whoever has that key"
 }
-
-
-@dataclass(frozen=True)
-class Alteration:
-    """Something that is not as it was made."""
-
-    path: str  # in the bundle
-    what: str
-
-
-@dataclass
-class Verified:
-    """What was found."""
-
-    held: list[str] = field(default_factory=list)  # what was checked and holds, in words
-    altered: list[Alteration] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)  # what nothing here can show, and what to do about it
-    public_key: str | None = None  # of whoever signed it, where the signature holds
-
-    @property
-    def is_whole(self) -> bool:
-        """Tell whether nothing was altered."""
-        return not self.altered
-
-    def alter(self, path: str, what: str) -> None:
-        """Note an alteration."""
-        self.altered.append(Alteration(path, what))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return what was found as plain values."""
-        return {
-            "whole": self.is_whole,
-            "altered": [{"path": each.path, "what": each.what} for each in self.altered],
-            "held": self.held,
-            "remarks": self.remarks,
-            "public_key": self.public_key,
-        }
 
 
 def verify(  # noqa: PLR0913 - what a bundle can be checked against

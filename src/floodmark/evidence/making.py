@@ -10,15 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from floodmark.base.memory import Memory
-from floodmark.bundle import custody, layout
-from floodmark.bundle.case import case_document
-from floodmark.bundle.environment import environment, repeat
-from floodmark.bundle.labels import label_packets
-from floodmark.bundle.packing import is_packed, names_in, pack
-from floodmark.bundle.proving import Proven, prove
-from floodmark.bundle.sharing import Sharing, anonymised_copies, differences, sources_of
-from floodmark.bundle.signing import Signer
-from floodmark.bundle.timestamp import request
 from floodmark.captures.capture import Source
 from floodmark.captures.opening import Progress
 from floodmark.captures.ordering import in_groups
@@ -33,9 +24,18 @@ from floodmark.claims.assets import (
 )
 from floodmark.errors import CaptureError, OutputError, SettingsError
 from floodmark.events.events import Event
+from floodmark.evidence import custody, layout
+from floodmark.evidence.proof.labels import label_packets
+from floodmark.evidence.proof.proving import Proven, prove
+from floodmark.evidence.seal.case import case_document
+from floodmark.evidence.seal.environment import environment, repeat
+from floodmark.evidence.seal.packing import is_packed, names_in, pack
+from floodmark.evidence.seal.signing import Signer
+from floodmark.evidence.seal.timestamp import request
+from floodmark.evidence.sharing import Sharing, anonymised_copies, differences, sources_of
+from floodmark.report.export.parquet import write_flows
 from floodmark.report.export.stix import write_stix
 from floodmark.report.page import write_page
-from floodmark.report.parquet import write_flows
 from floodmark.result.pipeline import Options, classify
 from floodmark.result.result import CaptureSummary, Result, Totals, tool, valid_text
 from floodmark.settings import Settings, settings_text

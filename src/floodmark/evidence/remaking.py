@@ -6,21 +6,19 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from floodmark.anonymising.anonymiser import Anonymiser
-from floodmark.bundle import layout
-from floodmark.bundle.environment import environment
-from floodmark.bundle.making import Recipe, write_contents, write_words
-from floodmark.bundle.packing import names_in
-from floodmark.bundle.sharing import Sharing, anonymised_copies, sources_of
 from floodmark.captures.opening import Progress
 from floodmark.errors import CaptureError, SettingsError
+from floodmark.evidence import layout
+from floodmark.evidence.findings import Verified
+from floodmark.evidence.making import Recipe, write_contents, write_words
+from floodmark.evidence.seal.environment import environment
+from floodmark.evidence.seal.packing import names_in
+from floodmark.evidence.sharing import Sharing, anonymised_copies, sources_of
 from floodmark.result.pipeline import Options
 from floodmark.settings import load_settings
-
-if TYPE_CHECKING:
-    from floodmark.bundle.verifying import Verified
 
 _MOST_TOLD = 5  # differences of one document
 
@@ -29,7 +27,7 @@ def compare(  # noqa: PLR0913 - as for verify
     folder: Path,
     manifest: dict[str, Any],
     paths: list[str],
-    found: "Verified",
+    found: Verified,
     *,
     anonymiser: Anonymiser | None,
     options: Options,
@@ -60,7 +58,7 @@ def _compare_originals(  # noqa: PLR0913 - as above
     folder: Path,
     manifest: dict[str, Any],
     names: dict[str, str],
-    found: "Verified",
+    found: Verified,
     *,
     options: Options,
     progress: Progress | None,
@@ -121,7 +119,7 @@ def _files(paths: list[str]) -> Iterator[str]:
             yield path
 
 
-def _compare_files(folder: Path, again: Path, found: "Verified") -> None:
+def _compare_files(folder: Path, again: Path, found: Verified) -> None:
     """Compare the files of a bundle with those that its originals give."""
     names = [name for name in names_in(again) if name != layout.ENVIRONMENT]
     different = [name for name in names if not _same(folder / name, again / name)]

@@ -1,1 +1,0 @@
-"""Evidence bundles: what an answer rests on, in files that somebody else can check without trusting who made them."""

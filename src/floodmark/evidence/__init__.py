@@ -1,0 +1,1 @@
+"""Evidence bundles: made, sealed, kept in custody and verified."""

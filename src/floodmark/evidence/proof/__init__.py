@@ -1,0 +1,1 @@
+"""Which packets of the originals a bundle carries, and proof that they are theirs."""
