@@ -22,10 +22,10 @@ R = TypeVar("R")
 
 
 def source_digest() -> str:
-    """Return the first 16 hex digits of the SHA-256 over the core's source files, in name order."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.name.encode())
+    """Return the first 16 hex digits of the SHA-256 over the core's source files, those in its packages too, in order of path."""
+    digest, root = hashlib.sha256(), Path(__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from floodmark_core import kinds
 from floodmark_core._jit import kernel, step
+from floodmark_core.buffers.access import big16, big64
 from floodmark_core.checksums import address_sum, octet_sum
 from floodmark_core.columns import BATCH, I32, I64, U8, Interfaces, Records, Tally
 from floodmark_core.decode import (
@@ -44,7 +45,6 @@ from floodmark_core.links import (
     TYPE_VLAN,
     unwrap,
 )
-from floodmark_core.octets import big16, big64
 from floodmark_core.sketching import MACS, MOST_PLACES, SUMS, TEXTS, V4, V6, WORDS, Places, copy, sketch
 from floodmark_core.status import IN_FLOW, STOP_BATCH_FULL
 from floodmark_core.tunnels import ETHERNET_IN_IP, GRE, carries, in_gre, in_udp, inner_packet

@@ -7,8 +7,8 @@ capture give the cells of the whole.
 import numpy as np
 
 from floodmark_core._jit import kernel, step
+from floodmark_core.buffers.hashing import hash_words, trailing_zeros
 from floodmark_core.columns import I64, U64, CellTable, Headers, Records, Row, Rows
-from floodmark_core.hashing import hash_words, trailing_zeros
 
 SECOND_NS = 1_000_000_000
 TENTH_NS = 100_000_000

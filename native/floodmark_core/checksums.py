@@ -8,8 +8,8 @@ fragment, no tunnel, captured to the end.
 import numpy as np
 
 from floodmark_core._jit import step
+from floodmark_core.buffers.access import big16, big64
 from floodmark_core.columns import U8, Headers, Records
-from floodmark_core.octets import big16, big64
 
 GOOD, BAD, NOT_CHECKED = 0, 1, 2
 _ICMP, _TCP, _UDP, _ICMP6 = 1, 6, 17, 58

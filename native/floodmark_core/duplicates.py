@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from floodmark_core._jit import step
+from floodmark_core.buffers.access import big64
+from floodmark_core.buffers.hashing import fold
 from floodmark_core.columns import I64, U8, U64, Headers, Records
-from floodmark_core.hashing import fold
-from floodmark_core.octets import big64
 from floodmark_core.status import IN_FLOW_HEADER_CUT
 
 RECENT = 1 << 14  # packets of which the hash is kept: 256 KiB, in the second-level cache

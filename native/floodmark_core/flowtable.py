@@ -11,6 +11,8 @@ import numpy as np
 
 from floodmark_core import kinds
 from floodmark_core._jit import kernel, step
+from floodmark_core.buffers.hashing import hash_words
+from floodmark_core.buffers.prefetch import prefetch
 from floodmark_core.columns import (
     BATCH,
     BATCHES_SEEN,
@@ -46,9 +48,7 @@ from floodmark_core.dialogue import (
 )
 from floodmark_core.endpoints import network_of, sender_of_row
 from floodmark_core.fragments import LATER, TIED
-from floodmark_core.hashing import hash_words
 from floodmark_core.payload import HTTP, HTTP2, REPLY, REQUEST, tcp_code, udp_code
-from floodmark_core.prefetch import prefetch
 from floodmark_core.status import IN_FLOW, IN_FLOW_HEADER_CUT
 
 FULLEST_EIGHTHS = 6  # of the index that may be taken: then 2.5 probes find a key that is there, 8.5 find that one is not, side by side

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from floodmark_core._jit import step
+from floodmark_core.buffers.hashing import hash_words
 from floodmark_core.columns import I64, U32, U64, Headers
-from floodmark_core.hashing import hash_words
 
 WHOLE, FIRST, LATER, TIED = 0, 1, 2, 3  # of headers.fragment: TIED is a later one whose ports are known
 PLACES = 1 << 14  # 320 KiB

@@ -8,9 +8,9 @@ on there with more data.
 import numpy as np
 
 from floodmark_core._jit import kernel, step
+from floodmark_core.buffers.access import big32, host16, host32
+from floodmark_core.buffers.prefetch import prefetch
 from floodmark_core.columns import BATCH, I64, U8, Interfaces, Records, Tally
-from floodmark_core.octets import big32, host16, host32
-from floodmark_core.prefetch import prefetch
 from floodmark_core.status import (
     REMARK_BEYOND_SNAPLEN,
     REMARK_CAPTURED_BEYOND_WIRE,

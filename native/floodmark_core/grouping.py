@@ -3,8 +3,8 @@
 import numpy as np
 
 from floodmark_core._jit import kernel
+from floodmark_core.buffers.hashing import hash_words
 from floodmark_core.columns import I32, I64, U8, U32, U64
-from floodmark_core.hashing import hash_words
 
 ZERO = np.uint64(0)
 ODD = np.uint64(1)  # a seed of zero would hash every IPv4 address, whose high half is zero, to one value

@@ -6,8 +6,8 @@ a loop moves forward.
 """
 
 from floodmark_core._jit import kernel, step
+from floodmark_core.buffers.access import big16, big32, host16, host32
 from floodmark_core.columns import U8
-from floodmark_core.octets import big16, big32, host16, host32
 from floodmark_core.status import IN_FLOW, LINK_HEADER_CUT, LINK_TYPE_UNKNOWN, NOT_IP
 
 NULL, ETHERNET, TOKEN_RING, SLIP, PPP, FDDI, RAW_BSD, RAW_OPENBSD = 0, 1, 6, 8, 9, 10, 12, 14

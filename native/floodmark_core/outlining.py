@@ -4,6 +4,7 @@ Of pcapng also the blocks that describe sections and interfaces: packets mean no
 """
 
 from floodmark_core._jit import kernel, step
+from floodmark_core.buffers.access import big32, host32
 from floodmark_core.columns import I64, U8, Interfaces, Records, Tally
 from floodmark_core.framing import (
     CONTAINER,
@@ -18,7 +19,6 @@ from floodmark_core.framing import (
     SWAPPED,
     frame_batch,
 )
-from floodmark_core.octets import big32, host32
 from floodmark_core.status import STOP_BATCH_FULL
 
 LEAST_SPAN = 12  # octets: the shortest of a record or block in any container

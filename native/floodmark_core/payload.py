@@ -8,8 +8,8 @@ inlined: they run once a flow, and inlined at each place they took a third of th
 import numpy as np
 
 from floodmark_core._jit import kernel, step
+from floodmark_core.buffers.access import big16, big32
 from floodmark_core.columns import U8
-from floodmark_core.octets import big16, big32
 
 NONE, UNRECOGNISED, UNIFORM = 0, 1, 2  # no payload captured; no known shape; one octet repeated
 DNS, NTP, NTP_CONTROL, NTP_PRIVATE, MEMCACHED, CLDAP, SSDP, SNMP, CHARGEN, QOTD, IKE, BACNET, DHIP = range(2, 15)

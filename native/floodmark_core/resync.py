@@ -6,6 +6,7 @@ One header's worth of octets that look right prove little in a payload, so a rec
 import numpy as np
 
 from floodmark_core._jit import kernel, step
+from floodmark_core.buffers.access import host16, host32
 from floodmark_core.columns import I64, U8
 from floodmark_core.framing import (
     CONTAINER,
@@ -25,7 +26,6 @@ from floodmark_core.framing import (
     SWAPPED,
     TICK_NS,
 )
-from floodmark_core.octets import host16, host32
 
 IN_A_ROW = 3  # records that must look right, the first among them, where the octets reach so far
 _DAY_S = 86_400  # from the last time read: a record further away is taken for chance

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from floodmark_core._jit import kernel, step
+from floodmark_core.buffers.access import big32
 from floodmark_core.columns import I64, U8
-from floodmark_core.octets import big32
 from floodmark_core.payload import (
     BANNER,
     CHARGEN,

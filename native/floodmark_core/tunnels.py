@@ -6,6 +6,7 @@ nothing. Input is hostile: each header is tested against the end before it is re
 
 from floodmark_core import kinds
 from floodmark_core._jit import kernel, step
+from floodmark_core.buffers.access import big16
 from floodmark_core.columns import U8
 from floodmark_core.links import (
     ETHERNET_FRAME,
@@ -16,7 +17,6 @@ from floodmark_core.links import (
     TYPE_PPP,
     unwrap_from,
 )
-from floodmark_core.octets import big16
 from floodmark_core.status import IN_FLOW
 
 IP_IN_IP, UDP, IPV6_IN_IP, GRE, ETHERNET_IN_IP = 4, 17, 41, 47, 97

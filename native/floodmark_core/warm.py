@@ -30,7 +30,6 @@ from floodmark_core import (
     resync,
     shapes,
     sketching,
-    spans,
     sums,
     survey,
     text,
@@ -38,6 +37,7 @@ from floodmark_core import (
     tracing,
     walk,
 )
+from floodmark_core.buffers import spans
 from floodmark_core.columns import (
     ADDRESSES,
     CELL,

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 from floodmark.evidence.layout import carved_name, proof_name
 from floodmark.evidence.proof.merkle import CHUNK_OCTETS, DIGEST_OCTETS, Nodes, climb, leaf_digests
 from floodmark.evidence.proof.proving import CHUNKS, NODES, RECORDS, runs
+from floodmark_core.buffers.spans import place_spans
 from floodmark_core.columns import I32, I64, U8
-from floodmark_core.spans import place_spans
 
 _BATCH_CHUNKS = 8192  # put together at one time
 _BATCH_RECORDS = 1 << 18

@@ -24,10 +24,10 @@ from floodmark.errors import CaptureError
 from floodmark.evidence.layout import carved_name, proof_name
 from floodmark.evidence.proof.merkle import CHUNK_OCTETS, DIGEST_OCTETS, Tree, leaf_digests
 from floodmark_core import new_interfaces, new_records, new_tally
+from floodmark_core.buffers.spans import gather_spans, mark_spans
 from floodmark_core.columns import I32, I64, U8
 from floodmark_core.framing import CONTAINER, PCAPNG
 from floodmark_core.outlining import DESCRIPTION, LEAST_SPAN, RECORD, outline_block
-from floodmark_core.spans import gather_spans, mark_spans
 
 _PIECE_OCTETS = 8 << 20  # of a capture looked at together, once its records are known
 # event: 0 for what stands in each event's file, the descriptions without which packets mean nothing.

@@ -1,0 +1,1 @@
+"""Bytes of a buffer: read, written, hashed, gathered and fetched ahead."""
