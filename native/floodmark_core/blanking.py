@@ -31,7 +31,6 @@ from floodmark_core.decode import (
     UDP_LITE,
     V6_FRAGMENT,
 )
-from floodmark_core.framing import frame_batch
 from floodmark_core.links import (
     ETHERNET,
     ETHERNET_FRAME,
@@ -45,6 +44,7 @@ from floodmark_core.links import (
     TYPE_VLAN,
     unwrap,
 )
+from floodmark_core.records.framing import frame_batch
 from floodmark_core.sketching import MACS, MOST_PLACES, SUMS, TEXTS, V4, V6, WORDS, Places, copy, sketch
 from floodmark_core.status import IN_FLOW, STOP_BATCH_FULL
 from floodmark_core.tunnels import ETHERNET_IN_IP, GRE, carries, in_gre, in_udp, inner_packet

@@ -11,8 +11,8 @@ from floodmark_core._jit import kernel, step
 from floodmark_core.buffers.access import big16, big32, big64
 from floodmark_core.columns import U8, Headers, Records, Tally
 from floodmark_core.fragments import FIRST, LATER, WHOLE, Fragments, keep_ports, tie
-from floodmark_core.framing import remark
 from floodmark_core.links import ETHERNET, TYPE_IPV4, TYPE_IPV6, unwrap
+from floodmark_core.records.framing import remark
 from floodmark_core.status import (
     IN_FLOW,
     IN_FLOW_HEADER_CUT,

@@ -9,10 +9,8 @@ from collections.abc import Callable
 import numpy as np
 
 from floodmark_core import (
-    ahead,
     births,
     blanking,
-    carving,
     cells,
     decode,
     dialogue,
@@ -20,20 +18,16 @@ from floodmark_core import (
     endpoints,
     flowtable,
     fragments,
-    framing,
     grouping,
     merging,
-    outlining,
     picking,
     ranking,
     reader,
-    resync,
     shapes,
     sketching,
     sums,
     survey,
     text,
-    timeline,
     tracing,
     walk,
 )
@@ -50,6 +44,14 @@ from floodmark_core.columns import (
     new_interfaces,
     new_records,
     new_tally,
+)
+from floodmark_core.records import (
+    ahead,
+    carving,
+    framing,
+    outlining,
+    resync,
+    timeline,
 )
 
 Call = Callable[[], object]

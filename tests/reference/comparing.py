@@ -23,8 +23,8 @@ from floodmark.vocabulary.services import service_ports
 from floodmark_core import kinds, new_headers, new_interfaces, new_records, new_tally, payload, status
 from floodmark_core.decode import decode_batch
 from floodmark_core.fragments import new_fragments
-from floodmark_core.framing import LAST_TIME_NS, frame_batch
-from floodmark_core.timeline import CLOCK_SIZE, advance_clock
+from floodmark_core.records.framing import LAST_TIME_NS, frame_batch
+from floodmark_core.records.timeline import CLOCK_SIZE, advance_clock
 from reference.cells import Cell, cells
 from reference.cells import Key as CellKey
 from reference.decode import TIED_FRAGMENT, Fragments, Outcome, Packet, decode

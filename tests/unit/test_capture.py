@@ -14,7 +14,17 @@ from builders import header, metered, pcap, record, udp
 from floodmark.captures.capture import BlockReader, Container, open_capture, reader_of, recognise
 from floodmark.captures.sources import expand
 from floodmark.errors import CaptureError, TruncatedCaptureError, UnknownFormatError
-from floodmark_core.framing import CONTAINER, LARGEST_RECORD, LINK_TYPE, PCAP, PCAPNG, RECORD_HEADER, SNAPLEN, SWAPPED, TICK_NS
+from floodmark_core.records.framing import (
+    CONTAINER,
+    LARGEST_RECORD,
+    LINK_TYPE,
+    PCAP,
+    PCAPNG,
+    RECORD_HEADER,
+    SNAPLEN,
+    SWAPPED,
+    TICK_NS,
+)
 from property.strategies import PROFILE
 
 DATA = pcap([udp(0), udp(1000)])

@@ -13,7 +13,7 @@ from floodmark.captures.capture import reader_of
 from floodmark.captures.reading import ReadCapture
 from floodmark.flows.metering import Meter
 from floodmark.settings import FlowSettings
-from floodmark_core.framing import LARGEST_BLOCK
+from floodmark_core.records.framing import LARGEST_BLOCK
 from property.strategies import PROFILE
 
 PACKETS = syn_flood(300)

@@ -5,8 +5,8 @@ from typing import BinaryIO, Protocol
 
 import numpy as np
 
-from floodmark_core.carving import PACKET_OVERHEAD, write_packets
 from floodmark_core.columns import I32, I64, U8
+from floodmark_core.records.carving import PACKET_OVERHEAD, write_packets
 
 _SECTION, _INTERFACE = 0x0A0D0D0A, 1
 _COMMENT, _RESOLUTION, _APPLICATION = 1, 9, 4  # options

@@ -22,7 +22,7 @@ from floodmark.captures.mapping import MappedFile
 from floodmark.captures.unpacking import Unpacked, codec_of
 from floodmark.errors import CaptureError, TruncatedCaptureError, UnknownFormatError
 from floodmark_core.columns import I64, U8
-from floodmark_core.framing import (
+from floodmark_core.records.framing import (
     CONTAINER,
     LARGEST_RECORD,
     LINK_TYPE,

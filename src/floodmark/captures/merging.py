@@ -16,8 +16,8 @@ from floodmark.captures.walking import walk_with
 from floodmark.settings import FlowSettings
 from floodmark_core import new_tally
 from floodmark_core.columns import I64, U8
-from floodmark_core.framing import CONTAINER, MERGED, new_layout
 from floodmark_core.merging import extract_block, gather_records
+from floodmark_core.records.framing import CONTAINER, MERGED, new_layout
 
 _LANE_OCTETS = 1 << 20  # read of each capture together: as many as are open at one time lie in memory
 _LEAST_RECORD_OCTETS = 16  # in any container

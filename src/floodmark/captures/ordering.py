@@ -11,8 +11,8 @@ from floodmark.captures.reading import first_packet_ns
 from floodmark.captures.sources import can_reread, is_compressed
 from floodmark.errors import CaptureError
 from floodmark_core import new_interfaces, new_records, new_tally
-from floodmark_core.framing import CONTAINER, LAST_TIME_NS, SNOOP, frame_batch
-from floodmark_core.resync import next_record
+from floodmark_core.records.framing import CONTAINER, LAST_TIME_NS, SNOOP, frame_batch
+from floodmark_core.records.resync import next_record
 from floodmark_core.status import STOP_BATCH_FULL
 
 Group: TypeAlias = list[tuple[int, Source]]  # of captures that overlap, each with the time of its first packet

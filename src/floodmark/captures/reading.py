@@ -6,10 +6,10 @@ from typing import Protocol
 
 from floodmark.captures.capture import Container
 from floodmark_core import Tally, new_interfaces, new_records, new_tally
-from floodmark_core.ahead import touch_records
 from floodmark_core.columns import I64, U8
-from floodmark_core.framing import CONTAINER, LINK_TYPE, PCAP, PCAPNG, frame_batch
-from floodmark_core.resync import next_record
+from floodmark_core.records.ahead import touch_records
+from floodmark_core.records.framing import CONTAINER, LINK_TYPE, PCAP, PCAPNG, frame_batch
+from floodmark_core.records.resync import next_record
 from floodmark_core.status import STOP_DAMAGED, STOP_NEEDS_DATA
 
 LOOKED_AT_OCTETS = 1 << 20  # of a mapped block: half of a second-level cache

@@ -20,7 +20,6 @@ from floodmark_core import (
     new_tally,
     read_block,
 )
-from floodmark_core.ahead import CURSORS
 from floodmark_core.births import order_by_birth
 from floodmark_core.cells import rebuild_cell_index
 from floodmark_core.columns import (
@@ -42,9 +41,10 @@ from floodmark_core.columns import (
 )
 from floodmark_core.duplicates import new_recent
 from floodmark_core.flowtable import FULLEST_EIGHTHS, Matcher, move_index
-from floodmark_core.framing import LAST_TIME_NS
+from floodmark_core.records.ahead import CURSORS
+from floodmark_core.records.framing import LAST_TIME_NS
+from floodmark_core.records.timeline import FILE_BEGINS
 from floodmark_core.status import STOP_NEEDS_CELLS, STOP_NEEDS_FLOWS
-from floodmark_core.timeline import FILE_BEGINS
 from floodmark_core.walk import Walk
 
 FIRST_SLOTS = 1 << 14  # of the index of flows

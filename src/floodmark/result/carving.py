@@ -20,9 +20,9 @@ from floodmark.events.events import Event, Judged
 from floodmark.flows.tracing import Stretch, Visitor, trace
 from floodmark.settings import FlowSettings
 from floodmark.vocabulary.terms import Verdict
-from floodmark_core.carving import copy_blocks
 from floodmark_core.columns import U8
-from floodmark_core.framing import CONTAINER, PCAPNG, SNAPLEN
+from floodmark_core.records.carving import copy_blocks
+from floodmark_core.records.framing import CONTAINER, PCAPNG, SNAPLEN
 
 _TO_RESPONDER, _TO_INITIATOR = 1, 2  # bits of a flow: which of its packets are chosen
 _LEAST_ROOM = 1 << 16  # octets beside what is copied

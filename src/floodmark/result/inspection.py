@@ -14,10 +14,10 @@ from floodmark.result.result import rfc3339, valid_text
 from floodmark.settings import FlowSettings
 from floodmark.vocabulary.terms import TUNNELS, link_type_name, protocol_name
 from floodmark_core import new_tally
-from floodmark_core.ahead import CURSORS
 from floodmark_core.columns import I64, U8, Interfaces
 from floodmark_core.duplicates import DUPLICATES
-from floodmark_core.framing import CONTAINER, INTERFACE_COUNT, PCAPNG
+from floodmark_core.records.ahead import CURSORS
+from floodmark_core.records.framing import CONTAINER, INTERFACE_COUNT, PCAPNG
 from floodmark_core.survey import (
     CUT,
     FRAGMENTS,

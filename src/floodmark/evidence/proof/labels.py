@@ -12,7 +12,7 @@ from floodmark.events.events import Judged
 from floodmark.flows.tracing import Stretch, Visitor, trace
 from floodmark.settings import FlowSettings
 from floodmark_core.columns import I32, I64
-from floodmark_core.framing import CONTAINER, MERGED, MERGED_CAPTURE
+from floodmark_core.records.framing import CONTAINER, MERGED, MERGED_CAPTURE
 
 
 class Labels:

@@ -26,8 +26,8 @@ from floodmark.evidence.proof.merkle import CHUNK_OCTETS, DIGEST_OCTETS, Tree, l
 from floodmark_core import new_interfaces, new_records, new_tally
 from floodmark_core.buffers.spans import gather_spans, mark_spans
 from floodmark_core.columns import I32, I64, U8
-from floodmark_core.framing import CONTAINER, PCAPNG
-from floodmark_core.outlining import DESCRIPTION, LEAST_SPAN, RECORD, outline_block
+from floodmark_core.records.framing import CONTAINER, PCAPNG
+from floodmark_core.records.outlining import DESCRIPTION, LEAST_SPAN, RECORD, outline_block
 
 _PIECE_OCTETS = 8 << 20  # of a capture looked at together, once its records are known
 # event: 0 for what stands in each event's file, the descriptions without which packets mean nothing.

@@ -8,7 +8,7 @@ import numpy as np
 from floodmark_core._jit import kernel, step
 from floodmark_core.buffers.access import host16, host32
 from floodmark_core.columns import I64, U8
-from floodmark_core.framing import (
+from floodmark_core.records.framing import (
     CONTAINER,
     ENHANCED_PACKET,
     INTERFACE,

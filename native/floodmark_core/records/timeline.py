@@ -8,7 +8,7 @@ import numpy as np
 
 from floodmark_core._jit import kernel, step
 from floodmark_core.columns import I64, Records, Tally
-from floodmark_core.framing import remark
+from floodmark_core.records.framing import remark
 from floodmark_core.status import REMARK_TIME_BACKWARD, REMARK_TIME_JUMP_AHEAD, REMARK_TIME_JUMP_BACK
 
 # Places in the clock array, which carries over from block to block and from file to file.

@@ -6,7 +6,7 @@ Of pcapng also the blocks that describe sections and interfaces: packets mean no
 from floodmark_core._jit import kernel, step
 from floodmark_core.buffers.access import big32, host32
 from floodmark_core.columns import I64, U8, Interfaces, Records, Tally
-from floodmark_core.framing import (
+from floodmark_core.records.framing import (
     CONTAINER,
     ENHANCED_PACKET,
     INTERFACE,

@@ -10,7 +10,18 @@ import numpy as np
 from floodmark_core._jit import kernel, step
 from floodmark_core.buffers.access import host32
 from floodmark_core.columns import I64, U8
-from floodmark_core.framing import CONTAINER, LARGEST_RECORD, NS, PCAP, RECORD_HEADER, SECTION_HEADER, SMALL_RECORD, SNOOP, SWAPPED, TICK_NS
+from floodmark_core.records.framing import (
+    CONTAINER,
+    LARGEST_RECORD,
+    NS,
+    PCAP,
+    RECORD_HEADER,
+    SECTION_HEADER,
+    SMALL_RECORD,
+    SNOOP,
+    SWAPPED,
+    TICK_NS,
+)
 
 CURSORS = 8
 LOOKED_AT = 16  # records that tell how long the others are

@@ -5,7 +5,7 @@ import numpy as np
 from floodmark_core._jit import kernel, step
 from floodmark_core.buffers.access import host32
 from floodmark_core.columns import I64, U8, U32
-from floodmark_core.framing import ENHANCED_PACKET, PACKET, SECTION_HEADER, SIMPLE_PACKET
+from floodmark_core.records.framing import ENHANCED_PACKET, PACKET, SECTION_HEADER, SIMPLE_PACKET
 
 PACKET_OVERHEAD = 32  # octets of an enhanced packet block around its frame
 _SECTION_OCTETS = 28  # of a section header block without options
