@@ -27,8 +27,8 @@ from floodmark.vocabulary.services import service_ports
 from floodmark_core import ADDRESSES, CELL, FLOW, MORE, CellTable, FlowTable, new_tally
 from floodmark_core.cells import count_cells
 from floodmark_core.columns import NEXT_ADDRESSES, NEXT_MORE, NEXT_ROW, PACKETS_SEEN, USED_SIZE
-from floodmark_core.decode import decode_batch
 from floodmark_core.flowtable import new_matcher, update_flows
+from floodmark_core.packets.decode import decode_batch
 from floodmark_core.records.ahead import CURSORS, touch_records
 from floodmark_core.records.framing import frame_pcap
 from floodmark_core.records.timeline import advance_clock

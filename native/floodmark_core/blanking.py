@@ -12,9 +12,9 @@ import numpy as np
 from floodmark_core import kinds
 from floodmark_core._jit import kernel, step
 from floodmark_core.buffers.access import big16, big64
-from floodmark_core.checksums import address_sum, octet_sum
 from floodmark_core.columns import BATCH, I32, I64, U8, Interfaces, Records, Tally
-from floodmark_core.decode import (
+from floodmark_core.packets.checksums import address_sum, octet_sum
+from floodmark_core.packets.decode import (
     AH,
     DCCP,
     DESTINATION,
@@ -31,7 +31,7 @@ from floodmark_core.decode import (
     UDP_LITE,
     V6_FRAGMENT,
 )
-from floodmark_core.links import (
+from floodmark_core.packets.links import (
     ETHERNET,
     ETHERNET_FRAME,
     TYPE_IPV4,
@@ -44,10 +44,17 @@ from floodmark_core.links import (
     TYPE_VLAN,
     unwrap,
 )
+from floodmark_core.packets.tunnels import (
+    ETHERNET_IN_IP,
+    GRE,
+    carries,
+    in_gre,
+    in_udp,
+    inner_packet,
+)
 from floodmark_core.records.framing import frame_batch
 from floodmark_core.sketching import MACS, MOST_PLACES, SUMS, TEXTS, V4, V6, WORDS, Places, copy, sketch
 from floodmark_core.status import IN_FLOW, STOP_BATCH_FULL
-from floodmark_core.tunnels import ETHERNET_IN_IP, GRE, carries, in_gre, in_udp, inner_packet
 
 MOST_ADDED = 64  # octets that a frame can grow by
 UNKNOWN_LINK = 0xFFFF

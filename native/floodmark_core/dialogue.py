@@ -12,7 +12,7 @@ from floodmark_core import kinds
 from floodmark_core._jit import kernel, step
 from floodmark_core.columns import I64, MORE, U8, U32, U64, Headers, Records, Row, Rows
 from floodmark_core.endpoints import field_of, is_fragment, is_from_responder, is_header_whole
-from floodmark_core.fragments import LATER
+from floodmark_core.packets.fragments import LATER
 from floodmark_core.payload import (
     DNS,
     HTTP2,

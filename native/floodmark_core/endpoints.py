@@ -5,7 +5,7 @@ import numpy as np
 from floodmark_core import kinds
 from floodmark_core._jit import kernel, step
 from floodmark_core.columns import FLOW, I64, U32, U64, Headers, Row, Rows
-from floodmark_core.fragments import LATER
+from floodmark_core.packets.fragments import LATER
 
 ROW_WORDS = FLOW.itemsize // 8
 

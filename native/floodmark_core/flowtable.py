@@ -47,7 +47,7 @@ from floodmark_core.dialogue import (
     idle_timeout,
 )
 from floodmark_core.endpoints import network_of, sender_of_row
-from floodmark_core.fragments import LATER, TIED
+from floodmark_core.packets.fragments import LATER, TIED
 from floodmark_core.payload import HTTP, HTTP2, REPLY, REQUEST, tcp_code, udp_code
 from floodmark_core.status import IN_FLOW, IN_FLOW_HEADER_CUT
 

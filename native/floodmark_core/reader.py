@@ -20,10 +20,10 @@ from floodmark_core.columns import (
     FlowTable,
     Tally,
 )
-from floodmark_core.duplicates import Recent, estimate_duplicates
 from floodmark_core.flowtable import FULLEST_EIGHTHS, Matcher, update_flows
+from floodmark_core.packets.duplicates import Recent, estimate_duplicates
+from floodmark_core.packets.walk import Walk, next_batch
 from floodmark_core.status import STOP_BATCH_FULL, STOP_NEEDS_CELLS, STOP_NEEDS_FLOWS
-from floodmark_core.walk import Walk, next_batch
 
 
 @step

@@ -12,24 +12,18 @@ from floodmark_core import (
     births,
     blanking,
     cells,
-    decode,
     dialogue,
-    duplicates,
     endpoints,
     flowtable,
-    fragments,
     grouping,
-    merging,
     picking,
     ranking,
     reader,
     shapes,
     sketching,
     sums,
-    survey,
     text,
     tracing,
-    walk,
 )
 from floodmark_core.buffers import spans
 from floodmark_core.columns import (
@@ -44,6 +38,14 @@ from floodmark_core.columns import (
     new_interfaces,
     new_records,
     new_tally,
+)
+from floodmark_core.packets import (
+    decode,
+    duplicates,
+    fragments,
+    merging,
+    survey,
+    walk,
 )
 from floodmark_core.records import (
     ahead,

@@ -21,8 +21,8 @@ from floodmark.flows import metering
 from floodmark.settings import FlowSettings
 from floodmark.vocabulary.services import service_ports
 from floodmark_core import kinds, new_headers, new_interfaces, new_records, new_tally, payload, status
-from floodmark_core.decode import decode_batch
-from floodmark_core.fragments import new_fragments
+from floodmark_core.packets.decode import decode_batch
+from floodmark_core.packets.fragments import new_fragments
 from floodmark_core.records.framing import LAST_TIME_NS, frame_batch
 from floodmark_core.records.timeline import CLOCK_SIZE, advance_clock
 from reference.cells import Cell, cells

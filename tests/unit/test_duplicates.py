@@ -11,7 +11,7 @@ from floodmark.captures.capture import reader_of
 from floodmark.flows.metering import Meter
 from floodmark.result.inspection import inspect
 from floodmark.settings import FlowSettings
-from floodmark_core.duplicates import ALL_OF_FIRST, EVERY
+from floodmark_core.packets.duplicates import ALL_OF_FIRST, EVERY
 
 
 def mirrored(packets: list[Packet]) -> list[Packet]:

@@ -10,7 +10,7 @@ from builders import CLIENT, MICROSECOND, MILLISECOND, SECOND, SERVER, START_NS,
 from floodmark.captures.capture import reader_of
 from floodmark.flows.metering import Meter
 from floodmark.settings import FlowSettings
-from floodmark_core.fragments import LIFETIME_NS, PLACES
+from floodmark_core.packets.fragments import LIFETIME_NS, PLACES
 
 MORE = 0x2000
 

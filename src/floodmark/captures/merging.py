@@ -1,7 +1,7 @@
 """Captures that overlap in time in, the records of all of them in one order out, as if one capture had been taken.
 
 Each capture is read as any other: its damage, its losses and what became of its packets are counted to it. Its records then go, in order
-of time, into blocks of one container that the meter reads like a file (``floodmark_core.merging``).
+of time, into blocks of one container that the meter reads like a file (``floodmark_core.packets.merging``).
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -16,7 +16,7 @@ from floodmark.captures.walking import walk_with
 from floodmark.settings import FlowSettings
 from floodmark_core import new_tally
 from floodmark_core.columns import I64, U8
-from floodmark_core.merging import extract_block, gather_records
+from floodmark_core.packets.merging import extract_block, gather_records
 from floodmark_core.records.framing import CONTAINER, MERGED, new_layout
 
 _LANE_OCTETS = 1 << 20  # read of each capture together: as many as are open at one time lie in memory

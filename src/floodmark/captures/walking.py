@@ -3,7 +3,7 @@
 from floodmark.settings import FlowSettings
 from floodmark.vocabulary.services import service_ports
 from floodmark_core.columns import I64
-from floodmark_core.walk import Walk, new_walk
+from floodmark_core.packets.walk import Walk, new_walk
 
 TUNNELS_OPENED = 4  # one in another, most: a mirror of a tunnel in an overlay has three
 

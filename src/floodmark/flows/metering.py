@@ -18,8 +18,8 @@ from floodmark.vocabulary.services import service_ports
 from floodmark_core import CELL, CellTable
 from floodmark_core.cells import join_cells
 from floodmark_core.columns import I64, U8, Rows
-from floodmark_core.duplicates import duplicate_share
 from floodmark_core.flowtable import new_matcher
+from floodmark_core.packets.duplicates import duplicate_share
 from floodmark_core.records.framing import LAST_TIME_NS, new_layout
 from floodmark_core.records.timeline import CLOCK_NS
 from floodmark_core.status import STOP_NEEDS_FLOWS

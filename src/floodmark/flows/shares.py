@@ -39,13 +39,13 @@ from floodmark_core.columns import (
     USED_SIZE,
     Rows,
 )
-from floodmark_core.duplicates import new_recent
 from floodmark_core.flowtable import FULLEST_EIGHTHS, Matcher, move_index
+from floodmark_core.packets.duplicates import new_recent
+from floodmark_core.packets.walk import Walk
 from floodmark_core.records.ahead import CURSORS
 from floodmark_core.records.framing import LAST_TIME_NS
 from floodmark_core.records.timeline import FILE_BEGINS
 from floodmark_core.status import STOP_NEEDS_CELLS, STOP_NEEDS_FLOWS
-from floodmark_core.walk import Walk
 
 FIRST_SLOTS = 1 << 14  # of the index of flows
 FIRST_CELLS = 1 << 11

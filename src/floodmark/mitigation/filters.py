@@ -7,7 +7,7 @@ import numpy as np
 
 from floodmark.base.networks import Network, within
 from floodmark_core.columns import I64, U8, U16, U32, U64
-from floodmark_core.fragments import FIRST
+from floodmark_core.packets.fragments import FIRST
 
 _ECHOES = (0, 8, 128, 129)  # ICMP types
 FLAGS_LOOKED_AT = 0x3F  # URG ACK PSH RST SYN FIN
@@ -18,7 +18,7 @@ class Packets(NamedTuple):
 
     ip_version: U8
     protocol: U8
-    fragment: U8  # floodmark_core.fragments
+    fragment: U8  # floodmark_core.packets.fragments
     ttl: U8
     tcp_flags: U8  # of ICMP the type
     tcp_options: U32  # 0: a SYN without options
@@ -104,6 +104,6 @@ class Filter:
 
 
 def icmp_codes(packets: Packets) -> np.ndarray:
-    """Return the codes of ICMP messages; echoes, which have none that is used, have 0 (floodmark_core.decode)."""
+    """Return the codes of ICMP messages; echoes, which have none that is used, have 0 (floodmark_core.packets.decode)."""
     codes: np.ndarray = np.where(np.isin(packets.tcp_flags, _ECHOES), 0, packets.dst_port & 0xFF)
     return codes

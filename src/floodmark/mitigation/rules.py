@@ -21,8 +21,8 @@ from floodmark.mitigation.filters import FLAGS_LOOKED_AT, Filter, Packets, icmp_
 from floodmark.mitigation.forms import Form
 from floodmark.settings import FlowSettings
 from floodmark.vocabulary.terms import WITH_PORTS
-from floodmark_core.fragments import FIRST
-from floodmark_core.links import ETHERNET
+from floodmark_core.packets.fragments import FIRST
+from floodmark_core.packets.links import ETHERNET
 from floodmark_core.tracing import new_traced
 
 _SAMPLE = 1 << 17  # packets of each kind on which combinations are tried

@@ -21,7 +21,7 @@ from floodmark.settings import FlowSettings
 from floodmark.verdicts.weighing import BASE, REPORTED, Reason
 from floodmark.vocabulary.terms import PROTOCOLS, WITH_PORTS, protocol_name
 from floodmark_core.columns import U32
-from floodmark_core.fragments import FIRST
+from floodmark_core.packets.fragments import FIRST
 
 PAYLOAD_SHOWN = 48  # octets of a packet
 _FLAG_NAMES = ((2, "SYN"), (16, "ACK"), (1, "FIN"), (4, "RST"), (8, "PSH"), (32, "URG"))

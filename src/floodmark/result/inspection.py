@@ -15,10 +15,8 @@ from floodmark.settings import FlowSettings
 from floodmark.vocabulary.terms import TUNNELS, link_type_name, protocol_name
 from floodmark_core import new_tally
 from floodmark_core.columns import I64, U8, Interfaces
-from floodmark_core.duplicates import DUPLICATES
-from floodmark_core.records.ahead import CURSORS
-from floodmark_core.records.framing import CONTAINER, INTERFACE_COUNT, PCAPNG
-from floodmark_core.survey import (
+from floodmark_core.packets.duplicates import DUPLICATES
+from floodmark_core.packets.survey import (
     CUT,
     FRAGMENTS,
     HEADER_CHECKSUM_BAD,
@@ -29,6 +27,8 @@ from floodmark_core.survey import (
     new_survey,
     survey_block,
 )
+from floodmark_core.records.ahead import CURSORS
+from floodmark_core.records.framing import CONTAINER, INTERFACE_COUNT, PCAPNG
 
 _MOST_INTERFACES = 100  # told one by one
 

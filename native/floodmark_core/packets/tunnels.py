@@ -8,7 +8,7 @@ from floodmark_core import kinds
 from floodmark_core._jit import kernel, step
 from floodmark_core.buffers.access import big16
 from floodmark_core.columns import U8
-from floodmark_core.links import (
+from floodmark_core.packets.links import (
     ETHERNET_FRAME,
     PPP_FRAME,
     TYPE_IPV4,

@@ -6,8 +6,8 @@ import numpy as np
 
 from floodmark_core._jit import step
 from floodmark_core.columns import I64, U8, Headers, Interfaces, Records, Tally, new_headers, new_interfaces, new_records
-from floodmark_core.decode import decode_batch
-from floodmark_core.fragments import Fragments, new_fragments
+from floodmark_core.packets.decode import decode_batch
+from floodmark_core.packets.fragments import Fragments, new_fragments
 from floodmark_core.records.framing import frame_batch
 from floodmark_core.records.timeline import CLOCK_SIZE, advance_clock
 

@@ -10,8 +10,16 @@ from floodmark_core import kinds
 from floodmark_core._jit import kernel, step
 from floodmark_core.buffers.access import big16, big32, big64
 from floodmark_core.columns import U8, Headers, Records, Tally
-from floodmark_core.fragments import FIRST, LATER, WHOLE, Fragments, keep_ports, tie
-from floodmark_core.links import ETHERNET, TYPE_IPV4, TYPE_IPV6, unwrap
+from floodmark_core.packets.fragments import (
+    FIRST,
+    LATER,
+    WHOLE,
+    Fragments,
+    keep_ports,
+    tie,
+)
+from floodmark_core.packets.links import ETHERNET, TYPE_IPV4, TYPE_IPV6, unwrap
+from floodmark_core.packets.tunnels import carries, inner_packet
 from floodmark_core.records.framing import remark
 from floodmark_core.status import (
     IN_FLOW,
@@ -25,7 +33,6 @@ from floodmark_core.status import (
     REMARK_IP_LENGTH_BEYOND_FRAME,
     REMARK_TRANSPORT_HEADER_BAD,
 )
-from floodmark_core.tunnels import carries, inner_packet
 
 ICMP, TCP, UDP, GRE, ESP, AH, ICMPV6, DCCP, SCTP, UDP_LITE = 1, 6, 17, 47, 50, 51, 58, 33, 132, 136
 # IPv6 extension headers (RFC 8200 section 4, and the IANA list): all but the fragment header count their length in 8 octets.

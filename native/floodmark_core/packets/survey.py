@@ -5,11 +5,11 @@ from typing import NamedTuple
 import numpy as np
 
 from floodmark_core._jit import kernel, step
-from floodmark_core.checksums import BAD, check_header, check_transport
 from floodmark_core.columns import I64, U8, Headers, Records, Tally
-from floodmark_core.duplicates import Recent, look_at, new_recent
+from floodmark_core.packets.checksums import BAD, check_header, check_transport
+from floodmark_core.packets.duplicates import Recent, look_at, new_recent
+from floodmark_core.packets.walk import Walk, next_batch
 from floodmark_core.status import IN_FLOW, IN_FLOW_HEADER_CUT, STOP_BATCH_FULL
-from floodmark_core.walk import Walk, next_batch
 
 LONGEST_GAP, GAP_BEGINS, LAST_NS = 0, 1, 2
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from floodmark_core._jit import kernel, step
 from floodmark_core.columns import I64, U8, Tally
+from floodmark_core.packets.walk import Walk, next_batch
 from floodmark_core.records.framing import MERGED_CAPTURE, MERGED_HEADER
 from floodmark_core.status import STOP_BATCH_FULL
-from floodmark_core.walk import Walk, next_batch
 
 
 @step
