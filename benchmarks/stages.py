@@ -25,9 +25,9 @@ from floodmark.verdicts.context import Context
 from floodmark.verdicts.decide import decide
 from floodmark.vocabulary.services import service_ports
 from floodmark_core import ADDRESSES, CELL, FLOW, MORE, CellTable, FlowTable, new_tally
-from floodmark_core.cells import count_cells
 from floodmark_core.columns import NEXT_ADDRESSES, NEXT_MORE, NEXT_ROW, PACKETS_SEEN, USED_SIZE
-from floodmark_core.flowtable import new_matcher, update_flows
+from floodmark_core.flows.cells import count_cells
+from floodmark_core.flows.flowtable import new_matcher, update_flows
 from floodmark_core.packets.decode import decode_batch
 from floodmark_core.records.ahead import CURSORS, touch_records
 from floodmark_core.records.framing import frame_pcap

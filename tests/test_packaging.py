@@ -101,7 +101,7 @@ def kernels() -> dict[str, Any]:
 
 
 def test_there_are_kernels_to_look_at() -> None:
-    assert "floodmark_core.reader.read_block" in kernels()
+    assert "floodmark_core.flows.reader.read_block" in kernels()
 
 
 @pytest.mark.parametrize("name", kernels())

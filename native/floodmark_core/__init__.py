@@ -18,7 +18,7 @@ from floodmark_core.columns import (
     new_records,
     new_tally,
 )
-from floodmark_core.reader import read_block
+from floodmark_core.flows.reader import read_block
 
 __all__ = [
     "ADDRESSES",

@@ -11,7 +11,7 @@ import numpy as np
 from floodmark_core._jit import kernel, step
 from floodmark_core.buffers.hashing import hash_host
 from floodmark_core.columns import I64, U8, U32, U64, Rows
-from floodmark_core.endpoints import initiator_of, responder_of, version_of
+from floodmark_core.flows.endpoints import initiator_of, responder_of, version_of
 
 ZERO = np.uint64(0)
 PART = 1 << 11  # flows in a part, about: their senders' table fits the cache

@@ -12,7 +12,7 @@ import numpy as np
 from floodmark_core._jit import kernel, step
 from floodmark_core.buffers.access import big32
 from floodmark_core.columns import I64, U8
-from floodmark_core.payload import (
+from floodmark_core.flows.payload import (
     BANNER,
     CHARGEN,
     COMMANDS,

@@ -4,7 +4,7 @@ import numpy as np
 
 from floodmark_core._jit import kernel, step
 from floodmark_core.columns import F64, I32, I64, U8, U32, Rows
-from floodmark_core.endpoints import is_from_responder
+from floodmark_core.flows.endpoints import is_from_responder
 
 
 @kernel

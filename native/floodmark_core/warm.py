@@ -9,21 +9,13 @@ from collections.abc import Callable
 import numpy as np
 
 from floodmark_core import (
-    births,
     blanking,
-    cells,
-    dialogue,
-    endpoints,
-    flowtable,
     grouping,
     picking,
     ranking,
-    reader,
-    shapes,
     sketching,
     sums,
     text,
-    tracing,
 )
 from floodmark_core.buffers import spans
 from floodmark_core.columns import (
@@ -38,6 +30,16 @@ from floodmark_core.columns import (
     new_interfaces,
     new_records,
     new_tally,
+)
+from floodmark_core.flows import (
+    births,
+    cells,
+    dialogue,
+    endpoints,
+    flowtable,
+    reader,
+    shapes,
+    tracing,
 )
 from floodmark_core.packets import (
     decode,

@@ -20,7 +20,15 @@ from floodmark.errors import CaptureError
 from floodmark.flows import metering
 from floodmark.settings import FlowSettings
 from floodmark.vocabulary.services import service_ports
-from floodmark_core import kinds, new_headers, new_interfaces, new_records, new_tally, payload, status
+from floodmark_core import (
+    kinds,
+    new_headers,
+    new_interfaces,
+    new_records,
+    new_tally,
+    status,
+)
+from floodmark_core.flows import payload
 from floodmark_core.packets.decode import decode_batch
 from floodmark_core.packets.fragments import new_fragments
 from floodmark_core.records.framing import LAST_TIME_NS, frame_batch

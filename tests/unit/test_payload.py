@@ -8,10 +8,18 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from floodmark.vocabulary.payloads import payload_name
-from floodmark_core import payload
 from floodmark_core._jit import kernel
 from floodmark_core.columns import U8
-from floodmark_core.payload import count_frames, dns_name_word, head_ends, is_http_request, request_target, tcp_code, udp_code
+from floodmark_core.flows import payload
+from floodmark_core.flows.payload import (
+    count_frames,
+    dns_name_word,
+    head_ends,
+    is_http_request,
+    request_target,
+    tcp_code,
+    udp_code,
+)
 from property.strategies import PROFILE
 
 

@@ -149,7 +149,7 @@ class Anonymiser:
 
 
 def _label(digest: bytes, octets: int, *, is_random: bool) -> bytes:
-    """Make a label out of a digest that looks made up, or like a word (floodmark_core.payload.looks_random)."""
+    """Make a label out of a digest that looks made up, or like a word (floodmark_core.flows.payload.looks_random)."""
     digest *= -(-octets // len(digest)) or 1  # a label has 63 octets at most, other names may have more
     if is_random:
         return bytes(_CONSONANTS[digest[place] % len(_CONSONANTS)] for place in range(octets))

@@ -11,8 +11,8 @@ import numpy as np
 from floodmark.flows.flowset import split
 from floodmark.verdicts.context import Context
 from floodmark.vocabulary.terms import BACKSCATTER, BENIGN_VECTORS
-from floodmark_core import shapes
 from floodmark_core.columns import I32
+from floodmark_core.flows import shapes
 
 _MARK = -1 - BENIGN_VECTORS.index(BACKSCATTER)
 _SHAPES = (shapes.SYN_ACK, shapes.RST, shapes.ICMP_ERROR, shapes.ICMP_ECHO_REPLY)

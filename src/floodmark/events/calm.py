@@ -13,8 +13,8 @@ from floodmark.settings import CalmSettings
 from floodmark.verdicts.clients import number_services, service_of
 from floodmark.verdicts.context import Context
 from floodmark.vocabulary.terms import BENIGN_VECTORS, BULK_TRANSFER, FLASH_CROWD, MEASUREMENT, ORDINARY
-from floodmark_core import shapes
 from floodmark_core.columns import I32, I64, U32
+from floodmark_core.flows import shapes
 
 _MARKS = {vector: -1 - place for place, vector in enumerate(BENIGN_VECTORS)}
 _NS = 1_000_000_000

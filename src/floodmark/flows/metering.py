@@ -16,9 +16,9 @@ from floodmark.flows.shares import Share, Tables
 from floodmark.settings import FlowSettings
 from floodmark.vocabulary.services import service_ports
 from floodmark_core import CELL, CellTable
-from floodmark_core.cells import join_cells
 from floodmark_core.columns import I64, U8, Rows
-from floodmark_core.flowtable import new_matcher
+from floodmark_core.flows.cells import join_cells
+from floodmark_core.flows.flowtable import new_matcher
 from floodmark_core.packets.duplicates import duplicate_share
 from floodmark_core.records.framing import LAST_TIME_NS, new_layout
 from floodmark_core.records.timeline import CLOCK_NS

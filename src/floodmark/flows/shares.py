@@ -20,8 +20,6 @@ from floodmark_core import (
     new_tally,
     read_block,
 )
-from floodmark_core.births import order_by_birth
-from floodmark_core.cells import rebuild_cell_index
 from floodmark_core.columns import (
     BATCHES_SEEN,
     END_ADDRESSES,
@@ -39,7 +37,9 @@ from floodmark_core.columns import (
     USED_SIZE,
     Rows,
 )
-from floodmark_core.flowtable import FULLEST_EIGHTHS, Matcher, move_index
+from floodmark_core.flows.births import order_by_birth
+from floodmark_core.flows.cells import rebuild_cell_index
+from floodmark_core.flows.flowtable import FULLEST_EIGHTHS, Matcher, move_index
 from floodmark_core.packets.duplicates import new_recent
 from floodmark_core.packets.walk import Walk
 from floodmark_core.records.ahead import CURSORS

@@ -22,10 +22,10 @@ from floodmark.flows.metering import new_share
 from floodmark.flows.shares import Share, Tables
 from floodmark.settings import FlowSettings
 from floodmark_core.columns import I64, U8
+from floodmark_core.flows.tracing import Traced, new_traced, trace_block
 from floodmark_core.records.ahead import CURSORS
 from floodmark_core.records.framing import LAST_TIME_NS
 from floodmark_core.status import STOP_BATCH_FULL, STOP_NEEDS_FLOWS
-from floodmark_core.tracing import Traced, new_traced, trace_block
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ from floodmark.mitigation.filters import FLAGS_LOOKED_AT, Filter, Packets, icmp_
 from floodmark.mitigation.forms import Form
 from floodmark.settings import FlowSettings
 from floodmark.vocabulary.terms import WITH_PORTS
+from floodmark_core.flows.tracing import new_traced
 from floodmark_core.packets.fragments import FIRST
 from floodmark_core.packets.links import ETHERNET
-from floodmark_core.tracing import new_traced
 
 _SAMPLE = 1 << 17  # packets of each kind on which combinations are tried
 _COVERED = 0.98  # of the attack's packets that have what all of them have

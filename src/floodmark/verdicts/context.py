@@ -18,8 +18,9 @@ from floodmark.flows.flowset import (
 from floodmark.settings import VICTIM_PACKETS
 from floodmark.verdicts.view import View
 from floodmark.vocabulary.payloads import ANSWER_KINDS
-from floodmark_core import MORE, kinds, shapes
+from floodmark_core import MORE, kinds
 from floodmark_core.columns import I32, I64, U8, U16, U32, U64, Rows
+from floodmark_core.flows import shapes
 from floodmark_core.grouping import keep_frequent
 from floodmark_core.picking import pick_received
 
@@ -43,7 +44,7 @@ _SETTLED_NS = 1_000_000_000  # the first repetition of an unanswered SYN or segm
 class Spoken(NamedTuple):
     """What several rules ask of every established connection, in the order of ``Context.established``."""
 
-    kind: U8  # of the client's first payload, floodmark_core.payload
+    kind: U8  # of the client's first payload, floodmark_core.flows.payload
     port: U16  # of the service
     asked: np.ndarray  # bool: a request was recognised
     denied: np.ndarray  # bool: an answer said that somebody may not
@@ -104,7 +105,7 @@ class Context:
             return seen, dialogues
 
         done = self.flows.workers.each(shape_part, self.flows.workers.parts(rows))
-        self.shape: U8 = shape  # of each flow, floodmark_core.shapes
+        self.shape: U8 = shape  # of each flow, floodmark_core.flows.shapes
         self.sent_packets: I64 = np.sum([seen.sent for seen, _ in done], axis=0)
         self._received_in_shape: I64 = np.sum([seen.received for seen, _ in done], axis=0)
         self.dialogues_seen: I64 = np.sum([dialogues for _, dialogues in done], axis=0)

@@ -7,8 +7,8 @@ import numpy as np
 from floodmark.flows.flowset import SAMPLE, FlowSet, Host, number, split
 from floodmark.settings import VolumetricSettings
 from floodmark.verdicts.context import Context
-from floodmark_core import shapes
 from floodmark_core.columns import I32, I64, U32, U64, Rows
+from floodmark_core.flows import shapes
 
 _BITS = {4: 24, 6: 64}  # of the prefixes looked at: what is routed and delegated by itself
 _MOST_PREFIXES = 1000  # that are judged, those that received most first

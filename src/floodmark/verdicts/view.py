@@ -9,8 +9,9 @@ import numpy as np
 
 from floodmark.flows.flows import Flows
 from floodmark.flows.flowset import SAMPLE
-from floodmark_core import kinds, payload
+from floodmark_core import kinds
 from floodmark_core.columns import I64
+from floodmark_core.flows import payload
 
 _FEWEST = 20  # flows that must show something before it is believed
 _COVERED = 0.9  # of the octets between sequence numbers: less was lost, or never taken

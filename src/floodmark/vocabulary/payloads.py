@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from floodmark_core import payload
 from floodmark_core.columns import U8
+from floodmark_core.flows import payload
 
 # Protocol (payload.py) -> vector that a flood of its replies is.
 REFLECTION_VECTORS = {

@@ -8,7 +8,7 @@ from floodmark.verdicts.clients import begins_with, duration_s, most_at_once, se
 from floodmark.verdicts.context import Context
 from floodmark.verdicts.weighing import CLEAR, FAIR, SLIGHT, Evidence, Finding
 from floodmark.vocabulary.payloads import PROTOCOL_NAMES
-from floodmark_core import payload, shapes
+from floodmark_core.flows import payload, shapes
 
 _INDUSTRIAL = (payload.MODBUS, payload.S7, payload.IEC104, payload.DNP3, payload.ENIP, payload.OPCUA)
 _MQTT_PORT = 1883

@@ -14,7 +14,8 @@ from floodmark.verdicts.weighing import (
     Evidence,
     Finding,
 )
-from floodmark_core import kinds, payload, shapes
+from floodmark_core import kinds
+from floodmark_core.flows import payload, shapes
 
 
 def connection_floods(context: Context, settings: ApplicationSettings) -> list[Finding]:

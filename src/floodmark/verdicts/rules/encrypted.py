@@ -7,7 +7,7 @@ from floodmark.settings import ApplicationSettings
 from floodmark.verdicts.clients import busiest, duration_s, service_host, services, variation
 from floodmark.verdicts.context import Context
 from floodmark.verdicts.weighing import CLEAR, FAIR, Evidence, Finding
-from floodmark_core import payload
+from floodmark_core.flows import payload
 
 _MOST_EXCHANGE_PACKETS = 8  # client's packets with payload: handshake, a request, the close
 _SAME_SIZE_OCTETS = 64  # steps in which sizes are compared

@@ -7,7 +7,8 @@ from floodmark.settings import ApplicationSettings
 from floodmark.verdicts.clients import duration_s, pairs, service_host, variation
 from floodmark.verdicts.context import Context
 from floodmark.verdicts.weighing import CLEAR, FAIR, SLIGHT, Evidence, Finding
-from floodmark_core import kinds, payload
+from floodmark_core import kinds
+from floodmark_core.flows import payload
 
 # What clients of a port begin with.
 _SPOKEN = {

@@ -7,7 +7,7 @@ from floodmark.settings import ApplicationSettings
 from floodmark.verdicts.clients import service_host, services
 from floodmark.verdicts.context import Context
 from floodmark.verdicts.weighing import CLEAR, FAIR, STRONG, Evidence, Finding
-from floodmark_core import payload
+from floodmark_core.flows import payload
 
 _LEAST_FRAMES = 20  # of one connection that takes part
 _RESET_SHARE = 0.5  # of the streams of one connection; Envoy's limit

@@ -16,7 +16,7 @@ from floodmark.verdicts.weighing import (
     weigh_magnitude,
     weigh_spoofing,
 )
-from floodmark_core import shapes
+from floodmark_core.flows import shapes
 
 _ECHO_RATE_PPS = 100.0  # a hundred times what a monitor sends
 _MONITOR_RATE_PPS = 10.0  # ten times what ping sends by itself

@@ -17,7 +17,7 @@ from floodmark.verdicts.weighing import (
     weigh_magnitude,
     weigh_spoofing,
 )
-from floodmark_core import payload, shapes
+from floodmark_core.flows import payload, shapes
 
 _DNS_PORT = 53
 _QUESTION, _ANSWER = 2 * payload.DNS, 2 * payload.DNS + payload.REPLY

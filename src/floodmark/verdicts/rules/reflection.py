@@ -17,7 +17,8 @@ from floodmark.verdicts.weighing import (
 )
 from floodmark.vocabulary.payloads import PROTOCOL_NAMES, REFLECTION_VECTORS, reply_code
 from floodmark.vocabulary.services import REFLECTOR_PORTS
-from floodmark_core import kinds, payload, shapes
+from floodmark_core import kinds
+from floodmark_core.flows import payload, shapes
 
 _CLIENT_PORTS = 32_768  # from here on systems number the ports of clients
 _DIVERSE_TTLS = 3  # effective TTL values of real hosts

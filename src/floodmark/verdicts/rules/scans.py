@@ -24,7 +24,7 @@ from floodmark.verdicts.weighing import (
     Evidence,
     Finding,
 )
-from floodmark_core import shapes
+from floodmark_core.flows import shapes
 
 _WINDOW_NS = 300_000_000_000  # five minutes: Zeek's legacy scan policy and CLASSIFICATION of Snort's
 _MANY = 100

@@ -19,7 +19,8 @@ from floodmark.verdicts.weighing import (
     weigh_magnitude,
     weigh_spoofing,
 )
-from floodmark_core import kinds, shapes
+from floodmark_core import kinds
+from floodmark_core.flows import shapes
 
 _FLOWS_TO_COMPARE = 20
 _MOST_REPEATS = 10  # Linux sends a SYN 1 + 6 times (tcp_syn_retries)

@@ -20,7 +20,7 @@ from floodmark.verdicts.weighing import (
 )
 from floodmark.vocabulary.payloads import MEDIA_PROTOCOLS
 from floodmark.vocabulary.services import ONE_WAY_PORTS
-from floodmark_core import payload, shapes
+from floodmark_core.flows import payload, shapes
 
 _MANY_PORTS = 100
 _SENDER_RATE_PPS = 100.0

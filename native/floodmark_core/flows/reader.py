@@ -3,7 +3,6 @@
 import numpy as np
 
 from floodmark_core._jit import kernel, step
-from floodmark_core.cells import count_cells
 from floodmark_core.columns import (
     BATCH,
     BATCHES_SEEN,
@@ -20,7 +19,8 @@ from floodmark_core.columns import (
     FlowTable,
     Tally,
 )
-from floodmark_core.flowtable import FULLEST_EIGHTHS, Matcher, update_flows
+from floodmark_core.flows.cells import count_cells
+from floodmark_core.flows.flowtable import FULLEST_EIGHTHS, Matcher, update_flows
 from floodmark_core.packets.duplicates import Recent, estimate_duplicates
 from floodmark_core.packets.walk import Walk, next_batch
 from floodmark_core.status import STOP_BATCH_FULL, STOP_NEEDS_CELLS, STOP_NEEDS_FLOWS

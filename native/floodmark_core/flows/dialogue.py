@@ -11,9 +11,8 @@ import numpy as np
 from floodmark_core import kinds
 from floodmark_core._jit import kernel, step
 from floodmark_core.columns import I64, MORE, U8, U32, U64, Headers, Records, Row, Rows
-from floodmark_core.endpoints import field_of, is_fragment, is_from_responder, is_header_whole
-from floodmark_core.packets.fragments import LATER
-from floodmark_core.payload import (
+from floodmark_core.flows.endpoints import field_of, is_fragment, is_from_responder, is_header_whole
+from floodmark_core.flows.payload import (
     DNS,
     HTTP2,
     REPLY,
@@ -28,6 +27,7 @@ from floodmark_core.payload import (
     text_at,
     udp_code,
 )
+from floodmark_core.packets.fragments import LATER
 from floodmark_core.status import IN_FLOW
 
 TCP, UDP, ICMP, ICMPV6 = 6, 17, 1, 58
@@ -76,7 +76,7 @@ def first_word(block: U8, at: int, end: int, code: int) -> np.uint64:
     """Return what is kept of a direction's first payload, which begins with what differs least between like messages.
 
     The first eight octets, big endian, padded with zeros; of a DNS question, whose first octets are a number, hashes of the name asked
-    for (:func:`floodmark_core.payload.dns_name_word`); of a DNS answer its flags, how many records it has, and the hash of all of that
+    for (:func:`floodmark_core.flows.payload.dns_name_word`); of a DNS answer its flags, how many records it has, and the hash of all of that
     name; of a SIP answer what follows the version: the status.
     """
     if code == 2 * DNS:

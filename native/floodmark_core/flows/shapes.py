@@ -12,8 +12,8 @@ from floodmark_core import kinds
 from floodmark_core._jit import kernel, step
 from floodmark_core.buffers.hashing import hash_host
 from floodmark_core.columns import I32, I64, U8, U32, U64, Row, Rows
-from floodmark_core.dialogue import begin
-from floodmark_core.endpoints import initiator_of, is_fragment, is_header_whole, responder_of, version_of
+from floodmark_core.flows.dialogue import begin
+from floodmark_core.flows.endpoints import initiator_of, is_fragment, is_header_whole, responder_of, version_of
 
 NO_SHAPE = 0
 SYN = 1  # SYN with TCP options that never became a connection

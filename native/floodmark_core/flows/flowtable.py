@@ -30,7 +30,7 @@ from floodmark_core.columns import (
     Records,
     Row,
 )
-from floodmark_core.dialogue import (
+from floodmark_core.flows.dialogue import (
     ACTIVE,
     ICMP,
     ICMPV6,
@@ -46,9 +46,16 @@ from floodmark_core.dialogue import (
     first_word,
     idle_timeout,
 )
-from floodmark_core.endpoints import network_of, sender_of_row
+from floodmark_core.flows.endpoints import network_of, sender_of_row
+from floodmark_core.flows.payload import (
+    HTTP,
+    HTTP2,
+    REPLY,
+    REQUEST,
+    tcp_code,
+    udp_code,
+)
 from floodmark_core.packets.fragments import LATER, TIED
-from floodmark_core.payload import HTTP, HTTP2, REPLY, REQUEST, tcp_code, udp_code
 from floodmark_core.status import IN_FLOW, IN_FLOW_HEADER_CUT
 
 FULLEST_EIGHTHS = 6  # of the index that may be taken: then 2.5 probes find a key that is there, 8.5 find that one is not, side by side

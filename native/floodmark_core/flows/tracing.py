@@ -9,9 +9,9 @@ import numpy as np
 
 from floodmark_core._jit import kernel
 from floodmark_core.columns import BATCH, I32, I64, U8, U16, U32, U64, FlowTable, Tally
-from floodmark_core.flowtable import Matcher, update_flows
+from floodmark_core.flows.flowtable import Matcher, update_flows
+from floodmark_core.flows.reader import has_room
 from floodmark_core.packets.walk import Walk, next_batch
-from floodmark_core.reader import has_room
 from floodmark_core.status import STOP_BATCH_FULL, STOP_NEEDS_FLOWS
 
 TRACED = 64 * BATCH  # packets told together

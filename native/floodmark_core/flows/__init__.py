@@ -1,0 +1,1 @@
+"""Packets counted into flows and cells, and what each flow looks like."""
