@@ -8,15 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from floodmark_core import (
-    blanking,
-    grouping,
-    picking,
-    ranking,
-    sketching,
-    sums,
-    text,
-)
+from floodmark_core import blanking, sketching
 from floodmark_core.buffers import spans
 from floodmark_core.columns import (
     ADDRESSES,
@@ -57,6 +49,7 @@ from floodmark_core.records import (
     resync,
     timeline,
 )
+from floodmark_core.tables import grouping, picking, ranking, sums, text
 
 Call = Callable[[], object]
 

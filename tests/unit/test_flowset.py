@@ -24,7 +24,7 @@ from floodmark.flows.flowset import (
     top_ports,
 )
 from floodmark_core.columns import I64
-from floodmark_core.text import LONGEST, write_addresses
+from floodmark_core.tables.text import LONGEST, write_addresses
 from property.strategies import PROFILE
 
 LAST64 = 2**64 - 1

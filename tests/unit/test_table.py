@@ -16,7 +16,7 @@ from wire import Packet
 import floodmark
 from builders import CLIENT, MILLISECOND, SECOND, SERVER, START_NS, answer, arp, connection, header, icmp, pcap, record, syn_flood, tcp, udp
 from floodmark.result import table
-from floodmark_core.text import LONGEST, write_addresses
+from floodmark_core.tables.text import LONGEST, write_addresses
 from property.strategies import PROFILE
 
 CONTRACT = [

@@ -16,7 +16,7 @@ from floodmark_core import FLOW, MORE, kinds
 from floodmark_core.columns import I64, U32, U64, Rows
 from floodmark_core.flows.dialogue import copy_fields
 from floodmark_core.flows.endpoints import copy_ends, copy_first_fields, copy_outer_ends
-from floodmark_core.ranking import hash_initiators
+from floodmark_core.tables.ranking import hash_initiators
 
 SEED = np.uint64(secrets.randbits(64))  # the keys are an attacker's choice; no answer depends on it
 _Field = tuple[int, int, int]  # word of a row, lowest bit in it, how many bits

@@ -15,12 +15,12 @@ import numpy as np
 from floodmark.base.memory import Memory
 from floodmark.base.workers import Part, Workers
 from floodmark.flows.flows import SEED, Flows, Numbers
-from floodmark_core import ranking
 from floodmark_core.columns import I32, I64, U8, U32, U64
-from floodmark_core.grouping import count_groups, number_keys, order_by_group
-from floodmark_core.picking import pick_free, pick_unnumbered, put_number
-from floodmark_core.sums import measure_flows
-from floodmark_core.text import LONGEST, write_addresses
+from floodmark_core.tables import ranking
+from floodmark_core.tables.grouping import count_groups, number_keys, order_by_group
+from floodmark_core.tables.picking import pick_free, pick_unnumbered, put_number
+from floodmark_core.tables.sums import measure_flows
+from floodmark_core.tables.text import LONGEST, write_addresses
 
 MOST_SOURCES = 20  # kept by name
 _DEALT_TOGETHER = 1 << 21  # flows whose senders are counted together: their list is made in memory that the next one uses again

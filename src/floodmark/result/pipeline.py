@@ -41,7 +41,7 @@ from floodmark.verdicts.decide import decide
 from floodmark.verdicts.view import View
 from floodmark.vocabulary.terms import BENIGN_VECTORS, Verdict, link_type_name
 from floodmark_core import status
-from floodmark_core.sums import sum_flows
+from floodmark_core.tables.sums import sum_flows
 
 _UNPACKED_TIMES = 4  # what captures grow by when they are unpacked, as a rule
 _LARGE_OCTETS = 32 << 20  # of captures in all: a tenth of a second on one processor

@@ -23,7 +23,7 @@ from floodmark.vocabulary.terms import (
 )
 from floodmark_core.columns import U8, U64
 from floodmark_core.flows.payload import PROTOCOLS
-from floodmark_core.text import LONGEST, write_addresses
+from floodmark_core.tables.text import LONGEST, write_addresses
 
 BATCH_ROWS = 1 << 17
 TCP = 6

@@ -14,7 +14,7 @@ from floodmark.events.events import Event, Judged
 from floodmark.flows.flows import Flows
 from floodmark.flows.flowset import SAMPLE
 from floodmark_core.columns import F64, I32, U32
-from floodmark_core.sums import spread_flows
+from floodmark_core.tables.sums import spread_flows
 
 MOST_EVENTS = 200  # that have a row of their own; those of fewer packets share one
 _WILD_TIMES = 10.0  # what all flows span, compared with all but a thousandth at either end

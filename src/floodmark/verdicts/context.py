@@ -21,8 +21,8 @@ from floodmark.vocabulary.payloads import ANSWER_KINDS
 from floodmark_core import MORE, kinds
 from floodmark_core.columns import I32, I64, U8, U16, U32, U64, Rows
 from floodmark_core.flows import shapes
-from floodmark_core.grouping import keep_frequent
-from floodmark_core.picking import pick_received
+from floodmark_core.tables.grouping import keep_frequent
+from floodmark_core.tables.picking import pick_received
 
 _SECOND_NS = 1_000_000_000
 _MOSTLY = 0.8  # of the packets of a kind

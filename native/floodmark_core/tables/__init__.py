@@ -1,0 +1,1 @@
+"""Tables of flows grouped, ranked, picked and added up."""
