@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from floodmark_core import blanking, sketching
+from floodmark_core.blanking import blanking, sketching
 from floodmark_core.buffers import spans
 from floodmark_core.columns import (
     ADDRESSES,

@@ -29,6 +29,15 @@ def test_the_folder_is_named_by_the_text_of_the_core(folder: Path) -> None:
     assert folder.name == _jit.source_digest()
 
 
+def test_the_name_follows_files_in_packages_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "flows").mkdir()
+    (tmp_path / "flows" / "matching.py").write_text("LIMIT = 1\n")
+    monkeypatch.setattr(_jit, "__file__", str(tmp_path / "_jit.py"))
+    before = _jit.source_digest()
+    (tmp_path / "flows" / "matching.py").write_text("LIMIT = 2\n")
+    assert _jit.source_digest() != before
+
+
 def test_a_folder_that_others_can_write_to_is_not_used(folder: Path) -> None:
     folder.mkdir(parents=True)
     folder.chmod(0o777)

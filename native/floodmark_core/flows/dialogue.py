@@ -76,7 +76,7 @@ def first_word(block: U8, at: int, end: int, code: int) -> np.uint64:
     """Return what is kept of a direction's first payload, which begins with what differs least between like messages.
 
     The first eight octets, big endian, padded with zeros; of a DNS question, whose first octets are a number, hashes of the name asked
-    for (:func:`floodmark_core.flows.payload.dns_name_word`); of a DNS answer its flags, how many records it has, and the hash of all of that
+    for (`payload.dns_name_word`); of a DNS answer its flags, how many records it has, and the hash of all of that
     name; of a SIP answer what follows the version: the status.
     """
     if code == 2 * DNS:

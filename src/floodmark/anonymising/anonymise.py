@@ -3,7 +3,7 @@
 Addresses keep the prefixes they share (Crypto-PAn: J. Xu, J. Fan, M. Ammar, S. Moon, ICNP 2002), under a key; what has a meaning of its own
 stays: multicast, broadcast, unspecified and link-local addresses, and that an address ends in 255. MAC addresses, names, targets of
 requests and the first octets of what is not recognised are replaced under the key, alike by alike. Everything else that is no header is
-overwritten (``floodmark_core.blanking``). Who has the key can do it again, and comes to the same octets.
+overwritten (``floodmark_core.blanking.blanking``). Who has the key can do it again, and comes to the same octets.
 """
 
 from dataclasses import dataclass
@@ -19,12 +19,9 @@ from floodmark.captures.reading import Reading
 from floodmark.captures.walking import TUNNELS_OPENED
 from floodmark.errors import SettingsError
 from floodmark_core import new_interfaces, new_records, new_tally
-from floodmark_core.blanking import MOST_ADDED, blank_block, new_frames, repair_checksums
+from floodmark_core.blanking.blanking import MOST_ADDED, blank_block, new_frames, repair_checksums
+from floodmark_core.blanking.sketching import MOST_PLACES, new_places
 from floodmark_core.columns import BATCH, U8
-from floodmark_core.sketching import (
-    MOST_PLACES,
-    new_places,
-)
 from floodmark_core.status import STOP_BATCH_FULL
 
 KEY_OCTETS = 32  # fewest of a key file

@@ -9,8 +9,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from floodmark.anonymising.crypto_pan import CryptoPan, cipher_of, encrypted
-from floodmark_core.columns import I64, U8
-from floodmark_core.sketching import (
+from floodmark_core.blanking.sketching import (
     HOST,
     MACS,
     PATH,
@@ -23,6 +22,7 @@ from floodmark_core.sketching import (
     Places,
     mark_wrong_words,
 )
+from floodmark_core.columns import I64, U8
 
 _MOST_REMEMBERED = 1 << 20  # texts whose replacement is kept
 _VOWELS, _CONSONANTS, _SIGNS = b"aeiou", b"bcdfghjklmnpqrstvwxz", b"abcdefghijklmnopqrstuvwxyz0123456789"

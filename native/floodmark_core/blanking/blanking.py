@@ -11,6 +11,18 @@ import numpy as np
 
 from floodmark_core import kinds
 from floodmark_core._jit import kernel, step
+from floodmark_core.blanking.sketching import (
+    MACS,
+    MOST_PLACES,
+    SUMS,
+    TEXTS,
+    V4,
+    V6,
+    WORDS,
+    Places,
+    copy,
+    sketch,
+)
 from floodmark_core.buffers.access import big16, big64
 from floodmark_core.columns import BATCH, I32, I64, U8, Interfaces, Records, Tally
 from floodmark_core.packets.checksums import address_sum, octet_sum
@@ -53,7 +65,6 @@ from floodmark_core.packets.tunnels import (
     inner_packet,
 )
 from floodmark_core.records.framing import frame_batch
-from floodmark_core.sketching import MACS, MOST_PLACES, SUMS, TEXTS, V4, V6, WORDS, Places, copy, sketch
 from floodmark_core.status import IN_FLOW, STOP_BATCH_FULL
 
 MOST_ADDED = 64  # octets that a frame can grow by
