@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scenarios import Scenario
 
 import floodmark
-from floodmark.vocabulary.terms import VECTORS
+from floodmark.vocabulary.vectors import VECTORS
 
 CLASSES = ("benign", "volumetric", "application-layer")
 _ENDS = ["initiator", "initiator_port", "responder", "responder_port", "protocol"]

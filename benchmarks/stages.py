@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 import corpus
-from floodmark.captures.capture import BlockReader, reader_of
+from floodmark.captures.blocks import BlockReader
 from floodmark.captures.reading import LOOKED_AT_OCTETS
+from floodmark.captures.source import source_of
 from floodmark.captures.walking import walk_with
 from floodmark.events.events import events_of
 from floodmark.flows.flows import FlowRows, Flows
@@ -98,9 +99,9 @@ def first_pass(reader: BlockReader, packets: int, watch: Stopwatch, *, empty: bo
 def measure(path: Path, packets: int) -> dict[str, float]:
     """Return nanoseconds a packet by stage."""
     calls, work = Stopwatch(), Stopwatch()
-    with reader_of(str(path)) as reader:
+    with source_of(str(path)).reader() as reader:
         first_pass(reader, packets, calls, empty=True)
-    with reader_of(str(path)) as reader:
+    with source_of(str(path)).reader() as reader:
         flows, cells = first_pass(reader, packets, work, empty=False)
     kernels = ("framing", "clock", "decoding", "flows", "cells")
     found = {stage: work.seconds[stage] - (calls.seconds[stage] if stage in kernels else 0.0) for stage in work.seconds}

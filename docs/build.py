@@ -13,9 +13,11 @@ from typing import Any
 import click
 
 from floodmark.cli import main as program
+from floodmark.report.rules import rules_page
 from floodmark.result.table import ABOUT, SCHEMA
 from floodmark.settings import Settings, settings_text
-from floodmark.vocabulary.catalogue import catalogue, index, page
+from floodmark.vocabulary.catalogue import index, page
+from floodmark.vocabulary.vectors import RECORDS
 
 HERE = Path(__file__).parent
 MADE = "% Written by docs/build.py from the program; edit that instead.\n\n"
@@ -25,13 +27,14 @@ KINDS = {"dictionary<values=string, indices=int8, ordered=0>": "text", "dictiona
 
 def pages() -> dict[Path, str]:
     """Return the text of every page by its file."""
-    vectors = "\n".join(["", "```{toctree}", ":hidden:", "", *catalogue(), "```", ""])
+    vectors = "\n".join(["", "```{toctree}", ":hidden:", "", *RECORDS, "```", ""])
     return {
         HERE / "vectors" / "README.md": index() + vectors,
-        **{HERE / "vectors" / f"{vector}.md": page(vector) for vector in catalogue()},
+        **{HERE / "vectors" / f"{vector}.md": page(vector) for vector in RECORDS},
         HERE / "reference" / "commands.md": commands(),
         HERE / "reference" / "json.md": document(),
         HERE / "reference" / "columns.md": columns(),
+        HERE / "reference" / "rules.md": MADE + rules_page(),
         HERE / "reference" / "settings.md": f"{MADE}# Settings\n\n```toml\n{settings_text(Settings())}```\n",
     }
 

@@ -8,11 +8,11 @@ import wire
 from wire import Format, Packet
 
 import floodmark
-from floodmark.captures.capture import reader_of
 from floodmark.captures.reading import ReadCapture
+from floodmark.captures.settings import FlowSettings
+from floodmark.captures.source import source_of
 from floodmark.flows.flows import Flows
 from floodmark.flows.metering import Meter
-from floodmark.settings import FlowSettings
 from floodmark_core.columns import Rows
 
 START_NS = 1_700_000_000_000_000_000
@@ -110,6 +110,6 @@ def answer(data: bytes | Iterable[Packet]) -> floodmark.Result:
 def metered(data: bytes | Iterable[Packet], settings: FlowSettings | None = None) -> tuple[Flows, Rows, ReadCapture]:
     """Read a capture as far as flows and cells, without a verdict."""
     meter = Meter(settings or FlowSettings(), seed=1)
-    with reader_of(io.BytesIO(data if isinstance(data, bytes) else pcap(list(data)))) as reader:
+    with source_of(io.BytesIO(data if isinstance(data, bytes) else pcap(list(data)))).reader() as reader:
         read = meter.read(reader)
     return (*meter.finish(), read)

@@ -91,9 +91,9 @@ def changed(rng: random.Random, inputs: list[bytes]) -> bytes:
 def examine(data: bytes) -> frozenset[Any]:
     """Classify an input and return what it showed. Raises AssertionError where a promise is broken."""
     import floodmark  # noqa: PLC0415 - in the child, after the environment is set
-    from floodmark.captures.capture import reader_of  # noqa: PLC0415
+    from floodmark.captures.settings import FlowSettings  # noqa: PLC0415
+    from floodmark.captures.source import source_of  # noqa: PLC0415
     from floodmark.flows.metering import Meter  # noqa: PLC0415
-    from floodmark.settings import FlowSettings  # noqa: PLC0415
     from reference.comparing import compare_packets  # noqa: PLC0415
 
     options = floodmark.Options(keep_going=True)
@@ -110,7 +110,7 @@ def examine(data: bytes) -> frozenset[Any]:
     assert counted == totals.packets_in_flows, "verdicts do not add up"
     result.to_json()
     table = result.flows.to_table()
-    with reader_of(io.BytesIO(data)) as reader:
+    with source_of(io.BytesIO(data)).reader() as reader:
         tally = Meter(FlowSettings(), seed=1).read(reader).tally
     plain = result.captures[0].compression is None and result.captures[0].format in FORMATS
     if plain and len(data) <= ORACLE_OCTETS:

@@ -22,8 +22,8 @@ import jsonschema
 import pytest
 
 import floodmark
+from floodmark.captures.settings import FlowSettings
 from floodmark.result.result import Totals
-from floodmark.settings import FlowSettings
 from judging import judge_real
 from unit.test_unpacking import PACK
 

@@ -19,7 +19,8 @@ from scenarios import SCENES, Scenario
 from wire import Format, Packet
 
 import floodmark
-from floodmark.vocabulary.terms import VECTORS
+from floodmark.captures.source import Source
+from floodmark.vocabulary.vectors import VECTORS
 from judging import Confusion, judge_flows, judge_scenario
 
 SEED = 1
@@ -262,10 +263,8 @@ def test_the_time_of_day_changes_nothing_but_the_times() -> None:
 
 @pytest.mark.parametrize("block_octets", [1 << 12, 1 << 16])
 def test_the_size_of_the_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch, block_octets: int) -> None:
-    original = floodmark.captures.capture.reader_of  # type: ignore[attr-defined]
-    monkeypatch.setattr(
-        "floodmark.captures.opening.reader_of", lambda source, *, hashing=False: original(source, block_octets, hashing=hashing)
-    )
+    original = Source.reader
+    monkeypatch.setattr(Source, "reader", lambda source, *, hashing=False: original(source, block_octets, hashing=hashing))
     assert plain(classified(demo(), Format())) == plain(expected())
 
 

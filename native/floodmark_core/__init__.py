@@ -1,24 +1,42 @@
-"""The contract of the native core: contiguous arrays and integers in, arrays out; no files, no Arrow, no names of classes."""
+"""The contract of the native core: contiguous arrays and integers in, arrays out; no files, no Arrow, no names of classes.
 
-from floodmark_core._jit import cache_folder, compiled_before, keeps_kernels, kernel, source_digest
-from floodmark_core.columns import (
-    ADDRESSES,
-    BATCH,
-    CELL,
-    FLOW,
-    MORE,
-    CellTable,
-    FlowTable,
-    Headers,
-    Interfaces,
-    Records,
-    Tally,
-    new_headers,
-    new_interfaces,
-    new_records,
-    new_tally,
-)
-from floodmark_core.flows.reader import read_block
+Its names are imported on their first use, so that a table of numbers (protocols, kinds) costs no compiler.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from floodmark_core._jit import cache_folder, compiled_before, keeps_kernels, kernel, source_digest
+    from floodmark_core.columns import (
+        ADDRESSES,
+        BATCH,
+        CELL,
+        FLOW,
+        MORE,
+        CellTable,
+        FlowTable,
+        Headers,
+        Interfaces,
+        Records,
+        Tally,
+        new_headers,
+        new_interfaces,
+        new_records,
+        new_tally,
+    )
+    from floodmark_core.flows.reader import read_block
+
+_HOMES = {
+    **dict.fromkeys(("cache_folder", "compiled_before", "keeps_kernels", "kernel", "source_digest"), "_jit"),
+    **dict.fromkeys(
+        (
+            "ADDRESSES", "BATCH", "CELL", "FLOW", "MORE", "CellTable", "FlowTable", "Headers", "Interfaces", "Records", "Tally",
+            "new_headers", "new_interfaces", "new_records", "new_tally",
+        ),
+        "columns",
+    ),
+    "read_block": "flows.reader",
+}  # fmt: skip
 
 __all__ = [
     "ADDRESSES",
@@ -43,3 +61,14 @@ __all__ = [
     "read_block",
     "source_digest",
 ]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - PEP 562
+    """Import a name of the contract on its first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415 - only needed here
+
+    value = getattr(import_module(f"floodmark_core.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from floodmark.result.pipeline import Options, classify, stream
     from floodmark.result.result import Result
     from floodmark.settings import Settings, load_settings
-    from floodmark.vocabulary.terms import Verdict
+    from floodmark.vocabulary.vectors import Verdict
 
 __all__ = [
     "CaptureError",
@@ -32,7 +32,7 @@ _HOMES = {
     "Result": "result.result",
     "Settings": "settings",
     "SettingsError": "errors",
-    "Verdict": "vocabulary.terms",
+    "Verdict": "vocabulary.vectors",
     "classify": "result.pipeline",
     "load_settings": "settings",
     "stream": "result.pipeline",

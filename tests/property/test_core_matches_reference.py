@@ -6,9 +6,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from floodmark.captures.capture import reader_of
+from floodmark.captures.settings import FlowSettings
+from floodmark.captures.source import source_of
 from floodmark.errors import CaptureError
-from floodmark.settings import FlowSettings
 from property.strategies import (
     PROFILE,
     S,
@@ -131,7 +131,7 @@ def test_long_dialogues_are_those_of_the_oracle(packets: list[Sent], flow_settin
 def is_taken_as_it_is(data: bytes) -> bool:
     """Tell whether the first records are not taken for those of a variant with longer headers: the oracle does not guess."""
     try:
-        name = reader_of(io.BytesIO(data)).container.name
+        name = source_of(io.BytesIO(data)).reader().container.name
     except CaptureError:
         return True
     return data[:4] in MODIFIED or name not in {"pcap-nokia", "pcap-modified"}

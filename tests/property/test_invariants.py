@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from floodmark.captures.capture import reader_of
 from floodmark.captures.reading import ReadCapture
+from floodmark.captures.settings import FlowSettings
+from floodmark.captures.source import source_of
 from floodmark.flows import metering
 from floodmark.flows import shares as shares_module
-from floodmark.settings import FlowSettings
 from property.strategies import (
     CONTAINERS,
     PROFILE,
@@ -205,7 +205,7 @@ def test_an_index_made_for_the_flows_to_be_expected_changes_nothing(tmp_path: Pa
     ):
         monkeypatch.setattr(name, value)
     meter = metering.Meter(FlowSettings(), 1)
-    with reader_of(str(path)) as reader:
+    with source_of(str(path)).reader() as reader:
         if not reader.is_mapped:
             pytest.skip("the system gives no lease on this file")
         meter.read(reader)

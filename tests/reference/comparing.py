@@ -15,10 +15,10 @@ import numpy as np
 
 from floodmark.base.workers import Workers
 from floodmark.captures import reading
-from floodmark.captures.capture import reader_of
+from floodmark.captures.settings import FlowSettings
+from floodmark.captures.source import source_of
 from floodmark.errors import CaptureError
 from floodmark.flows import metering
-from floodmark.settings import FlowSettings
 from floodmark.vocabulary.services import service_ports
 from floodmark_core import (
     kinds,
@@ -283,7 +283,7 @@ def run_core(
         core = metering.Meter(settings, seed, workers=workers, shares=shares)
         for data in captures:
             try:
-                reader = reader_of(io.BytesIO(data), block_octets)
+                reader = source_of(io.BytesIO(data)).reader(block_octets)
             except CaptureError:
                 read.append(None)
             else:
@@ -448,7 +448,7 @@ def oracle_packets(data: bytes) -> list[Row]:
 
 def core_packets(data: bytes) -> list[Row]:
     """Frame and decode a capture with the core's kernels, called one after the other; one row a packet."""
-    reader = reader_of(io.BytesIO(data), len(data) + 1)
+    reader = source_of(io.BytesIO(data)).reader(len(data) + 1)
     layout, block, at = reader.container.layout, reader.block, reader.container.header_octets
     layout[LAST_TIME_NS] = 0
     records, headers, interfaces, tally = new_records(), new_headers(), new_interfaces(), new_tally()

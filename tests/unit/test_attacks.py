@@ -7,7 +7,7 @@ import pytest
 
 from floodmark.events.attacks import tied
 from floodmark.events.events import Event, Source
-from floodmark.vocabulary.terms import Verdict
+from floodmark.vocabulary.vectors import Verdict
 
 SECOND = 1_000_000_000
 

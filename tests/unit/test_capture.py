@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builders import header, metered, pcap, record, udp
-from floodmark.captures.capture import BlockReader, Container, open_capture, reader_of, recognise
+from floodmark.captures.blocks import BlockReader
+from floodmark.captures.container import Container, recognise
+from floodmark.captures.source import source_of
 from floodmark.captures.sources import expand
 from floodmark.errors import CaptureError, TruncatedCaptureError, UnknownFormatError
 from floodmark_core.records.framing import (
@@ -217,41 +219,41 @@ def test_a_stream_in_small_pieces_gives_the_octets_of_the_file(octets: int) -> N
 
 @pytest.mark.parametrize("consumed", [1, 5, 31, 32])
 def test_blocks_joined_are_the_file_however_much_is_consumed(consumed: int) -> None:
-    assert whole(reader_of(io.BytesIO(DATA), 32), consumed) == DATA
+    assert whole(source_of(io.BytesIO(DATA)).reader(32), consumed) == DATA
 
 
 def test_the_base_is_the_offset_of_the_blocks_first_octet() -> None:
-    reader = reader_of(io.BytesIO(DATA), 32)
+    reader = source_of(io.BytesIO(DATA)).reader(32)
     block = reader.next_block(10)
     assert reader.base == 10
     assert block.tobytes() == DATA[10:42]
 
 
 def test_consuming_nothing_makes_the_buffer_grow() -> None:
-    reader = reader_of(io.BytesIO(DATA), 32)
+    reader = source_of(io.BytesIO(DATA)).reader(32)
     assert reader.next_block(0).tobytes() == DATA[:64]
 
 
 def test_the_hash_is_that_of_the_whole_file_once_it_is_read() -> None:
-    reader = reader_of(io.BytesIO(DATA), 32, hashing=True)
+    reader = source_of(io.BytesIO(DATA)).reader(32, hashing=True)
     whole(reader, 32)
     assert reader.sha256 == hashlib.sha256(DATA).hexdigest()
 
 
 def test_no_hash_is_made_unless_asked_for() -> None:
-    assert reader_of(io.BytesIO(DATA)).sha256 is None
+    assert source_of(io.BytesIO(DATA)).reader().sha256 is None
 
 
 def test_a_file_object_stays_open() -> None:
     stream = io.BytesIO(DATA)
-    with reader_of(stream):
+    with source_of(stream).reader():
         pass
     assert not stream.closed
 
 
 def test_a_file_opened_here_is_closed_here(tmp_path: Path) -> None:
     (tmp_path / "a.pcap").write_bytes(DATA)
-    with reader_of(str(tmp_path / "a.pcap"), 32) as reader:
+    with source_of(str(tmp_path / "a.pcap")).reader(32) as reader:
         pass
     with pytest.raises(CaptureError, match="closed"):
         reader.next_block(1)
@@ -260,15 +262,15 @@ def test_a_file_opened_here_is_closed_here(tmp_path: Path) -> None:
 def test_a_file_object_is_called_by_its_name(tmp_path: Path) -> None:
     (tmp_path / "a.pcap").write_bytes(DATA)
     with (tmp_path / "a.pcap").open("rb") as stream:
-        assert reader_of(stream).path == str(tmp_path / "a.pcap")
+        assert source_of(stream).reader().path == str(tmp_path / "a.pcap")
 
 
 def test_a_file_object_without_a_name_is_called_so() -> None:
-    assert reader_of(io.BytesIO(DATA)).path == "<file object>"
+    assert source_of(io.BytesIO(DATA)).reader().path == "<file object>"
 
 
 def test_an_object_that_can_only_read_is_enough() -> None:
-    assert whole(reader_of(OnlyRead(*(DATA[at : at + 7] for at in range(0, len(DATA), 7)), b"")), 10) == DATA  # type: ignore[arg-type]
+    assert whole(source_of(OnlyRead(*(DATA[at : at + 7] for at in range(0, len(DATA), 7)), b"")).reader(), 10) == DATA  # type: ignore[arg-type]
 
 
 def test_a_read_error_in_the_middle_names_the_offset() -> None:
@@ -279,7 +281,7 @@ def test_a_read_error_in_the_middle_names_the_offset() -> None:
 
 def test_a_missing_file_is_named_with_the_systems_reason() -> None:
     with pytest.raises(CaptureError, match=r"nowhere/a\.pcap: cannot be opened: No such file") as caught:
-        open_capture("nowhere/a.pcap")
+        source_of("nowhere/a.pcap").reader()
     assert caught.value.offset is None
 
 
@@ -287,7 +289,7 @@ def test_a_folder_gives_its_captures_in_order_of_name_and_nothing_else(tmp_path:
     for name, data in {"b.pcap": DATA, "a.pcapng": SECTION, "sub/c": DATA, "notes.txt": b"not a capture"}.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(data)
-    assert expand([str(tmp_path)]) == [str(tmp_path / name) for name in ("a.pcapng", "b.pcap", "sub/c")]
+    assert [str(source) for source in expand([str(tmp_path)])] == [str(tmp_path / name) for name in ("a.pcapng", "b.pcap", "sub/c")]
 
 
 def test_a_folder_without_captures_is_an_error(tmp_path: Path) -> None:
@@ -298,7 +300,7 @@ def test_a_folder_without_captures_is_an_error(tmp_path: Path) -> None:
 
 
 def test_files_and_standard_input_are_passed_on_unseen() -> None:
-    assert expand(["-", "missing.pcap"]) == ["-", "missing.pcap"]
+    assert [str(source) for source in expand(["-", "missing.pcap"])] == ["-", "missing.pcap"]
 
 
 def test_a_member_that_is_a_capture_by_name_alone_is_left_out_with_its_reason(tmp_path: Path) -> None:
@@ -308,14 +310,14 @@ def test_a_member_that_is_a_capture_by_name_alone_is_left_out_with_its_reason(tm
     (tmp_path / "d.pcapng").symlink_to(tmp_path / "nowhere")
     (tmp_path / "e.txt").symlink_to(tmp_path / "nowhere")
     first, *rest = expand([str(tmp_path)])
-    assert first == str(tmp_path / "a.pcap")
+    assert str(first) == str(tmp_path / "a.pcap")
     assert [Path(error.path).name for error in rest if isinstance(error, CaptureError)] == ["b.pcap.gz", "c.cap", "d.pcapng"]
     assert "gzip" in str(rest[0])
 
 
 def test_a_name_that_no_file_can_have_is_refused() -> None:
     with pytest.raises(CaptureError, match="no name of a file"):
-        open_capture("a\0b")
+        source_of("a\0b").reader()
 
 
 @pytest.mark.parametrize(
@@ -330,11 +332,11 @@ def test_a_name_that_no_file_can_have_is_refused() -> None:
 )
 def test_a_file_object_that_gives_no_octets_is_refused(source: Any, why: str) -> None:
     with pytest.raises(CaptureError, match=why):
-        reader_of(source)
+        source_of(source).reader()
 
 
 def test_a_closed_file_object_is_refused() -> None:
     stream = io.BytesIO(DATA)
     stream.close()
     with pytest.raises(CaptureError, match="closed"):
-        reader_of(stream)
+        source_of(stream).reader()

@@ -7,10 +7,10 @@ from wire import Packet
 
 import floodmark
 from builders import MICROSECOND, SECOND, pcap, syn_flood, udp
-from floodmark.captures.capture import reader_of
+from floodmark.captures.settings import FlowSettings
+from floodmark.captures.source import source_of
 from floodmark.flows.metering import Meter
 from floodmark.result.inspection import inspect
-from floodmark.settings import FlowSettings
 from floodmark_core.packets.duplicates import ALL_OF_FIRST, EVERY
 
 
@@ -20,7 +20,7 @@ def mirrored(packets: list[Packet]) -> list[Packet]:
 
 def share(data: bytes, block_octets: int = 1 << 23) -> float | None:
     meter = Meter(FlowSettings(), seed=1)
-    with reader_of(io.BytesIO(data), block_octets) as reader:
+    with source_of(io.BytesIO(data)).reader(block_octets) as reader:
         meter.read(reader)
     return meter.duplicates
 

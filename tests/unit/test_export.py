@@ -23,8 +23,7 @@ from floodmark.cli import main
 from floodmark.cli.export import FORMS
 from floodmark.report.export.ddosdb import fingerprints
 from floodmark.report.export.stix import bundle_of
-from floodmark.vocabulary.techniques import technique_of
-from floodmark.vocabulary.terms import VECTORS
+from floodmark.vocabulary.vectors import RECORDS, VECTORS
 
 DEMO = Path(__file__).parents[2] / "traces" / "demo.pcap"
 
@@ -174,7 +173,7 @@ def test_a_capture_without_anything_has_every_form(form: str, tmp_path: Path) ->
 
 
 def test_every_vector_is_a_technique() -> None:
-    assert all(re.fullmatch(r"T\d{4}(\.\d{3})?", technique_of(vector).id) for vector in VECTORS)
+    assert all(re.fullmatch(r"T\d{4}(\.\d{3})?", RECORDS[vector].technique.id) for vector in VECTORS)
 
 
 def test_a_file_that_cannot_be_written_is_said(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ import wire
 from wire import Head, Packet
 
 from builders import CLIENT, MICROSECOND, MILLISECOND, SECOND, SERVER, START_NS, answer, metered, pcap
-from floodmark.captures.capture import reader_of
+from floodmark.captures.settings import FlowSettings
+from floodmark.captures.source import source_of
 from floodmark.flows.metering import Meter
-from floodmark.settings import FlowSettings
 from floodmark_core.packets.fragments import LIFETIME_NS, PLACES
 
 MORE = 0x2000
@@ -66,7 +66,7 @@ def test_a_first_fragment_in_one_file_ties_those_in_the_next() -> None:
     first, *later = fragments(1)
     meter = Meter(FlowSettings(), seed=1)
     for part in ([first], later):
-        with reader_of(io.BytesIO(pcap(part))) as reader:
+        with source_of(io.BytesIO(pcap(part))).reader() as reader:
             meter.read(reader)
     assert len(meter.finish()[0]) == 1
 

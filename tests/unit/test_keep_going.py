@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 import floodmark
 from builders import pcap, pcapng, syn_flood
-from floodmark.captures.capture import reader_of
 from floodmark.captures.reading import ReadCapture
+from floodmark.captures.settings import FlowSettings
+from floodmark.captures.source import source_of
 from floodmark.flows.metering import Meter
-from floodmark.settings import FlowSettings
 from floodmark_core.records.framing import LARGEST_BLOCK
 from property.strategies import PROFILE
 
@@ -23,7 +23,7 @@ PLACES = 0, 1, 150, 296, 298, 299
 
 def read(data: bytes, block_octets: int = 1 << 20) -> ReadCapture:
     meter = Meter(FlowSettings(), seed=1)
-    with reader_of(io.BytesIO(data), block_octets) as reader:
+    with source_of(io.BytesIO(data)).reader(block_octets) as reader:
         return meter.read(reader, keep_going=True)
 
 

@@ -12,8 +12,9 @@ import pytest
 import floodmark
 from builders import connection, pcap, pcapng, syn_flood
 from floodmark.captures import mapping
-from floodmark.captures.capture import BlockReader, reader_of
+from floodmark.captures.blocks import BlockReader
 from floodmark.captures.mapping import MappedFile
+from floodmark.captures.source import source_of
 
 PACKETS = [*connection(0), *syn_flood(3000)]
 
@@ -22,7 +23,7 @@ PACKETS = [*connection(0), *syn_flood(3000)]
 def file(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A capture that is worth mapping."""
     monkeypatch.setattr(mapping, "_LEAST_OCTETS", 1)
-    monkeypatch.setattr("floodmark.captures.capture.MAPPED_OCTETS", 1000)
+    monkeypatch.setattr("floodmark.captures.blocks.MAPPED_OCTETS", 1000)
     path = tmp_path / "a.capture"
     path.write_bytes(pcap(PACKETS) if request.param == "pcap" else pcapng(PACKETS))
     return path
@@ -31,7 +32,7 @@ def file(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.fixture
 def mapped(file: Path) -> Iterator[BlockReader]:
     """A reader of it; skipped where the system gives no lease."""
-    with reader_of(str(file), 1000, hashing=True) as reader:
+    with source_of(str(file)).reader(1000, hashing=True) as reader:
         if not reader.is_mapped:
             pytest.skip("the system gives no lease on this file")
         yield reader

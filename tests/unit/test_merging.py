@@ -15,6 +15,7 @@ from builders import MILLISECOND, SECOND, START_NS, arp, connection, pcap, pcapn
 from floodmark.captures import merging
 from floodmark.captures.merging import MergedReader
 from floodmark.captures.ordering import in_groups
+from floodmark.captures.source import source_of
 from floodmark_core.columns import BATCH
 from property import strategies
 from property.strategies import CONTAINERS, PROFILE, Sent, dialogues
@@ -23,7 +24,7 @@ from property.strategies import CONTAINERS, PROFILE, Sent, dialogues
 def merged(sources: list[bytes]) -> bytes:
     """Return the octets of captures merged, all of them."""
     files = [io.BytesIO(data) for data in sources]
-    (group,) = in_groups(files) if len(files) > 1 else [[(0, files[0])]]
+    (group,) = in_groups([source_of(file) for file in files]) if len(files) > 1 else [[(0, source_of(files[0]))]]
     octets = []
     with MergedReader(group) as reader:
         while not reader.at_end:
@@ -84,7 +85,9 @@ def test_damage_stays_with_the_capture_that_has_it(tmp_path: Path) -> None:
 
 def test_captures_in_a_row_are_not_merged() -> None:
     parts = [io.BytesIO(pcap([udp(n * SECOND), udp(n * SECOND + MILLISECOND)])) for n in range(3)]
-    assert [len(group) for group in in_groups(list(parts))] == [3]  # of a file object nothing is known before it is read
+    assert [len(group) for group in in_groups([source_of(part) for part in parts])] == [
+        3
+    ]  # of a file object nothing is known before it is read
 
 
 def test_files_in_a_row_are_not_merged_and_long_ones_are_looked_at_from_their_end(tmp_path: Path) -> None:
@@ -93,9 +96,9 @@ def test_files_in_a_row_are_not_merged_and_long_ones_are_looked_at_from_their_en
         names.append(str(tmp_path / str(n)))
         (tmp_path / str(n)).write_bytes(write(syn_flood(20_000, n * SECOND)))
     assert (tmp_path / "0").stat().st_size > 1 << 20
-    assert [len(group) for group in in_groups(list(names))] == [1, 1, 1]
+    assert [len(group) for group in in_groups([source_of(name) for name in names])] == [1, 1, 1]
     (tmp_path / "3").write_bytes(pcap([tcp(SECOND // 2)]))
-    assert [len(group) for group in in_groups([*names, str(tmp_path / "3")])] == [2, 1, 1]
+    assert [len(group) for group in in_groups([source_of(name) for name in [*names, str(tmp_path / "3")]])] == [2, 1, 1]
 
 
 def test_more_captures_than_are_open_at_one_time_are_all_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from floodmark.base.thresholds import unit_of
 from floodmark.errors import FloodmarkError, SettingsError
-from floodmark.settings import Settings, VolumetricSettings, load_settings, settings_from, settings_text
+from floodmark.settings import Settings, load_settings, settings_from, settings_text
+from floodmark.verdicts.registry import FAMILIES, ApplicationSettings, VolumetricSettings
 
 
 def written(folder: Path, text: str) -> str:
@@ -92,9 +94,34 @@ def test_a_settings_error_is_an_error_of_floodmark() -> None:
 def test_settings_as_text_are_the_file_that_gives_them(tmp_path: Path) -> None:
     changed = replace(Settings(), volumetric=replace(VolumetricSettings(), flood_packets=7))
     assert load_settings(written(tmp_path, settings_text(changed))) == changed
-    assert "flood_packets = 7  # fewest packets of a kind that can be called a flood (default 50)" in settings_text(changed)
+    assert "flood_packets = 7  # fewest packets of a kind that can be called a flood [packets] (default 50)" in settings_text(changed)
 
 
 def test_every_setting_says_what_it_means() -> None:
     tables = [getattr(Settings(), table.name) for table in fields(Settings)]
-    assert [setting.name for table in tables for setting in fields(table) if not setting.metadata["about"]] == []
+    for table in tables:
+        for setting in fields(table):
+            assert setting.metadata["meaning"], setting.name
+            assert setting.metadata["source"], setting.name
+
+
+def test_the_name_of_every_number_ends_with_its_unit() -> None:
+    tables = [getattr(Settings(), table.name) for table in fields(Settings)]
+    numbers = [setting.name for table in tables for setting in fields(table) if not isinstance(setting.default, str)]
+    assert all(unit_of(name) for name in numbers)
+    assert not [name for name in numbers if name.endswith("_pps") and "request" in name]
+
+
+def test_no_two_families_declare_one_name() -> None:
+    declared = [name for family in FAMILIES for name in vars(family.thresholds)["__annotations__"]]
+    assert sorted(declared) == sorted(set(declared))
+    assert {field.name for table in (VolumetricSettings, ApplicationSettings) for field in fields(table)} >= set(declared)
+
+
+def test_a_former_name_is_still_read(tmp_path: Path) -> None:
+    settings = load_settings(written(tmp_path, "[application]\nrequest_rate_pps = 7\n"))
+    assert settings.application.request_rate_rps == 7
+    assert "request_rate_rps = 7.0" in settings_text(settings)
+    both = written(tmp_path, "[application]\nrequest_rate_pps = 7\nrequest_rate_rps = 8\n")
+    with pytest.raises(SettingsError, match=r"application\.request_rate_rps is set twice"):
+        load_settings(both)

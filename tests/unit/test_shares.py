@@ -8,11 +8,11 @@ import pytest
 from builders import SECOND, connection, metered, pcap, pcapng, syn_flood, udp
 from floodmark.base.memory import Memory
 from floodmark.base.workers import Workers
-from floodmark.captures.capture import reader_of
 from floodmark.captures.reading import mean_record_octets
+from floodmark.captures.settings import FlowSettings
+from floodmark.captures.source import source_of
 from floodmark.flows.metering import Meter
 from floodmark.flows.shares import Room
-from floodmark.settings import FlowSettings
 
 ROW = np.dtype([("share", "u1"), ("number", "<u4")])
 NEXT, END = 0, 1
@@ -75,16 +75,16 @@ def test_records_are_as_long_as_their_frames_and_headers(write: object) -> None:
     packets = syn_flood(100)
     data = write(packets)  # type: ignore[operator] # one of two writers
     expected = (len(data) - len(write([]))) / 100  # type: ignore[operator]
-    assert mean_record_octets(reader_of(io.BytesIO(data))) == pytest.approx(expected, rel=0.2)
+    assert mean_record_octets(source_of(io.BytesIO(data)).reader()) == pytest.approx(expected, rel=0.2)
 
 
 def test_a_capture_without_records_has_none_of_any_length() -> None:
-    assert mean_record_octets(reader_of(io.BytesIO(pcap([])))) == 0.0
+    assert mean_record_octets(source_of(io.BytesIO(pcap([]))).reader()) == 0.0
 
 
 def test_looking_at_the_length_of_records_leaves_the_capture_as_it_was() -> None:
     data = pcap([*connection(0), udp(SECOND)])
-    reader = reader_of(io.BytesIO(data))
+    reader = source_of(io.BytesIO(data)).reader()
     mean_record_octets(reader)
     meter = Meter(FlowSettings(), seed=1)
     assert meter.read(reader).packets == 11
@@ -96,7 +96,7 @@ def test_flows_of_several_shares_stand_where_those_of_one_do(seed: int) -> None:
     expected = metered(packets)[0]
     with Workers(3) as workers:
         meter = Meter(FlowSettings(), seed, workers=workers, shares=3)
-        meter.read(reader_of(io.BytesIO(pcap(packets))))
+        meter.read(source_of(io.BytesIO(pcap(packets))).reader())
         flows, cells = meter.finish()
         index = np.arange(len(expected))
         assert len(flows) == len(expected)

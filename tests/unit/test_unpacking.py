@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 
 import floodmark
 from builders import connection, pcap, syn_flood
-from floodmark.captures.capture import reader_of
+from floodmark.captures.settings import FlowSettings
+from floodmark.captures.source import source_of
 from floodmark.captures.sources import expand
 from floodmark.captures.unpacking import PIECE_OCTETS, Unpacked, codec_of
 from floodmark.flows.metering import Meter
-from floodmark.settings import FlowSettings
 from property.strategies import CONTAINERS, PROFILE, Sent
 
 try:
@@ -195,6 +195,6 @@ def test_an_honest_capture_of_one_packet_over_and_over_is_no_bomb() -> None:
 
 def test_the_thread_ends_with_its_reader(tmp_path: Path) -> None:
     (tmp_path / "a.gz").write_bytes(gzip.compress(DATA * 1))
-    with reader_of(str(tmp_path / "a.gz")) as reader:
+    with source_of(str(tmp_path / "a.gz")).reader() as reader:
         Meter(FlowSettings(), seed=1).read(reader)
     assert reader.compression == "gzip"

@@ -9,6 +9,7 @@ from wire import Packet, one_sided, snap
 
 import floodmark
 from builders import ACK, PSH, RST, SECOND, SERVER, connection, pcap, syn_flood, tcp, udp
+from floodmark.vocabulary.vectors import VECTORS
 
 MANY = sorted(
     (
@@ -69,7 +70,7 @@ def test_a_handful_of_packets_shows_no_flood_and_a_flood_shows_itself() -> None:
 def test_each_vector_is_named_with_one_reason() -> None:
     named = [vector for one in answered(MANY[:40]).not_assessable for vector in one.vectors]
     assert len(named) == len(set(named))
-    assert all(vector in floodmark.vocabulary.terms.VECTORS for vector in named)
+    assert all(vector in VECTORS for vector in named)
 
 
 def test_a_flood_of_zeros_is_no_overwritten_capture() -> None:

@@ -1,6 +1,7 @@
 """Evidence adds up by groups, is limited by caps, and becomes a probability."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -15,16 +16,20 @@ from floodmark.verdicts.weighing import (
     SLIGHT,
     STRONG,
     Evidence,
+    FloodThresholds,
+    Rule,
     cap_for_view,
     weigh_magnitude,
 )
 from property.strategies import PROFILE
 
+IT_WAS_SO = Rule("R_TEST", "", "something", "it was so", "it is so")
+
 
 def weighed(*groups: tuple[str, float]) -> Evidence:
     evidence = Evidence()
     for group, weight in groups:
-        evidence.add(group, weight, "R_TEST", 1.0, 0.5, "it was so")
+        evidence.add(replace(IT_WAS_SO, group=group), weight, 1.0, 0.5)
     return evidence
 
 
@@ -91,7 +96,7 @@ def test_every_rule_that_fired_is_a_reason_even_where_it_adds_nothing() -> None:
 
 def test_a_reason_carries_rule_measure_threshold_and_text() -> None:
     evidence = Evidence()
-    evidence.add("rate", FAIR, "R_RATE", 1234.56789012, 500, "packets arrive")
+    evidence.add(Rule("R_RATE", "rate", "a rate", "{what} arrive", "it is"), FAIR, 1234.56789012, 500, what="packets")
     [reason] = evidence.reasons
     assert (reason.rule, reason.measured, reason.threshold, reason.text) == ("R_RATE", 1234.56789, 500.0, "packets arrive")
 
@@ -113,7 +118,7 @@ def test_confidence_is_a_probability(groups: list[tuple[str, float]]) -> None:
 @pytest.mark.parametrize(("rate", "weight"), [(499, None), (500, FAIR), (9999, FAIR), (10_000, CLEAR)])
 def test_magnitude_is_fair_at_the_floor_and_clear_at_twenty_times_it(rate: float, weight: float | None) -> None:
     evidence = Evidence()
-    weigh_magnitude(evidence, rate, 500, "packets")
+    weigh_magnitude(evidence, rate, 500, "packets", FloodThresholds().clear_rate_times)
     assert evidence.weights.get("magnitude") == weight
 
 

@@ -27,20 +27,12 @@ from floodmark_core.buffers.access import big16, big64
 from floodmark_core.columns import BATCH, I32, I64, U8, Interfaces, Records, Tally
 from floodmark_core.packets.checksums import address_sum, octet_sum
 from floodmark_core.packets.decode import (
-    AH,
-    DCCP,
     DESTINATION,
     HIP,
     HOP_BY_HOP,
-    ICMP,
-    ICMPV6,
     MOBILITY,
     ROUTING,
-    SCTP,
     SHIM6,
-    TCP,
-    UDP,
-    UDP_LITE,
     V6_FRAGMENT,
 )
 from floodmark_core.packets.links import (
@@ -57,13 +49,12 @@ from floodmark_core.packets.links import (
     unwrap,
 )
 from floodmark_core.packets.tunnels import (
-    ETHERNET_IN_IP,
-    GRE,
     carries,
     in_gre,
     in_udp,
     inner_packet,
 )
+from floodmark_core.protocols import AH, DCCP, ETHERNET_IN_IP, GRE, ICMP, ICMPV6, SCTP, TCP, UDP, UDP_LITE
 from floodmark_core.records.framing import frame_batch
 from floodmark_core.status import IN_FLOW, STOP_BATCH_FULL
 

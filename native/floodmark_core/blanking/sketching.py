@@ -37,8 +37,8 @@ from floodmark_core.flows.payload import (
     text_at,
     udp_code,
 )
+from floodmark_core.protocols import TCP, UDP
 
-TCP, UDP = 6, 17
 WORD_OCTETS = 8
 NAME, RANDOM_NAME, HOST, PATH, QUERY = range(5)  # kinds of text
 COMMAND_PORTS = tuple(COMMANDS)

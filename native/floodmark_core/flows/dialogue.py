@@ -28,9 +28,8 @@ from floodmark_core.flows.payload import (
     udp_code,
 )
 from floodmark_core.packets.fragments import LATER
+from floodmark_core.protocols import ICMP, ICMPV6, TCP, UDP
 from floodmark_core.status import IN_FLOW
-
-TCP, UDP, ICMP, ICMPV6 = 6, 17, 1, 58
 
 # Places in the timeouts array, all ns of capture clock.
 TCP_ESTABLISHED, TCP_HALF_OPEN, TCP_LINGER, UDP_IDLE, DNS_IDLE, ICMP_IDLE, OTHER_IDLE, ACTIVE, SYN_REUSE = range(9)

@@ -32,13 +32,9 @@ from floodmark_core.columns import (
 )
 from floodmark_core.flows.dialogue import (
     ACTIVE,
-    ICMP,
-    ICMPV6,
     MORE_WORDS,
     SYN_REUSE,
-    TCP,
     TCP_LINGER,
-    UDP,
     begin,
     count_http,
     count_http2,
@@ -56,6 +52,7 @@ from floodmark_core.flows.payload import (
     udp_code,
 )
 from floodmark_core.packets.fragments import LATER, TIED
+from floodmark_core.protocols import ICMP, ICMPV6, TCP, UDP
 from floodmark_core.status import IN_FLOW, IN_FLOW_HEADER_CUT
 
 FULLEST_EIGHTHS = 6  # of the index that may be taken: then 2.5 probes find a key that is there, 8.5 find that one is not, side by side

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from floodmark_core import kinds
+from floodmark_core import kinds, protocols
 from floodmark_core._jit import kernel, step
 from floodmark_core.buffers.hashing import hash_host
 from floodmark_core.columns import I32, I64, U8, U32, U64, Row, Rows
@@ -90,16 +90,16 @@ def shape_of(row: Row, more: Row, answer_kinds: U8) -> tuple[int, int]:
     to = TO_INITIATOR if more.initiator_packets == 0 else TO_RESPONDER
     if is_fragment(row):
         return FRAGMENT, to
-    if row.protocol == 6:
+    if row.protocol == protocols.TCP:
         return tcp_shape(row, more)
-    if row.protocol in (17, 136):
+    if row.protocol in (protocols.UDP, protocols.UDP_LITE):
         if more.initiator_packets > 0 and more.responder_packets > 0:
             return UDP_DIALOGUE, TO_RESPONDER
         code = more.responder_payload_kind if more.initiator_packets == 0 else more.initiator_payload_kind
         return (UDP_ANSWER if answer_kinds[code] else UDP), to
-    if row.protocol in (1, 58):
+    if row.protocol in (protocols.ICMP, protocols.ICMPV6):
         icmp_type = row.flags
-        if row.protocol == 1:
+        if row.protocol == protocols.ICMP:
             if icmp_type == 8:
                 return ICMP_ECHO, TO_RESPONDER
             if icmp_type == 0:
@@ -110,9 +110,9 @@ def shape_of(row: Row, more: Row, answer_kinds: U8) -> tuple[int, int]:
         if icmp_type == 129:
             return (ICMP_ECHO_REPLY if more.initiator_packets == 0 else ICMP_OTHER), to
         return (ICMP_ERROR if 1 <= icmp_type <= 4 else ICMP_OTHER), to
-    if row.protocol == 47:
+    if row.protocol == protocols.GRE:
         return GRE, to
-    return (IPSEC if row.protocol in (50, 51) else OTHER_IP), to
+    return (IPSEC if row.protocol in (protocols.ESP, protocols.AH) else OTHER_IP), to
 
 
 class Hosts(NamedTuple):
@@ -180,7 +180,7 @@ def is_probe(row: Row, more: Row, shape: int, to: int) -> bool:
         return bool(to == TO_RESPONDER)
     if shape == NO_SHAPE:
         silent = more.initiator_payload_octets == 0 and more.responder_payload_octets == 0
-        return bool(row.protocol == 6 and more.stage & kinds.STAGE_SYN and silent)
+        return bool(row.protocol == protocols.TCP and more.stage & kinds.STAGE_SYN and silent)
     if shape == UDP:
         return bool(0 < more.initiator_packets <= MOST_TRIES)
     return bool(shape == ICMP_ECHO)
@@ -242,5 +242,5 @@ def shape_flows(
             hosts.sent[initiator] += np.int64(details.initiator_packets)
         if responder >= 0:
             hosts.sent[responder] += np.int64(details.responder_packets)
-        if row.protocol == 6 and row.more_row:
+        if row.protocol == protocols.TCP and row.more_row:
             count_dialogue(details, shaped.dialogues)

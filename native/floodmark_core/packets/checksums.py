@@ -10,9 +10,9 @@ import numpy as np
 from floodmark_core._jit import step
 from floodmark_core.buffers.access import big16, big64
 from floodmark_core.columns import U8, Headers, Records
+from floodmark_core.protocols import ICMP, ICMPV6, TCP, UDP
 
 GOOD, BAD, NOT_CHECKED = 0, 1, 2
-_ICMP, _TCP, _UDP, _ICMP6 = 1, 6, 17, 58
 
 
 @step
@@ -73,14 +73,14 @@ def check_transport(block: U8, i: int, records: Records, headers: Headers) -> in
         at += 40
     else:
         return NOT_CHECKED
-    if at + 8 > stop or protocol not in (_ICMP, _TCP, _UDP, _ICMP6) or (protocol == _UDP and big16(block, at + 6) == 0):
+    if at + 8 > stop or protocol not in (ICMP, TCP, UDP, ICMPV6) or (protocol == UDP and big16(block, at + 6) == 0):
         return NOT_CHECKED
-    if protocol == _UDP:  # its own length counts, where it can be one
+    if protocol == UDP:  # its own length counts, where it can be one
         if not 8 <= big16(block, at + 4) <= stop - at:
             return NOT_CHECKED
         stop = at + big16(block, at + 4)
     total = octet_sum(block, at, stop)
-    if protocol != _ICMP:
+    if protocol != ICMP:
         ends = address_sum(headers.src_hi[i], headers.src_lo[i]) + address_sum(headers.dst_hi[i], headers.dst_lo[i])
         total = (total & 0xFFFFFFFF) + (total >> 32) + ends + protocol + stop - at
     return GOOD if is_right(total) else BAD

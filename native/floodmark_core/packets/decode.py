@@ -20,6 +20,7 @@ from floodmark_core.packets.fragments import (
 )
 from floodmark_core.packets.links import ETHERNET, TYPE_IPV4, TYPE_IPV6, unwrap
 from floodmark_core.packets.tunnels import carries, inner_packet
+from floodmark_core.protocols import AH, DCCP, ESP, GRE, ICMP, ICMPV6, SCTP, TCP, UDP, UDP_LITE
 from floodmark_core.records.framing import remark
 from floodmark_core.status import (
     IN_FLOW,
@@ -34,7 +35,6 @@ from floodmark_core.status import (
     REMARK_TRANSPORT_HEADER_BAD,
 )
 
-ICMP, TCP, UDP, GRE, ESP, AH, ICMPV6, DCCP, SCTP, UDP_LITE = 1, 6, 17, 47, 50, 51, 58, 33, 132, 136
 # IPv6 extension headers (RFC 8200 section 4, and the IANA list): all but the fragment header count their length in 8 octets.
 HOP_BY_HOP, ROUTING, V6_FRAGMENT, DESTINATION, MOBILITY, HIP, SHIM6 = 0, 43, 44, 60, 135, 139, 140
 

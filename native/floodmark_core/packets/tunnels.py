@@ -17,9 +17,9 @@ from floodmark_core.packets.links import (
     TYPE_PPP,
     unwrap_from,
 )
+from floodmark_core.protocols import ETHERNET_IN_IP, GRE, IP_IN_IP, IPV6_IN_IP, UDP
 from floodmark_core.status import IN_FLOW
 
-IP_IN_IP, UDP, IPV6_IN_IP, GRE, ETHERNET_IN_IP = 4, 17, 41, 47, 97
 # UDP ports: RFC 7348 and Linux's older one, the draft of VXLAN-GPE, RFC 8926, 3GPP TS 29.281, RFC 2661, RFC 4380, RFC 7510.
 VXLAN, VXLAN_LINUX, VXLAN_GENERIC, GENEVE, GTP_USER, L2TP, TEREDO, MPLS_OVER_UDP = 4789, 8472, 4790, 6081, 2152, 1701, 3544, 6635
 TYPE_BRIDGED, TYPE_ERSPAN, TYPE_ERSPAN_3, TYPE_WCCP = 0x6558, 0x88BE, 0x22EB, 0x883E

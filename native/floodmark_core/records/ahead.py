@@ -10,10 +10,10 @@ import numpy as np
 from floodmark_core._jit import kernel, step
 from floodmark_core.buffers.access import host32
 from floodmark_core.columns import I64, U8
+from floodmark_core.protocols import DAY_S, SECOND_NS
 from floodmark_core.records.framing import (
     CONTAINER,
     LARGEST_RECORD,
-    NS,
     PCAP,
     RECORD_HEADER,
     SECTION_HEADER,
@@ -26,7 +26,6 @@ from floodmark_core.records.framing import (
 CURSORS = 8
 LOOKED_AT = 16  # records that tell how long the others are
 FURTHEST = 1 << 13  # octets in which a cursor looks for a record
-DAY_S = 86_400
 HEADERS = 64  # octets after which the frame's own headers may go on in another cache line
 
 
@@ -36,7 +35,12 @@ def record_length(block: U8, at: int, layout: I64) -> int:
     swapped = layout[SWAPPED]
     if layout[CONTAINER] == PCAP:
         captured, wire = host32(block, at + 8, swapped), host32(block, at + 12, swapped)
-        if captured > LARGEST_RECORD or wire < captured or wire > LARGEST_RECORD or host32(block, at + 4, swapped) * layout[TICK_NS] >= NS:
+        if (
+            captured > LARGEST_RECORD
+            or wire < captured
+            or wire > LARGEST_RECORD
+            or host32(block, at + 4, swapped) * layout[TICK_NS] >= SECOND_NS
+        ):
             return 0
         return layout[RECORD_HEADER] + captured
     kind, length = host32(block, at, swapped), host32(block, at + 4, swapped)

@@ -11,6 +11,7 @@ from floodmark_core._jit import kernel, step
 from floodmark_core.buffers.access import big32, host16, host32
 from floodmark_core.buffers.prefetch import prefetch
 from floodmark_core.columns import BATCH, I64, U8, Interfaces, Records, Tally
+from floodmark_core.protocols import SECOND_NS
 from floodmark_core.status import (
     REMARK_BEYOND_SNAPLEN,
     REMARK_CAPTURED_BEYOND_WIRE,
@@ -41,7 +42,6 @@ MERGED_HEADER, MERGED_CAPTURE = 24, 20  # octets, and where in them the capture'
 
 SMALL_RECORD = 256  # octets: the processor itself fetches ahead of smaller ones, but within a page of 4 KiB only
 AHEAD_OCTETS = 2048
-NS = 1_000_000_000
 LATEST_S = 9_223_372_035  # seconds that still fit int64 nanoseconds
 
 
@@ -99,11 +99,11 @@ def frame_pcap(block: U8, at: int, base: int, layout: I64, records: Records, tal
             break
         wire = host32(block, at + 12, swapped)
         fraction = host32(block, at + 4, swapped)
-        if fraction * tick_ns >= NS:
+        if fraction * tick_ns >= SECOND_NS:
             remark(tally, REMARK_FRACTION_BAD, base + at)
         if captured != wire or captured > snaplen:
             remark_lengths(tally, captured, wire, snaplen, base + at)
-        time_ns = host32(block, at, swapped) * NS + fraction * tick_ns
+        time_ns = host32(block, at, swapped) * SECOND_NS + fraction * tick_ns
         earliest, latest = min(earliest, time_ns), max(latest, time_ns)
         records.time_ns[n] = time_ns
         records.frame_at[n] = at + header
@@ -198,7 +198,7 @@ def ticks_to_ns(ticks: np.uint64, resolution: int, offset_s: int) -> int:
             seconds = ticks >> shift
             rest = ticks & ((np.uint64(1) << shift) - np.uint64(1))
         # rest * 10^9 in two halves, since it may need 94 bits
-        high, low = (rest >> np.uint64(32)) * np.uint64(NS), (rest & np.uint64(0xFFFFFFFF)) * np.uint64(NS)
+        high, low = (rest >> np.uint64(32)) * np.uint64(SECOND_NS), (rest & np.uint64(0xFFFFFFFF)) * np.uint64(SECOND_NS)
         if shift < 32:
             rest = low >> shift
         elif shift < 96:
@@ -216,7 +216,7 @@ def ticks_to_ns(ticks: np.uint64, resolution: int, offset_s: int) -> int:
     whole = np.int64(seconds) + offset_s
     if not 0 <= whole <= LATEST_S:
         return -1
-    return whole * NS + np.int64(rest)
+    return whole * SECOND_NS + np.int64(rest)
 
 
 @kernel
@@ -307,11 +307,11 @@ def frame_snoop(block: U8, at: int, base: int, layout: I64, records: Records, ta
         if at + octets > end:
             return n, at, STOP_NEEDS_DATA
         fraction = big32(block, at + 20)
-        if fraction * 1000 >= NS:
+        if fraction * 1000 >= SECOND_NS:
             remark(tally, REMARK_FRACTION_BAD, base + at)
         if captured != wire:
             remark_lengths(tally, captured, wire, 0, base + at)
-        time_ns = big32(block, at + 16) * NS + fraction * 1000
+        time_ns = big32(block, at + 16) * SECOND_NS + fraction * 1000
         enter_time(tally, time_ns)
         tally.dropped[0] = max(tally.dropped[0], big32(block, at + 12))  # lost since the capture began
         layout[LAST_TIME_NS] = time_ns

@@ -8,6 +8,7 @@ import numpy as np
 from floodmark_core._jit import kernel, step
 from floodmark_core.buffers.access import host16, host32
 from floodmark_core.columns import I64, U8
+from floodmark_core.protocols import DAY_S, SECOND_NS
 from floodmark_core.records.framing import (
     CONTAINER,
     ENHANCED_PACKET,
@@ -16,7 +17,6 @@ from floodmark_core.records.framing import (
     LARGEST_BLOCK,
     LARGEST_RECORD,
     LAST_TIME_NS,
-    NS,
     PACKET,
     PCAP,
     RECORD_HEADER,
@@ -28,7 +28,7 @@ from floodmark_core.records.framing import (
 )
 
 IN_A_ROW = 3  # records that must look right, the first among them, where the octets reach so far
-_DAY_S = 86_400  # from the last time read: a record further away is taken for chance
+# DAY_S: from the last time read: a record further away is taken for chance
 _NO, _YES, _UNDECIDED = -1, 0, 1
 NAME_RESOLUTION, JOURNAL, SECRETS, CUSTOM, CUSTOM_PRIVATE = 4, 9, 10, 0x0BAD, 0x40000BAD
 
@@ -40,8 +40,8 @@ def pcap_record(block: U8, at: int, layout: I64) -> int:
     captured, wire = host32(block, at + 8, swapped), host32(block, at + 12, swapped)
     if captured > LARGEST_RECORD or captured == 0 or wire < captured or wire > LARGEST_RECORD:
         return 0
-    seconds, last_s = host32(block, at, swapped), layout[LAST_TIME_NS] // NS
-    if host32(block, at + 4, swapped) * layout[TICK_NS] >= NS or (last_s > 0 and abs(seconds - last_s) > _DAY_S):
+    seconds, last_s = host32(block, at, swapped), layout[LAST_TIME_NS] // SECOND_NS
+    if host32(block, at + 4, swapped) * layout[TICK_NS] >= SECOND_NS or (last_s > 0 and abs(seconds - last_s) > DAY_S):
         return 0
     return layout[RECORD_HEADER] + captured
 

@@ -8,13 +8,14 @@ import numpy as np
 
 from floodmark_core._jit import kernel, step
 from floodmark_core.columns import I64, Records, Tally
+from floodmark_core.protocols import DAY_NS
 from floodmark_core.records.framing import remark
 from floodmark_core.status import REMARK_TIME_BACKWARD, REMARK_TIME_JUMP_AHEAD, REMARK_TIME_JUMP_BACK
 
 # Places in the clock array, which carries over from block to block and from file to file.
 CLOCK_NS, REFERENCE_NS, STARTED, FILE_BEGINS, JUMPED, ASIDE_NS, CLOCK_SIZE = 0, 1, 2, 3, 4, 5, 8
 
-DAY_NS = 86_400 * 1_000_000_000  # longer than any timeout: a longer silence counts as a day
+# DAY_NS: longer than any timeout: a longer silence counts as a day
 FURTHEST_NS = np.int64(4_000_000_000_000_000_000)  # the clock stands still here, 46,000 such silences on; keeps sums inside int64
 
 

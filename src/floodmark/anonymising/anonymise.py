@@ -14,8 +14,8 @@ import numpy as np
 from floodmark.anonymising.anonymiser import Anonymiser
 from floodmark.base.recording import CaptureWriter
 from floodmark.base.writing import appearing_whole
-from floodmark.captures.capture import Source, reader_of
 from floodmark.captures.reading import Reading
+from floodmark.captures.source import Given, source_of
 from floodmark.captures.walking import TUNNELS_OPENED
 from floodmark.errors import SettingsError
 from floodmark_core import new_interfaces, new_records, new_tally
@@ -48,13 +48,13 @@ def load_key(path: str) -> bytes:
     return key
 
 
-def anonymise(source: Source, path: str, anonymiser: Anonymiser, *, payload: bool = True, keep_going: bool = False) -> Anonymised:
+def anonymise(capture: Given, path: str, anonymiser: Anonymiser, *, payload: bool = True, keep_going: bool = False) -> Anonymised:
     """Write a capture that can be shared, as pcapng with times in nanoseconds.
 
     payload: keep what tells protocols and the course of dialogues; otherwise packets end with their last header. Raises CaptureError,
     OutputError.
     """
-    with reader_of(source, _BLOCK_OCTETS) as reader, appearing_whole(path) as file:
+    with source_of(capture).reader(_BLOCK_OCTETS) as reader, appearing_whole(path) as file:
         run = _Run(CaptureWriter(file, "anonymised by floodmark"), anonymiser, payload=payload)
         layout, interfaces, records, tally = reader.container.layout.copy(), new_interfaces(), new_records(), new_tally()
 

@@ -10,10 +10,11 @@ from typing import Self
 
 import numpy as np
 
-from floodmark.captures.capture import Container, Source, reader_of
+from floodmark.captures.container import Container
 from floodmark.captures.reading import ReadCapture, Reading
+from floodmark.captures.settings import FlowSettings
+from floodmark.captures.source import Source
 from floodmark.captures.walking import walk_with
-from floodmark.settings import FlowSettings
 from floodmark_core import new_tally
 from floodmark_core.columns import I64, U8
 from floodmark_core.packets.merging import extract_block, gather_records
@@ -31,7 +32,7 @@ class _Lane:
         self, source: Source, number: int, *, hashing: bool, keep_going: bool, progress: Callable[[str, int], None] | None
     ) -> None:
         self._number = number
-        self.reader = reader_of(source, _LANE_OCTETS, hashing=hashing)
+        self.reader = source.reader(_LANE_OCTETS, hashing=hashing)
         layout, self._tally = self.reader.container.layout, new_tally()
         self._walk = walk_with(FlowSettings(), layout)
         tell = None if progress is None else partial(progress, self.reader.path)
@@ -72,7 +73,7 @@ class _Lane:
 
 
 class MergedReader:
-    """Octets of captures merged, block by block, with the interface of :class:`floodmark.captures.capture.BlockReader`."""
+    """Octets of captures merged, block by block, with the interface of :class:`floodmark.captures.blocks.BlockReader`."""
 
     is_mapped = False
     octets = 0  # length: not known before

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from floodmark.captures.capture import Container
+from floodmark.captures.container import Container
 from floodmark_core import Tally, new_interfaces, new_records, new_tally
 from floodmark_core.columns import I64, U8
 from floodmark_core.records.ahead import touch_records
@@ -19,7 +19,7 @@ ReadBlock = Callable[[U8, int], tuple[int, int]]  # (block, place) -> (place of 
 
 
 class Blocks(Protocol):
-    """A capture's octets, block by block; :class:`floodmark.captures.capture.BlockReader` is one."""
+    """A capture's octets, block by block; :class:`floodmark.captures.blocks.BlockReader` is one."""
 
     path: str
     container: Container

@@ -1,4 +1,4 @@
-"""Names in, captures out: folders and archives replaced by the captures in them."""
+"""Names in, sources out: folders and archives replaced by the captures in them."""
 
 import os
 import re
@@ -8,32 +8,15 @@ from pathlib import Path
 from typing import TypeAlias
 
 from floodmark.captures.archives import Member, members_of
-from floodmark.captures.capture import SNIFF_OCTETS, Source, begins_like_capture, reader_of, recognise
+from floodmark.captures.container import SNIFF_OCTETS, begins_like_capture, recognise
+from floodmark.captures.source import Source
 from floodmark.captures.unpacking import codec_of
 from floodmark.errors import CaptureError
 
-Found: TypeAlias = str | Member | CaptureError  # a capture, or why it is left out
+Found: TypeAlias = Source | CaptureError  # a capture, or why it is left out
 
 # Names that tools give to captures, rotated or compressed ones too: a.pcap, a.pcapng.gz, a.cap.0042.
 _CAPTURE_NAME = re.compile(r"\.(pcap|pcapng|ntar|cap|dmp|snoop|erf)(\d+)?(\.\d+)?(\.(gz|zst|xz|bz2|lz4|zip))?$", re.IGNORECASE)
-
-
-def can_reread(source: Source) -> bool:
-    """Tell whether a capture can be looked at and then be read from where it stands: a regular file, or a file object that seeks."""
-    if isinstance(source, Member):
-        return True
-    if isinstance(source, str):
-        return source != "-" and not Path(source).is_fifo() and not Path(source).is_char_device()
-    return bool(getattr(source, "seekable", bool)())
-
-
-def is_compressed(path: str) -> bool:
-    """Tell whether a file is compressed, by its first octets; False where it cannot be read."""
-    try:
-        with Path(path).open("rb") as stream:
-            return codec_of(stream.read(SNIFF_OCTETS)) is not None
-    except OSError:
-        return False
 
 
 def expand(paths: Iterable[str]) -> list[Found]:
@@ -51,7 +34,7 @@ def expand(paths: Iterable[str]) -> list[Found]:
         elif path != "-" and Path(path).is_file() and (members := members_of(path)) is not None:
             found = list(_captures_among(members))
         else:
-            captures.append(path)
+            captures.append(Source.of_path(path))
             continue
         if not found:
             kind = "folder" if Path(path).is_dir() else "archive"
@@ -71,7 +54,7 @@ def _captures_under(folder: str) -> Iterator[Found]:
     for file in sorted(files):
         try:
             if _is_capture(file):
-                yield str(file)
+                yield Source.of_path(str(file))
             elif file.is_file() and (members := members_of(str(file))) is not None:
                 yield from _captures_among(members)
         except CaptureError as error:
@@ -96,7 +79,7 @@ def _is_capture(file: Path) -> bool:
     if begins_like_capture(head):
         return True
     if codec_of(head):
-        return _holds_capture(str(file), named_so)
+        return _holds_capture(Source.of_path(str(file)), named_so)
     if named_so:
         recognise(head, str(file))  # says what it is instead
     return False
@@ -106,16 +89,17 @@ def _captures_among(members: Iterable[Member]) -> Iterator[Found]:
     """Yield the captures among the files of an archive."""
     for member in sorted(members, key=lambda member: member.name):
         try:
-            if _holds_capture(member, bool(_CAPTURE_NAME.search(member.name))):
-                yield member
+            source = Source.of_member(member)
+            if _holds_capture(source, bool(_CAPTURE_NAME.search(member.name))):
+                yield source
         except CaptureError as error:
             yield error
 
 
-def _holds_capture(source: str | Member, named_so: bool) -> bool:
+def _holds_capture(source: Source, named_so: bool) -> bool:
     """Tell whether a compressed file holds a capture. Raises CaptureError where its name says so and its octets do not."""
     try:
-        with reader_of(source, SNIFF_OCTETS):
+        with source.reader(SNIFF_OCTETS):
             return True
     except CaptureError:
         if named_so:

@@ -1,6 +1,6 @@
 """How a capture is walked through, as the settings have it: the clock's tolerance, and how deep tunnels are opened."""
 
-from floodmark.settings import FlowSettings
+from floodmark.captures.settings import FlowSettings
 from floodmark.vocabulary.services import service_ports
 from floodmark_core.columns import I64
 from floodmark_core.packets.walk import Walk, new_walk

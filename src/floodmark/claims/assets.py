@@ -21,14 +21,18 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from floodmark.base.networks import Network, within
-from floodmark.captures.opening import Given, Progress
+from floodmark.base.thresholds import read_toml
+from floodmark.captures.opening import (
+    Progress,
+)
+from floodmark.captures.settings import FlowSettings
+from floodmark.captures.source import Given
 from floodmark.claims.names import addresses_of
 from floodmark.errors import SettingsError
 from floodmark.events.events import Event
 from floodmark.result.result import Count, Grouping, Result, rfc3339
-from floodmark.settings import FlowSettings, read_toml
 from floodmark.vocabulary.payloads import payload_name
-from floodmark.vocabulary.terms import Verdict
+from floodmark.vocabulary.vectors import Verdict
 
 UNMATCHED = "unmatched"  # name of the row of what belongs to no asset
 _KEYS = {"title": str, "addresses": list, "ports": list, "vlans": list, "host_names": list}

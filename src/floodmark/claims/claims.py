@@ -11,8 +11,8 @@ source = "statement of August 2024"
 from dataclasses import dataclass
 from typing import Any
 
+from floodmark.base.thresholds import read_toml
 from floodmark.errors import SettingsError
-from floodmark.settings import read_toml
 
 # What can be counted, in the order of an answer: unit -> what it is.
 UNITS = {

@@ -15,8 +15,8 @@ from floodmark.flows.flows import listed
 from floodmark.flows.flowset import number, split
 from floodmark.result.result import Result
 from floodmark_core.columns import F64, I32, I64, U32, U64
+from floodmark_core.protocols import SECOND_NS, TCP
 
-_NS = 1_000_000_000
 _STEPS = 1000  # places in a period where a window may begin
 _MOST_BINS = 1_000_000  # of a series; a capture of more than a thousand periods has fewer places, of more than a million none
 _PARTS = 240  # of the captures' time, in which a series is told over time
@@ -24,7 +24,7 @@ _FORGED = 0.5  # probability of forged sources from which on those of an event d
 _AT_ONCE = 1 << 21  # flows whose sources are told apart at a time
 _MOST_SHARDS = 256
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
-_TCP, _SYN = 6, 2
+_SYN = 2
 _ENDS = tuple(f"{end}_{half}" for end in ("initiator", "responder") for half in ("hi", "lo"))
 
 
@@ -60,7 +60,7 @@ class Series:
         """Return how much time lies in windows of at least so much."""
         ends = np.flatnonzero(self.sums >= least)
         bins = int(np.minimum(np.diff(ends), self.window).sum()) + min(self.window, int(ends[0]) + 1) if len(ends) else 0
-        return min(bins * self.bin_ns / _NS, self.span_s)
+        return min(bins * self.bin_ns / SECOND_NS, self.span_s)
 
 
 class Counted:
@@ -70,14 +70,14 @@ class Counted:
         self._flows, self._judged = result.flows, result.flows.judged
         self._start_ns = min((capture.first_seen_ns for capture in result.captures if capture.first_seen_ns is not None), default=0)
         last_ns = max((capture.last_seen_ns for capture in result.captures if capture.last_seen_ns is not None), default=0)
-        span_ns, period_ns = max(last_ns - self._start_ns, 0) + 1, period_s * _NS
+        span_ns, period_ns = max(last_ns - self._start_ns, 0) + 1, period_s * SECOND_NS
         if span_ns > _MOST_BINS * period_ns:
             raise SettingsError(
-                f"the captures span {span_ns / _NS:,.0f} s, more than {_MOST_BINS:,} periods of {period_s:,g} s: too many to look at"
+                f"the captures span {span_ns / SECOND_NS:,.0f} s, more than {_MOST_BINS:,} periods of {period_s:,g} s: too many to look at"
             )
         self._window = max(int(min(_STEPS, _MOST_BINS * period_ns / span_ns)), 1)
         self._bin_ns = period_ns / self._window
-        self._bins, self._span_s = int(span_ns / self._bin_ns) + 1, span_ns / _NS
+        self._bins, self._span_s = int(span_ns / self._bin_ns) + 1, span_ns / SECOND_NS
         self._groups = len(assets) + 1  # the last is of flows of no asset
         of_flow = assets_of_flows(result, assets) if assets else np.full(len(result.flows), -1, np.int16)
         self._asset = np.where(of_flow < 0, len(assets), of_flow).astype(np.int32)
@@ -194,7 +194,7 @@ def _each(seen: dict[str, np.ndarray]) -> F64:
 
 
 def _attempts(seen: dict[str, np.ndarray]) -> F64:
-    opens: F64 = ((seen["protocol"] == _TCP) & (seen["flags"] & _SYN > 0)).astype(np.float64)
+    opens: F64 = ((seen["protocol"] == TCP) & (seen["flags"] & _SYN > 0)).astype(np.float64)
     return opens
 
 

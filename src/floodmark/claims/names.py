@@ -8,13 +8,17 @@ from ipaddress import IPv4Address, IPv6Address
 
 import numpy as np
 
-from floodmark.captures.opening import Given, Progress
+from floodmark.captures.opening import (
+    Progress,
+)
+from floodmark.captures.settings import FlowSettings
+from floodmark.captures.source import Given
 from floodmark.flows.tracing import Stretch, Visitor, trace
-from floodmark.settings import FlowSettings
 from floodmark_core.columns import U8
+from floodmark_core.protocols import TCP, UDP
 
 Address = IPv4Address | IPv6Address
-_TCP, _UDP, _DNS_PORT = 6, 17, 53
+_DNS_PORT = 53
 _MOST_LOOKED_AT = 1_000_000  # packets: a flood of requests tells nothing new
 _TLS_HANDSHAKE, _CLIENT_HELLO, _SERVER_NAME = 22, 1, 0
 _REQUEST_LETTERS = np.frombuffer(b"GPHDOCT", np.uint8)  # with which methods begin
@@ -54,8 +58,8 @@ def _worth_a_look(stretch: Stretch) -> np.ndarray:
     captured = at + 12 <= seen.frame_at[:count] + seen.captured_length[:count]
     some = (octets >= 12) & captured & (seen.flow[:count] >= 0)
     first = np.where(some, stretch.block[np.where(some, at, 0)], 0)
-    dns = (protocol == _UDP) & (seen.src_port[:count] == _DNS_PORT)
-    said = (protocol == _TCP) & ((first == _TLS_HANDSHAKE) | np.isin(first, _REQUEST_LETTERS))
+    dns = (protocol == UDP) & (seen.src_port[:count] == _DNS_PORT)
+    said = (protocol == TCP) & ((first == _TLS_HANDSHAKE) | np.isin(first, _REQUEST_LETTERS))
     places: np.ndarray = np.nonzero(some & (dns | said))[0]
     return places
 
@@ -64,7 +68,7 @@ def _told_by(stretch: Stretch, place: int) -> Iterator[tuple[str, Address]]:
     seen = stretch.traced
     at, end = int(seen.payload_at[place]), int(seen.frame_at[place] + seen.captured_length[place])
     payload = stretch.block[at : min(end, at + int(seen.payload_octets[place]))]
-    if seen.protocol[place] == _UDP:
+    if seen.protocol[place] == UDP:
         yield from dns_addresses(payload.tobytes())
         return
     name = server_name(payload.tobytes()) if payload[0] == _TLS_HANDSHAKE else requested_host(payload)

@@ -15,7 +15,7 @@ from floodmark.cli.explain import explain
 from floodmark.cli.export import export
 from floodmark.cli.inspect import inspect
 from floodmark.cli.mitigate import mitigate
-from floodmark.cli.reference import show_settings, show_vectors, warm
+from floodmark.cli.reference import show_rules, show_settings, show_vectors, warm
 from floodmark.cli.report import report
 from floodmark.cli.verify import verify
 
@@ -39,5 +39,5 @@ def main() -> None:
 
 
 ANSWERS, EVIDENCE, OTHERS = (classify, explain, report, audit), (evidence, verify, custody), (carve, anonymise, export, mitigate, inspect)
-for command in (*ANSWERS, *EVIDENCE, *OTHERS, show_vectors, show_settings, warm):
+for command in (*ANSWERS, *EVIDENCE, *OTHERS, show_vectors, show_rules, show_settings, warm):
     main.add_command(command)

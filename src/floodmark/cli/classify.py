@@ -18,7 +18,6 @@ from floodmark.cli.common import (
     console,
     ending,
     members,
-    name,
     reading,
     refuse_overwriting,
     say,
@@ -92,11 +91,11 @@ def _answer_each(captures: tuple[str, ...], how: Reading, form: str, fail_on: st
             result = how.answer([member])
             assets = summaries(assets_path, result, [member], how)
             if form == "text" and len(given) > 1:
-                click.echo(f"== {shown(name(member))}")
+                click.echo(f"== {shown(member.name)}")
             show(lambda: _print(result, form, assets))  # noqa: B023 - called at once
         except FloodmarkError as error:
             code = UNREADABLE
-            show_error(name(member), error, form)
+            show_error(member.name, error, form)
         else:
             if _asked_for(result, fail_on) and code != UNREADABLE:
                 code = ATTACK_FOUND

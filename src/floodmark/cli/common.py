@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import wraps
@@ -18,8 +18,8 @@ from floodmark.errors import CaptureError, FloodmarkError, OutputError, Settings
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from floodmark.captures.archives import Member
     from floodmark.captures.opening import Progress
+    from floodmark.captures.source import Source
     from floodmark.claims.assets import Asset, AssetSummary
     from floodmark.evidence.sharing import Sharing
     from floodmark.result.pipeline import Options
@@ -81,7 +81,7 @@ class Reading:
     settings: "Settings"
     options: "Options"
 
-    def answer(self, captures: "list[str] | list[str | Member]") -> "Result":
+    def answer(self, captures: "Sequence[str | Source]") -> "Result":
         """Classify captures, with progress on a terminal."""
         from floodmark.result.pipeline import classify
 
@@ -110,7 +110,7 @@ def refuse_overwriting(captures: tuple[str, ...], path: str | None) -> None:
                 raise click.UsageError(f"{shown(str(path))} stands in the folder {shown(capture)}, which is to be read; write elsewhere")
 
 
-def assets_of(path: str | None, captures: "list[str] | list[str | Member]", how: Reading) -> "tuple[Asset, ...]":
+def assets_of(path: str | None, captures: "Sequence[str | Source]", how: Reading) -> "tuple[Asset, ...]":
     """Return the assets of a file, with the addresses that captures tell of their names. Raises SettingsError, CaptureError."""
     if path is None:
         return ()
@@ -119,7 +119,7 @@ def assets_of(path: str | None, captures: "list[str] | list[str | Member]", how:
     return with_learned_addresses(load_assets(path), captures, how.settings.flow, keep_going=how.options.keep_going)
 
 
-def summaries(path: str | None, result: "Result", captures: "list[str] | list[str | Member]", how: Reading) -> "tuple[AssetSummary, ...]":
+def summaries(path: str | None, result: "Result", captures: "Sequence[str | Source]", how: Reading) -> "tuple[AssetSummary, ...]":
     """Return what an answer holds of each asset of a file. Raises SettingsError, CaptureError."""
     if path is None:
         return ()
@@ -187,12 +187,7 @@ def _settings(path: str | None, tunnels: str | None) -> "Settings":
         sys.exit(WRONG_USAGE)
 
 
-def name(member: "str | Member | CaptureError") -> str:
-    """Return the name of a capture: its path, or that of its archive and its own."""
-    return member if isinstance(member, str) else str(getattr(member, "name", member))
-
-
-def members(captures: tuple[str, ...]) -> "Iterator[str | Member | CaptureError]":
+def members(captures: tuple[str, ...]) -> "Iterator[Source | CaptureError]":
     """Yield captures one by one, folders replaced by what they hold; what cannot be one as the error that says why."""
     from floodmark.captures.sources import expand
 

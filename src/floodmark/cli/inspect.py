@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from floodmark.cli.common import ANSWERED, CAPTURES, UNREADABLE, announce_compilation, console, members, name, progress, show, show_error
+from floodmark.cli.common import ANSWERED, CAPTURES, UNREADABLE, announce_compilation, console, members, progress, show, show_error
 from floodmark.errors import CaptureError, FloodmarkError
 
 if TYPE_CHECKING:
@@ -37,12 +37,12 @@ def inspect(captures: tuple[str, ...], *, form: str, keep_going: bool, hashing: 
             if isinstance(member, CaptureError):
                 raise member
             with progress() as advance:
-                tell = None if advance is None else partial(advance, name(member))
+                tell = None if advance is None else partial(advance, member.name)
                 found = look(member, hashing=hashing, keep_going=keep_going, progress=tell)
             show(lambda: _print_inspection(found, form))  # noqa: B023 - called at once
         except FloodmarkError as error:
             code = UNREADABLE
-            show_error(str(getattr(error, "path", name(member))), error, form)
+            show_error(getattr(error, "path", None) or str(member), error, form)
     sys.exit(code)
 
 

@@ -1,4 +1,4 @@
-"""``floodmark vectors``, ``settings`` and ``warm``: what needs no capture."""
+"""``floodmark vectors``, ``rules``, ``settings`` and ``warm``: what needs no capture."""
 
 import sys
 import time
@@ -18,16 +18,41 @@ def show_vectors(names: tuple[str, ...]) -> None:
 
     Example: floodmark vectors tcp-syn-flood
     """
-    from floodmark.vocabulary.catalogue import catalogue, page
+    from floodmark.vocabulary.catalogue import page
+    from floodmark.vocabulary.vectors import RECORDS
 
-    unknown = [name for name in names if name not in catalogue()]
+    unknown = [name for name in names if name not in RECORDS]
     if unknown:
         say(FloodmarkError(f"no vector is named {', '.join(map(repr, unknown))}; floodmark vectors lists them"))
         sys.exit(WRONG_USAGE)
     if names:
         show_page("\n".join(page(name) for name in names))
         return
-    show_page("".join(f"{'  ' if entry.parent else ''}{entry.vector}: {entry.what}\n" for entry in catalogue().values()))
+    show_page("".join(f"{'  ' if not entry.is_parent else ''}{entry.name}: {entry.what}\n" for entry in RECORDS.values()))
+
+
+@click.command("rules")
+@click.argument("names", nargs=-1, metavar="[RULE]...")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the list.")
+def show_rules(names: tuple[str, ...], form: str) -> None:
+    """Print what each rule measures, why that is evidence, its threshold and the vectors that it speaks for; without a name, all.
+
+    RULE is an id as it stands in answers, such as R_NO_TCP_OPTIONS.
+
+    Exit code: 0 printed; 2 there is no such rule; 3 the text cannot be written.
+
+    Example: floodmark rules R_NO_TCP_OPTIONS
+    """
+    from floodmark.report.rules import rules_json, rules_text
+    from floodmark.verdicts.registry import rules
+
+    known = {each.rule.id: each for each in rules()}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        say(FloodmarkError(f"no rule is named {', '.join(map(repr, unknown))}; floodmark rules lists them"))
+        sys.exit(WRONG_USAGE)
+    chosen = [known[name] for name in names] if names else list(known.values())
+    show_page(rules_json(chosen) if form == "json" else rules_text(chosen))
 
 
 @click.command("settings")

@@ -7,11 +7,12 @@ import numpy as np
 
 from floodmark.events.events import Judged
 from floodmark.flows.flowset import SAMPLE
-from floodmark.settings import Settings
 from floodmark.verdicts.context import Context
 from floodmark.verdicts.prefixes import FLOOD_SHAPES
-from floodmark.vocabulary.terms import VECTORS, Verdict
+from floodmark.verdicts.registry import RuleSettings
+from floodmark.vocabulary.vectors import RECORDS, VECTORS, Verdict, family, told_by
 from floodmark_core.columns import I64
+from floodmark_core.protocols import TCP
 
 
 @dataclass(frozen=True)
@@ -22,39 +23,16 @@ class NotAssessable:
     vectors: tuple[str, ...]
 
 
-def _family(*parents: str) -> frozenset[str]:
-    return frozenset(vector for vector, (_, parent) in VECTORS.items() if parent in parents)
-
-
-def _children(*parents: str) -> frozenset[str]:
-    return _family(*parents) - set(parents)
-
-
-_VOLUMETRIC = frozenset(vector for vector, (verdict, _) in VECTORS.items() if verdict is Verdict.VOLUMETRIC)
-_APPLICATION = frozenset(VECTORS) - _VOLUMETRIC
-_SCANS = _family("port-scan")
-# What is told by what is said.
-_SAID = _children("udp-reflection") | {"tcp-middlebox-reflection", "game-query-flood", "tls-handshake-flood", "mqtt-bruteforce"} | _family(
-    "http-flood", "slow-connection", "dns-query-flood", "sip-flood", "mqtt-flood", "protocol-abuse"
-) | {"http-credential-stuffing"}  # fmt: skip
-# What is told by the answers.
-_ANSWERED = _family("bruteforce", "sip-flood", "mqtt-flood", "udp-flood") | {
-    "industrial-command-flood", "esp-flood", "gre-flood", "tcp-middlebox-reflection",
-    "dns-query-flood", "dns-water-torture", "dns-garbage-flood", "tls-handshake-flood", "https-flood", "bittorrent-amplification",
-    "quic-amplification", "protocol-fuzzing", "connection-flood", "stun-amplification", "dtls-amplification", "openvpn-amplification",
-    "game-server-amplification", "mdns-amplification", "netbios-amplification", "coap-amplification", "ntp-amplification",
-    "tftp-amplification", "natpmp-amplification",
-}  # fmt: skip
-# What is told by whole dialogues: a sample of their packets shows them as something else.
-_WHOLE = (_APPLICATION - _SCANS) | {"icmp-unreachable-flood"}
-# What is told by its rate, without a shape of its own.
-_RATED = _SCANS | _family("udp-flood", "icmp-flood", "ip-flood", "tcp-flood")
+_VOLUMETRIC = frozenset(name for name, vector in RECORDS.items() if vector.verdict is Verdict.VOLUMETRIC)
+_APPLICATION = frozenset(RECORDS) - _VOLUMETRIC
+_SCANS = family("port-scan")
+_SAID, _ANSWERED, _WHOLE, _RATED = (told_by(what) for what in ("payload", "answers", "dialogues", "rate"))
 _HOSTS_LOOKED_AT = 20
 _ENOUGH_TCP = 10_000
-_UNSETTLED = _family("tcp-flood") - {"tcp-flood"}
+_UNSETTLED = told_by("outcomes")
 
 
-def not_assessable(context: Context, settings: Settings, judged: Judged, span_s: float) -> tuple[NotAssessable, ...]:
+def not_assessable(context: Context, settings: RuleSettings, judged: Judged, span_s: float) -> tuple[NotAssessable, ...]:
     """List what this capture cannot show, one entry for each reason; a vector stands with the first that applies."""
     named: set[str] = set()
     found = []
@@ -66,7 +44,7 @@ def not_assessable(context: Context, settings: Settings, judged: Judged, span_s:
     return tuple(found)
 
 
-def _reasons(context: Context, settings: Settings, judged: Judged, span_s: float) -> Iterator[tuple[str, frozenset[str]]]:
+def _reasons(context: Context, settings: RuleSettings, judged: Judged, span_s: float) -> Iterator[tuple[str, frozenset[str]]]:
     """Yield what a capture does not show of the traffic that passed."""
     volumetric, view = settings.volumetric, context.view
     most = int(context.received_packets.max()) if len(context.received_packets) else 0
@@ -90,19 +68,19 @@ def _reasons(context: Context, settings: Settings, judged: Judged, span_s: float
     yield from _too_little(context, settings, span_s)
 
 
-def _too_little(context: Context, settings: Settings, span_s: float) -> Iterator[tuple[str, frozenset[str]]]:
+def _too_little(context: Context, settings: RuleSettings, span_s: float) -> Iterator[tuple[str, frozenset[str]]]:
     """Yield what a capture is too small or too short for."""
     application, segments = settings.application, _tcp_packets(context)
     if segments < 2 * application.flood_requests:
         text = f"{segments:,} TCP packets: too few for {application.flood_requests} requests or connections"
-        yield text, _family("http-flood", "connection-flood", "mqtt-flood", "protocol-abuse")
+        yield text, family("http-flood", "connection-flood", "mqtt-flood", "protocol-abuse")
     if span_s < application.slow_age_s / 4:
-        yield f"{span_s:.3g} s are too short to call anything slow", _family("slow-connection")
+        yield f"{span_s:.3g} s are too short to call anything slow", family("slow-connection")
     if span_s < 1.0:
         yield "shorter than a second: what becomes of a connection is not seen", _UNSETTLED
     if span_s < application.guessing_window_s:
         text = f"in {span_s:.3g} s guessing that is slower than {application.guessing_connections} log-ins in that time would not show"
-        yield text, _family("bruteforce")
+        yield text, family("bruteforce")
 
 
 def _unexplained(context: Context, judged: Judged, least: int) -> tuple[str, int] | None:
@@ -123,7 +101,7 @@ def _tcp_packets(context: Context) -> int:
     for start in range(0, len(flows), SAMPLE):
         rows: I64 = np.arange(start, min(start + SAMPLE, len(flows)), dtype=np.int64)
         seen = flows.columns(rows.astype(np.uint32), ("protocol", "initiator_packets", "responder_packets"))
-        total += int((seen["initiator_packets"] + seen["responder_packets"])[seen["protocol"] == 6].sum())
+        total += int((seen["initiator_packets"] + seen["responder_packets"])[seen["protocol"] == TCP].sum())
         if total >= _ENOUGH_TCP:
             break
     return total

@@ -10,7 +10,7 @@ import numpy as np
 
 from floodmark.flows.flowset import split
 from floodmark.verdicts.context import Context
-from floodmark.vocabulary.terms import BACKSCATTER, BENIGN_VECTORS
+from floodmark.vocabulary.vectors import BACKSCATTER, BENIGN_VECTORS
 from floodmark_core.columns import I32
 from floodmark_core.flows import shapes
 

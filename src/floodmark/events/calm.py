@@ -4,22 +4,40 @@ Benign is an answer with evidence of its own. These are labels of flows that no 
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
+from floodmark.base.thresholds import Checked, threshold
 from floodmark.flows.flows import listed
 from floodmark.flows.flowset import FlowSet, Host, number, split
-from floodmark.settings import CalmSettings
 from floodmark.verdicts.clients import number_services, service_of
 from floodmark.verdicts.context import Context
-from floodmark.vocabulary.terms import BENIGN_VECTORS, BULK_TRANSFER, FLASH_CROWD, MEASUREMENT, ORDINARY
+from floodmark.vocabulary.vectors import BENIGN_VECTORS, BULK_TRANSFER, FLASH_CROWD, MEASUREMENT, ORDINARY
 from floodmark_core.columns import I32, I64, U32
 from floodmark_core.flows import shapes
+from floodmark_core.protocols import SECOND_NS
 
 _MARKS = {vector: -1 - place for place, vector in enumerate(BENIGN_VECTORS)}
-_NS = 1_000_000_000
-_WINDOW_NS = 10 * _NS
+_WINDOW_NS = 10 * SECOND_NS
 _MOST_NOTES = 20
+
+
+@dataclass(frozen=True)
+class CalmSettings(Checked):
+    """What ordinary traffic is called that could be taken for an attack."""
+
+    bulk_bytes: int = threshold(250_000, "of one direction of a flow; what a page is made of is smaller")
+    bulk_packet_bytes: float = threshold(1000.0, "mean IP bytes of that direction's packets")
+    measurement_times: int = threshold(5, "fewest checks of one service by one client, or pings, that make a habit")
+    measurement_packets: int = threshold(30, "of a check's connection, at most")
+    measurement_period_s: float = threshold(0.5, "shortest time between two checks; ping asks every second")
+    measurement_variation: float = threshold(0.2, "of that time, at most")
+    crowd_connections: int = threshold(100, "to one service within ten seconds")
+    crowd_clients: int = threshold(50, "that share them")
+    crowd_times: float = threshold(1.75, "what three quarters of the stretches of ten seconds exceed at that service")
+    crowd_windows: int = threshold(3, "fewest stretches of ten seconds that show what is usual")
+    crowd_most_share: float = threshold(0.1, "of the connections by one client, at most")
 
 
 def mark_calm(context: Context, event_of: I32, settings: CalmSettings) -> Iterator[str]:
@@ -46,7 +64,7 @@ def _is_bulk(context: Context, rows: U32, settings: CalmSettings) -> np.ndarray:
     bulky = np.zeros(len(rows), bool)
     for end in ("initiator", "responder"):
         octets, packets = seen[f"{end}_octets"].astype(np.float64), np.maximum(seen[f"{end}_packets"], 1)
-        bulky |= (octets >= settings.bulk_octets) & (octets >= settings.bulk_packet_octets * packets)
+        bulky |= (octets >= settings.bulk_bytes) & (octets >= settings.bulk_packet_bytes * packets)
     return bulky
 
 
@@ -57,7 +75,7 @@ def _regular_pings(context: Context, rows: U32, settings: CalmSettings) -> U32:
     asked = seen["initiator_packets"].astype(np.int64)
     every_ns = (seen["last_seen_ns"] - seen["first_seen_ns"]) / np.maximum(asked - 1, 1)
     even = seen["max_gap_ns"] <= (1 + settings.measurement_variation) * every_ns
-    often = (asked >= settings.measurement_times) & (every_ns >= settings.measurement_period_s * _NS)
+    often = (asked >= settings.measurement_times) & (every_ns >= settings.measurement_period_s * SECOND_NS)
     chosen: U32 = rows[even & often & (seen["responder_packets"] > 0)]
     return chosen
 
@@ -82,7 +100,7 @@ def _regular_checks(context: Context, rows: U32, settings: CalmSettings) -> U32:
     squares = np.bincount(of[within], weights=pauses[within].astype(np.float64) ** 2, minlength=len(leaders))
     mean = total / np.maximum(count, 1)
     spread = np.sqrt(np.maximum(squares / np.maximum(count, 1) - mean**2, 0))
-    regular = (count + 1 >= settings.measurement_times) & (mean >= settings.measurement_period_s * _NS)
+    regular = (count + 1 >= settings.measurement_times) & (mean >= settings.measurement_period_s * SECOND_NS)
     regular &= spread <= settings.measurement_variation * mean
     chosen: U32 = rows[regular[groups]]
     return chosen

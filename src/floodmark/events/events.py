@@ -8,15 +8,16 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from floodmark.base.thresholds import Checked, threshold
 from floodmark.events.makeup import Makeup, Surroundings, makeup_of
-from floodmark.events.rates import NS, Rates
+from floodmark.events.rates import Rates
 from floodmark.flows.flowset import FlowSet, Host, split
-from floodmark.settings import VICTIM_PACKETS, EventSettings
-from floodmark.verdicts.context import Context
+from floodmark.verdicts.context import VICTIM_PACKETS, Context
 from floodmark.verdicts.decide import Considered, Decision
 from floodmark.verdicts.weighing import MOST_VICTIMS, Finding, Reason
-from floodmark.vocabulary.terms import VECTORS, Verdict
+from floodmark.vocabulary.vectors import VECTORS, Verdict
 from floodmark_core.columns import I32, U8
+from floodmark_core.protocols import SECOND_NS
 
 _MOST_PARTS = 100  # that one finding is cut into
 _FEWEST_PULSES, _EVEN = 3, 0.3  # coefficient of variation of what is regular
@@ -31,6 +32,16 @@ class Source:
     packets: int  # toward the victim
     flows: int
     ordinary_packets: int = 0  # toward the victim that belong to no attack
+
+
+@dataclass(frozen=True)
+class EventSettings(Checked):
+    """Where one event ends and the next begins: a silence of a share of the capture's span, within limits."""
+
+    gap_share: float = threshold(0.1, "of the time that the captures span")
+    least_gap_s: float = threshold(5.0, "a shorter silence ends no event")
+    most_gap_s: float = threshold(300.0, "a longer one ends every event", "corsaro's expiry of an attack")
+    least_application_gap_s: float = threshold(60.0, "guessing, scanning and slow dialogues wait between steps; the window of guessing")
 
 
 @dataclass(frozen=True)
@@ -85,7 +96,7 @@ def events_of(context: Context, decision: Decision, span_ns: tuple[int, int], se
     for finding in decision.findings:
         is_flood = VECTORS[finding.vector][0] is Verdict.VOLUMETRIC
         least_s = settings.least_gap_s if is_flood else settings.least_application_gap_s
-        gap_ns = int(min(max((span_ns[1] - span_ns[0]) * settings.gap_share, least_s * NS), settings.most_gap_s * NS))
+        gap_ns = int(min(max((span_ns[1] - span_ns[0]) * settings.gap_share, least_s * SECOND_NS), settings.most_gap_s * SECOND_NS))
         stretches = _split_at_gaps(finding.flows, gap_ns)
         if _is_regular(stretches):  # a pulse wave: one attack, not many
             stretches = [_Part(finding.flows, stretches[0].start_ns, stretches[-1].end_ns)]
@@ -171,15 +182,15 @@ def _is_even(values: np.ndarray) -> bool:
 
 def _pulses(flows: FlowSet) -> tuple[int, float | None]:
     """Return how many bursts there are with at least a second between them, and their period in seconds where it is regular."""
-    if flows.measure(NS)[3] == 0:
+    if flows.measure(SECOND_NS)[3] == 0:
         return 1, None
     begins, ends = flows.column("first_seen_ns"), flows.column("last_seen_ns")
     order = np.argsort(begins, kind="stable")
     begins, reached = begins[order], np.maximum.accumulate(ends[order])
-    cuts = np.nonzero(begins[1:] - reached[:-1] > NS)[0] + 1
+    cuts = np.nonzero(begins[1:] - reached[:-1] > SECOND_NS)[0] + 1
     periods = np.diff(begins[np.concatenate(([0], cuts))])
     regular = len(cuts) + 1 >= _FEWEST_PULSES and _is_even(periods)
-    return len(cuts) + 1, round(float(periods.mean()) / NS, 3) if regular else None
+    return len(cuts) + 1, round(float(periods.mean()) / SECOND_NS, 3) if regular else None
 
 
 def _event(context: Context, finding: Finding, part: _Part, notes: tuple[str, ...], span_ns: tuple[int, int]) -> Event:
@@ -193,7 +204,7 @@ def _event(context: Context, finding: Finding, part: _Part, notes: tuple[str, ..
     rates = Rates(context, finding.vector, victims, flows, (start_ns, end_ns))
     peaks = rates.peaks()
     pulses, period_s = _pulses(flows) if VECTORS[finding.vector][0] is Verdict.VOLUMETRIC else (1, None)
-    starts_with_capture, ends_with_capture = start_ns - span_ns[0] <= NS, span_ns[1] - end_ns <= NS
+    starts_with_capture, ends_with_capture = start_ns - span_ns[0] <= SECOND_NS, span_ns[1] - end_ns <= SECOND_NS
     return Event(
         id=0,
         verdict=VECTORS[finding.vector][0],

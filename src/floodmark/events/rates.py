@@ -10,24 +10,16 @@ import numpy as np
 
 from floodmark.flows.flowset import FlowSet, Host
 from floodmark.verdicts.context import Context
-from floodmark.vocabulary.terms import VECTORS
+from floodmark.vocabulary.vectors import RECORDS
 from floodmark_core import kinds
 from floodmark_core.columns import I64, Rows
+from floodmark_core.protocols import SECOND_NS
 
-NS = 1_000_000_000
 _SAME = 0.05  # the cells hold this attack and little else, and all of it
 _LEAST_WINDOW_NS = 1_000_000  # fewer packets than a millisecond's carry no rate
 
 # Traffic kinds of the cells that a vector's packets are counted in.
-_TCP = (kinds.TCP_SYN, kinds.TCP_SYNACK, kinds.TCP_RST, kinds.TCP_FIN, kinds.TCP_ACK, kinds.TCP_DATA, kinds.TCP_ODD)
-_ICMP = (kinds.ICMP_ECHO, kinds.ICMP_ECHO_REPLY, kinds.ICMP_ERROR, kinds.ICMP_OTHER)
-_VECTOR_KINDS: dict[str, tuple[int, ...]] = {
-    "udp-reflection": (kinds.UDP, kinds.UDP_FROM_SERVICE, kinds.FRAGMENT),
-    "udp-flood": (kinds.UDP, kinds.UDP_FROM_SERVICE, kinds.FRAGMENT),
-    "icmp-flood": _ICMP,
-    "ip-flood": (kinds.FRAGMENT, kinds.GRE, kinds.IPSEC, kinds.OTHER_IP),
-    "tcp-syn-flood": (kinds.TCP_SYN,),
-}
+_TCP_KINDS = (kinds.TCP_SYN, kinds.TCP_SYNACK, kinds.TCP_RST, kinds.TCP_FIN, kinds.TCP_ACK, kinds.TCP_DATA, kinds.TCP_ODD)
 
 
 @dataclass(frozen=True)
@@ -48,32 +40,34 @@ class Rates:
     def __init__(self, context: Context, vector: str, victims: list[Host], flows: FlowSet, bounds_ns: tuple[int, int]) -> None:
         self._flows = flows
         self._start_ns, self._end_ns = bounds_ns
-        cells = _cells_of(context, vector, victims, (self._start_ns // NS, self._end_ns // NS))
+        cells = _cells_of(context, vector, victims, (self._start_ns // SECOND_NS, self._end_ns // SECOND_NS))
         alone = abs(int(cells["packets"].sum()) - flows.total_packets) <= _SAME * flows.total_packets
         self._cells: Rows | None = cells if len(cells) and alone else None
 
     def peaks(self) -> Peaks:
         """Return the most packets and bits a second, over seconds of the clock or shorter windows where the event is shorter."""
         flows, span_ns = self._flows, self._end_ns - self._start_ns
-        if span_ns < NS // 10:
-            window_s = max(span_ns, _LEAST_WINDOW_NS) / NS
+        if span_ns < SECOND_NS // 10:
+            window_s = max(span_ns, _LEAST_WINDOW_NS) / SECOND_NS
             return Peaks(flows.total_packets / window_s, flows.octets * 8 / window_s, window_s)
-        window_ns = NS if span_ns >= NS else NS // 10
+        window_ns = SECOND_NS if span_ns >= SECOND_NS else SECOND_NS // 10
         if self._cells is not None:
             packets, octets = _most_in_cells(self._cells, window_ns)
             packets, octets = min(packets, flows.total_packets), min(octets, flows.octets)
         else:
             packets, octets = _most_in_flows(flows, self._start_ns, window_ns)
         # A short event may stand across two windows; no peak is below the mean.
-        mean_pps, mean_bps = flows.total_packets * NS / span_ns, flows.octets * 8 * NS / span_ns
-        return Peaks(max(packets * NS / window_ns, mean_pps), max(octets * 8 * NS / window_ns, mean_bps), window_ns / NS)
+        mean_pps, mean_bps = flows.total_packets * SECOND_NS / span_ns, flows.octets * 8 * SECOND_NS / span_ns
+        return Peaks(
+            max(packets * SECOND_NS / window_ns, mean_pps), max(octets * 8 * SECOND_NS / window_ns, mean_bps), window_ns / SECOND_NS
+        )
 
     def packets_in_second(self, time_ns: int) -> float:
         """Return the packets of the clock second that a time falls in."""
         if self._cells is not None:
-            return float(self._cells["packets"][self._cells["second"] == time_ns // NS].sum())
+            return float(self._cells["packets"][self._cells["second"] == time_ns // SECOND_NS].sum())
         this_window = np.zeros(1, np.int64)
-        return float(_in_windows(self._flows, time_ns // NS * NS, NS, this_window, self._flows.packets)[0])
+        return float(_in_windows(self._flows, time_ns // SECOND_NS * SECOND_NS, SECOND_NS, this_window, self._flows.packets)[0])
 
 
 def _cells_of(context: Context, vector: str, victims: list[Host], seconds: tuple[int, int]) -> Rows:
@@ -82,7 +76,7 @@ def _cells_of(context: Context, vector: str, victims: list[Host], seconds: tuple
     if number is None:
         return context.cells[:0]
     wanted = np.zeros(256, bool)
-    wanted[list(_VECTOR_KINDS.get(vector) or _VECTOR_KINDS.get(VECTORS[vector][1], _TCP))] = True
+    wanted[list(_cell_kinds(vector))] = True
     cells = context.host_cells(number, *seconds)
     of_vector: Rows = cells[wanted[cells["kind"]]]
     return of_vector
@@ -91,7 +85,7 @@ def _cells_of(context: Context, vector: str, victims: list[Host], seconds: tuple
 def _most_in_cells(cells: Rows, window_ns: int) -> tuple[float, float]:
     """Return the most packets and octets of any second, or tenth of a second, of the clock."""
     seconds, place = np.unique(cells["second"], return_inverse=True)
-    if window_ns == NS:
+    if window_ns == SECOND_NS:
         packets = np.bincount(place, weights=cells["packets"], minlength=len(seconds))
         return float(packets.max()), float(np.bincount(place, weights=cells["octets"], minlength=len(seconds)).max())
     tenths, tenth_octets = np.zeros((len(seconds), 10)), np.zeros((len(seconds), 10))
@@ -140,3 +134,10 @@ def _grown(begins: I64, ends: I64, amounts: I64, times: I64) -> np.ndarray:
 
     between: np.ndarray = since(begins) - since(ends)
     return between
+
+
+def _cell_kinds(vector: str) -> tuple[int, ...]:
+    """Return the traffic kinds of the cells that a vector's packets are counted in."""
+    record = RECORDS[vector]
+    names = record.cells or RECORDS[record.parent].cells
+    return tuple(getattr(kinds, name) for name in names) or _TCP_KINDS

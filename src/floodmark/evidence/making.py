@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from floodmark.base.memory import Memory
-from floodmark.captures.capture import Source
 from floodmark.captures.opening import Progress
 from floodmark.captures.ordering import in_groups
+from floodmark.captures.source import Source
 from floodmark.claims.assets import (
     AssetSummary,
     assets_of_events,
@@ -188,9 +188,8 @@ def _named(result: Result, names: Mapping[str, str]) -> Result:
 
 def _original(number: int, capture: CaptureSummary, source: Source, proven: Proven) -> dict[str, Any]:
     """Return what the manifest says of a capture."""
-    octets = proven.content_octets
-    if capture.compression is not None:
-        octets = Path(source).stat().st_size if isinstance(source, str) else getattr(source, "octets", octets)
+    packed = source.size_bytes if capture.compression is not None else None
+    octets = proven.content_octets if packed is None else packed
     about = asdict(proven)
     del about["carved"]
     return {

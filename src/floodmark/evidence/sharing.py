@@ -8,10 +8,9 @@ from typing import Any
 
 from floodmark.anonymising.anonymise import anonymise
 from floodmark.anonymising.anonymiser import Anonymiser
-from floodmark.captures.capture import Source
 from floodmark.captures.opening import listed
 from floodmark.captures.ordering import in_groups
-from floodmark.captures.sources import can_reread
+from floodmark.captures.source import Source
 from floodmark.errors import CaptureError
 from floodmark.events.events import Event
 from floodmark.evidence.layout import sha256_of
@@ -31,7 +30,7 @@ def sources_of(captures: list[str]) -> list[Source]:
     if left_out:
         raise left_out[0]
     for source in sources:
-        if not can_reread(source):
+        if not source.rereads:
             raise CaptureError(str(source), "can be read only once; evidence is made of files")
     return [source for group in in_groups(sources) for _, source in group]
 
@@ -44,14 +43,12 @@ def anonymised_copies(captures: list[str], folder: Path, sharing: Sharing, *, ke
     paths: list[str] = []
     originals = []
     for number, source in enumerate(sources_of(captures), 1):
-        if not isinstance(source, str):
-            raise CaptureError(str(getattr(source, "name", source)), "stands in an archive; unpack it first")
+        if source.path is None:
+            raise CaptureError(source.name, "stands in an archive; unpack it first")
         path = str(folder / f"capture-{number:04d}.pcapng")
         done = anonymise(source, path, sharing.anonymiser, payload=sharing.payload, keep_going=keep_going)
         paths.append(path)
-        originals.append(
-            {"number": number, "octets": Path(source).stat().st_size, "sha256": sha256_of(Path(source)), "packets": done.packets}
-        )
+        originals.append({"number": number, "octets": source.size_bytes, "sha256": sha256_of(Path(source.path)), "packets": done.packets})
     return paths, {"payload": "sketched" if sharing.payload else "removed", "captures": originals}
 
 

@@ -10,10 +10,10 @@ import numpy as np
 from floodmark.base.memory import Memory
 from floodmark.base.workers import Workers
 from floodmark.captures.reading import Blocks, Progress, ReadCapture, read_capture
+from floodmark.captures.settings import FlowSettings
 from floodmark.captures.walking import walk_with
 from floodmark.flows.flows import FlowRows, Flows
 from floodmark.flows.shares import Share, Tables
-from floodmark.settings import FlowSettings
 from floodmark.vocabulary.services import service_ports
 from floodmark_core import CELL, CellTable
 from floodmark_core.columns import I64, U8, Rows

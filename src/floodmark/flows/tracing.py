@@ -11,16 +11,21 @@ from functools import partial
 import numpy as np
 
 from floodmark.base.memory import Memory
-from floodmark.captures.capture import BlockReader, Container
+from floodmark.captures.blocks import BlockReader
+from floodmark.captures.container import Container
 from floodmark.captures.merging import MergedReader
-from floodmark.captures.opening import Given, Progress, listed, opened
+from floodmark.captures.opening import (
+    Progress,
+    listed,
+    opened,
+)
 from floodmark.captures.ordering import in_groups
 from floodmark.captures.reading import read_by_parts, read_capture
-from floodmark.captures.sources import can_reread
+from floodmark.captures.settings import FlowSettings
+from floodmark.captures.source import Given
 from floodmark.errors import CaptureError
 from floodmark.flows.metering import new_share
 from floodmark.flows.shares import Share, Tables
-from floodmark.settings import FlowSettings
 from floodmark_core.columns import I64, U8
 from floodmark_core.flows.tracing import Traced, new_traced, trace_block
 from floodmark_core.records.ahead import CURSORS
@@ -105,7 +110,7 @@ def trace(  # noqa: PLR0913 - as for classify
     """
     sources, _ = listed(captures)
     for source in sources:
-        if not can_reread(source):
+        if not source.rereads:
             raise CaptureError(str(source), "can be read only once, and is needed twice; write it to a file first")
     run = _Trace(settings, memory or Memory())
     for group in in_groups(sources):

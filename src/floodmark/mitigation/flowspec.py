@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from itertools import product
 
 from floodmark.mitigation.filters import Filter
-from floodmark.mitigation.words import TCP, UDP, split
+from floodmark.mitigation.words import split
 from floodmark.vocabulary.terms import protocol_name
+from floodmark_core.protocols import TCP, UDP
 
 _FLAG_NAMES = ((1, "fin"), (2, "syn"), (4, "rst"), (8, "push"), (16, "ack"), (32, "urgent"))
 _NAMED = (1, TCP, UDP)  # protocols that have a name here

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from floodmark.mitigation.filters import Filter
-from floodmark.mitigation.words import IPV6_OCTETS, TCP, UDP, split, text_of
+from floodmark.mitigation.words import IPV6_OCTETS, split, text_of
+from floodmark_core.protocols import TCP, UDP
 
 _FLAG_NAMES = ((1, "fin"), (2, "syn"), (4, "rst"), (8, "psh"), (16, "ack"), (32, "urg"))
 

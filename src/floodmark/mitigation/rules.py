@@ -14,16 +14,20 @@ import numpy as np
 
 from floodmark.base.memory import Memory
 from floodmark.base.networks import Network, network_of
-from floodmark.captures.opening import Given, Progress
+from floodmark.captures.opening import (
+    Progress,
+)
+from floodmark.captures.settings import FlowSettings
+from floodmark.captures.source import Given
 from floodmark.events.events import Event, Judged
 from floodmark.flows.tracing import Stretch, Visitor, trace
 from floodmark.mitigation.filters import FLAGS_LOOKED_AT, Filter, Packets, icmp_codes
 from floodmark.mitigation.forms import Form
-from floodmark.settings import FlowSettings
 from floodmark.vocabulary.terms import WITH_PORTS
 from floodmark_core.flows.tracing import new_traced
 from floodmark_core.packets.fragments import FIRST
 from floodmark_core.packets.links import ETHERNET
+from floodmark_core.protocols import ICMP, ICMPV6, TCP
 
 _SAMPLE = 1 << 17  # packets of each kind on which combinations are tried
 _COVERED = 0.98  # of the attack's packets that have what all of them have
@@ -33,7 +37,7 @@ _MOST_PORTS, _MOST_FLAGS, _MOST_LENGTHS, _MOST_TTLS = 8, 3, 6, 6
 _MOST_HOSTS = 20_000  # that are looked at as sources
 _WHOLE_SHARE = 0.2  # of the packets that must not be later fragments for ports to be a term
 _FORGED = 0.5  # probability from which on sources say nothing
-_TCP, _SYN, _ICMP = 6, 2, (1, 58)
+_SYN, _ICMP = 2, (ICMP, ICMPV6)
 _FEW_SOURCES = 20  # networks: then they are the attack, and a rule without them hits whoever uses the service
 # What a tool sends tells it; where its packets happen to come from, and how long they are, may be different tomorrow.
 _COSTS = {"lengths": 1, "ttls": 2, "sources": 3}
@@ -223,7 +227,7 @@ def _few(values: np.ndarray, most: int) -> tuple[int, ...]:
 def _terms_of(attack: Packets, event: Event, form: Form) -> dict[str, Any]:
     """Return each term that a form has and that holds for nearly all of an attack, as a field of Filter."""
     whole = attack.where(attack.fragment <= FIRST)
-    tcp = whole.where(whole.protocol == _TCP)
+    tcp = whole.where(whole.protocol == TCP)
     found: dict[str, Any] = {"lengths": _lengths(attack, form), "ttls": _few(attack.ttl, _MOST_TTLS)}
     enough = _WHOLE_SHARE if "fragments_too" in form.terms else _COVERED
     if (

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from itertools import product
 
 from floodmark.mitigation.filters import Filter
-from floodmark.mitigation.words import IPV4_OCTETS, IPV6_OCTETS, TCP, UDP, UDP_OCTETS, text_of
+from floodmark.mitigation.words import IPV4_OCTETS, IPV6_OCTETS, UDP_OCTETS, text_of
+from floodmark_core.protocols import TCP, UDP
 
 _FLAG_LETTERS = ((1, "F"), (2, "S"), (4, "R"), (8, "P"), (16, "A"), (32, "U"))
 _FIRST_SID = 1_000_000  # of local rules

@@ -6,7 +6,6 @@ from floodmark.base.networks import Network
 from floodmark.errors import FloodmarkError
 from floodmark.mitigation.filters import Filter
 
-TCP, UDP = 6, 17
 IPV4_OCTETS, IPV6_OCTETS, UDP_OCTETS = 20, 40, 8  # of headers without options
 
 

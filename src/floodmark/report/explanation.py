@@ -9,13 +9,13 @@ from floodmark.report.text import duration, made_of, moment, sentence
 from floodmark.result.explaining import SamplePacket, groups_of, nearest_change
 from floodmark.result.result import Result
 from floodmark.verdicts.weighing import BASE, REPORTED
-from floodmark.vocabulary.catalogue import catalogue
-from floodmark.vocabulary.terms import protocol_name, title_of
+from floodmark.vocabulary.terms import protocol_name
+from floodmark.vocabulary.vectors import RECORDS, title_of
 
 
 def print_event(console: Console, event: Event, samples: list[SamplePacket]) -> None:
     """Print why an event is said."""
-    entry = catalogue()[event.vector]
+    entry = RECORDS[event.vector]
     console.print(Text(f"{sentence(event)}.", style="bold"))
     console.print(Text(f"\n{entry.what}"))
     console.print(Text(f"\nWhy {title_of(event.vector)}", style="bold"))

@@ -19,8 +19,7 @@ from floodmark.result.distributions import Distribution
 from floodmark.result.result import Result, tool
 from floodmark.result.timeline import Timeline
 from floodmark.settings import settings_text
-from floodmark.vocabulary.catalogue import catalogue
-from floodmark.vocabulary.terms import Verdict, title_of
+from floodmark.vocabulary.vectors import RECORDS, Verdict, title_of
 
 _BINS, _ROWS = 480, 24  # of the timeline, and of the table beside it
 _MOST_EVENTS = 50  # that are told in full, those of most packets
@@ -133,7 +132,7 @@ def _rows(timeline: Timeline) -> list[dict[str, Any]]:
 def _event(result: Result, event: Event) -> dict[str, Any]:
     """Return what the section of an event shows."""
     ttls, sizes = result.flows.distributions(event.id)
-    entry = catalogue()[event.vector]
+    entry = RECORDS[event.vector]
     return {
         "event": event,
         "sentence": sentence(event),

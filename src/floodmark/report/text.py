@@ -15,7 +15,7 @@ from floodmark.events.events import Event
 from floodmark.events.makeup import Makeup, Share
 from floodmark.result.inspection import Inspection
 from floodmark.result.result import CaptureSummary, Result
-from floodmark.vocabulary.terms import Verdict, title_of
+from floodmark.vocabulary.vectors import Verdict, title_of
 
 _COLOURS = {Verdict.VOLUMETRIC: "red", Verdict.APPLICATION_LAYER: "yellow", Verdict.BENIGN: "green"}
 _MOST_EVENTS = 20

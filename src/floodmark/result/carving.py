@@ -13,13 +13,16 @@ import numpy as np
 from floodmark.base.memory import Memory
 from floodmark.base.recording import CaptureWriter, comment_option
 from floodmark.base.writing import packed
-from floodmark.captures.capture import Container
-from floodmark.captures.opening import Given, Progress
+from floodmark.captures.container import Container
+from floodmark.captures.opening import (
+    Progress,
+)
+from floodmark.captures.settings import FlowSettings
+from floodmark.captures.source import Given
 from floodmark.errors import FloodmarkError
 from floodmark.events.events import Event, Judged
 from floodmark.flows.tracing import Stretch, Visitor, trace
-from floodmark.settings import FlowSettings
-from floodmark.vocabulary.terms import Verdict
+from floodmark.vocabulary.vectors import Verdict
 from floodmark_core.columns import U8
 from floodmark_core.records.carving import copy_blocks
 from floodmark_core.records.framing import CONTAINER, PCAPNG, SNAPLEN

@@ -11,17 +11,21 @@ from typing import Any
 
 import numpy as np
 
-from floodmark.captures.opening import Given, Progress
+from floodmark.captures.opening import (
+    Progress,
+)
+from floodmark.captures.settings import FlowSettings
+from floodmark.captures.source import Given
 from floodmark.errors import FloodmarkError
 from floodmark.events.events import Event
 from floodmark.flows.flowset import Host, address_text
 from floodmark.flows.tracing import Stretch, Visitor, trace
 from floodmark.result.result import FlowRecords
-from floodmark.settings import FlowSettings
 from floodmark.verdicts.weighing import BASE, REPORTED, Reason
 from floodmark.vocabulary.terms import PROTOCOLS, WITH_PORTS, protocol_name
 from floodmark_core.columns import U32
 from floodmark_core.packets.fragments import FIRST
+from floodmark_core.protocols import ICMP, ICMPV6, TCP
 
 PAYLOAD_SHOWN = 48  # octets of a packet
 _FLAG_NAMES = ((2, "SYN"), (16, "ACK"), (1, "FIN"), (4, "RST"), (8, "PSH"), (32, "URG"))
@@ -169,7 +173,7 @@ def _decoded(stretch: Stretch, place: int) -> SamplePacket:
     seen = {name: int(getattr(stretch.traced, name)[place]) for name in stretch.traced._fields}
     ends = [_end_text(seen, end) for end in ("src", "dst")]
     parts = [f"{ends[0]} > {ends[1]}", protocol_name(seen["protocol"]).upper(), *_tcp_words(seen)]
-    if seen["protocol"] in (1, 58) and seen["fragment"] <= FIRST:
+    if seen["protocol"] in (ICMP, ICMPV6) and seen["fragment"] <= FIRST:
         parts.append(f"type {seen['tcp_flags']}")  # where the core keeps it
     if seen["fragment"] > FIRST:
         parts.append("later fragment")
@@ -189,7 +193,7 @@ def _end_text(seen: dict[str, Any], end: str) -> str:
 
 
 def _tcp_words(seen: dict[str, Any]) -> list[str]:
-    if seen["protocol"] != 6 or seen["fragment"] > FIRST:
+    if seen["protocol"] != TCP or seen["fragment"] > FIRST:
         return []
     flags = " ".join(name for bit, name in _FLAG_NAMES if seen["tcp_flags"] & bit) or "no flags"
     options = [] if seen["tcp_flags"] & 2 == 0 else ["with options" if seen["tcp_options"] else "no options"]

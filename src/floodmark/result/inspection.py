@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from floodmark.captures.capture import Source, reader_of
 from floodmark.captures.problems import Problem, packet_counts, problems_of
 from floodmark.captures.reading import ReadCapture, read_by_parts, read_capture
+from floodmark.captures.settings import FlowSettings
+from floodmark.captures.source import Given, source_of
 from floodmark.captures.walking import walk_with
 from floodmark.result.result import rfc3339, valid_text
-from floodmark.settings import FlowSettings
 from floodmark.vocabulary.terms import TUNNELS, link_type_name, protocol_name
 from floodmark_core import new_tally
 from floodmark_core.columns import I64, U8, Interfaces
@@ -86,10 +86,10 @@ class Inspection:
 
 
 def inspect(
-    source: Source, *, hashing: bool = False, keep_going: bool = False, progress: Callable[[int], None] | None = None
+    capture: Given, *, hashing: bool = False, keep_going: bool = False, progress: Callable[[int], None] | None = None
 ) -> Inspection:
     """Look at one capture. Raises CaptureError."""
-    with reader_of(source, hashing=hashing) as reader:
+    with source_of(capture).reader(hashing=hashing) as reader:
         layout, tally, survey, cursors = reader.container.layout, new_tally(), new_survey(), np.zeros(CURSORS, np.int64)
         walk = walk_with(FlowSettings(), layout)
 

@@ -4,21 +4,23 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
 from floodmark.base.memory import Announce, Memory
 from floodmark.base.workers import Part, Workers, processors
-from floodmark.captures.archives import Member
-from floodmark.captures.capture import BlockReader, Source
+from floodmark.captures.blocks import BlockReader
 from floodmark.captures.merging import MergedReader
-from floodmark.captures.opening import Given, Progress, listed, opened
+from floodmark.captures.opening import (
+    Progress,
+    listed,
+    opened,
+)
 from floodmark.captures.ordering import in_groups
 from floodmark.captures.problems import packet_counts, problems_of
 from floodmark.captures.reading import ReadCapture, mean_record_octets
-from floodmark.captures.sources import is_compressed
+from floodmark.captures.source import Given, Source
 from floodmark.errors import CaptureError
 from floodmark.events.assessment import not_assessable
 from floodmark.events.attacks import tied
@@ -39,11 +41,11 @@ from floodmark.settings import Settings
 from floodmark.verdicts.context import Context
 from floodmark.verdicts.decide import decide
 from floodmark.verdicts.view import View
-from floodmark.vocabulary.terms import BENIGN_VECTORS, Verdict, link_type_name
+from floodmark.vocabulary.terms import link_type_name
+from floodmark.vocabulary.vectors import BENIGN_VECTORS, Verdict
 from floodmark_core import status
 from floodmark_core.tables.sums import sum_flows
 
-_UNPACKED_TIMES = 4  # what captures grow by when they are unpacked, as a rule
 _LARGE_OCTETS = 32 << 20  # of captures in all: a tenth of a second on one processor
 # Every thread goes through all records, so where finding the next one is most of the work a second thread gains nothing (DESIGN.md D19).
 _SHORT_RECORD_OCTETS = 1000
@@ -105,15 +107,8 @@ def stream(captures: Given | Iterable[Given], settings: Settings | None = None, 
 
 def _is_large(sources: list[Source]) -> bool:
     """Tell whether reading takes long enough for several threads to gain: what has no size may be long."""
-    octets = 0
-    for source in sources:
-        if isinstance(source, Member):
-            octets += source.octets
-            continue
-        if not isinstance(source, str) or not Path(source).is_file():
-            return True
-        octets += Path(source).stat().st_size * (_UNPACKED_TIMES if is_compressed(source) else 1)
-    return octets >= _LARGE_OCTETS
+    sizes = [source.about_bytes for source in sources]
+    return any(size is None for size in sizes) or sum(size for size in sizes if size is not None) >= _LARGE_OCTETS
 
 
 def _read(meter: Meter, reader: BlockReader | MergedReader, progress: Progress | None, options: Options) -> list[ReadCapture]:

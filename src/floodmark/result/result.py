@@ -24,14 +24,14 @@ from floodmark.result.timeline import Timeline, spread_over_bins, spread_over_ti
 from floodmark.settings import Settings
 from floodmark.vocabulary.terms import TUNNELS
 from floodmark_core.columns import U32
+from floodmark_core.protocols import SECOND_NS
 
 SCHEMA_VERSION = 1
-_NS = 1_000_000_000
 
 
 def rfc3339(time_ns: int) -> str:
     """Return a time as RFC 3339 text in UTC with nanoseconds."""
-    seconds, nanoseconds = divmod(time_ns, _NS)
+    seconds, nanoseconds = divmod(time_ns, SECOND_NS)
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanoseconds:09d}Z"
 
 

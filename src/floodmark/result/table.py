@@ -11,22 +11,14 @@ import pyarrow as pa
 from floodmark.events.events import Judged
 from floodmark.flows.flows import Flows
 from floodmark.vocabulary.payloads import payload_name
-from floodmark.vocabulary.terms import (
-    BENIGN_VECTORS,
-    END_REASONS,
-    INITIATOR_BASES,
-    ORDINARY,
-    TUNNELS,
-    VECTORS,
-    WITH_PORTS,
-    Verdict,
-)
+from floodmark.vocabulary.terms import END_REASONS, INITIATOR_BASES, TUNNELS, WITH_PORTS
+from floodmark.vocabulary.vectors import BENIGN_VECTORS, ORDINARY, VECTORS, Verdict
 from floodmark_core.columns import U8, U64
 from floodmark_core.flows.payload import PROTOCOLS
+from floodmark_core.protocols import TCP
 from floodmark_core.tables.text import LONGEST, write_addresses
 
 BATCH_ROWS = 1 << 17
-TCP = 6
 _NUMBERS = np.arange(256)
 _HAS_PORTS = np.isin(_NUMBERS, WITH_PORTS)  # by IP protocol
 _IS_ICMP = np.isin(_NUMBERS, (1, 58))

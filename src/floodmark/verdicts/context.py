@@ -15,30 +15,30 @@ from floodmark.flows.flowset import (
     number,
     split,
 )
-from floodmark.settings import VICTIM_PACKETS
 from floodmark.verdicts.view import View
 from floodmark.vocabulary.payloads import ANSWER_KINDS
 from floodmark_core import MORE, kinds
 from floodmark_core.columns import I32, I64, U8, U16, U32, U64, Rows
 from floodmark_core.flows import shapes
+from floodmark_core.protocols import ICMP, ICMPV6, SECOND_NS, TCP, UDP, UDP_LITE
 from floodmark_core.tables.grouping import keep_frequent
 from floodmark_core.tables.picking import pick_received
 
-_SECOND_NS = 1_000_000_000
+VICTIM_PACKETS = 20  # a host that received fewer of everything is no victim that can be named
 _MOSTLY = 0.8  # of the packets of a kind
 # Traffic kinds of the cells by IP protocol.
 _TCP_KINDS = (kinds.TCP_SYN, kinds.TCP_SYNACK, kinds.TCP_RST, kinds.TCP_FIN, kinds.TCP_ACK, kinds.TCP_DATA, kinds.TCP_ODD)
 _ICMP_KINDS = (kinds.ICMP_ECHO, kinds.ICMP_ECHO_REPLY, kinds.ICMP_ERROR, kinds.ICMP_OTHER)
 _UDP_KINDS = (kinds.UDP, kinds.UDP_FROM_SERVICE)
 _OTHER_KINDS = (kinds.FRAGMENT, kinds.GRE, kinds.IPSEC, kinds.OTHER_IP)
-_CELL_KINDS = {6: _TCP_KINDS, 17: _UDP_KINDS, 136: _UDP_KINDS, 1: _ICMP_KINDS, 58: _ICMP_KINDS}
+_CELL_KINDS = {TCP: _TCP_KINDS, UDP: _UDP_KINDS, UDP_LITE: _UDP_KINDS, ICMP: _ICMP_KINDS, ICMPV6: _ICMP_KINDS}
 # One-way packets of other kinds than answers over UDP: what another flood is made of.
 _OTHER_FLOODS = (
     shapes.SYN, shapes.SYN_BARE, shapes.ODD_FLAGS, shapes.SYN_ACK, shapes.RST, shapes.FIN, shapes.ACK, shapes.UDP, shapes.ICMP_ECHO,
     shapes.ICMP_ECHO_REPLY, shapes.ICMP_ERROR, shapes.ICMP_OTHER, shapes.FRAGMENT, shapes.GRE, shapes.IPSEC, shapes.OTHER_IP,
 )  # fmt: skip
 _LEAST_BUCKETS = 1 << 16
-_SETTLED_NS = 1_000_000_000  # the first repetition of an unanswered SYN or segment comes after a second (RFC 6298)
+_SETTLED_NS = SECOND_NS  # the first repetition of an unanswered SYN or segment comes after a second (RFC 6298)
 
 
 class Spoken(NamedTuple):
@@ -254,7 +254,7 @@ class Context:
         rate = flows.busiest_rate_pps
         if flows.total_packets <= 2 * len(flows):
             return rate
-        cells = self.host_cells(host, flows.first_ns // _SECOND_NS, flows.last_ns // _SECOND_NS)
+        cells = self.host_cells(host, flows.first_ns // SECOND_NS, flows.last_ns // SECOND_NS)
         cells = cells[np.isin(cells["kind"], _CELL_KINDS.get(int(flows.sample.column("protocol")[0]), _OTHER_KINDS))]
         packets = int(cells["packets"].sum())
         if packets == 0 or flows.total_packets < _MOSTLY * packets:

@@ -11,27 +11,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from floodmark.flows.flowset import Host
-from floodmark.settings import Settings, VolumetricSettings
 from floodmark.verdicts.context import Context
+from floodmark.verdicts.declaring import Case
 from floodmark.verdicts.prefixes import prefix_of
-from floodmark.verdicts.rules import (
-    carpet,
-    commands,
-    connections,
-    encrypted,
-    fuzzing,
-    guessing,
-    http2,
-    ip_floods,
-    query_floods,
-    reflection,
-    requests,
-    scans,
-    slow,
-    tcp_floods,
-    tunnel_floods,
-    udp_floods,
-)
+from floodmark.verdicts.registry import JUDGES, RuleSettings, VolumetricSettings
+from floodmark.verdicts.rules import carpet
 from floodmark.verdicts.weighing import REPORTED, Finding
 from floodmark_core.columns import I32
 
@@ -129,43 +113,15 @@ class _Docket:
             listed.append(Considered(finding.vector, round(finding.evidence.confidence, 4), why))
 
 
-def decide(context: Context, settings: Settings) -> Decision:
-    """Run every family of rules and settle which findings stand."""
-    docket = _Docket(context)
-    _judge_dialogues(context, settings, docket)
-    volumetric = settings.volumetric
-    docket.settle(query_floods.query_floods(context, settings, docket.explained))
-    docket.settle(tcp_floods.syn_floods(context, volumetric, docket.explained))
-    docket.settle(tcp_floods.out_of_state_floods(context, volumetric, docket.explained))
-    for family in (tcp_floods.flag_floods, udp_floods.udp_floods, ip_floods.icmp_floods, ip_floods.ip_floods):
-        docket.settle(family(context, volumetric, docket.explained))
-    for over_prefixes in carpet.carpet_floods(context, volumetric, docket.explained):
+def decide(context: Context, settings: RuleSettings) -> Decision:
+    """Let every family of rules judge, in their order, and settle which findings stand; then floods once more, with prefixes as victims."""
+    docket, volumetric = _Docket(context), settings.volumetric
+    for judge in JUDGES:
+        docket.settle(judge.find(Case(context, volumetric, settings.application, docket.explained)))
+    case = Case(context, volumetric, settings.application, docket.explained)
+    for over_prefixes in carpet.carpet_floods(case, [judge for judge in JUDGES if judge.over_prefixes]):
         docket.settle(over_prefixes(docket.explained))
     return Decision(_without_carpets([attack.whole() for attack in docket.attacks], volumetric), docket.considered)
-
-
-def _judge_dialogues(context: Context, settings: Settings, docket: _Docket) -> None:
-    """Run the families that look at what is said, or answered, before those that look at numbers alone."""
-    volumetric, application = settings.volumetric, settings.application
-    docket.settle(tunnel_floods.tunnel_floods(context, volumetric))
-    docket.settle(scans.scans(context, application))
-    docket.settle(tcp_floods.flag_mixes(context, volumetric, docket.explained))
-    for reflected in (reflection.udp_reflections, reflection.synack_reflections, reflection.middlebox_reflections):
-        docket.settle(reflected(context, volumetric))
-    docket.settle(slow.slow_connections(context, application))
-    docket.settle(fuzzing.fuzzing(context, application))
-    docket.settle(guessing.guessing(context, application))
-    docket.settle(guessing.distributed_guessing(context, application, docket.explained))
-    for family in (
-        guessing.credential_stuffing,
-        commands.command_floods,
-        commands.sip_floods,
-        http2.http2_floods,
-        requests.request_floods,
-        encrypted.https_floods,
-        connections.connection_floods,
-    ):
-        docket.settle(family(context, application))
 
 
 def _without_carpets(findings: list[Finding], settings: VolumetricSettings) -> list[Finding]:

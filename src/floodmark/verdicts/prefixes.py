@@ -1,11 +1,12 @@
 """The same flows with prefixes in the place of hosts: for attacks that spread over many neighbours, each of which receives little."""
 
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from floodmark.base.thresholds import Checked, threshold
 from floodmark.flows.flowset import SAMPLE, FlowSet, Host, number, split
-from floodmark.settings import VolumetricSettings
 from floodmark.verdicts.context import Context
 from floodmark_core.columns import I32, I64, U32, U64, Rows
 from floodmark_core.flows import shapes
@@ -13,6 +14,15 @@ from floodmark_core.flows import shapes
 _BITS = {4: 24, 6: 64}  # of the prefixes looked at: what is routed and delegated by itself
 _MOST_PREFIXES = 1000  # that are judged, those that received most first
 FLOOD_SHAPES = tuple(shape for shape in range(shapes.SHAPES) if shape not in (shapes.NO_SHAPE, shapes.UDP_DIALOGUE))
+
+
+@dataclass(frozen=True)
+class SpreadThresholds(Checked):
+    """Which prefixes are hit as a whole: many hosts received something, and none most of it."""
+
+    carpet_targets: int = threshold(8, "hosts of a prefix")
+    carpet_target_share: float = threshold(0.3, "of the prefix's packets that a single host receives, at most")
+    carpet_packets: int = threshold(200, "to a prefix")
 
 
 def prefix_of(host: Host) -> Host:
@@ -25,7 +35,7 @@ def prefix_of(host: Host) -> Host:
 class PrefixContext(Context):
     """Flows by the prefixes that received them; what is asked of a host is answered for all hosts of the prefix together."""
 
-    def __init__(self, whole: Context, settings: VolumetricSettings, taken: np.ndarray) -> None:
+    def __init__(self, whole: Context, settings: SpreadThresholds, taken: np.ndarray) -> None:
         """taken: bool per flow row, true for flows that need not be looked at."""
         self._whole, self._limits, self._taken = whole, settings, taken
         super().__init__(whole.flows, whole.cells, whole.view)

@@ -12,6 +12,7 @@ from floodmark.flows.flowset import SAMPLE
 from floodmark_core import kinds
 from floodmark_core.columns import I64
 from floodmark_core.flows import payload
+from floodmark_core.protocols import TCP, UDP
 
 _FEWEST = 20  # flows that must show something before it is believed
 _COVERED = 0.9  # of the octets between sequence numbers: less was lost, or never taken
@@ -20,8 +21,7 @@ _LONGEST_STREAM = 1 << 30  # octets: a sequence number may have gone round
 _BEGAN_BEFORE_NS = 1_000_000_000
 _BRIEF_PACKETS, _EACH_WAY = 2, 0.1
 _MISSING_SHARE, _ZEROED_SHARE = 0.5, 0.9
-_TCP = 6
-_RECOGNISED = (_TCP, 17)
+_RECOGNISED = (TCP, UDP)
 
 
 class View:
@@ -53,7 +53,7 @@ class View:
         reached = np.where(back, seen["responder_next_seq"], seen["initiator_next_seq"]).astype(np.int64)
         opened = seen["flags"] & (kinds.SYN | kinds.FIN) > 0
         spans = (reached - seen["tcp_seq"].astype(np.int64) - opened) & 0xFFFFFFFF
-        fit = (seen["protocol"] == _TCP) & (seen["header_whole"] > 0) & (packets >= _STREAM_PACKETS) & (seen["incoherent_packets"] == 0)
+        fit = (seen["protocol"] == TCP) & (seen["header_whole"] > 0) & (packets >= _STREAM_PACKETS) & (seen["incoherent_packets"] == 0)
         fit &= (spans > 0) & (spans < _LONGEST_STREAM)
         heard = np.where(back, seen["tcp_flags_initiator"], seen["tcp_flags_responder"])
         answered = (heard & (kinds.SYN | kinds.FIN | kinds.PSH) > 0) | ((heard & kinds.ACK > 0) & (heard & kinds.RST == 0))
@@ -79,7 +79,7 @@ class View:
             return True
         names = ("protocol", "flags", "first_seen_ns", "from_responder", "initiator_packets", "responder_packets")
         seen = self._flows.columns(self._spaced.astype(np.uint32), names)
-        tcp = seen["protocol"] == _TCP
+        tcp = seen["protocol"] == TCP
         if not tcp.any():
             return None
         later = tcp & (seen["first_seen_ns"] > seen["first_seen_ns"].min() + _BEGAN_BEFORE_NS)
@@ -109,7 +109,7 @@ class View:
             said = (seen[f"{end}_payload_octets"] > 0) & np.isin(seen["protocol"], _RECOGNISED)  # nothing else is ever recognised
             codes.append(seen[f"{end}_payload_kind"][said])
             prefixes.append(seen[f"{end}_prefix"][said])
-            tcp.append(seen["protocol"][said] == _TCP)
+            tcp.append(seen["protocol"][said] == TCP)
         kind, prefix, of_tcp = np.concatenate(codes), np.concatenate(prefixes), np.concatenate(tcp)
         unread = (kind == payload.NONE) & (prefix == 0)
         if self.snaplen_cut:  # four octets or fewer are left of what was said

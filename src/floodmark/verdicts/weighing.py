@@ -3,26 +3,39 @@
 Evidence comes in groups that do not depend on each other; within a group only the strongest counts, so that one fact measured twice
 cannot pass for two. The weights are log-odds, the base is the odds of an attack before anything is known. They are this project's own
 choice, see DESIGN.md, Verdicts; two strong structural groups and a magnitude pass the level at which a finding is reported.
+
+What most families of floods weigh alike stands here too: their floors, their magnitude, forged sources, the limits of a view.
 """
 
 import math
 from dataclasses import dataclass, field
 
+from floodmark.base.thresholds import Checked, threshold
 from floodmark.flows.flowset import FlowSet, Host
-from floodmark.settings import VolumetricSettings
+from floodmark_core.protocols import TCP
 
 BASE = -4.5
 REPORTED = 0.6  # least confidence of a finding that is reported
-
-_LAND_SHARE, _TCP = 0.9, 6
 MOST_VICTIMS = 100  # listed by a finding; victim_count has them all
-STRONG, CLEAR, FAIR, SLIGHT = 3.0, 2.5, 1.5, 1.0
+STRONG, CLEAR, SOLID, FAIR, SLIGHT = 3.0, 2.5, 2.0, 1.5, 1.0
 AGAINST = -2.5
 
 
 @dataclass(frozen=True)
+class Rule:
+    """One fact that speaks for or against an attack. Its id is public: it stands in every JSON answer in which the rule fired."""
+
+    id: str
+    group: str  # of rules that measure one fact; only the strongest of a group counts
+    measures: str  # what the measured value is
+    sentence: str  # for a reader, a format of the measured value and other facts
+    why: str  # it is evidence
+    threshold: str = ""  # name of the setting that the value is compared with; empty where it follows from several
+
+
+@dataclass(frozen=True)
 class Reason:
-    """One rule that fired: what was measured, the threshold it passed, and the sentence for a reader."""
+    """A rule that fired: what was measured, the threshold it passed, and the sentence for a reader."""
 
     rule: str
     measured: float
@@ -41,11 +54,12 @@ class Evidence:
     caps: list[float] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def add(self, group: str, weight: float, rule: str, measured: float, threshold: float, text: str) -> None:  # noqa: PLR0913, PLR0917
-        """Record a rule that fired; ``weight`` < 0 speaks against the finding."""
-        side = group if weight >= 0 else f"{group}, against"
+    def add(self, rule: Rule, weight: float, measured: float, threshold: float, **facts: object) -> None:
+        """Record a rule that fired; ``weight`` < 0 speaks against the finding. facts: what its sentence names beside the measured value."""
+        side = rule.group if weight >= 0 else f"{rule.group}, against"
         self.weights[side] = max(self.weights.get(side, weight), weight, key=abs)
-        self.reasons.append(Reason(rule, round(float(measured), 6), float(threshold), text, weight, side))
+        text = rule.sentence.format(measured=measured, threshold=threshold, **facts)
+        self.reasons.append(Reason(rule.id, round(float(measured), 6), float(threshold), text, weight, side))
 
     def cap(self, confidence: float, why: str) -> None:
         """Limit the confidence and say why."""
@@ -78,7 +92,62 @@ class Finding:
         return self.evidence.confidence >= REPORTED
 
 
-def floor_reached(flows: FlowSet, settings: VolumetricSettings, rate_pps: float | None = None) -> bool:
+@dataclass(frozen=True)
+class FloodThresholds(Checked):
+    """What every family of floods asks: is it enough, how fast is it, and are its sources real."""
+
+    flood_packets: int = threshold(50, "fewest packets of a kind that can be called a flood")
+    flood_rate_pps: float = threshold(500.0, "mean over the burst; below it, structure must carry the verdict")
+    structural_packets: int = threshold(100, "fewest packets when the rate is below the floor")
+    sustained_rate_pps: float = threshold(20.0, "lowest mean rate that structure alone can carry", "BT's router limit of 20 SYN/s a host")
+    clear_rate_times: float = threshold(20.0, "the floor of a rate, from which on the rate is clear evidence")
+    modal_share: float = threshold(0.9, "of a flood's packets or flows that are alike in size, window, options or payload")
+    alike_flows: int = threshold(20, "fewest flows of which it says something that they are alike")
+    many_sources: int = threshold(20, "sources of one flood")
+    source_rate_pps: float = threshold(100.0, "packets that each of a few sources sends")
+    spoofed_sources_per_packet: float = threshold(0.5, "sources a packet: from here on most packets have a source of their own")
+    ttl_concentration: float = threshold(0.01, "exp(H(TTL)) / sources at or below it: one machine behind many addresses")
+    few_ttls: float = threshold(3.3, "effective TTL values of few machines; real sources of the internet show 4.5 to 30", "measured")
+    few_ttls_sources: int = threshold(50, "fewest sources of which that is said")
+    real_ttls: float = threshold(8.0, "effective TTL values from which on sources are real")
+    real_ttls_times: float = threshold(5.0, "the concentration of forged sources, beyond which sources are real")
+    own_address_share: float = threshold(0.9, "of the packets that name the victim as their own source", "LAND, CVE-1999-0016")
+
+
+RATE = Rule(
+    "R_RATE", "magnitude", "packets, or what else is counted, a second in the busiest stretch",
+    "{what} arrive at {measured:,.0f} a second in the busiest stretch",
+    "A flood does its harm by its rate; the floor is what ordinary traffic of this kind stays below.", "flood_rate_pps",
+)  # fmt: skip
+TTL_CONCENTRATION = Rule(
+    "R_TTL_CONCENTRATION", "spoofing", "effective TTL values for each source",
+    "{sources:,} sources share {ttls:.1f} effective TTL values: few machines send from forged addresses",
+    "Real sources are at many distances, so that their packets arrive with many TTLs; forged ones all come from where the sender is.",
+    "ttl_concentration",
+)  # fmt: skip
+FROM_ITSELF = Rule(
+    "R_FROM_ITSELF", "forged", "share of packets whose source is the victim's own address",
+    "{measured:.0%} of the packets have the victim's own address as their source",
+    "No host sends itself packets over the network: somebody forged them (LAND).", "own_address_share",
+)  # fmt: skip
+RATE_PER_SOURCE = Rule(
+    "R_RATE_PER_SOURCE", "source", "packets a second of each source",
+    "each source sends {measured:,.0f} {what} a second",
+    "Few sources that each send this fast are not clients of a service.", "source_rate_pps",
+)  # fmt: skip
+MANY_SOURCES = Rule(
+    "R_MANY_SOURCES", "spread", "sources of the packets",
+    "{measured:,} sources send {what} to one host",
+    "Traffic of this kind comes from one peer or a few; many at the same time are a botnet, or forged.", "many_sources",
+)  # fmt: skip
+SAME_SIZE = Rule(
+    "R_SAME_SIZE", "uniformity", "share of the flows with the most frequent packet size",
+    "{measured:.0%} of the flows of {what} have the same packet size",
+    "One tool, or one forged request, produces packets of one size; ordinary traffic mixes sizes.", "modal_share",
+)  # fmt: skip
+
+
+def floor_reached(flows: FlowSet, settings: FloodThresholds, rate_pps: float | None = None) -> bool:
     """Tell whether there is enough to be called a flood: a rate, or a number that structure can carry.
 
     rate_pps: of the busiest stretch, where the flows alone do not show it.
@@ -89,51 +158,51 @@ def floor_reached(flows: FlowSet, settings: VolumetricSettings, rate_pps: float 
     return packets >= settings.structural_packets and rate >= settings.sustained_rate_pps
 
 
-def weigh_magnitude(evidence: Evidence, rate_pps: float, floor_pps: float, what: str, clear_at: float = 20) -> None:
+def weigh_magnitude(evidence: Evidence, rate_pps: float, floor_pps: float, what: str, clear_at: float) -> None:
     """Add the magnitude group: at the floor fair, at ``clear_at`` times the floor clear."""
     if rate_pps >= floor_pps:
-        weight = CLEAR if rate_pps >= clear_at * floor_pps else FAIR
-        evidence.add(
-            "magnitude", weight, "R_RATE", rate_pps, floor_pps, f"{what} arrive at {rate_pps:,.0f} a second in the busiest stretch"
-        )
+        evidence.add(RATE, CLEAR if rate_pps >= clear_at * floor_pps else FAIR, rate_pps, floor_pps, what=what)
 
 
-def weigh_spoofing(evidence: Evidence, flows: FlowSet, settings: VolumetricSettings) -> float | None:
+def weigh_few_fast_sources(evidence: Evidence, flows: FlowSet, settings: FloodThresholds, what: str) -> None:
+    """Add what each of a few sources sends."""
+    rate = flows.total_packets / flows.source_count / flows.span_s
+    if flows.source_count < settings.many_sources and rate >= settings.source_rate_pps:
+        evidence.add(RATE_PER_SOURCE, FAIR, rate, settings.source_rate_pps, what=what)
+
+
+def weigh_spoofing(evidence: Evidence, flows: FlowSet, settings: FloodThresholds) -> float | None:
     """Add the spoofing group. Returns how likely the source addresses are forged, or None where that cannot be said."""
-    sources, ttl_concentration = flows.source_count, settings.ttl_concentration
+    sources, concentration = flows.source_count, settings.ttl_concentration
     share = sources / flows.total_packets
-    if sources < 20:
+    if sources < settings.many_sources:
         return None
     ttls = flows.effective_ttls()
     # In a network of its own hosts have few TTLs too; over TCP their SYNs would have options and answers.
-    few = sources >= settings.few_ttls_sources and ttls <= settings.few_ttls and int(flows.sample.column("protocol")[0]) == _TCP
-    if share >= settings.spoofed_sources_per_packet and (ttls / sources <= ttl_concentration or few):
-        evidence.add(
-            "spoofing", CLEAR, "R_TTL_CONCENTRATION", ttls / sources, ttl_concentration,
-            f"{sources:,} sources share {ttls:.1f} effective TTL values: the work of few machines behind forged addresses",
-        )  # fmt: skip
+    few = sources >= settings.few_ttls_sources and ttls <= settings.few_ttls and int(flows.sample.column("protocol")[0]) == TCP
+    if share >= settings.spoofed_sources_per_packet and (ttls / sources <= concentration or few):
+        evidence.add(TTL_CONCENTRATION, CLEAR, ttls / sources, concentration, sources=sources, ttls=ttls)
         return 0.95
-    if ttls / sources > 5 * ttl_concentration or ttls >= 8:
+    if ttls / sources > settings.real_ttls_times * concentration or ttls >= settings.real_ttls:
         return 0.1
     return None
 
 
-def weigh_land(evidence: Evidence, flows: FlowSet) -> bool:
+def weigh_land(evidence: Evidence, flows: FlowSet, settings: FloodThresholds) -> bool:
     """Tell whether packets seem to come from the host that they go to, and add what that says (LAND, CVE-1999-0016)."""
     seen = flows.sample
     same = (seen.sent("hi") == seen.received("hi")) & (seen.sent("lo") == seen.received("lo"))
     share = float(same.mean())
-    if share < _LAND_SHARE:
+    if share < settings.own_address_share:
         return False
-    text = f"{share:.0%} of the packets have the victim's own address as their source"
-    evidence.add("forged", STRONG, "R_FROM_ITSELF", share, _LAND_SHARE, text)
+    evidence.add(FROM_ITSELF, STRONG, share, settings.own_address_share)
     return True
 
 
 def cap_for_view(evidence: Evidence, *, answers: bool, packets: int, span_s: float) -> None:
     """Apply the caps of a view that shows less than the whole."""
     if not answers:
-        evidence.cap(0.85, "one-sided: the victim's own packets are not in the capture, so answers and completions cannot be assessed")
+        evidence.cap(0.85, "one-sided: the victim's own packets are not in the capture, so replies and completions cannot be assessed")
     if packets < 100:
         evidence.cap(0.8, "fewer than 100 packets")
     elif span_s < 1.0:

@@ -6,6 +6,7 @@ Sources: IANA service names; US-CERT TA14-017A and the AMP-Research reports for 
 
 import numpy as np
 
+from floodmark.vocabulary.vectors import RECORDS
 from floodmark_core.columns import U8
 from floodmark_core.kinds import PORT_REFLECTOR, PORT_SERVICE
 
@@ -16,11 +17,10 @@ SERVICE_PORTS = (
     9200, 9300, 11434, 20000, 25565, 25575, 27017, 28015, 44818, 50000,
 )  # fmt: skip
 
-# UDP services that have been used as reflectors.
+# UDP services that have been used as reflectors: those of the vectors, and some without a vector of their own.
 REFLECTOR_PORTS = (
-    17, 19, 53, 69, 111, 123, 137, 161, 177, 389, 427, 500, 520, 623, 1194, 1434, 1604, 1900, 2362, 3283, 3389, 3478, 3702, 4500, 5060,
-    5093, 5351, 5353, 5355, 5683, 6881, 7001, 10001, 10074, 11211, 17185, 27015, 27036, 27960, 30120, 30718, 32412, 32414, 33848, 37810,
-    41794, 47808, 53413,
+    *(port for vector in RECORDS.values() if vector.parent == "udp-reflection" for port in vector.ports),
+    623, 1604, 2362, 5060, 7001, 17185, 30718, 41794, 53413,
 )  # fmt: skip
 
 WELL_KNOWN_END = 1024
@@ -38,9 +38,7 @@ def service_ports() -> U8:
 # UDP services that only listen: syslog, SNMP traps, NetFlow, IPFIX, sFlow, StatsD, GELF. A stream to one gets no answer by design.
 ONE_WAY_PORTS = (162, 514, 2055, 4739, 6343, 8125, 9555, 9995, 9996, 12201)
 
-# Service by TCP port for guessing at log-ins: the vector it names.
+# Service by TCP port for guessing at log-ins: of "ssh" the vector is ssh-bruteforce.
 LOGIN_PORTS = {
-    21: "ftp", 22: "ssh", 2222: "ssh", 23: "telnet", 2323: "telnet", 25: "smtp", 465: "smtp", 587: "smtp", 110: "pop3", 995: "pop3",
-    143: "imap", 993: "imap", 3389: "rdp", 1433: "database", 1521: "database", 3306: "database", 5432: "database", 6379: "database",
-    27017: "database", 1883: "mqtt", 8883: "mqtt",
-}  # fmt: skip
+    port: vector.name.removesuffix("-bruteforce") for vector in RECORDS.values() if vector.parent == "bruteforce" for port in vector.ports
+}

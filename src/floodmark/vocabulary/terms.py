@@ -1,83 +1,6 @@
-"""The vocabulary of answers: verdicts, vectors and the tree they form, and names for the core's codes."""
+"""Names for the core's codes: end reasons, tunnels, link types, EtherTypes, IP protocols."""
 
-from enum import StrEnum
-
-
-class Verdict(StrEnum):
-    """What a flow or an event is."""
-
-    VOLUMETRIC = "volumetric"  # harm by quantity
-    APPLICATION_LAYER = "application-layer"  # harm by what is said
-    BENIGN = "benign"  # neither
-
-
-# Vectors by verdict: parent -> children. A precise name also counts as its parent.
-_VOLUMETRIC = {
-    "udp-reflection": (
-        "dns-amplification", "ntp-amplification", "memcached-amplification", "cldap-amplification", "ssdp-amplification",
-        "snmp-amplification", "chargen-amplification", "qotd-amplification", "rip-amplification", "portmap-amplification",
-        "mdns-amplification", "netbios-amplification", "wsd-amplification", "coap-amplification", "arms-amplification",
-        "jenkins-amplification", "plex-amplification", "openvpn-amplification", "rdpeudp-amplification", "slp-amplification",
-        "tp240-amplification", "bacnet-amplification", "isakmp-amplification", "dhip-amplification", "ubiquiti-amplification",
-        "tftp-amplification", "mssql-amplification", "stun-amplification", "quic-amplification", "dtls-amplification",
-        "game-server-amplification", "bittorrent-amplification", "sentinel-amplification", "xdmcp-amplification", "natpmp-amplification",
-    ),
-    "tcp-reflection": ("tcp-synack-reflection", "tcp-middlebox-reflection"),
-    "tcp-flood": ("tcp-syn-flood", "tcp-ack-flood", "tcp-rst-flood", "tcp-fin-flood", "tcp-flag-flood", "tcp-out-of-state-flood"),
-    "udp-flood": ("game-query-flood",),
-    "icmp-flood": ("icmp-echo-flood", "icmp-unreachable-flood", "smurf"),
-    "ip-flood": ("ip-fragment-flood", "gre-flood", "esp-flood", "ip-protocol-flood", "land"),
-}  # fmt: skip
-_APPLICATION_LAYER = {
-    "http-flood": ("http-get-flood", "http-post-flood", "http-cache-busting", "http2-rapid-reset", "http2-continuation-flood",
-                   "https-flood"),
-    "slow-connection": ("http-slow-headers", "http-slow-post", "http-slow-read"),
-    "connection-flood": ("tls-handshake-flood",),
-    "dns-query-flood": ("dns-water-torture", "dns-garbage-flood"),
-    "sip-flood": ("sip-invite-flood", "sip-register-flood"),
-    "mqtt-flood": (),
-    "bruteforce": (
-        "ssh-bruteforce", "ftp-bruteforce", "rdp-bruteforce", "telnet-bruteforce", "smtp-bruteforce", "imap-bruteforce",
-        "pop3-bruteforce", "database-bruteforce", "mqtt-bruteforce", "http-credential-stuffing",
-    ),
-    "port-scan": ("vertical-scan", "horizontal-scan", "stealth-scan", "udp-scan", "host-sweep"),
-    "protocol-abuse": ("protocol-fuzzing", "industrial-command-flood"),
-}  # fmt: skip
-
-
-def _tree() -> dict[str, tuple[Verdict, str]]:
-    tree = {}
-    for verdict, parents in ((Verdict.VOLUMETRIC, _VOLUMETRIC), (Verdict.APPLICATION_LAYER, _APPLICATION_LAYER)):
-        for parent, children in parents.items():
-            for vector in (parent, *children):
-                tree[vector] = (verdict, parent)
-    return tree
-
-
-# Vector -> (verdict, parent vector; itself at the top).
-VECTORS = _tree()
-
-# The vector of a flow that belongs to no attack. In the list of events by flow they stand below 0: -1 the first, -2 the second.
-ORDINARY, BACKSCATTER, BULK_TRANSFER, MEASUREMENT, FLASH_CROWD = "ordinary", "backscatter", "bulk-transfer", "measurement", "flash-crowd"
-BENIGN_VECTORS = (ORDINARY, BACKSCATTER, BULK_TRANSFER, MEASUREMENT, FLASH_CROWD)
-# Words of vectors that are not written as they stand.
-_ABBREVIATIONS = frozenset({
-    "ack", "arms", "chargen", "cldap", "dhip", "dns", "dtls", "esp", "fin", "ftp", "get", "gre", "http", "https", "icmp", "imap", "invite",
-    "ip", "isakmp", "land", "mqtt", "mssql", "ntp", "pop3", "post", "qotd", "quic", "rdp", "register", "rip", "rst", "sip", "slp", "smtp",
-    "snmp", "ssdp", "ssh", "stun", "syn", "tcp", "tftp", "tls", "udp", "xdmcp",
-})  # fmt: skip
-_WRITTEN = {
-    "bacnet": "BACnet", "bittorrent": "BitTorrent", "bruteforce": "password guessing", "coap": "CoAP", "http2": "HTTP/2",
-    "jenkins": "Jenkins", "mdns": "mDNS", "natpmp": "NAT-PMP", "netbios": "NetBIOS", "openvpn": "OpenVPN", "plex": "Plex",
-    "rdpeudp": "RDP-over-UDP", "sentinel": "Sentinel", "synack": "SYN-ACK", "telnet": "Telnet", "tp240": "TP-240", "ubiquiti": "Ubiquiti",
-    "wsd": "WS-Discovery",
-}  # fmt: skip
-
-
-def title_of(vector: str) -> str:
-    """Return a vector in words: "DNS amplification" for dns-amplification."""
-    return " ".join(_WRITTEN.get(word, word.upper() if word in _ABBREVIATIONS else word) for word in vector.split("-"))
-
+from floodmark_core.protocols import DCCP, SCTP, TCP, UDP, UDP_LITE
 
 END_REASONS = ("end-of-capture", "idle-timeout", "active-timeout", "tcp-fin", "tcp-rst", "tcp-syn-reuse")
 TUNNELS = (
@@ -121,7 +44,7 @@ ETHERTYPES = {
 }  # fmt: skip
 
 
-WITH_PORTS = (6, 17, 33, 132, 136)  # IP protocols: TCP, UDP, DCCP, SCTP, UDP-Lite
+WITH_PORTS = (TCP, UDP, DCCP, SCTP, UDP_LITE)
 
 # IP protocol numbers (the IANA registry) that captures hold.
 PROTOCOLS = {

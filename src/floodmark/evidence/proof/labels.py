@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from floodmark.base.memory import Memory
-from floodmark.captures.capture import Container, Source
+from floodmark.captures.container import Container
 from floodmark.captures.opening import Progress
 from floodmark.captures.ordering import Group
+from floodmark.captures.settings import FlowSettings
+from floodmark.captures.source import Source
 from floodmark.events.events import Judged
 from floodmark.flows.tracing import Stretch, Visitor, trace
-from floodmark.settings import FlowSettings
 from floodmark_core.columns import I32, I64
 from floodmark_core.records.framing import CONTAINER, MERGED, MERGED_CAPTURE
 

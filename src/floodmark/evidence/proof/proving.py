@@ -18,8 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from floodmark.captures.capture import BlockReader, Source, reader_of
+from floodmark.captures.blocks import BlockReader
 from floodmark.captures.reading import Reading
+from floodmark.captures.source import Source
 from floodmark.errors import CaptureError
 from floodmark.evidence.layout import carved_name, proof_name
 from floodmark.evidence.proof.merkle import CHUNK_OCTETS, DIGEST_OCTETS, Tree, leaf_digests
@@ -241,7 +242,7 @@ def prove(source: Source, number: int, labels: I32, folder: Path, *, keep_going:
     Raises CaptureError where it can no longer be read, or holds other packets than when it was answered.
     """
     has_events = bool(labels.any())
-    with reader_of(source) as reader, _Files(folder, number) as files, tempfile.TemporaryFile() as leaves:
+    with source.reader() as reader, _Files(folder, number) as files, tempfile.TemporaryFile() as leaves:
         container = reader.container
         passed = _Passed(files.writer("chunks", CHUNKS) if has_events else None, leaves)
         carver = None

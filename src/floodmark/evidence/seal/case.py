@@ -12,7 +12,7 @@ from typing import Any
 
 from floodmark.events.events import Event
 from floodmark.result.result import tool
-from floodmark.vocabulary.terms import title_of
+from floodmark.vocabulary.vectors import title_of
 
 _CONTEXT = {
     "kb": "urn:floodmark:",

@@ -18,28 +18,12 @@ from floodmark.claims.assets import NO_ASSETS, AssetsOfEvents
 from floodmark.events.events import Event
 from floodmark.events.makeup import Share
 from floodmark.result.result import Result
-from floodmark.vocabulary.terms import VECTORS
+from floodmark.vocabulary.vectors import RECORDS, VECTORS
 
 MOST_SOURCES = 100_000  # addresses of a vector that are listed
 _MAPPED_SHARE = 0.1  # of the packets; less goes to "others"
 _EXPLAINED = 0.99
 _FLAGS = "CEUAPRSF"
-# The dissector's names of services, by vector.
-_SERVICES = {
-    "qotd-amplification": "Quote of the Day", "chargen-amplification": "Chargen", "dns-amplification": "DNS",
-    "tftp-amplification": "TFTP", "portmap-amplification": "TPC", "ntp-amplification": "NTP", "netbios-amplification": "NetBios",
-    "snmp-amplification": "SNMP", "xdmcp-amplification": "XDMCP", "cldap-amplification": "LDAP", "isakmp-amplification": "ISAKMP",
-    "rip-amplification": "RIPv1", "mssql-amplification": "MS SQL", "ssdp-amplification": "SSDP",
-    "arms-amplification": "Apple Remote Desktop", "rdpeudp-amplification": "Windows Remote Desktop",
-    "wsd-amplification": "WS-Discovery", "sentinel-amplification": "Sentinel",
-    "natpmp-amplification": "NAT-PMP", "mdns-amplification": "mDNS", "coap-amplification": "CoAP", "tp240-amplification": "Mitel MiColab",
-    "memcached-amplification": "MEMCACHED", "game-server-amplification": "Steam", "plex-amplification": "Plex Media",
-    "jenkins-amplification": "Jenkins", "dhip-amplification": "DHDiscover", "ip-fragment-flood": "Fragmented IP packets",
-    "dns-query-flood": "DNS", "dns-water-torture": "DNS", "http-get-flood": "HTTP", "http-post-flood": "HTTP", "http-flood": "HTTP",
-    "http-cache-busting": "HTTP", "https-flood": "HTTPS", "sip-invite-flood": "SIP", "sip-register-flood": "SIP", "sip-flood": "SIP",
-}  # fmt: skip
-_PROTOCOLS = {"udp-reflection": "UDP", "udp-flood": "UDP", "dns-query-flood": "UDP", "sip-flood": "UDP", "icmp-flood": "ICMP"}
-_OWN_PROTOCOL = {"gre-flood": "GRE", "esp-flood": "ESP", "ip-protocol-flood": "IP", "ip-fragment-flood": "IP", "land": "TCP"}
 
 
 def write_ddosdb(path: str, result: Result, *, victims: bool = False, assets: AssetsOfEvents = NO_ASSETS) -> None:
@@ -89,7 +73,7 @@ def _vector(result: Result, event: Event, whole: int) -> dict[str, Any]:
     makeup, protocol = event.makeup, _protocol(event)
     fragments = event.vector == "ip-fragment-flood"
     return {
-        "service": _SERVICES.get(event.vector),
+        "service": RECORDS[event.vector].ddosdb,
         "protocol": protocol,
         "fraction_of_attack": None if fragments else round(event.bytes / max(whole, 1), 3),
         "source_port": 0 if fragments or protocol not in ("TCP", "UDP") else _source_port(makeup.source_ports),
@@ -105,10 +89,11 @@ def _vector(result: Result, event: Event, whole: int) -> dict[str, Any]:
 
 
 def _protocol(event: Event) -> str:
-    if event.vector in _OWN_PROTOCOL:
-        return _OWN_PROTOCOL[event.vector]
+    vector = RECORDS[event.vector]
+    if vector.parent == "ip-flood":
+        return vector.protocol.upper()
     named = [share.value.partition("/")[2] for share in event.makeup.ports[:1]]
-    return (named[0] if named else _PROTOCOLS.get(VECTORS[event.vector][1], "TCP")).upper()
+    return (named[0] if named else vector.protocol).upper()
 
 
 def _source_port(shares: tuple[Share, ...]) -> int | str:

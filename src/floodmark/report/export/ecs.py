@@ -15,8 +15,8 @@ from floodmark.claims.assets import NO_ASSETS, AssetsOfEvents
 from floodmark.events.events import Event
 from floodmark.report.export.lines import joined, octets_of, text_of, where_known
 from floodmark.result.result import Result, rfc3339, tool
-from floodmark.vocabulary.techniques import technique_of
-from floodmark.vocabulary.terms import PROTOCOLS, title_of
+from floodmark.vocabulary.terms import PROTOCOLS
+from floodmark.vocabulary.vectors import RECORDS, title_of
 
 _VERSION = "8.17.0"  # of the schema
 _MOST_RELATED = 100  # addresses of an alert
@@ -36,7 +36,7 @@ def write_ecs(path: str, result: Result, assets: AssetsOfEvents = NO_ASSETS) -> 
 
 
 def _alert(event: Event) -> dict[str, Any]:
-    technique, made_by = technique_of(event.vector), tool()
+    technique, made_by = RECORDS[event.vector].technique, tool()
     parent, _, sub = technique.id.partition(".")
     what: dict[str, Any] = {"id": [parent], "name": [technique.name], "reference": [technique.url]}
     threat: dict[str, Any] = {

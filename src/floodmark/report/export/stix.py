@@ -15,12 +15,11 @@ from floodmark.base.writing import packed
 from floodmark.claims.assets import NO_ASSETS, AssetsOfEvents
 from floodmark.events.events import Event
 from floodmark.result.result import Result, tool
-from floodmark.vocabulary.techniques import technique_of
-from floodmark.vocabulary.terms import VECTORS, title_of
+from floodmark.vocabulary.vectors import RECORDS, title_of
 
+# Who made the techniques, under MITRE's own id. Whoever holds MITRE's objects keeps them: those here, of 1970, are older than any version.
+_MITRE = "identity--c78cb6e5-0c4b-4611-8297-d1b8b55e40b5"
 _MOST_OBSERVED = 999_999_999  # STIX 2.1 section 4.14, number_observed
-_PROTOCOLS = {"udp-reflection": "udp", "udp-flood": "udp", "tcp-reflection": "tcp", "tcp-flood": "tcp", "icmp-flood": "icmp",
-              "ip-flood": "ip", "dns-query-flood": "udp", "sip-flood": "udp"}  # fmt: skip
 
 
 def write_stix(path: str, result: Result, *, victims: bool = False, assets: AssetsOfEvents = NO_ASSETS) -> None:
@@ -52,15 +51,16 @@ def _objects(event: Event, author: str, assets: tuple[str, ...], *, victims: boo
     key = f"{event.vector}|{event.start_ns}|{event.victims[0]}|{event.packets}"
     common = {"created_by_ref": author, "created": end, "modified": end}
     seen = _observed(event, start, end, victims=victims)
-    technique = technique_of(event.vector)
+    vector = RECORDS[event.vector]
+    technique = vector.technique
     pattern = v21.AttackPattern(
-        id=_id("attack-pattern", technique.id), name=technique.name, description=f"MITRE ATT&CK {technique.id}",
+        id=technique.stix_id, name=technique.name, description=f"MITRE ATT&CK {technique.id}",
         kill_chain_phases=[{"kill_chain_name": "mitre-attack", "phase_name": technique.tactic}],
         external_references=[
             {"source_name": "mitre-attack", "external_id": technique.id, "description": technique.url},
-            {"source_name": "capec", "external_id": technique.capec},
+            {"source_name": "capec", "external_id": vector.capec},
         ],
-        created_by_ref=author, created=_moment(0), modified=_moment(0),
+        created_by_ref=_MITRE, created=_moment(0), modified=_moment(0),
     )  # fmt: skip
     data = v21.ObservedData(
         id=_id("observed-data", key), first_observed=start, last_observed=end, number_observed=min(max(event.packets, 1), _MOST_OBSERVED),
@@ -78,7 +78,8 @@ def _objects(event: Event, author: str, assets: tuple[str, ...], *, victims: boo
         id=_id("sighting", key), sighting_of_ref=indicator.id, observed_data_refs=[data.id], where_sighted_refs=[author], first_seen=start,
         last_seen=end, count=1, **common,
     )  # fmt: skip
-    whole = [*seen, pattern, data, indicator, indicates, sighting]
+    mitre = v21.Identity(id=_MITRE, name="The MITRE Corporation", identity_class="organization", created=_moment(0), modified=_moment(0))
+    whole = [mitre, *seen, pattern, data, indicator, indicates, sighting]
     target = f" on {event.victims[0]}" if victims else ""
     report = v21.Report(
         id=_id("report", key), name=f"{title_of(event.vector)}{target}", report_types=["attack-pattern", "observed-data"], published=end,
@@ -113,7 +114,7 @@ def _address(text: str) -> Any:  # noqa: ANN401 - one of two classes of a librar
 
 def _protocols(event: Event, family: str) -> list[str]:
     named = [share.value.partition("/")[2] for share in event.makeup.ports[:1]]
-    return [family, *(named or [_PROTOCOLS.get(VECTORS[event.vector][1], "ip")])]
+    return [family, *(named or [RECORDS[event.vector].protocol])]
 
 
 def _only_port(shares: tuple[Any, ...]) -> int | None:

@@ -12,6 +12,8 @@ import pyarrow.compute as pc
 from floodmark.base.writing import packed
 from floodmark.report.export.lines import joined, octets_of, text_of
 from floodmark.result.result import FlowRecords
+from floodmark.vocabulary.vectors import PROTOCOL_RECORDS
+from floodmark_core.protocols import TCP, UDP
 
 _FIELDS = (
     ("ts", "time"), ("uid", "string"), ("id.orig_h", "addr"), ("id.orig_p", "port"), ("id.resp_h", "addr"), ("id.resp_p", "port"),
@@ -26,11 +28,7 @@ _UNSET = "-"
 _FIN, _SYN, _RST, _PSH, _ACK = 1, 2, 4, 8, 16
 _DIGITS = np.frombuffer(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", np.uint8)
 _UID_DIGITS = 11  # of base 62: as many as 64 bits need
-_SERVICES = {
-    "DNS": "dns", "HTTP": "http", "TLS": "ssl", "SSH": "ssh", "NTP": "ntp", "NTP mode 6": "ntp", "NTP mode 7": "ntp", "SNMP": "snmp",
-    "SIP": "sip", "MQTT": "mqtt", "RDP": "rdp", "QUIC": "quic", "TFTP": "tftp", "DTLS": "ssl", "Modbus": "modbus", "DNP3": "dnp3_tcp",
-    "HTTP/2": "http", "IKE": "ipsec", "mDNS": "dns",
-}  # fmt: skip
+_SERVICES = {protocol.title: protocol.zeek for protocol in PROTOCOL_RECORDS.values() if protocol.zeek}
 
 
 def write_zeek(path: str, flows: FlowRecords) -> None:
@@ -141,7 +139,7 @@ def _dialogue(seen: dict[str, pa.Array], protocol: np.ndarray) -> tuple[pa.Array
     sent, got = (seen[f"{end}_packets"].to_numpy() > 0 for end in ("initiator", "responder"))
     said, heard = (seen[f"{end}_payload_octets"].to_numpy() > 0 for end in ("initiator", "responder"))
     orig, resp = (pc.fill_null(seen[f"tcp_flags_{end}"], 0).to_numpy() for end in ("initiator", "responder"))
-    is_tcp, is_udp = protocol == 6, protocol == 17
+    is_tcp, is_udp = protocol == TCP, protocol == UDP
     opened, accepted = orig & _SYN > 0, resp & _SYN > 0
     state = np.full(len(protocol), "OTH", object)
     both = is_tcp & opened & accepted

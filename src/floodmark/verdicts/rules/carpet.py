@@ -1,54 +1,65 @@
 """Carpet bombing: a flood that is spread over the hosts of a prefix, so that none of them receives much."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from typing import TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from floodmark.base.thresholds import threshold
 from floodmark.flows.flowset import Host
-from floodmark.settings import VolumetricSettings
-from floodmark.verdicts.context import Context
-from floodmark.verdicts.prefixes import PrefixContext, prefix_of
-from floodmark.verdicts.rules import ip_floods, reflection, tcp_floods, udp_floods
-from floodmark.verdicts.weighing import MOST_VICTIMS, SLIGHT, Finding
-from floodmark.vocabulary.terms import VECTORS, Verdict
+from floodmark.verdicts.declaring import Case, Family, Judge
+from floodmark.verdicts.prefixes import PrefixContext, SpreadThresholds, prefix_of
+from floodmark.verdicts.weighing import MOST_VICTIMS, SLIGHT, Finding, FloodThresholds, Rule
+from floodmark.vocabulary.vectors import VECTORS, Verdict
 
-Family: TypeAlias = Callable[[np.ndarray], list[Finding]]  # told which flows a finding holds already
+OverPrefixes: TypeAlias = Callable[[np.ndarray], list[Finding]]  # given which flows a finding holds already
 
 
-def carpet_floods(context: Context, settings: VolumetricSettings, explained: np.ndarray) -> Iterator[Family]:
-    """Yield the rules of floods with prefixes as the victims, in order of their exactness, over the flows that no finding holds yet."""
-    prefixes = PrefixContext(context, settings, explained)
+@dataclass(frozen=True)
+class CarpetThresholds(SpreadThresholds, FloodThresholds):
+    """When a flood is one on a whole prefix."""
+
+    carpet_reflector_times: float = threshold(0.5, "carpet_packets: so many packets of a protocol are enough for reflection onto a prefix")
+
+
+CARPET = Rule(
+    "R_CARPET", "carpet", "hosts of the prefix that are hit",
+    "{measured:,} hosts of {prefix} are hit, none of them by more than {largest:.0%} of the packets",
+    "A flood spread evenly over many neighbours stays below the limits for a single host.", "carpet_targets",
+)  # fmt: skip
+
+
+def carpet_floods(case: Case[CarpetThresholds, Any], judges: Sequence[Judge]) -> Iterator[OverPrefixes]:
+    """Yield the rules of floods with prefixes as the victims, in order of their exactness, over the flows that no finding holds yet.
+
+    judges: those that judge over prefixes, in order of judging.
+    """
+    settings = case.volumetric
+    prefixes = PrefixContext(case.context, settings, case.explained)
     if not len(prefixes.host_lo):
         return
+    whole: Any = settings  # the table of all families' thresholds; reflection declares those of reflectors
     # Structure alone carries no verdict here: every prefix receives a little of everything.
     strict = replace(
-        settings,
+        whole,
         flood_packets=settings.carpet_packets,
         structural_packets=settings.carpet_packets,
         sustained_rate_pps=settings.flood_rate_pps,
-        reflector_packets=max(settings.carpet_packets // 2, 1),
-        reflector_sources=max(settings.reflector_sources, settings.carpet_targets),
+        reflector_packets=max(int(settings.carpet_reflector_times * settings.carpet_packets), 1),
+        reflector_sources=max(whole.reflector_sources, settings.carpet_targets),
     )
 
-    def spread(found: list[Finding], taken: np.ndarray) -> list[Finding]:
+    def judged(judge: Judge, taken: np.ndarray) -> list[Finding]:
+        found = judge.find(Case(prefixes, strict, case.application, taken))
         return [finding for finding in (_spread(one, taken, settings) for one in found) if finding is not None]
 
-    for reflected in (reflection.udp_reflections, reflection.synack_reflections):
-        yield lambda taken, rule=reflected: spread(rule(prefixes, strict), taken)  # type: ignore[misc] # bound for each rule
-    for direct in (
-        tcp_floods.syn_floods,
-        tcp_floods.out_of_state_floods,
-        tcp_floods.flag_floods,
-        udp_floods.udp_floods,
-        ip_floods.icmp_floods,
-        ip_floods.ip_floods,
-    ):
-        yield lambda taken, rule=direct: spread(rule(prefixes, strict, taken), taken)  # type: ignore[misc] # as above
+    for judge in judges:
+        yield partial(judged, judge)
 
 
-def _spread(finding: Finding, explained: np.ndarray, settings: VolumetricSettings) -> Finding | None:
+def _spread(finding: Finding, explained: np.ndarray, settings: CarpetThresholds) -> Finding | None:
     """Return a finding about a prefix with the hosts that it hit as its victims, None where a few of them got most of it."""
     flows = finding.flows.not_taken(explained)
     if not len(flows):
@@ -62,16 +73,15 @@ def _spread(finding: Finding, explained: np.ndarray, settings: VolumetricSetting
     return as_carpet(finding, finding.victims[0], largest, settings)
 
 
-def as_carpet(finding: Finding, prefix: Host, largest: float, settings: VolumetricSettings) -> Finding:
+def as_carpet(finding: Finding, prefix: Host, largest: float, settings: CarpetThresholds) -> Finding:
     """Return a finding with a prefix and the hosts in it as its victims. largest: share of the packets that one of them received."""
     count, hosts = finding.flows.receiver_count, finding.flows.receivers(MOST_VICTIMS - 1)
-    if all(reason.rule != "R_CARPET" for reason in finding.evidence.reasons):
-        text = f"{count:,} hosts of {prefix} are hit, none of them by more than {largest:.0%} of the packets"
-        finding.evidence.add("carpet", SLIGHT, "R_CARPET", count, settings.carpet_targets, text)
+    if all(reason.rule != CARPET.id for reason in finding.evidence.reasons):
+        finding.evidence.add(CARPET, SLIGHT, count, settings.carpet_targets, prefix=prefix, largest=largest)
     return replace(finding, victims=[prefix, *sorted(hosts)], victim_count=count)
 
 
-def neighbours(findings: list[Finding], settings: VolumetricSettings) -> list[list[int]]:
+def neighbours(findings: list[Finding], settings: CarpetThresholds) -> list[list[int]]:
     """Return groups of findings, by number, that are one carpet: the same flood on many hosts of one prefix at the same time."""
     by_prefix: dict[tuple[Host, str], list[int]] = {}
     for place, finding in enumerate(findings):
@@ -87,3 +97,6 @@ def neighbours(findings: list[Finding], settings: VolumetricSettings) -> list[li
         if len(places) > 1 and targets >= settings.carpet_targets and even and not apart:
             groups.append(places)
     return groups
+
+
+FAMILY = Family("carpets", "volumetric", CarpetThresholds, (), (CARPET,))

@@ -1,12 +1,15 @@
 """Fuzzing: one source that sends a service another malformed message in each of many connections."""
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 
+from floodmark.base.thresholds import Checked, threshold
 from floodmark.flows.flowset import FlowSet, distinct
-from floodmark.settings import ApplicationSettings
 from floodmark.verdicts.clients import duration_s, pairs, service_host, variation
-from floodmark.verdicts.context import Context
-from floodmark.verdicts.weighing import CLEAR, FAIR, SLIGHT, Evidence, Finding
+from floodmark.verdicts.declaring import Case, Family, Judge
+from floodmark.verdicts.weighing import CLEAR, FAIR, SLIGHT, Evidence, Finding, Rule
 from floodmark_core import kinds
 from floodmark_core.flows import payload
 
@@ -17,12 +20,46 @@ _SPOKEN = {
     102: (payload.RDP, payload.S7), 502: (payload.MODBUS,), 2404: (payload.IEC104,), 20_000: (payload.DNP3,), 44_818: (payload.ENIP,),
     4840: (payload.OPCUA,),
 }  # fmt: skip
-_MALFORMED_SHARE = 0.5
-_DIFFERENT_SHARE = 0.6
 
 
-def fuzzing(context: Context, settings: ApplicationSettings) -> list[Finding]:
+@dataclass(frozen=True)
+class FuzzingThresholds(Checked):
+    """What fuzzing is told by."""
+
+    fuzzing_connections: int = threshold(50, "fewest malformed connections of one client to one service")
+    fuzzing_duration_s: float = threshold(30.0, "of a malformed connection, at most")
+    fuzzing_malformed_share: float = threshold(0.5, "of one client's connections to the service that are malformed")
+    fuzzing_different_share: float = threshold(0.6, "different beginnings for each malformed connection")
+    fuzzing_size_variation: float = threshold(0.3, "of the client's bytes in each malformed connection, at least")
+    fuzzing_closed_share: float = threshold(0.5, "of the malformed connections that were closed or reset")
+
+
+MALFORMED = Rule(
+    "R_MALFORMED", "content",
+    "share of connections that begin with what the port's protocol does not allow, or are closed without an answer",
+    "{measured:.0%} of {connections:,} connections to port {port} break the protocol from the start, or are closed without an answer",
+    "Real clients speak the protocol of the port; a fuzzer breaks it on purpose.", "fuzzing_malformed_share",
+)  # fmt: skip
+NEVER_THE_SAME = Rule(
+    "R_NEVER_THE_SAME", "diversity", "different beginnings (first 8 bytes and size) for each malformed connection",
+    "{measured:.0%} of these connections begin differently from the others",
+    "A broken client repeats its mistake; a fuzzer tries another message each time.", "fuzzing_different_share",
+)  # fmt: skip
+SIZES_VARY = Rule(
+    "R_SIZES_VARY", "size", "coefficient of variation of the client's bytes in each malformed connection",
+    "the sizes of these messages vary by {measured:.0%}",
+    "A fuzzer varies the length of its messages; a client that repeats one does not.", "fuzzing_size_variation",
+)  # fmt: skip
+CUT_OFF = Rule(
+    "R_CUT_OFF", "refusal", "share of malformed connections that were closed or reset",
+    "{measured:.0%} of these connections were closed or reset",
+    "A server hangs up on clients that break its protocol.", "fuzzing_closed_share",
+)  # fmt: skip
+
+
+def fuzzing(case: Case[Any, FuzzingThresholds]) -> list[Finding]:
     """Find fuzzing of services whose clients' first words are known."""
+    context, settings = case.context, case.application
     rows = context.established[np.isin(context.spoken.port, [*_SPOKEN, *payload.COMMANDS])]
     if len(rows):
         seen = context.flows.columns(rows, ("initiator_payload_octets", "stage"))
@@ -31,7 +68,7 @@ def fuzzing(context: Context, settings: ApplicationSettings) -> list[Finding]:
     return [finding for finding in judged if finding is not None]
 
 
-def _fuzzing(flows: FlowSet, settings: ApplicationSettings) -> Finding | None:
+def _fuzzing(flows: FlowSet, settings: FuzzingThresholds) -> Finding | None:
     """Judge the connections of one client to one service."""
     port = int(flows.column("responder_port")[0])
     proper = np.isin(flows.column("initiator_payload_kind") // 2, _SPOKEN.get(port, ()))
@@ -40,22 +77,37 @@ def _fuzzing(flows: FlowSet, settings: ApplicationSettings) -> Finding | None:
         proper = np.isin(first, [int.from_bytes(command, "big") for command in payload.COMMANDS[port]])
     over = flows.column("stage") & (kinds.STAGE_CLOSED | kinds.STAGE_FIN_RESPONDER) > 0
     cut_off = (flows.column("responder_payload_octets") == 0) & over  # begins like the protocol and is not worth an answer
-    malformed = flows.where((~proper | cut_off) & (duration_s(flows) <= 30))
+    malformed = flows.where((~proper | cut_off) & (duration_s(flows) <= settings.fuzzing_duration_s))
     share = len(malformed) / len(flows)
-    if len(malformed) < settings.fuzzing_connections or share < _MALFORMED_SHARE:
+    if len(malformed) < settings.fuzzing_connections or share < settings.fuzzing_malformed_share:
         return None
     words = malformed.column("initiator_prefix") ^ (malformed.column("initiator_payload_octets") << np.uint64(48))
     different = distinct(words) / len(malformed)
-    if different < _DIFFERENT_SHARE:
+    if different < settings.fuzzing_different_share:
         return None
     evidence = Evidence()
-    text = f"{share:.0%} of {len(flows):,} connections to port {port} begin with what is not said there, or is not worth an answer"
-    evidence.add("content", CLEAR, "R_MALFORMED", share, _MALFORMED_SHARE, text)
-    evidence.add("diversity", CLEAR, "R_NEVER_THE_SAME", different, _DIFFERENT_SHARE, f"{different:.0%} of these begin differently")
+    evidence.add(MALFORMED, CLEAR, share, settings.fuzzing_malformed_share, connections=len(flows), port=port)
+    evidence.add(NEVER_THE_SAME, CLEAR, different, settings.fuzzing_different_share)
     varies = variation(malformed.column("initiator_payload_octets").astype(float))
-    if varies >= settings.guessing_variation:
-        evidence.add("size", SLIGHT, "R_SIZES_VARY", varies, settings.guessing_variation, f"their sizes vary by {varies:.0%}")
+    if varies >= settings.fuzzing_size_variation:
+        evidence.add(SIZES_VARY, SLIGHT, varies, settings.fuzzing_size_variation)
     closed = float((malformed.column("stage") & (kinds.STAGE_CLOSED | kinds.STAGE_FIN_RESPONDER) > 0).mean())
-    if closed >= 0.5:
-        evidence.add("refusal", FAIR, "R_CUT_OFF", closed, 0.5, f"{closed:.0%} of them are cut off or closed")
+    if closed >= settings.fuzzing_closed_share:
+        evidence.add(CUT_OFF, FAIR, closed, settings.fuzzing_closed_share)
     return Finding("protocol-fuzzing", [service_host(flows)], malformed, evidence, [port])
+
+
+FAMILY = Family(
+    "fuzzing",
+    "application",
+    FuzzingThresholds,
+    (
+        Judge(
+            "fuzzing",
+            fuzzing,
+            ("protocol-fuzzing",),
+            (MALFORMED, NEVER_THE_SAME, SIZES_VARY, CUT_OFF),
+            after=("slow-connections",),
+        ),
+    ),
+)

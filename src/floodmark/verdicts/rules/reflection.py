@@ -1,30 +1,36 @@
 """Reflection: answers that nobody asked for, from many servers to one victim, over UDP or as TCP SYN-ACKs."""
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 
+from floodmark.base.thresholds import threshold
 from floodmark.flows.flowset import FlowSet, distinct, modal_share, top_ports
-from floodmark.settings import VolumetricSettings
 from floodmark.verdicts.context import Context
+from floodmark.verdicts.declaring import Case, Family, Judge
 from floodmark.verdicts.weighing import (
     CLEAR,
     FAIR,
+    RATE,
+    SAME_SIZE,
     SLIGHT,
+    SOLID,
     STRONG,
     Evidence,
     Finding,
+    FloodThresholds,
+    Rule,
     cap_for_view,
     weigh_magnitude,
 )
 from floodmark.vocabulary.payloads import PROTOCOL_NAMES, REFLECTION_VECTORS, reply_code
-from floodmark.vocabulary.services import REFLECTOR_PORTS
+from floodmark.vocabulary.services import REFLECTOR_PORTS, WELL_KNOWN_END
 from floodmark_core import kinds
 from floodmark_core.flows import payload, shapes
+from floodmark_core.protocols import SECOND_NS
 
 _CLIENT_PORTS = 32_768  # from here on systems number the ports of clients
-_DIVERSE_TTLS = 3  # effective TTL values of real hosts
-_LARGE_ANSWER_OCTETS = 512  # RFC 1035's limit of a UDP answer; beyond it an answer amplifies
-_WELL_SPREAD_SOURCES = 20
-_ONE_SIDED_SOURCES = 5
 # Protocols whose replies ordinary clients receive from many servers at once.
 _NOISY = (
     payload.STUN, payload.DTLS, payload.OPENVPN, payload.GAME, payload.MDNS, payload.NETBIOS, payload.NTP, payload.COAP, payload.QUIC,
@@ -39,21 +45,134 @@ _DISCOVERY = {
 }  # fmt: skip
 # Protocols that some hosts ask many servers for: a resolver, a VPN gateway.
 _ASKED_WIDELY = (*_NOISY, payload.DNS, payload.IKE)
-# Linux sends a SYN-ACK at most 1 + 5 times (tcp_synack_retries), Windows 1 + 2: more means someone keeps asking in the victim's name.
-_MOST_SYNACKS = 20
-_MOSTLY_SYNACKS = 0.5  # of the segments without a connection that the victim receives
-_JOINED_NS = 1_000_000_000  # a connection that was open when the capture began shows itself by then, as a rule
 # Protocols of which ordinary clients hear from hundreds of hosts, so that only unasked answers say something.
 _NEEDS_QUESTIONS = (payload.BITTORRENT,)
-_MOST_QUIC_PACKETS = 10.0  # of one server, on average: a download has more
-_MANY_QUIC_SERVERS = 100
-_ONE_TOOL_SHARE = 0.99  # of the datagrams begin alike and are of one length: servers' answers differ in one or the other
-_ONE_NAME_SHARE, _FEW_NAMES = 0.3, 5  # of the names in DNS answers
 
 
-def udp_reflections(context: Context, settings: VolumetricSettings) -> list[Finding]:
+@dataclass(frozen=True)
+class ReflectionThresholds(FloodThresholds):
+    """What answers that nobody asked for are told by."""
+
+    reflector_packets: int = threshold(10, "fewest packets of responses whose protocol is recognised in the payload")
+    reflector_sources: int = threshold(3, "fewest servers that send such responses; more where hosts ask many of them")
+    unrecognised_reflector_packets: int = threshold(
+        20, "fewest packets from servers whose protocol is not recognised; also of SYN-ACKs, HTTP"
+    )
+    unrecognised_reflector_sources: int = threshold(20, "fewest servers that send such packets")
+    reflector_share: float = threshold(0.05, "of what the victim got beside floods of other kinds", "ddos_dissector's cut for a vector")
+    solicited_share: float = threshold(0.1, "of the responses that were asked for, or of SYN-ACKs and connections that are these, at most")
+    reflector_one_sided_sources: int = threshold(5, "fewest servers, where requests would not be in the capture")
+    reflector_widely_asked_sources: int = threshold(20, "fewest servers of a protocol that some hosts ask many servers for")
+    reflector_noisy_times: float = threshold(1.5, "fewest servers: from here on a protocol that many servers answer at once weighs clear")
+    reflector_clear_times: float = threshold(
+        5.0, "fewest servers: from here on they weigh clear, where requests would not be in the capture"
+    )
+    reflector_answer_bytes: float = threshold(512.0, "of a response packet on average; beyond it a response amplifies", "RFC 1035's limit")
+    reflector_one_name_share: float = threshold(0.3, "of DNS responses for one name, where requests would not be in the capture")
+    reflector_few_names: int = threshold(5, "different names in DNS responses, at most, where requests would not be in the capture")
+    reflector_quic_packets: float = threshold(10.0, "of one QUIC server on average, at most; a download has more")
+    reflector_quic_sources: int = threshold(100, "fewest QUIC servers, where requests would not be in the capture")
+    reflector_one_tool_share: float = threshold(0.99, "of flows that begin alike and have one size; servers' responses differ in either")
+    reflector_port_share: float = threshold(0.8, "of a host's one-way UDP flows that come from one port, of a protocol not recognised")
+    reflector_same_payload_share: float = threshold(0.5, "of the flows from that port that begin with the same 8 bytes")
+    reflector_diverse_ttls: float = threshold(3.0, "effective TTL values of real servers; one machine shows one or two")
+    synack_repeat_packets: int = threshold(
+        20, "SYN-ACKs of one five-tuple; more than a server sends unless it is asked again", "Linux sends 1 + 5 (tcp_synack_retries)"
+    )
+    synack_share: float = threshold(0.5, "of the segments without a connection that the victim gets; floods of all sorts have SYN-ACKs too")
+    synack_service_port_share: float = threshold(0.8, "of the SYN-ACK flows that come from ports below 1024")
+    middlebox_joined_s: float = threshold(1.0, "from the begin of the capture; by then a connection that was open shows itself, as a rule")
+    middlebox_sources_times: float = threshold(2.0, "unrecognised_reflector_sources: from here on hosts that send HTTP responses are many")
+    middlebox_same_size_share: float = threshold(0.3, "of the flows of HTTP responses that carry the same number of bytes")
+    middlebox_source_ports: int = threshold(3, "that all HTTP responses come from, at most")
+
+
+PAYLOAD_MAGIC = Rule(
+    "R_PAYLOAD_MAGIC", "payload", "packets in flows whose payload is a response of the protocol",
+    "{measured:,} packets carry {name} responses",
+    "The payload, not only the port, shows a response of a protocol that reflectors are used for.", "reflector_packets",
+)  # fmt: skip
+UNSOLICITED = Rule(
+    "R_UNSOLICITED", "unsolicited", "share of the protocol's responses for which the victim sent no request",
+    "{measured:.0%} of the {name} responses, from {sources:,} servers, follow no request from the victim",
+    "Responses without a request come from servers that somebody asked in the victim's name. Compared with 1 - solicited_share.",
+)  # fmt: skip
+MANY_REFLECTORS = Rule(
+    "R_MANY_REFLECTORS", "unsolicited", "servers that send to the victim",
+    "{measured:,} servers send {what} to one host, and the capture holds no request for them",
+    "A host that asked nothing hears from many servers only when somebody forges its address. Compared with "
+    "reflector_one_sided_sources, reflector_widely_asked_sources or unrecognised_reflector_sources.",
+)  # fmt: skip
+LARGE_ANSWERS = Rule(
+    "R_LARGE_ANSWERS", "size", "IP bytes of a response packet, on average",
+    "the responses are {measured:,.0f} bytes on average",
+    "Large responses amplify: the attacker sends little and the victim gets much.", "reflector_answer_bytes",
+)  # fmt: skip
+SAME_SOURCE_PORT = Rule(
+    "R_SAME_SOURCE_PORT", "port", "share of flows from the most frequent source port",
+    "{measured:.0%} of the flows come from port {port}",
+    "Servers of one protocol answer from one port; hosts of an ordinary crowd use many.", "reflector_port_share",
+)  # fmt: skip
+SAME_PAYLOAD_START = Rule(
+    "R_SAME_PAYLOAD_START", "uniformity", "share of flows whose payload begins with the same 8 bytes",
+    "{measured:.0%} of the flows begin with the same 8 bytes",
+    "Servers that answer the same forged request begin their responses alike.", "reflector_same_payload_share",
+)  # fmt: skip
+UNSOLICITED_SYNACK = Rule(
+    "R_UNSOLICITED_SYNACK", "unsolicited", "servers that send SYN-ACKs without a SYN in the capture",
+    "{measured:,} servers send SYN-ACKs, and the capture holds no SYN from the victim for them",
+    "Servers that got no SYN from the victim got one from somebody who forged the victim's address.", "unrecognised_reflector_sources",
+)  # fmt: skip
+TTL_DIVERSITY = Rule(
+    "R_TTL_DIVERSITY", "diversity", "effective number of TTL values, exp(entropy)",
+    "the sources show {measured:.1f} effective TTL values, as hosts in many networks do",
+    "Real servers are many different distances away; one machine with forged addresses shows one or two TTL values.",
+    "reflector_diverse_ttls",
+)  # fmt: skip
+SYNACK_REPEATED = Rule(
+    "R_SYNACK_REPEATED", "repetition", "most packets of one SYN-ACK flow",
+    "one server sends {measured:,} SYN-ACKs on one five-tuple; Linux stops at 6",
+    "A server repeats a SYN-ACK at most five or six times; more means that SYNs in the victim's name keep coming.",
+    "synack_repeat_packets",
+)  # fmt: skip
+SERVICE_PORTS = Rule(
+    "R_SERVICE_PORTS", "port", "share of flows from ports below 1024",
+    "{measured:.0%} of the flows come from well-known service ports",
+    "Reflected SYN-ACKs come from real services; forged floods use arbitrary ports.", "synack_service_port_share",
+)  # fmt: skip
+NO_CONNECTION_FOLLOWS = Rule(
+    "R_NO_CONNECTION_FOLLOWS", "completion", "the victim's own connections as a share of these and the SYN-ACK flows",
+    "the victim opened only {connections:,} connections itself, against {flows:,} SYN-ACK flows",
+    "A SYN-ACK that the victim asked for is followed by a connection.", "solicited_share",
+)  # fmt: skip
+UNSOLICITED_HTTP = Rule(
+    "R_UNSOLICITED_HTTP", "unsolicited", "hosts that send HTTP responses outside any connection",
+    "{packets:,} segments carry HTTP responses from {measured:,} hosts to which the capture shows no connection",
+    "Middleboxes that believe a forged request answer a victim that opened no connection (Bock et al., USENIX Security 2021).",
+    "unrecognised_reflector_sources",
+)  # fmt: skip
+MANY_MIDDLEBOXES = Rule(
+    "R_MANY_MIDDLEBOXES", "spread", "hosts that send HTTP responses outside any connection",
+    "{measured:,} sources send HTTP responses outside any connection to one host",
+    "Traffic of this kind comes from one peer or a few; many at the same time were asked in the victim's name. Compared with "
+    "middlebox_sources_times * unrecognised_reflector_sources.",
+)  # fmt: skip
+SAME_ANSWER_SIZE = Rule(
+    "R_SAME_ANSWER_SIZE", "uniformity", "share of flows with the most frequent number of payload bytes",
+    "{measured:.0%} of the flows carry the same number of bytes",
+    "A middlebox sends every client the same block page.", "middlebox_same_size_share",
+)  # fmt: skip
+FEW_SOURCE_PORTS = Rule(
+    "R_FEW_SOURCE_PORTS", "port", "distinct source ports",
+    "all responses come from only {measured:,} source ports",
+    "Forged requests go to one or two web ports, so the responses come from these.", "middlebox_source_ports",
+)  # fmt: skip
+
+
+def udp_reflections(case: Case[ReflectionThresholds, Any]) -> list[Finding]:
     """Find UDP reflection, protocol by protocol as the payloads say."""
     found = []
+    context, settings = case.context, case.volumetric
     for host in context.hosts_with(shapes.UDP_ANSWER, settings.reflector_packets):
         flows = context.shaped(host, shapes.UDP_ANSWER)
         codes = flows.sent("payload_kind")
@@ -75,71 +194,67 @@ def _solicited_share(context: Context, host: int, code: int, unsolicited: int) -
     return asked / max(asked + unsolicited, 1)
 
 
-def _is_enough(context: Context, host: int, flows: FlowSet, settings: VolumetricSettings) -> bool:
+def _is_enough(context: Context, host: int, flows: FlowSet, settings: ReflectionThresholds) -> bool:
     """Tell whether there are answers enough, from servers enough, and a part of what the host receives that is worth a name."""
     enough = flows.total_packets >= settings.reflector_packets and flows.source_count >= settings.reflector_sources
     return enough and flows.total_packets >= settings.reflector_share * context.received_beside_floods(host)
 
 
-def _is_ordinary(context: Context, host: int, protocol: int, flows: FlowSet) -> bool:
+def _is_ordinary(context: Context, host: int, protocol: int, flows: FlowSet, settings: ReflectionThresholds) -> bool:
     """Tell whether answers without questions say nothing: neighbours were asked all at once, or questions would not show."""
     if protocol in _DISCOVERY and context.asked_everyone(host, _DISCOVERY[protocol]):
         return True
-    return not context.answers(host) and not _shows_without_questions(protocol, flows)
+    return not context.answers(host) and not _shows_without_questions(protocol, flows, settings)
 
 
-def _shows_without_questions(protocol: int, flows: FlowSet) -> bool:
+def _shows_without_questions(protocol: int, flows: FlowSet, settings: ReflectionThresholds) -> bool:
     """Tell whether answers of a protocol say anything where the questions would not be in the capture."""
     if protocol in _NEEDS_QUESTIONS:
         return False
     if protocol == payload.DNS:  # a resolver hears of many names, the victim of few
         names = flows.sample.sent("prefix") & np.uint64(0xFFFFFFFF)
-        return modal_share(names) >= _ONE_NAME_SHARE or distinct(names) <= _FEW_NAMES
-    if protocol == payload.NTP:  # the time, in as many octets as were asked with
+        return modal_share(names) >= settings.reflector_one_name_share or distinct(names) <= settings.reflector_few_names
+    if protocol == payload.NTP:  # the time, in as many bytes as were asked with
         return False
     if protocol == payload.QUIC:
-        return flows.source_count >= _MANY_QUIC_SERVERS and flows.total_packets <= _MOST_QUIC_PACKETS * flows.source_count
+        sources = flows.source_count
+        return sources >= settings.reflector_quic_sources and flows.total_packets <= settings.reflector_quic_packets * sources
     return True
 
 
-def _fewest_sources(protocol: int, settings: VolumetricSettings, *, answers: bool) -> int:
+def _fewest_sources(protocol: int, settings: ReflectionThresholds, *, answers: bool) -> int:
     """Return how many servers must answer before that says something: more where hosts ask many of them and questions cannot be seen."""
     if protocol in _NOISY or (not answers and protocol in _ASKED_WIDELY):
-        return _WELL_SPREAD_SOURCES
-    return settings.reflector_sources if answers else _ONE_SIDED_SOURCES
+        return settings.reflector_widely_asked_sources
+    return settings.reflector_sources if answers else settings.reflector_one_sided_sources
 
 
-def _udp_reflection(context: Context, host: int, protocol: int, flows: FlowSet, settings: VolumetricSettings) -> Finding | None:
+def _udp_reflection(context: Context, host: int, protocol: int, flows: FlowSet, settings: ReflectionThresholds) -> Finding | None:
     packets, sources, name = flows.total_packets, flows.source_count, PROTOCOL_NAMES[protocol]
-    if not _is_enough(context, host, flows, settings) or _is_ordinary(context, host, protocol, flows):
+    if not _is_enough(context, host, flows, settings) or _is_ordinary(context, host, protocol, flows, settings):
         return None
-    evidence = Evidence()
+    evidence, what = Evidence(), f"{name} responses"
     answers = context.answers(host)
     least = _fewest_sources(protocol, settings, answers=answers)
-    noisy = FAIR if sources < 1.5 * least or not answers else CLEAR
+    noisy = FAIR if sources < settings.reflector_noisy_times * least or not answers else CLEAR
     weight = noisy if protocol in _NOISY else CLEAR if not answers and protocol in _ASKED_WIDELY else STRONG
-    evidence.add("payload", weight, "R_PAYLOAD_MAGIC", packets, settings.reflector_packets, f"{packets:,} packets carry {name} answers")
+    evidence.add(PAYLOAD_MAGIC, weight, packets, settings.reflector_packets, name=name)
     if answers:
         solicited = _solicited_share(context, host, reply_code(protocol), packets)
         if solicited > settings.solicited_share:
             return None
         if sources >= least:
-            evidence.add(
-                "unsolicited", STRONG, "R_UNSOLICITED", 1 - solicited, 1 - settings.solicited_share,
-                f"{1 - solicited:.0%} of the {name} answers, from {sources:,} servers, follow no question from the victim",
-            )  # fmt: skip
+            evidence.add(UNSOLICITED, STRONG, 1 - solicited, 1 - settings.solicited_share, name=name, sources=sources)
     elif sources >= least:
-        evidence.add(
-            "unsolicited", CLEAR if sources >= 5 * least else 2.0, "R_MANY_REFLECTORS", sources, least,
-            f"{sources:,} servers answer one host, and no packet to any of them is in the capture",
-        )  # fmt: skip
-    octets = flows.octets / packets
-    if octets >= _LARGE_ANSWER_OCTETS:
-        evidence.add("size", SLIGHT, "R_LARGE_ANSWERS", octets, _LARGE_ANSWER_OCTETS, f"the answers are {octets:,.0f} octets on average")
+        weight = CLEAR if sources >= settings.reflector_clear_times * least else SOLID
+        evidence.add(MANY_REFLECTORS, weight, sources, least, what=what)
+    mean_bytes = flows.octets / packets
+    if mean_bytes >= settings.reflector_answer_bytes:
+        evidence.add(LARGE_ANSWERS, SLIGHT, mean_bytes, settings.reflector_answer_bytes)
     same = flows.modal_octets_share()
     if same >= settings.modal_share and packets >= settings.flood_packets:
-        evidence.add("uniformity", SLIGHT, "R_SAME_SIZE", same, settings.modal_share, f"{same:.0%} of the answers have one size")
-    weigh_magnitude(evidence, flows.busiest_rate_pps, settings.flood_rate_pps, f"{name} answers")
+        evidence.add(SAME_SIZE, SLIGHT, same, settings.modal_share, what=what)
+    weigh_magnitude(evidence, flows.busiest_rate_pps, settings.flood_rate_pps, what, settings.clear_rate_times)
     cap_for_view(evidence, answers=answers, packets=packets, span_s=flows.span_s)
     ports = top_ports(flows.sent("port"))
     flows = flows.joined(context.fragments_of(host, flows))
@@ -148,7 +263,7 @@ def _udp_reflection(context: Context, host: int, protocol: int, flows: FlowSet, 
     )
 
 
-def _unrecognised_reflection(context: Context, host: int, flows: FlowSet, settings: VolumetricSettings) -> Finding | None:
+def _unrecognised_reflection(context: Context, host: int, flows: FlowSet, settings: ReflectionThresholds) -> Finding | None:
     """Judge one-way UDP that comes from one port of many servers with a payload of no known protocol."""
     ports = flows.sent("port")
     port = top_ports(ports, 1)[0]
@@ -157,40 +272,38 @@ def _unrecognised_reflection(context: Context, host: int, flows: FlowSet, settin
     if packets < settings.unrecognised_reflector_packets or sources < settings.unrecognised_reflector_sources:
         return None
     if (
-        len(flows) < 0.8 * len(ports)
+        len(flows) < settings.reflector_port_share * len(ports)
         or (port >= _CLIENT_PORTS and port not in REFLECTOR_PORTS)
         or flows.effective_ttls() / sources <= settings.ttl_concentration
     ):
         return None  # forged sources that share one port are a direct flood
     codes = flows.sample.sent("payload_kind")
     repeated = float((codes == payload.UNIFORM).mean()) >= settings.modal_share and not context.view.payload_missing
-    same = modal_share(flows.sample.sent("prefix"))
-    alike = same >= _ONE_TOOL_SHARE and flows.modal_octets_share() >= _ONE_TOOL_SHARE and not context.view.payload_missing
+    same, one_tool = modal_share(flows.sample.sent("prefix")), settings.reflector_one_tool_share
+    alike = same >= one_tool and flows.modal_octets_share() >= one_tool and not context.view.payload_missing
     if repeated or alike or context.asked_everyone(host, (port,)):
         return None  # what no service says, or what one tool says everywhere, or what neighbours were asked for
-    evidence = Evidence()
+    evidence, what = Evidence(), f"datagrams from port {port}"
     answers = context.answers(host)
-    evidence.add(
-        "unsolicited", CLEAR if answers else 2.0, "R_MANY_REFLECTORS", sources, settings.unrecognised_reflector_sources,
-        f"{sources:,} hosts send from port {port} and none was asked",
-    )  # fmt: skip
+    evidence.add(MANY_REFLECTORS, CLEAR if answers else SOLID, sources, settings.unrecognised_reflector_sources, what=what)
     unread = bool(context.view.payload_missing)
     share = len(flows) / len(ports)
     known = CLEAR if unread and port in REFLECTOR_PORTS else FAIR  # the port is all that is left to know a reflector by
-    evidence.add("port", known, "R_SAME_SOURCE_PORT", share, 0.8, f"{share:.0%} of the flows come from port {port}")
-    if same >= 0.5 and not unread:
-        evidence.add("uniformity", FAIR, "R_SAME_PAYLOAD", same, 0.5, f"{same:.0%} of the payloads begin with the same 8 octets")
-    weigh_magnitude(evidence, flows.busiest_rate_pps, settings.flood_rate_pps, "packets")
+    evidence.add(SAME_SOURCE_PORT, known, share, settings.reflector_port_share, port=port)
+    if same >= settings.reflector_same_payload_share and not unread:
+        evidence.add(SAME_PAYLOAD_START, FAIR, same, settings.reflector_same_payload_share)
+    weigh_magnitude(evidence, flows.busiest_rate_pps, settings.flood_rate_pps, what, settings.clear_rate_times)
     cap_for_view(evidence, answers=answers, packets=packets, span_s=flows.span_s)
     return Finding("udp-reflection", [context.host(host)], flows, evidence, [port], 0.05, ("icmp-unreachable-flood", "ip-fragment-flood"))
 
 
-def synack_reflections(context: Context, settings: VolumetricSettings) -> list[Finding]:
+def synack_reflections(case: Case[ReflectionThresholds, Any]) -> list[Finding]:
     """Find SYN-ACKs from many servers, or from one again and again, that follow no SYN of the victim."""
     found = []
+    context, settings = case.context, case.volumetric
     for host in context.hosts_with(shapes.SYN_ACK, settings.unrecognised_reflector_packets):
         flows = context.shaped(host, shapes.SYN_ACK)
-        for part in (flows, flows.where(flows.packets >= _MOST_SYNACKS)):
+        for part in (flows, flows.where(flows.packets >= settings.synack_repeat_packets)):
             finding = _synack_reflection(context, host, part, settings) if len(part) else None
             if finding is not None and finding.is_reported:
                 found.append(finding)
@@ -198,44 +311,29 @@ def synack_reflections(context: Context, settings: VolumetricSettings) -> list[F
     return found
 
 
-def _synack_reflection(context: Context, host: int, flows: FlowSet, settings: VolumetricSettings) -> Finding | None:
+def _synack_reflection(context: Context, host: int, flows: FlowSet, settings: ReflectionThresholds) -> Finding | None:
     packets, sources = flows.total_packets, flows.source_count
     others = sum(context.shaped(host, shape).total_packets for shape in (shapes.RST, shapes.FIN, shapes.ACK, shapes.DATA))
-    if packets < settings.flood_packets or packets < _MOSTLY_SYNACKS * (packets + others):
+    if packets < settings.flood_packets or packets < settings.synack_share * (packets + others):
         return None  # a flood of all sorts of segments has SYN-ACKs too
     evidence = Evidence()
     answers = context.answers(host)
     if sources >= settings.unrecognised_reflector_sources:
-        evidence.add(
-            "unsolicited", STRONG if answers else 2.0, "R_UNSOLICITED_SYNACK", sources, settings.unrecognised_reflector_sources,
-            f"{sources:,} servers send SYN-ACKs, and no SYN from the victim to them is in the capture",
-        )  # fmt: skip
+        evidence.add(UNSOLICITED_SYNACK, STRONG if answers else SOLID, sources, settings.unrecognised_reflector_sources)
         ttls = flows.effective_ttls()
-        if ttls >= _DIVERSE_TTLS:
-            evidence.add(
-                "diversity",
-                SLIGHT,
-                "R_TTL_DIVERSITY",
-                ttls,
-                _DIVERSE_TTLS,
-                f"{ttls:.1f} effective TTL values: real servers, not one forger",
-            )
+        if ttls >= settings.reflector_diverse_ttls:
+            evidence.add(TTL_DIVERSITY, SLIGHT, ttls, settings.reflector_diverse_ttls)
     repeats = int(flows.packets.max())
-    if repeats >= _MOST_SYNACKS:
-        evidence.add(
-            "repetition", STRONG, "R_SYNACK_REPEATED", repeats, _MOST_SYNACKS,
-            f"one server sends the same SYN-ACK {repeats:,} times; no stack retries so often unless it is asked again and again",
-        )  # fmt: skip
-    from_service = float((flows.sent("port") < 1024).mean())
-    if from_service >= 0.8:
-        evidence.add("port", FAIR, "R_SERVICE_PORTS", from_service, 0.8, f"{from_service:.0%} come from well-known service ports")
+    if repeats >= settings.synack_repeat_packets:
+        evidence.add(SYNACK_REPEATED, STRONG, repeats, settings.synack_repeat_packets)
+    from_service = float((flows.sent("port") < WELL_KNOWN_END).mean())
+    if from_service >= settings.synack_service_port_share:
+        evidence.add(SERVICE_PORTS, FAIR, from_service, settings.synack_service_port_share)
     connections = len(context.connections_of(context.host(host)))
     followed = connections / (connections + len(flows))
     if followed <= settings.solicited_share:
-        evidence.add(
-            "completion", FAIR, "R_NO_CONNECTION", followed, settings.solicited_share, f"{followed:.0%} were followed by a connection"
-        )
-    weigh_magnitude(evidence, flows.busiest_rate_pps, settings.flood_rate_pps, "SYN-ACKs")
+        evidence.add(NO_CONNECTION_FOLLOWS, FAIR, followed, settings.solicited_share, connections=connections, flows=len(flows))
+    weigh_magnitude(evidence, flows.busiest_rate_pps, settings.flood_rate_pps, "SYN-ACKs", settings.clear_rate_times)
     cap_for_view(evidence, answers=answers, packets=packets, span_s=flows.span_s)
     ports = top_ports(flows.sent("port"))
     spread = distinct(flows.received("port"))
@@ -251,37 +349,37 @@ def _synack_reflection(context: Context, host: int, flows: FlowSet, settings: Vo
     )
 
 
-def middlebox_reflections(context: Context, settings: VolumetricSettings) -> list[Finding]:
+def middlebox_reflections(case: Case[ReflectionThresholds, Any]) -> list[Finding]:
     """Find answers of middleboxes: HTTP that belongs to no connection, from many hosts to one (Bock et al., USENIX Security 2021)."""
-    found = []
+    found: list[Finding] = []
+    context, settings = case.context, case.volumetric
     if context.view.sampled:
         return []  # what is left of dialogues looks like this
+    joined_ns = round(settings.middlebox_joined_s * SECOND_NS)
     for host in context.hosts_with(shapes.DATA, settings.unrecognised_reflector_packets):
         answers = _http_answers(context.shaped(host, shapes.DATA))
         if context.answers(host):  # more than a few segments are no stream either where the host says nothing to them
             answers = answers.joined(_http_answers(context.shaped(host, shapes.NO_SHAPE)))
-        later = answers.where(answers.column("first_seen_ns") > context.begin_ns + _JOINED_NS)  # not the rest of what began before
+        later = answers.where(answers.column("first_seen_ns") > context.begin_ns + joined_ns)  # not the rest of what began before
         sources = later.source_count if len(later) else 0
         enough = answers.total_packets >= settings.flood_packets and answers.busiest_rate_pps >= settings.sustained_rate_pps
         if sources < settings.unrecognised_reflector_sources or not enough:
             continue
         evidence, packets = Evidence(), answers.total_packets
-        text = f"{packets:,} segments from {sources:,} hosts carry HTTP answers, and no connection to any of them is in the capture"
-        evidence.add("unsolicited", STRONG, "R_UNSOLICITED_HTTP", sources, settings.unrecognised_reflector_sources, text)
-        if sources >= 2 * settings.unrecognised_reflector_sources:
-            least = 2 * settings.unrecognised_reflector_sources
-            evidence.add("spread", FAIR, "R_MANY_SOURCES", sources, least, f"{sources:,} hosts do so, and none of them was asked")
-        prefix = modal_share(answers.sample.sent("payload_octets"))
-        if prefix >= 0.3:
-            evidence.add("uniformity", SLIGHT, "R_SAME_SIZE", prefix, 0.3, f"{prefix:.0%} of them have one size")
+        evidence.add(UNSOLICITED_HTTP, STRONG, sources, settings.unrecognised_reflector_sources, packets=later.total_packets)
+        many = settings.middlebox_sources_times * settings.unrecognised_reflector_sources
+        if sources >= many:
+            evidence.add(MANY_MIDDLEBOXES, FAIR, sources, many)
+        same = modal_share(answers.sample.sent("payload_octets"))
+        if same >= settings.middlebox_same_size_share:
+            evidence.add(SAME_ANSWER_SIZE, SLIGHT, same, settings.middlebox_same_size_share)
         ports = distinct(answers.sent("port"))
-        if ports <= 3:
-            evidence.add("port", FAIR, "R_SERVICE_PORTS", ports, 3, "all come from the ports of web servers")
+        if ports <= settings.middlebox_source_ports:
+            evidence.add(FEW_SOURCE_PORTS, FAIR, ports, settings.middlebox_source_ports)
         ttls = answers.effective_ttls()
-        if ttls >= _DIVERSE_TTLS:
-            text = f"{ttls:.1f} effective TTL values: middleboxes of many networks"
-            evidence.add("diversity", SLIGHT, "R_TTL_DIVERSITY", ttls, _DIVERSE_TTLS, text)
-        weigh_magnitude(evidence, answers.busiest_rate_pps, settings.flood_rate_pps, "answers")
+        if ttls >= settings.reflector_diverse_ttls:
+            evidence.add(TTL_DIVERSITY, SLIGHT, ttls, settings.reflector_diverse_ttls)
+        weigh_magnitude(evidence, answers.busiest_rate_pps, settings.flood_rate_pps, "HTTP responses", settings.clear_rate_times)
         cap_for_view(evidence, answers=context.answers(host), packets=packets, span_s=answers.span_s)
         products = ("tcp-rst-flood", "tcp-ack-flood", "tcp-out-of-state-flood", "icmp-unreachable-flood")
         whole = answers.joined(*(part for part in _beside(context, host, answers) if len(part)))
@@ -309,3 +407,36 @@ def _beside(context: Context, host: int, answers: FlowSet) -> list[FlowSet]:
             others = others.where(meanwhile & np.isin(others.sent("port"), answers.sent("port")))
         parts.append(others)
     return parts
+
+
+_OF_UDP = (
+    PAYLOAD_MAGIC, UNSOLICITED, MANY_REFLECTORS, LARGE_ANSWERS, SAME_SIZE, SAME_SOURCE_PORT, SAME_PAYLOAD_START, RATE,
+)  # fmt: skip
+_OF_SYNACKS = (UNSOLICITED_SYNACK, TTL_DIVERSITY, SYNACK_REPEATED, SERVICE_PORTS, NO_CONNECTION_FOLLOWS, RATE)
+_OF_MIDDLEBOXES = (UNSOLICITED_HTTP, MANY_MIDDLEBOXES, SAME_ANSWER_SIZE, FEW_SOURCE_PORTS, TTL_DIVERSITY, RATE)
+FAMILY = Family(
+    "reflection",
+    "volumetric",
+    ReflectionThresholds,
+    (
+        Judge(
+            "udp-reflections",
+            udp_reflections,
+            ("udp-reflection", *dict.fromkeys(REFLECTION_VECTORS.values())),
+            _OF_UDP,
+            after=("tcp-flag-mixes",),
+            over_prefixes=True,
+        ),
+        Judge(
+            "synack-reflections",
+            synack_reflections,
+            ("tcp-synack-reflection",),
+            _OF_SYNACKS,
+            after=("udp-reflections",),
+            over_prefixes=True,
+        ),
+        Judge(
+            "middlebox-reflections", middlebox_reflections, ("tcp-middlebox-reflection",), _OF_MIDDLEBOXES, after=("synack-reflections",)
+        ),
+    ),
+)

@@ -1,22 +1,20 @@
 """Slow dialogues: connections kept open by saying almost nothing."""
 
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
 import numpy as np
 
+from floodmark.base.thresholds import Checked, threshold
 from floodmark.flows.flowset import FlowSet
-from floodmark.settings import ApplicationSettings
 from floodmark.verdicts.clients import begins_with, connections_where, most_at_once, service_host, service_of, services, variation
 from floodmark.verdicts.context import Context
-from floodmark.verdicts.weighing import FAIR, SLIGHT, STRONG, Evidence, Finding
+from floodmark.verdicts.declaring import Case, Family, Judge
+from floodmark.verdicts.rules.guessing import ALIKE
+from floodmark.verdicts.weighing import FAIR, SLIGHT, SOLID, STRONG, Evidence, Finding, Rule
 from floodmark_core import kinds
+from floodmark_core.protocols import SECOND_NS
 
-# Ways to be slow, the most exact first: the vector, and what such a connection does.
-_KINDS = (
-    ("http-slow-headers", "send a head line by line and never end it"),
-    ("slow-connection", "dribble lines until the server gives up"),  # of a head or a body: where it was joined does not show
-    ("http-slow-post", "send a body octet by octet"),
-    ("http-slow-read", "ask and then leave no room for the answer"),
-    ("slow-connection", "dribble a few octets and get no answer"),
-)
 # What telling needs of each connection.
 _SEEN = (
     "stage",
@@ -35,75 +33,173 @@ _SEEN = (
     "first_seen_ns",
     "initiator_prefix",
 )
-_POSTED_SHARE = 0.5
 _WEB_PORTS = (80, 81, 8000, 8008, 8080, 8081, 8888)
 
 
-def slow_connections(context: Context, settings: ApplicationSettings) -> list[Finding]:
+@dataclass(frozen=True)
+class SlowThresholds(Checked):
+    """What a slow connection is, and how many of them are an attack."""
+
+    slow_connections: int = threshold(5, "fewest to one service that are slow in one way and open at the same time")
+    slow_silent_times: float = threshold(4.0, "slow_connections: fewest where the service says nothing, and nothing shows what is sent")
+    slow_clear_times: float = threshold(4.0, "the fewest connections: from so many open at the same time on they weigh more")
+    slow_age_s: float = threshold(20.0, "least age of a slow connection to a silent service", "Apache mod_reqtimeout header=20, body=20")
+    slow_early_age_times: float = threshold(0.25, "slow_age_s: least age where the dialogue shows in which way it is slow")
+    slow_rate_bps: float = threshold(
+        4000.0, "payload of the client, mean over the connection, below it", "Apache mod_reqtimeout MinRate, 500 bytes a second"
+    )
+    slow_gap_s: float = threshold(1.0, "longest pause of a slow connection, at least")
+    slow_piece_bytes: float = threshold(64.0, "mean payload of the pieces in which a client sends, at most")
+    slow_silent_packets: int = threshold(2, "fewest packets with payload to a service that says nothing")
+    slow_head_packets: int = threshold(2, "fewest packets with payload of headers that are held back")
+    slow_body_packets: int = threshold(3, "fewest packets with payload of a body that is held back")
+    slow_window_packets: int = threshold(3, "fewest packets of a client that leave almost no room for the response, 1,024 bytes or less")
+    slow_window_share: float = threshold(0.5, "of the client's packets that leave almost no room")
+    slow_posted_share: float = threshold(0.5, "of the connections that begin with POST: bodies may follow headers whose end is not seen")
+    slow_share: float = threshold(0.5, "of the service's connections that are slow in this way")
+    slow_alike_variation: float = threshold(0.3, "of the client's bytes in each connection, at most")
+
+
+HTTP_SLOW_HEADERS = Rule(
+    "R_HTTP_SLOW_HEADERS", "dialogue", "connections that trickle HTTP request headers",
+    "{measured:,} connections trickle HTTP request headers and never complete them",
+    "A real client sends its request headers at once; held back, they occupy a place in the server.", "slow_connections",
+)  # fmt: skip
+HTTP_SLOW_POST = Rule(
+    "R_HTTP_SLOW_POST", "dialogue", "connections that trickle a POST body",
+    "{measured:,} connections trickle the body of an HTTP POST",
+    "A real client sends its body as fast as the line allows; a trickle occupies a place in the server.", "slow_connections",
+)  # fmt: skip
+HTTP_SLOW_READ = Rule(
+    "R_HTTP_SLOW_READ", "dialogue", "connections whose client asks and then offers a window of at most 1,024 bytes",
+    "{measured:,} connections ask and then leave almost no room for the response",
+    "The server has to hold the response while the client leaves no room for it.", "slow_connections",
+)  # fmt: skip
+SLOW_CONNECTION = Rule(
+    "R_SLOW_CONNECTION", "dialogue", "connections that trickle bytes and get no answer, or only errors",
+    "{measured:,} connections {does}",
+    "A real client says what it wants at once; a trickle occupies a place in the server. "
+    "Compared with slow_connections, times slow_silent_times where nothing shows what is sent.",
+)  # fmt: skip
+OPEN_AT_ONCE = Rule(
+    "R_OPEN_AT_ONCE", "concurrency", "slow connections that were open at the same time",
+    "{measured:,} of the slow connections were open at the same time",
+    "Only connections that are open together exhaust a server. "
+    "Compared with slow_connections, times slow_silent_times where nothing shows what is sent.",
+)  # fmt: skip
+SLOW_SHARE = Rule(
+    "R_SLOW_SHARE", "share", "share of the connections to the service that are slow in this way",
+    "{measured:.0%} of the connections to this service are this slow",
+    "A few odd clients are normal; most connections of a service being like this is not.", "slow_share",
+)  # fmt: skip
+
+
+class _Kind(NamedTuple):
+    """A way to be slow: its vector, the rule that says what such connections do, and how many of them it takes."""
+
+    vector: str
+    rule: Rule
+    times: float = 1.0  # slow_connections: the fewest
+    does: str = ""  # where the rule's sentence leaves it open
+
+
+# Headers that may have ended unseen: the parent is all that can be said.
+_HEADERS_OR_BODY = _Kind("slow-connection", SLOW_CONNECTION, does="trickle an HTTP POST; the capture does not show whether headers or body")
+
+
+def _kinds(settings: SlowThresholds) -> tuple[_Kind, ...]:
+    """Return the ways to be slow, the most exact first."""
+    return (
+        _Kind("http-slow-headers", HTTP_SLOW_HEADERS),
+        # Of headers or a body: where it was joined does not show.
+        _Kind("slow-connection", SLOW_CONNECTION, does="trickle small pieces to a web server and get only errors or no answer"),
+        _Kind("http-slow-post", HTTP_SLOW_POST),
+        _Kind("http-slow-read", HTTP_SLOW_READ),
+        _Kind("slow-connection", SLOW_CONNECTION, settings.slow_silent_times, "trickle a few bytes and get no answer"),
+    )
+
+
+def slow_connections(case: Case[Any, SlowThresholds]) -> list[Finding]:
     """Find connections kept open by saying almost nothing, by service."""
+    context, settings = case.context, case.application
     rows = connections_where(context, lambda flows: np.any(_slow_kinds(flows, settings), axis=0))
     totals = {service_of(flows): len(flows) for flows in services(context, settings.slow_connections)} if len(rows) else {}
     found = []
     for flows in services(context, settings.slow_connections, rows):
-        for (vector, text), mask in zip(_KINDS, _slow_kinds(flows, settings), strict=True):
+        for kind, mask in zip(_kinds(settings), _slow_kinds(flows, settings), strict=True):
             slow = flows.where(mask)
-            if vector == "http-slow-headers" and len(slow) and _may_be_bodies(context, slow):
-                vector = "slow-connection"  # noqa: PLW2901 - the parent is all that can be said
-            finding = _slow(slow, (vector, text), totals[service_of(flows)], settings)
+            unsure = kind.rule is HTTP_SLOW_HEADERS and len(slow) > 0 and _may_be_bodies(context, slow, settings)
+            finding = _slow(slow, _HEADERS_OR_BODY if unsure else kind, totals[service_of(flows)], settings)
             if finding is not None:
                 found.append(finding)
                 break
     return found
 
 
-def _may_be_bodies(context: Context, flows: FlowSet) -> bool:
+def _may_be_bodies(context: Context, flows: FlowSet, settings: SlowThresholds) -> bool:
     """Tell whether heads that seem to stay open may have ended where the capture does not show it, and bodies follow."""
-    posted = float(begins_with(flows.column("initiator_prefix"), b"POST").mean()) >= _POSTED_SHARE
+    posted = float(begins_with(flows.column("initiator_prefix"), b"POST").mean()) >= settings.slow_posted_share
     return posted and (context.view.snaplen_cut or context.view.sampled is True)
 
 
-def _slow(slow: FlowSet, kind: tuple[str, str], all_connections: int, settings: ApplicationSettings) -> Finding | None:
+def _slow(slow: FlowSet, kind: _Kind, all_connections: int, settings: SlowThresholds) -> Finding | None:
     """Weigh the connections to one service that are slow in one way."""
-    vector, text = kind
-    least = settings.slow_connections if kind != _KINDS[-1] else 4 * settings.slow_connections
+    least = kind.times * settings.slow_connections
     if len(slow) < least:
         return None
     at_once = most_at_once(slow)
     if at_once < least:
         return None
     evidence = Evidence()
-    evidence.add("dialogue", STRONG, f"R_{vector.upper().replace('-', '_')}", len(slow), least, f"{len(slow):,} connections {text}")
-    weight = FAIR if at_once < 4 * least else 2.0
-    evidence.add("concurrency", weight, "R_OPEN_AT_ONCE", at_once, least, f"{at_once:,} of them were open at the same time")
+    evidence.add(kind.rule, STRONG, len(slow), least, does=kind.does)
+    evidence.add(OPEN_AT_ONCE, FAIR if at_once < settings.slow_clear_times * least else SOLID, at_once, least)
     share = len(slow) / all_connections
     if share >= settings.slow_share:
-        evidence.add("share", FAIR, "R_SHARE", share, settings.slow_share, f"{share:.0%} of the service's connections are like this")
+        evidence.add(SLOW_SHARE, FAIR, share, settings.slow_share)
     alike = variation(slow.column("initiator_payload_octets").astype(float))
-    if alike <= settings.guessing_variation:
-        evidence.add("uniformity", SLIGHT, "R_ALIKE", alike, settings.guessing_variation, "they say the same amount")
-    return Finding(vector, [service_host(slow)], slow, evidence, [int(slow.column("responder_port")[0])])
+    if alike <= settings.slow_alike_variation:
+        evidence.add(ALIKE, SLIGHT, alike, settings.slow_alike_variation, what="what the client sends")
+    return Finding(kind.vector, [service_host(slow)], slow, evidence, [int(slow.column("responder_port")[0])])
 
 
-def _slow_kinds(flows: FlowSet, settings: ApplicationSettings) -> list[np.ndarray]:
-    """Tell of each connection whether it is slow, for each of _KINDS."""
+def _slow_kinds(flows: FlowSet, settings: SlowThresholds) -> list[np.ndarray]:
+    """Tell of each connection whether it is slow, for each of _kinds."""
     seen = flows.flows.columns(flows.index, _SEEN)
     stage, packets = seen["stage"], seen["initiator_payload_packets"]
-    octets, age = seen["initiator_payload_octets"], (seen["last_seen_ns"] - seen["first_seen_ns"]) / 1e9
-    gap_s = seen["max_gap_ns"] / 1e9
+    sent_bytes, age = seen["initiator_payload_octets"], (seen["last_seen_ns"] - seen["first_seen_ns"]) / SECOND_NS
+    gap_s = seen["max_gap_ns"] / SECOND_NS
     requests, small = seen["requests"], seen["initiator_small_packets"]
     responses, errors = seen["responses"], seen["error_responses"]
     unanswered = responses == errors
-    trickle = (octets * 8 < settings.slow_rate_bps * np.maximum(age, 1.0)) & (gap_s >= 1.0)
+    trickle = (sent_bytes * 8 < settings.slow_rate_bps * np.maximum(age, 1.0)) & (gap_s >= settings.slow_gap_s)
     is_post = begins_with(seen["initiator_prefix"], b"POST")
     old = age >= settings.slow_age_s
-    half_old = age >= settings.slow_age_s / 4
-    few_windows = seen["small_window_packets"] * 2 >= seen["initiator_packets"]
+    aged = age >= settings.slow_early_age_times * settings.slow_age_s
+    few_windows = seen["small_window_packets"] >= settings.slow_window_share * seen["initiator_packets"]
     # A head joined in the middle: header lines and nothing else, to a server that is silent or answers with an error.
-    dribble = (requests == 0) & (small == packets) & (packets >= 1) & (octets / np.maximum(packets, 1) <= 64) & trickle & half_old
-    silent = seen["responder_payload_octets"] == 0
-    given_up = dribble & (((errors > 0) & unanswered) | (silent & (packets >= 2)))
+    in_pieces = (small == packets) & (packets > 0) & (sent_bytes / np.maximum(packets, 1) <= settings.slow_piece_bytes)
+    dribble = (requests == 0) & in_pieces & trickle & aged
+    silent = (seen["responder_payload_octets"] == 0) & (packets >= settings.slow_silent_packets)
+    given_up = dribble & (((errors > 0) & unanswered) | silent)
     is_web = (responses > 0) | np.isin(seen["responder_port"], _WEB_PORTS)
-    open_head = (requests > 0) & (stage & kinds.STAGE_HEAD_OPEN > 0) & trickle & half_old & unanswered & (packets >= 2)
-    body = is_post & (stage & kinds.STAGE_HEAD_DONE > 0) & trickle & half_old & (packets >= 3) & unanswered
-    stalled = (requests > 0) & few_windows & half_old & (seen["small_window_packets"] >= 3)
-    return [open_head, given_up & is_web, body, stalled, dribble & silent & old & (packets >= 2)]
+    open_head = (requests > 0) & (stage & kinds.STAGE_HEAD_OPEN > 0) & trickle & aged & unanswered
+    open_head &= packets >= settings.slow_head_packets
+    body = is_post & (stage & kinds.STAGE_HEAD_DONE > 0) & trickle & aged & (packets >= settings.slow_body_packets) & unanswered
+    stalled = (requests > 0) & few_windows & aged & (seen["small_window_packets"] >= settings.slow_window_packets)
+    return [open_head, given_up & is_web, body, stalled, dribble & silent & old]
+
+
+FAMILY = Family(
+    "slow",
+    "application",
+    SlowThresholds,
+    (
+        Judge(
+            "slow-connections",
+            slow_connections,
+            ("slow-connection", "http-slow-headers", "http-slow-post", "http-slow-read"),
+            (HTTP_SLOW_HEADERS, SLOW_CONNECTION, HTTP_SLOW_POST, HTTP_SLOW_READ, OPEN_AT_ONCE, SLOW_SHARE, ALIKE),
+            after=("middlebox-reflections",),
+        ),
+    ),
+)

@@ -1,20 +1,31 @@
 """Floods of TCP segments that belong to no connection: SYNs, and every other flag, judged per victim."""
 
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
 import numpy as np
 
+from floodmark.base.thresholds import threshold
 from floodmark.flows.flowset import FlowSet, effective_number, modal_share, top_ports
-from floodmark.settings import VolumetricSettings
 from floodmark.verdicts.context import Context
+from floodmark.verdicts.declaring import Case, Family, Judge
 from floodmark.verdicts.weighing import (
     AGAINST,
     CLEAR,
     FAIR,
+    FROM_ITSELF,
+    RATE,
+    RATE_PER_SOURCE,
     SLIGHT,
     STRONG,
+    TTL_CONCENTRATION,
     Evidence,
     Finding,
+    FloodThresholds,
+    Rule,
     cap_for_view,
     floor_reached,
+    weigh_few_fast_sources,
     weigh_land,
     weigh_magnitude,
     weigh_spoofing,
@@ -22,17 +33,106 @@ from floodmark.verdicts.weighing import (
 from floodmark_core import kinds
 from floodmark_core.flows import shapes
 
-_FLOWS_TO_COMPARE = 20
-_MOST_REPEATS = 10  # Linux sends a SYN 1 + 6 times (tcp_syn_retries)
+_SIX_FLAGS = 0x3F  # URG ACK PSH RST SYN FIN
 
 
-def syn_floods(context: Context, settings: VolumetricSettings, explained: np.ndarray) -> list[Finding]:
-    """Find SYN floods. explained: bool per flow row, true for flows that another finding holds."""
+@dataclass(frozen=True)
+class TcpThresholds(FloodThresholds):
+    """What floods of segments without a connection are told by."""
+
+    no_options_share: float = threshold(0.9, "of the SYNs to a host that carry no TCP options", "of 1,751 ordinary SYNs, none did")
+    syn_repeat_tries: int = threshold(10, "SYNs of one five-tuple", "Linux sends 1 + 6 (tcp_syn_retries)")
+    completion_share: float = threshold(0.05, "of the handshakes that such SYNs began and that were completed, at most")
+    ordinary_completion_share: float = threshold(0.5, "of those handshakes: from here on they are real clients'")
+    same_sequence_share: float = threshold(0.5, "of the SYN flows that begin with the most frequent sequence number")
+    mixed_flags: float = threshold(5.0, "effective flag combinations; one flood, one scan or one server's answers show one or two")
+    one_kind_share: float = threshold(0.75, "of the segments without a connection: beyond it the flood has the name of that kind")
+    mixed_kind_share: float = threshold(0.1, "of those segments: fewer of a kind are no part of a mixture")
+    mixed_kinds_times: int = threshold(2, "fewest kinds of a mixture")
+    brief_packets: int = threshold(2, "of a five-tuple that has no connection, at most")
+    strong_tuples_times: float = threshold(20.0, "flood_packets: from so many five-tuples of a packet or two on they are strong evidence")
+    source_tuples: float = threshold(3.0, "five-tuples of each source")
+    incoherent_share: float = threshold(0.5, "of the segments whose sequence number is more than 1 MiB off its direction's progress")
+    refused_by_victim_share: float = threshold(0.5, "packets that the victim of RSTs sent, for each RST: in a sample it is being refused")
+
+
+NO_TCP_OPTIONS = Rule(
+    "R_NO_TCP_OPTIONS", "options", "share of SYNs without TCP options",
+    "{measured:.0%} of the SYNs carry no TCP options; every common system sends some",
+    "Every common operating system sends TCP options in its SYNs; simple flood tools send none.", "no_options_share",
+)  # fmt: skip
+SYN_REPEATED = Rule(
+    "R_SYN_REPEATED", "repetition", "SYNs of each five-tuple, on average",
+    "each five-tuple sends its SYN {measured:,.0f} times on average; Linux stops at 7",
+    "Operating systems repeat an unanswered SYN a few times, ever more slowly; a flood tool goes on.", "syn_repeat_tries",
+)  # fmt: skip
+NO_COMPLETION = Rule(
+    "R_NO_COMPLETION", "completion", "completed handshakes as a share of completed ones and unanswered SYNs",
+    "only {measured:.1%} of the handshakes that such SYNs began were completed",
+    "Real clients complete their handshakes; forged or careless senders never do.", "completion_share",
+)  # fmt: skip
+COMPLETION = Rule(
+    "R_COMPLETION", "completion", "completed handshakes as a share of completed ones and unanswered SYNs",
+    "{measured:.0%} of the handshakes that such SYNs began were completed",
+    "Clients that complete their handshakes are real and want to talk, so this speaks against a SYN flood.", "ordinary_completion_share",
+)  # fmt: skip
+SAME_SEQUENCE = Rule(
+    "R_SAME_SEQUENCE", "uniformity", "share of SYN flows with the most frequent initial sequence number",
+    "{measured:.0%} of the SYN flows begin with the same sequence number",
+    "Operating systems draw a new initial sequence number for each connection (RFC 6528); simple tools reuse one.", "same_sequence_share",
+)  # fmt: skip
+SAME_SYN = Rule(
+    "R_SAME_SYN", "uniformity", "smaller of the shares of SYN flows with the most frequent window and the most frequent options",
+    "{window:.0%} of the SYN flows offer the same window, {options:.0%} carry the same TCP options",
+    "SYNs of many real hosts differ in window and options; those of one tool are copies.", "modal_share",
+)  # fmt: skip
+MIXED_FLAGS = Rule(
+    "R_MIXED_FLAGS", "flags", "effective number of TCP flag combinations, exp(entropy)",
+    "the segments use {measured:.0f} TCP flag combinations in effect; real traffic of no connection uses one or two",
+    "Real connections, and most floods, use one or two flag combinations; flags drawn at random use many.", "mixed_flags",
+)  # fmt: skip
+IMPOSSIBLE_FLAGS = Rule(
+    "R_IMPOSSIBLE_FLAGS", "flags", "packets in flows that begin with flags that no TCP state sends",
+    "{measured:,} segments are in flows that begin with flags that no TCP state sends",
+    "No TCP implementation sends these flags, so the packets were crafted.", "flood_packets",
+)  # fmt: skip
+NO_CONNECTION = Rule(
+    "R_NO_CONNECTION", "stateless", "share of five-tuples with one or two packets",
+    "{measured:.0%} of {tuples:,} five-tuples show one or two packets and no connection",
+    "A real connection exchanges more packets; a flood spends one or two on each five-tuple.", "modal_share",
+)  # fmt: skip
+TUPLES_PER_SOURCE = Rule(
+    "R_TUPLES_PER_SOURCE", "spread", "five-tuples of each source, on average",
+    "each source uses {measured:,.0f} five-tuples on average, nearly all of them for one or two packets",
+    "A client keeps its connection; a tool changes ports with every packet or two.", "source_tuples",
+)  # fmt: skip
+INCOHERENT_SEQUENCE = Rule(
+    "R_INCOHERENT_SEQUENCE", "stateless", "share of segments whose sequence number is more than 1 MiB off",
+    "{measured:.0%} of the segments have sequence numbers that fit no window (more than 1 MiB off)",
+    "Segments of a real connection follow each other in sequence; made-up ones jump.", "incoherent_share",
+)  # fmt: skip
+SAME_WINDOW = Rule(
+    "R_SAME_WINDOW", "uniformity", "share of flows with the most frequent TCP window",
+    "{measured:.0%} of the flows offer the same TCP window",
+    "Real hosts offer different windows; one tool writes the same value everywhere.", "modal_share",
+)  # fmt: skip
+
+
+class _Kind(NamedTuple):
+    """What a flood of segments is called, as an answer and in a sentence."""
+
+    vector: str
+    what: str
+
+
+def syn_floods(case: Case[TcpThresholds, Any]) -> list[Finding]:
+    """Find SYN floods."""
     found = []
+    context, settings = case.context, case.volumetric
     hosts = {*context.hosts_with(shapes.SYN, settings.flood_packets), *context.hosts_with(shapes.SYN_BARE, settings.flood_packets)}
     for host in sorted(hosts):
         bare, ordinary = context.shaped(host, shapes.SYN_BARE), context.shaped(host, shapes.SYN)
-        bare, ordinary = bare.not_taken(explained), ordinary.not_taken(explained)
+        bare, ordinary = bare.not_taken(case.explained), ordinary.not_taken(case.explained)
         share = bare.total_packets / max(bare.total_packets + ordinary.total_packets, 1)
         # Where nearly all SYNs are bare, one with options is an ordinary SYN that failed beside them.
         flows = bare if share >= settings.no_options_share else bare.joined(ordinary)
@@ -41,155 +141,168 @@ def syn_floods(context: Context, settings: VolumetricSettings, explained: np.nda
     return found
 
 
-def _syn_flood(context: Context, host: int, flows: FlowSet, bare: float, settings: VolumetricSettings) -> Finding:
+def _syn_flood(context: Context, host: int, flows: FlowSet, bare: float, settings: TcpThresholds) -> Finding:
     evidence = Evidence()
     answers = context.answers(host)
     if bare >= settings.no_options_share:
-        evidence.add(
-            "options", CLEAR, "R_NO_TCP_OPTIONS", bare, settings.no_options_share,
-            f"{bare:.0%} of the SYNs carry no TCP options; every common system sends some",
-        )  # fmt: skip
+        evidence.add(NO_TCP_OPTIONS, CLEAR, bare, settings.no_options_share)
     _weigh_uniform_syns(evidence, flows, settings)
     repeats = flows.total_packets / len(flows)
-    if repeats >= _MOST_REPEATS:
-        text = f"each five-tuple sends its SYN {repeats:,.0f} times; no system repeats one so often"
-        evidence.add("repetition", CLEAR, "R_SYN_REPEATED", repeats, _MOST_REPEATS, text)
+    if repeats >= settings.syn_repeat_tries:
+        evidence.add(SYN_REPEATED, CLEAR, repeats, settings.syn_repeat_tries)
     # Who completes a handshake sends once more, which shows where the SYN does; a sample has lost it.
     if not context.view.sampled and context.settled(flows).total_packets >= settings.flood_packets:
         completed = context.completions_like(host, flows.sample.column("tcp_options"))
         share = completed / (completed + flows.total_packets)
         if share <= settings.completion_share:
-            evidence.add(
-                "completion", CLEAR, "R_NO_COMPLETION", share, settings.completion_share,
-                f"{share:.1%} of the handshakes that these SYNs began were completed",
-            )  # fmt: skip
-        elif share >= 0.5:
-            evidence.add("completion", AGAINST, "R_COMPLETION", share, 0.5, f"{share:.0%} of the handshakes were completed")
+            evidence.add(NO_COMPLETION, CLEAR, share, settings.completion_share)
+        elif share >= settings.ordinary_completion_share:
+            evidence.add(COMPLETION, AGAINST, share, settings.ordinary_completion_share)
     spoofed = weigh_spoofing(evidence, flows, settings)
-    if flows.source_count < 20 and flows.total_packets / flows.source_count / flows.span_s >= 100:
-        rate = flows.total_packets / flows.source_count / flows.span_s
-        evidence.add("source", FAIR, "R_RATE_PER_SOURCE", rate, 100, f"each source sends {rate:,.0f} SYNs a second")
-    weigh_magnitude(evidence, context.burst_pps(host, flows), settings.flood_rate_pps, "SYNs")
+    weigh_few_fast_sources(evidence, flows, settings, "SYNs")
+    weigh_magnitude(evidence, context.burst_pps(host, flows), settings.flood_rate_pps, "SYNs", settings.clear_rate_times)
     cap_for_view(evidence, answers=answers, packets=flows.total_packets, span_s=flows.span_s)
     products = ("tcp-rst-flood", "tcp-ack-flood", "tcp-out-of-state-flood", "icmp-unreachable-flood")
-    vector = "land" if weigh_land(evidence, flows) else "tcp-syn-flood"
+    vector = "land" if weigh_land(evidence, flows, settings) else "tcp-syn-flood"
     return Finding(vector, [context.host(host)], flows, evidence, top_ports(flows.sample.received("port")), spoofed, products)
 
 
-def _weigh_uniform_syns(evidence: Evidence, flows: FlowSet, settings: VolumetricSettings) -> None:
+def _weigh_uniform_syns(evidence: Evidence, flows: FlowSet, settings: TcpThresholds) -> None:
     """Add the uniformity group: one window, one option string, one sequence number."""
-    if flows.total_packets < settings.flood_packets:
+    if flows.total_packets < settings.flood_packets or len(flows) < settings.alike_flows:
         return
     isn = modal_share(flows.sample.column("initiator_isn"))
-    if isn >= 0.5 and len(flows) >= _FLOWS_TO_COMPARE:
-        evidence.add("uniformity", FAIR, "R_SAME_SEQUENCE", isn, 0.5, f"{isn:.0%} of the SYNs carry one sequence number")
+    if isn >= settings.same_sequence_share:
+        evidence.add(SAME_SEQUENCE, FAIR, isn, settings.same_sequence_share)
     window, options = modal_share(flows.sample.column("tcp_window")), modal_share(flows.sample.column("tcp_options"))
-    if min(window, options) >= settings.modal_share and len(flows) >= _FLOWS_TO_COMPARE:
-        evidence.add(
-            "uniformity", FAIR, "R_SAME_SYN", min(window, options), settings.modal_share,
-            f"{min(window, options):.0%} of the SYNs have the same window and options",
-        )  # fmt: skip
+    if min(window, options) >= settings.modal_share:
+        evidence.add(SAME_SYN, FAIR, min(window, options), settings.modal_share, window=window, options=options)
 
 
 _FLAG_SHAPES = {
-    shapes.RST: ("tcp-rst-flood", "RSTs"),
-    shapes.FIN: ("tcp-fin-flood", "FINs"),
-    shapes.ACK: ("tcp-ack-flood", "ACKs"),
-    shapes.DATA: ("tcp-ack-flood", "data segments"),
-    shapes.ODD_FLAGS: ("tcp-flag-flood", "segments with impossible flags"),
+    shapes.RST: _Kind("tcp-rst-flood", "RSTs"),
+    shapes.FIN: _Kind("tcp-fin-flood", "FINs"),
+    shapes.ACK: _Kind("tcp-ack-flood", "ACKs"),
+    shapes.DATA: _Kind("tcp-ack-flood", "data segments"),
+    shapes.ODD_FLAGS: _Kind("tcp-flag-flood", "segments with impossible flags"),
 }
 # Shapes of segments that belong to no connection.
 _STATELESS = (shapes.SYN, shapes.SYN_BARE, shapes.SYN_ACK, shapes.RST, shapes.FIN, shapes.ACK, shapes.DATA, shapes.ODD_FLAGS)
 # Those whose flags any connection has; data and bare acknowledgements together are what one tool sends.
 _LEGAL = (shapes.SYN_ACK, shapes.RST, shapes.FIN, shapes.ACK, shapes.DATA)
-_ONE_KIND_SHARE = 0.75  # of the packets: beyond it the flood has the name of that kind
-_MIXED_FLAGS = 5  # effective combinations; the segments of one flood, one scan or one server's answers show one or two
 
 
-def flag_mixes(context: Context, settings: VolumetricSettings, explained: np.ndarray) -> list[Finding]:
+def flag_mixes(case: Case[TcpThresholds, Any]) -> list[Finding]:
     """Find floods whose segments carry all sorts of flags, before each sort is judged for itself."""
     found = []
+    context, settings = case.context, case.volumetric
     for host in context.hosts_with(shapes.ODD_FLAGS, settings.flood_packets):
         index = np.concatenate([context.shaped(host, shape).index for shape in _STATELESS])
-        flows = context.flow_set(np.sort(index[~explained[index]]))
+        flows = context.flow_set(np.sort(index[~case.explained[index]]))
         if len(flows) == 0 or not floor_reached(flows, settings):
             continue
-        mixed = effective_number(flows.sample.column("flags") & 0x3F)
-        if mixed < _MIXED_FLAGS:
+        mixed = effective_number(flows.sample.column("flags") & _SIX_FLAGS)
+        if mixed < settings.mixed_flags:
             continue
         evidence = Evidence()
-        text = f"{mixed:.0f} combinations of flags in effect, most of them impossible"
-        evidence.add("flags", STRONG, "R_MIXED_FLAGS", mixed, _MIXED_FLAGS, text)
-        found.append(_flag_flood(context, host, flows, evidence, ("tcp-flag-flood", "segments"), settings))
+        evidence.add(MIXED_FLAGS, STRONG, mixed, settings.mixed_flags)
+        found.append(_flag_flood(context, host, flows, evidence, _Kind("tcp-flag-flood", "segments"), settings))
     return found
 
 
-def out_of_state_floods(context: Context, settings: VolumetricSettings, explained: np.ndarray) -> list[Finding]:
+def out_of_state_floods(case: Case[TcpThresholds, Any]) -> list[Finding]:
     """Find floods of segments that any connection has, of several kinds mixed, which belong to none."""
     found = []
+    context, settings = case.context, case.volumetric
     hosts = {host for shape in _LEGAL for host in context.hosts_with(shape, settings.flood_packets // 2)}
     for host in sorted(hosts):
-        parts = [context.shaped(host, shape).not_taken(explained) for shape in _LEGAL]
+        parts = [context.shaped(host, shape).not_taken(case.explained) for shape in _LEGAL]
         packets = [part.total_packets for part in parts]
-        if max(packets) > _ONE_KIND_SHARE * sum(packets) or sum(count >= 0.1 * sum(packets) for count in packets) < 2:
+        kinds_mixed = sum(count >= settings.mixed_kind_share * sum(packets) for count in packets)
+        if max(packets) > settings.one_kind_share * sum(packets) or kinds_mixed < settings.mixed_kinds_times:
             continue
         flows = parts[0].joined(*parts[1:])
         if floor_reached(flows, settings):
-            kind = ("tcp-out-of-state-flood", "segments of no connection")
+            kind = _Kind("tcp-out-of-state-flood", "segments of no connection")
             found.append(_flag_flood(context, host, flows, Evidence(), kind, settings))
     return found
 
 
-def flag_floods(context: Context, settings: VolumetricSettings, explained: np.ndarray) -> list[Finding]:
+def flag_floods(case: Case[TcpThresholds, Any]) -> list[Finding]:
     """Find floods of TCP segments that belong to no connection."""
     found = []
-    for shape, (vector, what) in _FLAG_SHAPES.items():
+    context, settings = case.context, case.volumetric
+    for shape, of_shape in _FLAG_SHAPES.items():
         for host in context.hosts_with(shape, settings.flood_packets):
-            flows = context.shaped(host, shape)
-            flows = flows.not_taken(explained)
+            flows = context.shaped(host, shape).not_taken(case.explained)
             if len(flows) == 0 or not floor_reached(flows, settings):
                 continue
-            if shape == shapes.RST and context.view.sampled and context.sent_packets[host] >= flows.total_packets / 2:
+            sent = int(context.sent_packets[host])
+            if shape == shapes.RST and context.view.sampled and sent >= settings.refused_by_victim_share * flows.total_packets:
                 continue  # refusals of what the host sent, which a sample has lost
-            evidence, kind = Evidence(), (vector, what)
+            evidence, kind = Evidence(), of_shape
             if shape == shapes.ODD_FLAGS:
-                packets, text = flows.total_packets, "no TCP state sends these flags"
-                evidence.add("flags", CLEAR, "R_IMPOSSIBLE_FLAGS", packets, settings.flood_packets, text)
-                if float((flows.sample.column("flags") & 0x3F == kinds.FIN).mean()) >= settings.modal_share:
+                evidence.add(IMPOSSIBLE_FLAGS, CLEAR, flows.total_packets, settings.flood_packets)
+                if float((flows.sample.column("flags") & _SIX_FLAGS == kinds.FIN).mean()) >= settings.modal_share:
                     kind = _FLAG_SHAPES[shapes.FIN]  # a FIN that acknowledges nothing
             found.append(_flag_flood(context, host, flows, evidence, kind, settings))
     return found
 
 
 def _flag_flood(  # noqa: PLR0913, PLR0917 - evidence gathered so far goes in with the rest
-    context: Context, host: int, flows: FlowSet, evidence: Evidence, kind: tuple[str, str], settings: VolumetricSettings
+    context: Context, host: int, flows: FlowSet, evidence: Evidence, kind: _Kind, settings: TcpThresholds
 ) -> Finding:
-    """Weigh segments without a connection. kind: (vector, what they are)."""
-    vector, what = kind
-    packets = flows.total_packets
+    """Weigh segments without a connection."""
     settled = context.settled(flows)
-    wild = float(flows.sample.column("incoherent_packets").sum() / flows.sample.total_packets)
-    brief = float((settled.packets <= 2).mean()) if len(settled) else 0.0
+    brief = float((settled.packets <= settings.brief_packets).mean()) if len(settled) else 0.0
     if brief >= settings.modal_share and len(settled) >= settings.flood_packets:
-        evidence.add(
-            "stateless", STRONG if len(flows) >= 20 * settings.flood_packets else CLEAR, "R_NO_CONNECTION", brief, settings.modal_share,
-            f"{brief:.0%} of {len(flows):,} five-tuples show one or two packets and no connection",
-        )  # fmt: skip
-        tuples = len(flows) / flows.source_count
-        if tuples >= 3:
-            evidence.add(
-                "spread", FAIR, "R_TUPLES_PER_SOURCE", tuples, 3, f"each source spends {tuples:,.0f} five-tuples on a packet or two"
-            )
-    if wild >= 0.5:
-        evidence.add("stateless", CLEAR, "R_INCOHERENT_SEQUENCE", wild, 0.5, f"{wild:.0%} of the sequence numbers fit no window")
+        weight = STRONG if len(flows) >= settings.strong_tuples_times * settings.flood_packets else CLEAR
+        evidence.add(NO_CONNECTION, weight, brief, settings.modal_share, tuples=len(flows))
+        each = len(flows) / flows.source_count
+        if each >= settings.source_tuples:
+            evidence.add(TUPLES_PER_SOURCE, FAIR, each, settings.source_tuples)
+    wild = float(flows.sample.column("incoherent_packets").sum() / flows.sample.total_packets)
+    if wild >= settings.incoherent_share:
+        evidence.add(INCOHERENT_SEQUENCE, CLEAR, wild, settings.incoherent_share)
     spoofed = weigh_spoofing(evidence, flows, settings)
     window = modal_share(flows.sample.column("tcp_window"))
     if window >= settings.modal_share and len(flows) >= settings.flood_packets:
-        evidence.add("uniformity", SLIGHT, "R_SAME_WINDOW", window, settings.modal_share, f"{window:.0%} of them offer one window")
-    if flows.source_count < 20 and packets / flows.source_count / flows.span_s >= 100:
-        rate = packets / flows.source_count / flows.span_s
-        evidence.add("source", FAIR, "R_RATE_PER_SOURCE", rate, 100, f"each source sends {rate:,.0f} of them a second")
-    weigh_magnitude(evidence, flows.busiest_rate_pps, settings.flood_rate_pps, what)
-    cap_for_view(evidence, answers=context.answers(host), packets=packets, span_s=flows.span_s)
+        evidence.add(SAME_WINDOW, SLIGHT, window, settings.modal_share)
+    weigh_few_fast_sources(evidence, flows, settings, kind.what)
+    weigh_magnitude(evidence, flows.busiest_rate_pps, settings.flood_rate_pps, kind.what, settings.clear_rate_times)
+    cap_for_view(evidence, answers=context.answers(host), packets=flows.total_packets, span_s=flows.span_s)
     ports = top_ports(flows.sample.received("port"))
-    return Finding(vector, [context.host(host)], flows, evidence, ports, spoofed, ("tcp-rst-flood",))
+    return Finding(kind.vector, [context.host(host)], flows, evidence, ports, spoofed, ("tcp-rst-flood",))
+
+
+_OF_ANY_FLAG = (
+    NO_CONNECTION, TUPLES_PER_SOURCE, INCOHERENT_SEQUENCE, TTL_CONCENTRATION, SAME_WINDOW, RATE_PER_SOURCE, RATE,
+)  # fmt: skip
+_OF_SYNS = (
+    NO_TCP_OPTIONS, SAME_SEQUENCE, SAME_SYN, SYN_REPEATED, NO_COMPLETION, COMPLETION, TTL_CONCENTRATION, RATE_PER_SOURCE, RATE, FROM_ITSELF,
+)  # fmt: skip
+FAMILY = Family(
+    "tcp-floods",
+    "volumetric",
+    TcpThresholds,
+    (
+        Judge("tcp-flag-mixes", flag_mixes, ("tcp-flag-flood",), (MIXED_FLAGS, *_OF_ANY_FLAG), after=("scans",)),
+        Judge("tcp-syn-floods", syn_floods, ("tcp-syn-flood", "land"), _OF_SYNS, after=("query-floods",), over_prefixes=True),
+        Judge(
+            "tcp-out-of-state-floods",
+            out_of_state_floods,
+            ("tcp-out-of-state-flood",),
+            _OF_ANY_FLAG,
+            after=("tcp-syn-floods",),
+            over_prefixes=True,
+        ),
+        Judge(
+            "tcp-flag-floods",
+            flag_floods,
+            ("tcp-rst-flood", "tcp-fin-flood", "tcp-ack-flood", "tcp-flag-flood"),
+            (IMPOSSIBLE_FLAGS, *_OF_ANY_FLAG),
+            after=("tcp-out-of-state-floods",),
+            over_prefixes=True,
+        ),
+    ),
+)

@@ -1,19 +1,27 @@
 """Floods of tunnel packets whose insides are made up: GRE and IP in IP with random packets inside, as Mirai's bots send them.
 
 Every packet inside is a flow of its own to a host of its own, so that only the tunnel's own end shows the flood. A tunnel in use holds
-dialogues, and a mirror of somebody else's flood holds a victim that is not the mirror's own end.
+dialogues, and a mirror of a flood on another host holds a victim that is not the mirror's own end.
 """
+
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from floodmark.base.thresholds import threshold
 from floodmark.flows.flowset import FlowSet, Host, number, split
-from floodmark.settings import VolumetricSettings
-from floodmark.verdicts.context import Context
+from floodmark.verdicts.declaring import Case, Family, Judge
 from floodmark.verdicts.weighing import (
     CLEAR,
+    MANY_SOURCES,
+    RATE,
+    SOLID,
     STRONG,
     Evidence,
     Finding,
+    FloodThresholds,
+    Rule,
     cap_for_view,
     floor_reached,
     weigh_magnitude,
@@ -27,14 +35,34 @@ _VECTORS = {
     kinds.TUNNEL_IPV6: ("ip-protocol-flood", "packets of IPv6 in IP"),
     kinds.TUNNEL_ETHERNET: ("ip-protocol-flood", "packets of Ethernet in IP"),
 }
-_BRIEF_PACKETS = 3
-_LONELY_SHARE = 0.9  # of the flows inside: a packet or two that nobody answers
-_RANDOM_SHARE = 0.5  # as many addresses as half of the flows: drawn, not used
-_MANY_SOURCES = 20
 
 
-def tunnel_floods(context: Context, settings: VolumetricSettings) -> list[Finding]:
+@dataclass(frozen=True)
+class TunnelThresholds(FloodThresholds):
+    """What made-up packets inside a tunnel are known by."""
+
+    tunnel_flow_packets: int = threshold(3, "of a flow inside that is no dialogue, at most")
+    tunnel_lonely_share: float = threshold(0.9, "of the flows inside that are so short and that nobody answers")
+    tunnel_random_share: float = threshold(0.5, "source addresses for each flow inside: as many are drawn, not used")
+    tunnel_scattered_share: float = threshold(0.5, "destination addresses for each flow inside: as many are drawn too")
+    tunnel_own_end_share: float = threshold(0.9, "of the flows inside that go to the tunnel's own end, where they do not scatter")
+
+
+NO_DIALOGUE_INSIDE = Rule(
+    "R_NO_DIALOGUE_INSIDE", "inside", "share of inner flows of a few packets that nobody answers",
+    "{measured:.0%} of the inner flows have at most {most} packets and no answer",
+    "A tunnel in use carries dialogues; made-up inner packets get no answer.", "tunnel_lonely_share",
+)  # fmt: skip
+RANDOM_INSIDE = Rule(
+    "R_RANDOM_INSIDE", "random", "inner source addresses for each inner flow",
+    "the {flows:,} inner flows come from {sources:,} addresses and go {aim}: the addresses are made up",
+    "Real hosts behind a tunnel open several flows each; addresses that appear once are drawn at random.", "tunnel_random_share",
+)  # fmt: skip
+
+
+def tunnel_floods(case: Case[TunnelThresholds, Any]) -> list[Finding]:
     """Find hosts that are flooded with tunnel packets."""
+    context, settings = case.context, case.volumetric
     index = context.flows.tunnelled
     index = index[np.isin(context.flows.column("tunnel", index), list(_VECTORS))]
     if len(index) < settings.flood_packets:
@@ -51,14 +79,14 @@ def tunnel_floods(context: Context, settings: VolumetricSettings) -> list[Findin
         if not floor_reached(chosen, settings):
             continue
         victim = Host(6 if is_ipv6[leader] else 4, int(receivers[0][leader]), int(receivers[1][leader]))
-        evidence = _made_up(victim, chosen)
+        evidence = _made_up(victim, chosen, settings)
         if evidence is None:
             continue
         vector, what = _VECTORS[int(tunnel[leader])]
         sources = _count_addresses(senders[0][members], senders[1][members])
-        weigh_magnitude(evidence, chosen.busiest_rate_pps, settings.flood_rate_pps, what)
-        if sources >= _MANY_SOURCES:
-            evidence.add("spread", 2.0, "R_MANY_SOURCES", sources, _MANY_SOURCES, f"{sources:,} sources send {what} to one host")
+        weigh_magnitude(evidence, chosen.busiest_rate_pps, settings.flood_rate_pps, what, settings.clear_rate_times)
+        if sources >= settings.many_sources:
+            evidence.add(MANY_SOURCES, SOLID, sources, settings.many_sources, what=what)
         evidence.notes.append(f"sources are those of the packets inside; {sources:,} hosts sent the tunnel's own packets")
         known = context.host_numbers.get(victim)
         answers = known is not None and int(context.sent_packets[known]) > 0
@@ -80,20 +108,36 @@ def _count_addresses(hi: U64, lo: U64) -> int:
     return len(number(hi, lo, np.zeros(len(lo), np.uint64))[1])
 
 
-def _made_up(victim: Host, flows: FlowSet) -> Evidence | None:
+def _made_up(victim: Host, flows: FlowSet, settings: TunnelThresholds) -> Evidence | None:
     """Weigh what is inside the tunnel packets that one host received; None where it is in use, or meant for others."""
-    count = len(flows)
-    lonely = float(np.mean((flows.packets <= _BRIEF_PACKETS) & (flows.received("packets") == 0)))
+    count, most = len(flows), settings.tunnel_flow_packets
+    lonely = float(np.mean((flows.packets <= most) & (flows.received("packets") == 0)))
     forged = flows.source_count / count
     hi, lo = flows.received("hi"), flows.received("lo")
-    scattered = _count_addresses(hi, lo) / count
+    targets = _count_addresses(hi, lo)
+    scattered = targets / count >= settings.tunnel_scattered_share
     own = float(np.mean((hi == victim.hi) & (lo == victim.lo)))
-    if lonely < _LONELY_SHARE or forged < _RANDOM_SHARE or (scattered < _RANDOM_SHARE and own < _LONELY_SHARE):
+    if lonely < settings.tunnel_lonely_share or forged < settings.tunnel_random_share:
+        return None
+    if not scattered and own < settings.tunnel_own_end_share:
         return None
     evidence = Evidence()
-    text = f"{lonely:.0%} of the flows inside are a packet or two that nobody answers"
-    evidence.add("inside", STRONG, "R_NO_DIALOGUE_INSIDE", lonely, _LONELY_SHARE, text)
-    aim = "go to as many hosts" if scattered >= _RANDOM_SHARE else "go to the tunnel's own end"
-    text = f"the packets inside come from {flows.source_count:,} addresses in {count:,} flows and {aim}: they are made up"
-    evidence.add("random", CLEAR, "R_RANDOM_INSIDE", forged, _RANDOM_SHARE, text)
+    evidence.add(NO_DIALOGUE_INSIDE, STRONG, lonely, settings.tunnel_lonely_share, most=most)
+    aim = f"to {targets:,} hosts" if scattered else "to the tunnel's own end"
+    evidence.add(RANDOM_INSIDE, CLEAR, forged, settings.tunnel_random_share, flows=count, sources=flows.source_count, aim=aim)
     return evidence
+
+
+FAMILY = Family(
+    "tunnel-floods",
+    "volumetric",
+    TunnelThresholds,
+    (
+        Judge(
+            "tunnel-floods",
+            tunnel_floods,
+            ("gre-flood", "ip-protocol-flood"),
+            (NO_DIALOGUE_INSIDE, RANDOM_INSIDE, RATE, MANY_SOURCES),
+        ),
+    ),
+)

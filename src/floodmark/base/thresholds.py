@@ -1,0 +1,70 @@
+"""Settings as frozen data: every value declared once, with what it means and where it comes from, and checked when it is made.
+
+The name of a setting ends with its unit (:data:`UNITS`); what declares settings is a frozen dataclass that inherits :class:`Checked`.
+"""
+
+import tomllib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from floodmark.errors import SettingsError
+
+LARGEST = 1_000_000_000  # of any setting: thirty years of seconds still fit int64 nanoseconds
+OWN = "this project's own choice"
+# What the last part of a setting's name says of its unit.
+UNITS = {
+    "s": "seconds", "pps": "packets a second", "rps": "requests a second", "qps": "questions a second", "cps": "connections a second",
+    "mps": "messages a second", "fps": "frames a second", "bps": "bits a second", "bytes": "bytes", "share": "share, 0 to 1",
+    "packets": "packets", "sources": "sources", "servers": "servers", "clients": "clients", "hosts": "hosts", "targets": "hosts",
+    "ports": "ports", "flows": "flows", "connections": "connections", "requests": "requests", "queries": "questions", "names": "names",
+    "guesses": "log-ins", "messages": "messages", "commands": "messages", "frames": "frames", "resets": "streams reset",
+    "errors": "ICMP errors", "windows": "stretches of time", "times": "factor or count", "ttls": "effective TTL values",
+    "flags": "effective flag combinations", "protocols": "IP protocols", "variation": "coefficient of variation",
+    "concentration": "effective TTL values a source", "packet": "sources a packet", "port": "tries a port", "tries": "tries",
+    "tuples": "five-tuples",
+}  # fmt: skip
+_WORDS = {"tunnels": ("inner", "outer")}
+_Value = TypeVar("_Value", int, float, str)
+
+
+def threshold(default: _Value, meaning: str, source: str = OWN) -> _Value:
+    """Return a dataclass field with its default, what it means, and where the value comes from."""
+    made: _Value = field(default=default, metadata={"meaning": meaning, "source": source})
+    return made
+
+
+def unit_of(name: str) -> str:
+    """Return the unit that a setting's name ends with. Raises KeyError for one without."""
+    return UNITS[name.rsplit("_", 1)[-1]]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Settings that hold only what can be used: numbers from 0, counts from 1, words of a list. Raises SettingsError."""
+
+    def __post_init__(self) -> None:
+        """Check every value, and make whole numbers floats where a float is meant."""
+        for setting in fields(self):
+            value, kind = getattr(self, setting.name), int if isinstance(setting.default, int) else float
+            name = f"{type(self).__name__.removesuffix('Settings').lower()}.{setting.name}"
+            if isinstance(setting.default, str):
+                if value not in _WORDS[setting.name]:
+                    raise SettingsError(f"{name} must be one of {', '.join(_WORDS[setting.name])}, found {value!r}")
+                continue
+            least = 1 if kind is int else 0
+            if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= LARGEST:
+                raise SettingsError(f"{name} must be a number from {least} to {LARGEST:,}, found {value!r}")
+            if kind is int and not isinstance(value, int):
+                raise SettingsError(f"{name} must be a whole number, found {value!r}")
+            object.__setattr__(self, setting.name, kind(value))  # 5 for 5.0
+
+
+def read_toml(path: str) -> dict[str, Any]:
+    """Read a TOML file. Raises SettingsError where it cannot be read, or is none."""
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: not valid TOML: {error}") from error

@@ -1,0 +1,197 @@
+"""One capture, however it was named: by a path, as a file in an archive, or as a file object. Made once, asked by everything after.
+
+Here alone is told apart what a capture can be; what reads, orders, traces or proves captures takes a :class:`Source`.
+"""
+
+import io
+import sys
+from collections.abc import Callable
+from functools import cached_property
+from os import PathLike, fsdecode
+from pathlib import Path
+from typing import BinaryIO, Self, TypeAlias, cast
+
+import numpy as np
+
+from floodmark.captures.archives import Member
+from floodmark.captures.blocks import BLOCK_OCTETS, BlockReader
+from floodmark.captures.container import SNIFF_OCTETS, fitted, recognise
+from floodmark.captures.reading import first_packet_ns
+from floodmark.captures.unpacking import Codec, codec_of
+from floodmark.errors import CaptureError
+from floodmark_core import new_interfaces, new_records, new_tally
+from floodmark_core.records.framing import CONTAINER, LAST_TIME_NS, SNOOP, frame_batch
+from floodmark_core.records.resync import next_record
+from floodmark_core.status import STOP_BATCH_FULL
+
+_UNPACKED_TIMES = 4  # what captures grow by when they are unpacked, as a rule
+_END_OCTETS = 1 << 20  # of a capture, in which its last packets are looked for
+
+
+class Source:
+    """One capture: its name, how it is opened, and what is known of it before it is read."""
+
+    def __init__(self, name: str, begin: Callable[[], BinaryIO], *, owned: bool, path: str | None = None, size: int | None = None) -> None:
+        """begin: opens it. owned: it is closed after reading. path: where it lies, of a file. size: bytes unpacked, where that is told."""
+        self.name = name
+        self.path = path
+        self._begin, self._owned, self._size = begin, owned, size
+
+    @classmethod
+    def of_path(cls, path: str) -> Self:
+        """Return the capture of a path; ``-`` is standard input."""
+        return cls(path, lambda: _open_path(path), owned=path != "-", path=path)
+
+    @classmethod
+    def of_member(cls, member: Member) -> Self:
+        """Return a capture in an archive."""
+        return cls(member.name, lambda: cast(BinaryIO, member.open()), owned=True, size=member.octets)
+
+    @classmethod
+    def of_stream(cls, stream: BinaryIO) -> Self:
+        """Return the capture of a binary file object, which stays open."""
+        name = getattr(stream, "name", None)
+        return cls(name if isinstance(name, str) else "<file object>", lambda: _binary(stream), owned=False)
+
+    def __str__(self) -> str:
+        """Return its name."""
+        return self.name
+
+    @cached_property
+    def rereads(self) -> bool:
+        """Tell whether it can be looked at and then be read from where it stands: a regular file, or a file object that seeks."""
+        if self.path is not None:
+            return self.path != "-" and not Path(self.path).is_fifo() and not Path(self.path).is_char_device()
+        return self._owned or bool(getattr(self._begin(), "seekable", bool)())
+
+    @cached_property
+    def is_file(self) -> bool:
+        """Tell whether it is a regular file of its own."""
+        return self.path is not None and self.path != "-" and Path(self.path).is_file()
+
+    @property
+    def size_bytes(self) -> int | None:
+        """Return its size as it lies there, None where that is not known."""
+        return Path(str(self.path)).stat().st_size if self.is_file else self._size
+
+    @property
+    def about_bytes(self) -> int | None:
+        """Return about how much there is to read, None where nothing tells."""
+        size = self.size_bytes
+        return size * _UNPACKED_TIMES if size is not None and self.codec is not None else size
+
+    @cached_property
+    def codec(self) -> Codec | None:
+        """What a file is compressed with, by its first bytes; None for anything else and where it cannot be read."""
+        if not self.is_file:
+            return None
+        try:
+            with Path(str(self.path)).open("rb") as stream:
+                return codec_of(stream.read(SNIFF_OCTETS))
+        except OSError:
+            return None
+
+    def reader(self, block_octets: int = BLOCK_OCTETS, *, hashing: bool = False) -> BlockReader:
+        """Open it for reading. Raises CaptureError.
+
+        A large file may be mapped, with longer blocks, unless shorter ones are asked for.
+        """
+        stream = self._begin()
+        try:
+            return BlockReader(stream, self.name, block_octets, owned=self._owned, hashing=hashing)
+        except BaseException:
+            if self._owned:
+                stream.close()
+            raise
+
+    @cached_property
+    def first_ns(self) -> int | None:
+        """Time of the first packet, None where none has one or it can be read only once. Raises CaptureError.
+
+        A file object stays where it stood.
+        """
+        if not self.rereads:
+            return None
+        if self._owned:
+            with self.reader() as reader:
+                return first_packet_ns(reader)
+        stream = self._begin()
+        position = stream.tell()
+        try:
+            return first_packet_ns(self.reader())
+        finally:
+            stream.seek(position)
+
+    @cached_property
+    def last_ns(self) -> float:
+        """Latest time near a file's end, infinity where that cannot be told without reading all of it.
+
+        Records are found there as they are behind damage. A wrong answer costs no packet: captures are then merged that need not be, or
+        read one after the other and said to overlap.
+        """
+        if not self.is_file or self.codec is not None:
+            return np.inf
+        path = str(self.path)
+        try:
+            with Path(path).open("rb") as stream:
+                head = np.fromfile(stream, np.uint8, _END_OCTETS)
+                container = fitted(recognise(head[:64].tobytes(), path), head)
+                start = max(Path(path).stat().st_size - _END_OCTETS, 0)
+                stream.seek(start)
+                tail = np.fromfile(stream, np.uint8)
+        except (OSError, CaptureError):
+            return np.inf
+        records, interfaces, tally = new_records(), new_interfaces(), new_tally()
+        layout, at = container.layout, container.header_octets
+        if layout[CONTAINER] == SNOOP and start:
+            return np.inf  # its records cannot be told from its end
+        _, beyond, _ = frame_batch(head, at, 0, layout, interfaces, records, tally)  # for the interfaces, which stand there
+        layout[LAST_TIME_NS] = 0  # a capture may be days long
+        found, at = (True, beyond) if start == 0 else next_record(tail, 0, layout, True)
+        while found:
+            _, at, stop = frame_batch(tail, at, 0, layout, interfaces, records, tally)
+            found = stop == STOP_BATCH_FULL
+        return float(tally.totals[3]) if tally.totals[3] >= 0 and at > 0 else np.inf
+
+
+Given: TypeAlias = str | PathLike[str] | BinaryIO | Source
+
+
+def is_one(captures: object) -> bool:
+    """Tell one capture from several."""
+    return isinstance(captures, str | PathLike | Source) or hasattr(captures, "read")
+
+
+def source_of(capture: object) -> Source:
+    """Return what somebody names as one capture. Raises TypeError for what names none."""
+    if isinstance(capture, Source):
+        return capture
+    if isinstance(capture, str | PathLike):
+        return Source.of_path(fsdecode(capture))
+    if hasattr(capture, "read"):
+        return Source.of_stream(cast(BinaryIO, capture))
+    raise TypeError(f"a capture is a path or a binary file object, not {type(capture).__name__}")
+
+
+def _open_path(path: str) -> BinaryIO:
+    """Open a capture for unbuffered reading; ``-`` is standard input. Raises CaptureError."""
+    if path == "-":
+        if sys.stdin is None:
+            raise CaptureError(path, "standard input is closed")
+        return sys.stdin.buffer
+    try:
+        return open(path, "rb", buffering=0)  # noqa: PTH123 - the caller closes it
+    except OSError as error:
+        raise CaptureError(path, f"cannot be opened: {error.strerror or error}") from error
+    except ValueError as error:  # a NUL
+        raise CaptureError(repr(path), f"no name of a file: {error}") from error
+
+
+def _binary(stream: BinaryIO) -> BinaryIO:
+    """Return a file object if it gives bytes. Raises CaptureError."""
+    if isinstance(stream, io.TextIOBase):
+        name = getattr(stream, "name", None)
+        raise CaptureError(
+            name if isinstance(name, str) else "<file object>", "opened as text; a capture is read from a file opened with mode 'rb'"
+        )
+    return stream
