@@ -18,7 +18,7 @@ from scenarios import Scenario
 from wire import ETHERNET, LINUX_SLL, TCP, UDP
 
 SECOND = 1_000_000_000
-LINK_OCTETS = {ETHERNET: 14, LINUX_SLL: 16}
+LINK_BYTES = {ETHERNET: 14, LINUX_SLL: 16}
 VLAN = b"\x81\x00"
 SMOOTHING = 1 - math.exp(-1 / 5)  # FastNetMon's average over five seconds, a second at a time
 
@@ -39,7 +39,7 @@ def parse(scenario: Scenario) -> list[Seen]:
     """Return the IPv4 packets of a scenario."""
     seen = []
     for packet in scenario.packets:
-        at = LINK_OCTETS.get(scenario.form.link_type, 0)
+        at = LINK_BYTES.get(scenario.form.link_type, 0)
         if scenario.form.link_type == ETHERNET and packet.frame[12:14] == VLAN:
             at += 4
         frame = packet.frame[at:]
@@ -63,7 +63,7 @@ def fastnetmon(packets: Iterable[Seen], pps: float = 20_000, mbps: float = 1000,
         now = by_second.get(second, {})
         for host in {*averages, *now}:
             got = now.get(host, ())
-            rates = np.array([len(got), 8 * sum(p.octets for p in got), len({(p.src, p.sport, p.dport, p.protocol) for p in got})])
+            rates = np.array([len(got), 8 * sum(p.nbytes for p in got), len({(p.src, p.sport, p.dport, p.protocol) for p in got})])
             averages[host] = averages[host] + SMOOTHING * (rates - averages[host])
             if (averages[host] >= limits).any():
                 return host

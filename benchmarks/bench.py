@@ -149,7 +149,7 @@ def table(figures: list[Figure]) -> list[str]:
             lines.append(f"| {figure.program} | not above its start | | | {figure.memory_octets / 2**20:,.0f} | |")
             continue
         more = "> " if figure.stopped else ""
-        rate, octets = figure.packets / figure.seconds / 1e6, figure.octets / figure.seconds / 1e6
+        rate, octets = figure.packets / figure.seconds / 1e6, figure.nbytes / figure.seconds / 1e6
         less = "< " if figure.stopped else ""
         lines.append(
             f"| {figure.program} | {more}{figure.seconds:.2f} | {less}{rate:.2f} | {less}{octets:,.0f} "

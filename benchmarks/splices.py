@@ -13,7 +13,7 @@ from dialogue import SECOND
 from scenarios import attempt, dotted, fact
 from wire import ETHERNET, Format, Packet, merge, pcap_bytes
 
-MOST_OCTETS = 400_000
+MOST_BYTES = 400_000
 LEAST_SPAN_NS = 5 * SECOND
 
 
@@ -35,7 +35,7 @@ def splices(folder: Path, seed: int, count: int) -> Iterator[Splice]:
     made = 0
     for name in names:
         path = folder / name
-        packets = _read(path) if path.stat().st_size <= MOST_OCTETS else []
+        packets = _read(path) if path.stat().st_size <= MOST_BYTES else []
         host = _busiest(packets)
         if host is None or packets[-1].time_ns - packets[0].time_ns < LEAST_SPAN_NS:
             continue

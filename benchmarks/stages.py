@@ -13,7 +13,7 @@ import numpy as np
 
 import corpus
 from floodmark.captures.blocks import BlockReader
-from floodmark.captures.reading import LOOKED_AT_OCTETS
+from floodmark.captures.reading import LOOKED_AT_BYTES
 from floodmark.captures.source import source_of
 from floodmark.captures.walking import walk_with
 from floodmark.events.events import events_of
@@ -71,9 +71,9 @@ def first_pass(reader: BlockReader, packets: int, watch: Stopwatch, *, empty: bo
         used,
     )
     cells = CellTable(np.zeros(packets // 4 + 4096, CELL), np.zeros(size, np.uint64), np.zeros(1, np.int64))
-    block, at, seed = reader.block, reader.container.header_octets, np.uint64(1)
+    block, at, seed = reader.block, reader.container.header_bytes, np.uint64(1)
     while True:
-        part = block[: at + LOOKED_AT_OCTETS]
+        part = block[: at + LOOKED_AT_BYTES]
         watch.of("record headers into the cache", lambda: touch_records(part, at, layout, cursors))  # noqa: B023 - run at once
         stop = STOP_BATCH_FULL
         while stop == STOP_BATCH_FULL:

@@ -51,8 +51,8 @@ def commands() -> str:
 def document() -> str:
     """Return the fields of the JSON document, out of its schema."""
     schema = json.loads((files("floodmark") / "schema" / "result.schema.json").read_text(encoding="utf-8"))
-    lines = [MADE, "# JSON\n\n`floodmark classify --format json` writes one document, with `--each` one a line. Its schema ships as\n",
-             "`floodmark/schema/result.schema.json`; `schema_version` rises where a field goes or changes.\n\n| field | type | meaning |\n",
+    lines = [MADE, "# JSON\n\n`floodmark classify --format json` writes one document; with `--each`, one document per line. The schema is included as\n",
+             "`floodmark/schema/result.schema.json`. `schema_version` increases when a field is removed or changed.\n\n| field | type | meaning |\n",
              "|---|---|---|\n"]  # fmt: skip
     return "".join([*lines, *(f"| `{name}` | {kind} | {about} |\n" for name, kind, about in fields(schema["oneOf"][0], ""))])
 
@@ -81,7 +81,7 @@ def columns() -> str:
     """Return the columns of the flow table."""
     lines = [
         MADE,
-        "# Columns of flows\n\nOne row for each flow, in order of first packets.\n\n| column | type | meaning |\n|---|---|---|\n",
+        "# Flow columns\n\nOne row per flow, in order of first packets.\n\n| column | type | meaning |\n|---|---|---|\n",
     ]
     for field in SCHEMA:
         kind = KINDS.get(str(field.type), str(field.type))

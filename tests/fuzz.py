@@ -26,8 +26,8 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "benchmarks" / "traffic")]
 
 CORPUS = HERE / "corpus"
 HANG_S = 10.0
-MOST_OCTETS = 64 << 10  # of an input: most faults show in few packets
-ORACLE_OCTETS = 2 << 10
+MOST_BYTES = 64 << 10  # of an input: most faults show in few packets
+ORACLE_BYTES = 2 << 10
 FORMATS = ("pcap", "pcap-ns", "pcapng", "snoop")  # that the oracles read
 MOST_MEMORY_KIB = 2 << 20  # resident, of a child that reads small inputs one after the other
 _NUMBERS = (0, 1, 2, 3, 4, 5, 7, 8, 12, 15, 16, 20, 24, 28, 32, 40, 0x7F, 0x80, 0xFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
@@ -85,7 +85,7 @@ def changed(rng: random.Random, inputs: list[bytes]) -> bytes:
     for _ in range(rng.choice((1, 1, 2, 3, 6))):
         if data:
             rng.choice(CHANGES)(data, rng, inputs)
-    return bytes(data[:MOST_OCTETS])
+    return bytes(data[:MOST_BYTES])
 
 
 def examine(data: bytes) -> frozenset[Any]:
@@ -113,7 +113,7 @@ def examine(data: bytes) -> frozenset[Any]:
     with source_of(io.BytesIO(data)).reader() as reader:
         tally = Meter(FlowSettings(), seed=1).read(reader).tally
     plain = result.captures[0].compression is None and result.captures[0].format in FORMATS
-    if plain and len(data) <= ORACLE_OCTETS:
+    if plain and len(data) <= ORACLE_BYTES:
         differences = compare_packets(data)
         assert not differences, differences[0]
     seen = {("ethertype", int(code)) for code in tally.ethertype_count.nonzero()[0]}
@@ -153,7 +153,7 @@ def seeds(traces: Path | None) -> Iterator[bytes]:
     """Yield the inputs to begin with: the corpus, and small captures."""
     paths = sorted(CORPUS.iterdir())
     if traces is not None:
-        paths += sorted(path for path in traces.rglob("*") if path.is_file() and 24 < path.stat().st_size <= MOST_OCTETS)
+        paths += sorted(path for path in traces.rglob("*") if path.is_file() and 24 < path.stat().st_size <= MOST_BYTES)
     for path in paths:
         yield path.read_bytes()
 

@@ -165,7 +165,7 @@ def test_a_record_longer_than_any_snaplen_stops_the_reading_at_its_offset() -> N
     assert problems(data)["record_damaged"] == (1, 24 + RECORD)
 
 
-def test_what_is_left_unread_is_counted_in_octets() -> None:
+def test_what_is_left_unread_is_counted_in_bytes() -> None:
     rest = record(b"x" * 50, captured=0xFFFFFFFF) + record(HELLO)
     assert problems(pcap([udp(0)]) + rest)["octets_unread"] == (len(rest), 24 + RECORD)
 
@@ -382,7 +382,7 @@ def test_one_bad_capture_of_several_is_named(tmp_path: Path) -> None:
 
 @settings(PROFILE, max_examples=200)
 @given(data=st.one_of(st.binary(max_size=300), damaged(), st.binary(max_size=300).map(lambda rest: header() + rest)))
-def test_any_octets_give_a_document_or_a_capture_error(data: bytes) -> None:
+def test_any_bytes_give_a_document_or_a_capture_error(data: bytes) -> None:
     try:
         result = answer(data)
     except floodmark.CaptureError:
@@ -397,10 +397,10 @@ ATTACKED = pcap([*connection(0), *syn_flood(300)])
 
 @settings(PROFILE, max_examples=150)
 @given(changes=st.lists(st.tuples(st.integers(0, len(ATTACKED) - 1), st.integers(0, 255)), min_size=1, max_size=40))
-def test_an_attack_with_octets_changed_anywhere_gives_a_document_or_a_capture_error(changes: list[tuple[int, int]]) -> None:
+def test_an_attack_with_bytes_changed_anywhere_gives_a_document_or_a_capture_error(changes: list[tuple[int, int]]) -> None:
     data = bytearray(ATTACKED)
-    for place, octet in changes:
-        data[place] = octet
+    for place, byte in changes:
+        data[place] = byte
     try:
         result = answer(bytes(data))
     except floodmark.CaptureError:

@@ -444,7 +444,7 @@ def test_threads_may_classify_at_the_same_time(folder: Path) -> None:
     assert found == [floodmark.classify(path).to_json() for path in paths]
 
 
-def test_the_same_capture_gives_the_same_octets_in_another_process(folder: Path) -> None:
+def test_the_same_capture_gives_the_same_bytes_in_another_process(folder: Path) -> None:
     one, other = (process("classify", folder / "attacked.pcapng", "--format", "json").stdout for _ in range(2))
     assert one == other
 

@@ -136,7 +136,7 @@ def test_what_capinfos_refuses_it_refuses_for_a_link_type_it_does_not_know() -> 
 
 
 @WITH_CAPINFOS
-def test_packets_and_octets_are_those_of_capinfos() -> None:
+def test_packets_and_bytes_are_those_of_capinfos() -> None:
     counts, _ = by_capinfos()
     wrong = {}
     for row in manifest():
@@ -359,7 +359,7 @@ def test_the_number_of_threads_changes_nothing(monkeypatch: pytest.MonkeyPatch) 
 
     names = [row["file"] for row in manifest()]
     alone = {name: told(name, 1) for name in names}
-    monkeypatch.setattr("floodmark.result.pipeline._LARGE_OCTETS", 0)
+    monkeypatch.setattr("floodmark.result.pipeline._LARGE_BYTES", 0)
     monkeypatch.setattr("floodmark.base.workers._FEWEST_ROWS", 50)
     for threads in (2, 3):
         assert [name for name in names if told(name, threads) != alone[name]] == []

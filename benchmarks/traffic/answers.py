@@ -49,8 +49,8 @@ def uuid(rng: random.Random) -> str:
 def crc32(data: bytes) -> int:
     """Return the CRC-32 that Ethernet and STUN use."""
     rest = 0xFFFFFFFF
-    for octet in data:
-        rest ^= octet
+    for byte in data:
+        rest ^= byte
         for _ in range(8):
             rest = rest >> 1 ^ (0xEDB88320 if rest & 1 else 0)
     return rest ^ 0xFFFFFFFF

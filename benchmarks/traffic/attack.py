@@ -46,7 +46,7 @@ class Origin(NamedTuple):
 
 def dotted(address: int) -> str:
     """Return an IPv4 address as text."""
-    return ".".join(str(octet) for octet in address.to_bytes(4, "big"))
+    return ".".join(str(byte) for byte in address.to_bytes(4, "big"))
 
 
 def volumetric(packets: list[Packet], vector: str, victim: Host) -> Attack:

@@ -425,13 +425,13 @@ def sealed_tunnel(rng: random.Random, at_ns: int) -> list[Packet]:
 
 def _name_question(rng: random.Random, host: str) -> bytes:
     """Return a NetBIOS name query, broadcast."""
-    coded = b"".join(bytes((0x41 + (octet >> 4), 0x41 + (octet & 15))) for octet in host.upper().ljust(15).encode() + b"\0")
+    coded = b"".join(bytes((0x41 + (byte >> 4), 0x41 + (byte & 15))) for byte in host.upper().ljust(15).encode() + b"\0")
     return rng.randbytes(2) + struct.pack(">HHHHH", 0x0110, 1, 0, 0, 0) + b"\x20" + coded + b"\0" + struct.pack(">HH", 0x20, 1)
 
 
 def _notice(rng: random.Random, host: Host, first: str) -> bytes:
     """Return an SSDP notice or answer of a device."""
-    text = ".".join(str(octet) for octet in host.address.to_bytes(4, "big"))
+    text = ".".join(str(byte) for byte in host.address.to_bytes(4, "big"))
     lines = [first, "CACHE-CONTROL: max-age=1800", f"LOCATION: http://{text}:49152/root.xml", "SERVER: Linux UPnP/1.0 device/1.0"]
     kind = rng.choice(("upnp:rootdevice", "urn:schemas-upnp-org:device:MediaRenderer:1"))
     lines += [f"{'NT' if first[0] == 'N' else 'ST'}: {kind}", f"USN: uuid:{rng.getrandbits(64):016x}::{kind}"]

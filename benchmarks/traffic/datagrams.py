@@ -105,7 +105,7 @@ def _ring(rng: random.Random, at_ns: int, ends: tuple[Host, Host], ports: tuple[
         body = ""
         if port:
             fields.append("Content-Type: application/sdp")
-            text = ".".join(str(octet) for octet in ends[who].address.to_bytes(4, "big"))
+            text = ".".join(str(byte) for byte in ends[who].address.to_bytes(4, "big"))
             body = f"v=0\r\no=- 1 1 IN IP4 {text}\r\ns=-\r\nc=IN IP4 {text}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n"
         frame = udp(head((caller, callee)[who], (callee, caller)[who], rng), 5060, 5060, sip(first, fields, body))
         packets.append(Packet(at_ns + int(after * SECOND), frame))

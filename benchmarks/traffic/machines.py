@@ -44,7 +44,7 @@ def damaged(rng: random.Random, sample: bytes, kind: str) -> bytes:
     odd = rng.choice(ODD_TEXTS)
     made = {
         "cut": sample[: max(1, at)],
-        "flip": bytes(octet ^ (1 << rng.randrange(8) if rng.random() < 0.08 else 0) for octet in sample),
+        "flip": bytes(byte ^ (1 << rng.randrange(8) if rng.random() < 0.08 else 0) for byte in sample),
         "swell": sample[:at] + rng.choice((b"\xff\xff", b"\x7f\xff\xff\xff", b"\x80\0\0\0", b"\0\0")) + sample[at + 2 :],
         "repeat": sample[:at] + sample[at : at + 8] * rng.randint(8, 60),
         "insert": sample[:at] + odd + sample[at:],

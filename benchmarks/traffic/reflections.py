@@ -200,7 +200,7 @@ def _dhip(rng: random.Random) -> list[bytes]:
     body = (
         text
         % (
-            ":".join(f"{octet:02x}" for octet in rng.randbytes(6)),
+            ":".join(f"{byte:02x}" for byte in rng.randbytes(6)),
             rng.randrange(17),
             rng.randrange(2, 250),
             serial,

@@ -33,7 +33,7 @@ from people import ordinary
 from wire import ETHERNET, ICMP, LINUX_SLL, RAW_IP, Format, Packet, merge, relink, tagged, tuple_of, write_capture
 
 EPOCH_NS = 1_714_521_600 * SECOND  # 2024-05-01, any date would do
-ATTACK_OCTETS, ORDINARY_OCTETS = 190_000, 52_000  # so that a file stays below 300 kB
+ATTACK_BYTES, ORDINARY_BYTES = 190_000, 52_000  # so that a file stays below 300 kB
 KINDS_OF_LINK = (ETHERNET, ETHERNET, ETHERNET, LINUX_SLL, RAW_IP)
 
 
@@ -89,9 +89,9 @@ def attempt(rng: random.Random, at_ns: int, case: Case, kind: str) -> tuple[list
     if kind == "large":
         extent = Extent(extent.seconds * LONGER, extent.amount * LARGE)
     attacks = _made(case, number, at_ns, (extent, victim))
-    while kind != "large" and sum(octets(attack.packets) for attack in attacks) > ATTACK_OCTETS:
+    while kind != "large" and sum(octets(attack.packets) for attack in attacks) > ATTACK_BYTES:
         size = sum(octets(attack.packets) for attack in attacks)
-        extent = extent._replace(amount=int(extent.amount * 0.9 * ATTACK_OCTETS / size))
+        extent = extent._replace(amount=int(extent.amount * 0.9 * ATTACK_BYTES / size))
         attacks = _made(case, number, at_ns, (extent, victim))
     return attacks, extent
 
@@ -165,7 +165,7 @@ def attack_scenario(name: str, seed: int) -> Scenario:
         of_attack = sum(len(attack.packets) for attack in attacks)
         calm_packets = so_many(rng, at_ns, seconds, round(of_attack * (1 / STRENGTHS[kind] - 1)))
     else:
-        calm_packets = ordinary(rng, at_ns, seconds, ORDINARY_OCTETS * (10 if plenty else 1))
+        calm_packets = ordinary(rng, at_ns, seconds, ORDINARY_BYTES * (10 if plenty else 1))
     change = degrade.changes(rng, at_ns + int((quiet + extent.seconds / 3) * SECOND), secret).get(kind, list)
     attacks = [attack._replace(packets=change(merge(attack.packets))) for attack in attacks]
     calm_packets = change(merge(calm_packets))
@@ -181,8 +181,8 @@ def attack_scenario(name: str, seed: int) -> Scenario:
 
 def so_many(rng: random.Random, at_ns: int, seconds: float, count: int) -> list[Packet]:
     """Return everyday traffic of about so many packets: whole flows of it."""
-    some = ordinary(rng, at_ns, seconds, ORDINARY_OCTETS)
-    plenty = ordinary(rng, at_ns, seconds, max(int(1.5 * ORDINARY_OCTETS * count / len(some)), ORDINARY_OCTETS))
+    some = ordinary(rng, at_ns, seconds, ORDINARY_BYTES)
+    plenty = ordinary(rng, at_ns, seconds, max(int(1.5 * ORDINARY_BYTES * count / len(some)), ORDINARY_BYTES))
     flows: dict[object, list[Packet]] = {}
     for packet in plenty:
         ends = tuple_of(packet.frame)

@@ -121,7 +121,7 @@ def tds_prelogin(answered: bool) -> bytes:
 
 def tds_login(host: str, user: str, password: str, server: str) -> bytes:
     """Return a LOGIN7 message."""
-    hidden = bytes((octet << 4 & 0xF0 | octet >> 4) ^ 0xA5 for octet in password.encode("utf-16-le"))
+    hidden = bytes((byte << 4 & 0xF0 | byte >> 4) ^ 0xA5 for byte in password.encode("utf-16-le"))
     texts = [text.encode("utf-16-le") for text in (host, user, "", "OSQL-32", server, "", "ODBC", "", "master")]
     texts[2] = hidden
     at, table, tail = 94, b"", b""

@@ -53,7 +53,7 @@ class Headers(NamedTuple):
     src_port: U16  # ICMP echo: identifier or type and code, see decode.py
     dst_port: U16
     vlan: U32  # the tag's id, or the outer one's << 12 | the inner one's; 0 untagged
-    ip_octets: I64  # IP total length
+    ip_bytes: I64  # IP total length
     ip_at: I64  # index into the block: the outermost IP header
     payload_at: I64  # index into the block
     payload_octets: I64  # of the transport layer, from the IP length: padding is never payload

@@ -149,19 +149,19 @@ def _whole() -> list[Call]:
 
 def _beside() -> list[Call]:
     """Return the calls of kernels that only some commands need: a first run of the others does without."""
-    matcher, longs, octets = flowtable.new_matcher(1, _array("i8", 9), _array("u1", 1 << 16)), _array("i8"), _array("u1")
+    matcher, longs, nbytes = flowtable.new_matcher(1, _array("i8", 9), _array("u1", 1 << 16)), _array("i8"), _array("u1")
     return [
-        lambda: tracing.trace_block(octets, 0, 0, _walk(), matcher, _flow_table(), new_tally(), tracing.new_traced()),
+        lambda: tracing.trace_block(nbytes, 0, 0, _walk(), matcher, _flow_table(), new_tally(), tracing.new_traced()),
         lambda: sums.spread_flows(
             np.zeros(0, FLOW), np.zeros(0, MORE), _array("u4"), _array("i4"), 0, 0, 0, 1.0, np.zeros((1, 1)), np.zeros((1, 1))
         ),
-        lambda: carving.copy_blocks(octets, 0, 0, 0, 0, octets, octets, octets, octets),
-        lambda: carving.write_packets(octets, 0, longs, longs, longs, longs, _array("u4"), octets, octets),
+        lambda: carving.copy_blocks(nbytes, 0, 0, 0, 0, nbytes, nbytes, nbytes, nbytes),
+        lambda: carving.write_packets(nbytes, 0, longs, longs, longs, longs, _array("u4"), nbytes, nbytes),
         lambda: outlining.outline_block(
-            octets, 0, 0, framing.new_layout(), new_interfaces(), new_records(), new_tally(), longs, longs, octets
+            nbytes, 0, 0, framing.new_layout(), new_interfaces(), new_records(), new_tally(), longs, longs, nbytes
         ),
         lambda: blanking.blank_block(
-            octets,
+            nbytes,
             0,
             0,
             framing.new_layout(),
@@ -170,15 +170,15 @@ def _beside() -> list[Call]:
             new_tally(),
             0,
             True,
-            octets,
+            nbytes,
             blanking.new_frames(0),
             sketching.new_places(0),
         ),
-        lambda: blanking.repair_checksums(octets, sketching.new_places(0), True),
-        lambda: sketching.mark_wrong_words(octets, sketching.new_places(0), octets),
-        lambda: spans.gather_spans(octets, longs, longs, octets),
-        lambda: spans.place_spans(octets, longs, longs, octets, octets),
-        lambda: spans.mark_spans(longs, longs, octets),
+        lambda: blanking.repair_checksums(nbytes, sketching.new_places(0), True),
+        lambda: sketching.mark_wrong_words(nbytes, sketching.new_places(0), nbytes),
+        lambda: spans.gather_spans(nbytes, longs, longs, nbytes),
+        lambda: spans.place_spans(nbytes, longs, longs, nbytes, nbytes),
+        lambda: spans.mark_spans(longs, longs, nbytes),
         lambda: survey.survey_block(_array("u1"), 0, 0, _walk(), survey.new_survey(), new_tally()),
         lambda: resync.next_record(_array("u1"), 0, framing.new_layout(), True),
         lambda: merging.extract_block(_array("u1"), 0, 0, 0, _walk(), new_tally(), _array("u1"), _array("i8"), _array("i8", 1)),

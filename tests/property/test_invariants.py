@@ -49,15 +49,15 @@ def tallies(read: list[ReadCapture | None]) -> list[Any]:
 
 
 @settings(PROFILE, max_examples=150)
-@given(data=st.one_of(files(), odd_sections(), damaged()), block_octets=st.integers(24, 400))
-def test_reading_in_blocks_of_any_size_changes_nothing(data: bytes, block_octets: int) -> None:
-    whole, blocks = run_core([data]), run_core([data], block_octets=block_octets)
+@given(data=st.one_of(files(), odd_sections(), damaged()), block_bytes=st.integers(24, 400))
+def test_reading_in_blocks_of_any_size_changes_nothing(data: bytes, block_bytes: int) -> None:
+    whole, blocks = run_core([data]), run_core([data], block_bytes=block_bytes)
     assert same(whole, blocks)
     assert tallies(whole.captures) == tallies(blocks.captures)
     for one, other in zip(whole.captures, blocks.captures, strict=True):
         assert (one is None) == (other is None)
         if one and other:
-            assert (one.octets, one.truncated_at, one.damaged_at) == (other.octets, other.truncated_at, other.damaged_at)
+            assert (one.nbytes, one.truncated_at, one.damaged_at) == (other.nbytes, other.truncated_at, other.damaged_at)
 
 
 @settings(PROFILE, max_examples=150)
@@ -106,15 +106,15 @@ def test_cutting_a_capture_at_any_octet_leaves_the_packets_before_the_cut(packet
         [read] = run.captures
         whole = max(count for count, reached in enumerate(ends) if reached <= end)
         assert read is not None
-        assert read.octets == end
+        assert read.nbytes == end
         assert read.truncated_at == (None if end in ends else ends[whole])
         assert same(run, expected[whole])
 
 
 @settings(PROFILE, max_examples=500)
-@given(data=st.one_of(st.binary(max_size=200), damaged()), block_octets=st.sampled_from([24, 100, 1 << 16]))
-def test_any_octets_give_an_answer_or_a_refusal_and_every_packet_is_counted_once(data: bytes, block_octets: int) -> None:
-    run = run_core([data], block_octets=block_octets)
+@given(data=st.one_of(st.binary(max_size=200), damaged()), block_bytes=st.sampled_from([24, 100, 1 << 16]))
+def test_any_bytes_give_an_answer_or_a_refusal_and_every_packet_is_counted_once(data: bytes, block_bytes: int) -> None:
+    run = run_core([data], block_bytes=block_bytes)
     flows, cells, [read] = run.flows, run.cells, run.captures
     if read is None:
         assert len(flows["parent"]) == len(cells["second"]) == 0
@@ -129,7 +129,7 @@ def test_any_octets_give_an_answer_or_a_refusal_and_every_packet_is_counted_once
 
 @settings(PROFILE, max_examples=150)
 @given(packets=dialogues())
-def test_flows_and_cells_count_the_same_packets_and_octets(packets: list[Sent]) -> None:
+def test_flows_and_cells_count_the_same_packets_and_bytes(packets: list[Sent]) -> None:
     run = run_core([pcap(packets)])
     flows, cells = run.flows, run.cells
     assert int(flows["initiator_octets"].sum() + flows["responder_octets"].sum()) == int(cells["octets"].sum())
@@ -162,10 +162,10 @@ def test_the_time_of_day_changes_nothing_but_the_times(packets: list[Sent], shif
     captures=st.lists(st.one_of(files(), odd_sections(), damaged()), min_size=1, max_size=3),
     seed=st.integers(0, 2**64 - 1),
     shares=st.sampled_from([2, 3, 8]),
-    block_octets=st.sampled_from([60, 400, 1 << 20]),
+    block_bytes=st.sampled_from([60, 400, 1 << 20]),
 )
-def test_the_number_of_shares_changes_nothing(captures: list[bytes], seed: int, shares: int, block_octets: int) -> None:
-    alone, together = run_core(captures), run_core(captures, seed=seed, shares=shares, block_octets=block_octets)
+def test_the_number_of_shares_changes_nothing(captures: list[bytes], seed: int, shares: int, block_bytes: int) -> None:
+    alone, together = run_core(captures), run_core(captures, seed=seed, shares=shares, block_bytes=block_bytes)
     assert same(alone, together)
     assert tallies(alone.captures) == tallies(together.captures)
 
@@ -191,7 +191,7 @@ def test_tables_that_grow_change_nothing(shares: int, monkeypatch: pytest.Monkey
     for name, value in (("FIRST_SLOTS", 2048), ("FIRST_CELLS", 1024)):
         monkeypatch.setattr(shares_module, name, value)
     assert same(expected, run_core(captures, shares=shares))
-    assert same(expected, run_core(captures, block_octets=100, shares=shares))
+    assert same(expected, run_core(captures, block_bytes=100, shares=shares))
 
 
 def test_an_index_made_for_the_flows_to_be_expected_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,7 +201,7 @@ def test_an_index_made_for_the_flows_to_be_expected_changes_nothing(tmp_path: Pa
     for name, value in (
         ("floodmark.flows.shares.FIRST_SLOTS", 1024),
         ("floodmark.flows.shares.LARGE_INDEX", 4096),
-        ("floodmark.captures.mapping._LEAST_OCTETS", 1),
+        ("floodmark.captures.mapping._LEAST_BYTES", 1),
     ):
         monkeypatch.setattr(name, value)
     meter = metering.Meter(FlowSettings(), 1)

@@ -63,12 +63,12 @@ def cells(packets: Iterable[Packet]) -> dict[Key, Cell]:
             found[key] = Cell(first_ns=packet.time_ns, last_ns=packet.time_ns)
         cell = found[key]
         cell.packets += 1
-        cell.octets += packet.ip_octets
+        cell.octets += packet.ip_bytes
         cell.first_ns = min(cell.first_ns, packet.time_ns)
         cell.last_ns = max(cell.last_ns, packet.time_ns)
         tenth = within * 10 // 10**9
         cell.tenth_packets[tenth] = min(cell.tenth_packets[tenth] + 1, TENTH_PACKETS_END)
-        cell.tenth_octets[tenth] += packet.ip_octets
+        cell.tenth_octets[tenth] += packet.ip_bytes
         register, rank = register_and_rank(packet.src)
         cell.sources[register] = max(cell.sources[register], rank)
     return found

@@ -83,7 +83,7 @@ def side_columns(name: str, side: Side) -> Row:
         f"{name}_lo": side.address & WORD,
         f"{name}_port": side.port,
         f"{name}_packets": side.packets,
-        f"{name}_octets": side.octets,
+        f"{name}_octets": side.nbytes,
         f"{name}_payload_packets": side.payload_packets,
         f"{name}_payload_octets": side.payload_octets,
         f"{name}_prefix": Kept(side.first_payload),
@@ -93,11 +93,11 @@ def side_columns(name: str, side: Side) -> Row:
     }
 
 
-def fnv(octets: bytes) -> int:
+def fnv(nbytes: bytes) -> int:
     """Hash octets (FNV-1a, 32 bits)."""
     value = 0x811C9DC5
-    for octet in octets:
-        value = (value ^ octet) * 0x01000193 % 2**32
+    for byte in nbytes:
+        value = (value ^ byte) * 0x01000193 % 2**32
     return value
 
 
@@ -112,7 +112,7 @@ def name_word(payload: bytes) -> int:
     if len(labels) < 2 or labels[-1][-4:] == b"arpa":
         parent = whole
     first = labels[0][1:] if labels else b""
-    kinds_of = ["digit" if 48 <= octet < 58 else "letter" if 97 <= octet | 32 < 123 else "" for octet in first]
+    kinds_of = ["digit" if 48 <= byte < 58 else "letter" if 97 <= byte | 32 < 123 else "" for byte in first]
     turns = sum(bool(one and two and one != two) for one, two in pairwise(kinds_of))
     consonants = re.findall(rb"[bcdfghjklmnpqrstvwxz]+", first)
     random = len(first) >= 6 and (turns >= 2 or any(len(run) >= 5 for run in consonants) or re.search(rb"[0-9]{6}", first) is not None)
@@ -158,7 +158,7 @@ def first_columns(flow: Flow) -> Row:
         "from_responder": int(flow.from_responder),
         "header_whole": int(packet.outcome == Outcome.IN_FLOW and packet.fragment != TIED_FRAGMENT),
         "start_clock_ns": packet.clock_ns,
-        "octets": packet.ip_octets,
+        "octets": packet.ip_bytes,
         "payload_octets": 0 if flow.is_fragment else packet.transport.payload_octets,
         "ttl": packet.ttl,
         "flags": tcp.flags if tcp else packet.transport.icmp_type,
@@ -240,7 +240,7 @@ def oracle_answer(captures: Iterable[bytes], settings: FlowSettings = DEFAULTS) 
             {
                 "format": framing.format,
                 "link_type": framing.link_type,
-                "octets": framing.octets,
+                "octets": framing.nbytes,
                 "truncated_at": framing.truncated_at,
                 "damaged_at": framing.damaged_at,
                 "packets": len(framing.records),
@@ -275,7 +275,7 @@ class CoreRun:
 
 
 def run_core(
-    captures: Iterable[bytes], settings: FlowSettings = DEFAULTS, block_octets: int = 1 << 20, seed: int = 1, shares: int = 1
+    captures: Iterable[bytes], settings: FlowSettings = DEFAULTS, block_bytes: int = 1 << 20, seed: int = 1, shares: int = 1
 ) -> CoreRun:
     """Send captures through the core as one timeline, in so many shares side by side."""
     read: list[reading.ReadCapture | None] = []
@@ -283,7 +283,7 @@ def run_core(
         core = metering.Meter(settings, seed, workers=workers, shares=shares)
         for data in captures:
             try:
-                reader = source_of(io.BytesIO(data)).reader(block_octets)
+                reader = source_of(io.BytesIO(data)).reader(block_bytes)
             except CaptureError:
                 read.append(None)
             else:
@@ -309,7 +309,7 @@ def capture_columns(read: reading.ReadCapture | None) -> Row:
     return {
         "format": read.format,
         "link_type": read.link_type,
-        "octets": read.octets,
+        "octets": read.nbytes,
         "truncated_at": read.truncated_at,
         "damaged_at": read.damaged_at,
         "packets": int(tally.totals[0]),
@@ -325,9 +325,9 @@ def capture_columns(read: reading.ReadCapture | None) -> Row:
     }
 
 
-def core_answer(captures: Iterable[bytes], settings: FlowSettings = DEFAULTS, block_octets: int = 1 << 20, shares: int = 1) -> Answer:
+def core_answer(captures: Iterable[bytes], settings: FlowSettings = DEFAULTS, block_bytes: int = 1 << 20, shares: int = 1) -> Answer:
     """Send captures through the core as one timeline and turn its answer into plain values."""
-    run = run_core(captures, settings, block_octets, shares=shares)
+    run = run_core(captures, settings, block_bytes, shares=shares)
     run.flows["stage"] &= STAGES  # the core keeps bits of its own beside these
     rows = plain_rows({name: column for name, column in run.flows.items() if name not in NOT_COMPARED})
     for end in ("initiator", "responder"):
@@ -385,9 +385,9 @@ def differences(core: Answer, oracle: Answer) -> list[str]:
     ]
 
 
-def compare(captures: Sequence[bytes], settings: FlowSettings = DEFAULTS, block_octets: int = 1 << 20) -> list[str]:
+def compare(captures: Sequence[bytes], settings: FlowSettings = DEFAULTS, block_bytes: int = 1 << 20) -> list[str]:
     """Send captures both ways and say everything in which the answers differ."""
-    return differences(core_answer(captures, settings, block_octets), oracle_answer(captures, settings))
+    return differences(core_answer(captures, settings, block_bytes), oracle_answer(captures, settings))
 
 
 def packet_columns(packet: Packet) -> Row:
@@ -417,7 +417,7 @@ def packet_columns(packet: Packet) -> Row:
         "dst_port": transport.dst_port,
         "vlan": packet.vlan,
         "tunnel": packet.tunnel,
-        "ip_octets": packet.ip_octets,
+        "ip_bytes": packet.ip_bytes,
         "payload_octets": transport.payload_octets,
         "payload_captured": len(transport.payload),
         "tcp_seq": tcp.seq if tcp else 0,
@@ -449,7 +449,7 @@ def oracle_packets(data: bytes) -> list[Row]:
 def core_packets(data: bytes) -> list[Row]:
     """Frame and decode a capture with the core's kernels, called one after the other; one row a packet."""
     reader = source_of(io.BytesIO(data)).reader(len(data) + 1)
-    layout, block, at = reader.container.layout, reader.block, reader.container.header_octets
+    layout, block, at = reader.container.layout, reader.block, reader.container.header_bytes
     layout[LAST_TIME_NS] = 0
     records, headers, interfaces, tally = new_records(), new_headers(), new_interfaces(), new_tally()
     clock, fragments = np.zeros(CLOCK_SIZE, np.int64), new_fragments()

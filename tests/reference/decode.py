@@ -40,7 +40,7 @@ WHOLE, FIRST_FRAGMENT, LATER_FRAGMENT, TIED_FRAGMENT = 0, 1, 2, 3  # tied: later
 FRAGMENT_LIFETIME_NS = 30 * 10**9
 
 ICMP, TCP, UDP, GRE, ESP, AH, ICMPV6, UDP_LITE = 1, 6, 17, 47, 50, 51, 58, 136
-TRANSPORT_OCTETS = {TCP: 20, UDP: 8, UDP_LITE: 8, ICMP: 8, ICMPV6: 8, 132: 4, 33: 4}  # 132 SCTP, 33 DCCP: the ports
+TRANSPORT_BYTES = {TCP: 20, UDP: 8, UDP_LITE: 8, ICMP: 8, ICMPV6: 8, 132: 4, 33: 4}  # 132 SCTP, 33 DCCP: the ports
 HOP_BY_HOP, V6_FRAGMENT = 0, 44
 V6_EXTENSIONS = {HOP_BY_HOP, 43, V6_FRAGMENT, 60, 135, 139, 140, AH}  # hop-by-hop, routing, destination, mobility, HIP, SHIM6
 IPV4, IPV6 = 0x0800, 0x86DD
@@ -91,8 +91,8 @@ class IpHeader:
     ttl: int
     src: int
     dst: int
-    header_octets: int
-    total_octets: int  # as the header claims
+    header_bytes: int
+    total_bytes: int  # as the header claims
     whole: bool = True  # False where an extension header was not captured to its end
     identification: int = 0  # of a fragment's datagram
 
@@ -114,7 +114,7 @@ class Packet:
     src: int = 0
     dst: int = 0
     vlan: int = 0
-    ip_octets: int = 0
+    ip_bytes: int = 0
     tunnel: int = 0  # the outermost that was opened
     outer: IpHeader | None = None  # ... and its own header
     transport: Transport = Transport(Outcome.NOT_IP, Kind.OTHER_IP)
@@ -137,7 +137,7 @@ def link_layer(frame: bytes, link_type: int) -> tuple[int, list[int], bytes]:
         raise RefusedError(Outcome.LINK_TYPE_UNKNOWN) from None
 
 
-def ipv4_header(ip: bytes, wire_octets: int) -> IpHeader:
+def ipv4_header(ip: bytes, wire_bytes: int) -> IpHeader:
     """Read an IPv4 header (RFC 791); ``wire_octets`` were on the wire from its first octet on. Raises RefusedError."""
     if len(ip) < 20:
         raise RefusedError(Outcome.IP_HEADER_CUT, IPV4)
@@ -145,22 +145,22 @@ def ipv4_header(ip: bytes, wire_octets: int) -> IpHeader:
     if first >> 4 != 4:
         raise RefusedError(Outcome.IP_VERSION_BAD, IPV4)
     header = 4 * (first & 15)
-    total = total or wire_octets  # 0 where the network card was to fill it in
+    total = total or wire_bytes  # 0 where the network card was to fill it in
     if not 20 <= header <= total:
         raise RefusedError(Outcome.IP_HEADER_LENGTH_BAD, IPV4)
     place = LATER_FRAGMENT if fragment & 0x1FFF else FIRST_FRAGMENT if fragment & 0x2000 else WHOLE
     return IpHeader(4, protocol, place, ttl, int.from_bytes(src, "big"), int.from_bytes(dst, "big"), header, total, True, identification)
 
 
-def ipv6_header(ip: bytes, wire_octets: int) -> IpHeader:
+def ipv6_header(ip: bytes, wire_bytes: int) -> IpHeader:
     """Read an IPv6 header and the chain of its extension headers (RFC 8200 section 4). Raises RefusedError."""
     if len(ip) < 40:
         raise RefusedError(Outcome.IP_HEADER_CUT, IPV6)
     first, length, protocol, ttl, src, dst = struct.unpack("!IHBB16s16s", ip[:40])
     if first >> 28 != 6:
         raise RefusedError(Outcome.IP_VERSION_BAD, IPV6)
-    jumbo = length == 0 and (protocol == HOP_BY_HOP or wire_octets > 40 + 0xFFFF)  # RFC 2675, or an offloading network card
-    total = wire_octets if jumbo else 40 + length
+    jumbo = length == 0 and (protocol == HOP_BY_HOP or wire_bytes > 40 + 0xFFFF)  # RFC 2675, or an offloading network card
+    total = wire_bytes if jumbo else 40 + length
     at, place, whole, identification = 40, WHOLE, True, 0
     while protocol in V6_EXTENSIONS and place != LATER_FRAGMENT:
         if at + 8 > total:
@@ -169,16 +169,16 @@ def ipv6_header(ip: bytes, wire_octets: int) -> IpHeader:
             whole = False
             break
         following, count, field = struct.unpack("!BBH", ip[at : at + 4])
-        octets = 8 if protocol == V6_FRAGMENT else 4 * (count + 2) if protocol == AH else 8 * (count + 1)
-        if at + octets > total:
+        nbytes = 8 if protocol == V6_FRAGMENT else 4 * (count + 2) if protocol == AH else 8 * (count + 1)
+        if at + nbytes > total:
             raise RefusedError(Outcome.IP_LENGTH_BAD, IPV6)
-        if at + octets > len(ip):
+        if at + nbytes > len(ip):
             whole = False
             break
         if protocol == V6_FRAGMENT:  # 13 bits of offset, 2 reserved, 1 "more"; offset 0 and no more is a whole packet
             place = LATER_FRAGMENT if field >> 3 else FIRST_FRAGMENT if field & 1 else place
             identification = int.from_bytes(ip[at + 4 : at + 8], "big") if field >> 3 or field & 1 else identification
-        at += octets
+        at += nbytes
         protocol = following
     return IpHeader(6, protocol, place, ttl, int.from_bytes(src, "big"), int.from_bytes(dst, "big"), at, total, whole, identification)
 
@@ -220,10 +220,10 @@ def icmp_kind(version: int, icmp_type: int) -> Kind:
     return known.get(icmp_type, Kind.ICMP_OTHER)
 
 
-def transport_header(ip: IpHeader, octets: bytes, wire_octets: int, service_ports: Sequence[int]) -> Transport:
+def transport_header(ip: IpHeader, nbytes: bytes, wire_bytes: int, service_ports: Sequence[int]) -> Transport:
     """Read the transport header. ``octets`` were captured of the ``wire_octets`` behind the IP header."""
     if ip.fragment == LATER_FRAGMENT:
-        return Transport(Outcome.IN_FLOW, Kind.FRAGMENT, payload=octets, payload_octets=max(wire_octets, 0))
+        return Transport(Outcome.IN_FLOW, Kind.FRAGMENT, payload=nbytes, payload_octets=max(wire_bytes, 0))
     by_protocol = {
         UDP: Kind.UDP,
         UDP_LITE: Kind.UDP,
@@ -236,54 +236,54 @@ def transport_header(ip: IpHeader, octets: bytes, wire_octets: int, service_port
     kind = by_protocol.get(ip.protocol, Kind.OTHER_IP)
     if not ip.whole:
         return Transport(Outcome.IN_FLOW_HEADER_CUT, kind)
-    need = TRANSPORT_OCTETS.get(ip.protocol, 0)
-    if need and wire_octets < need:
+    need = TRANSPORT_BYTES.get(ip.protocol, 0)
+    if need and wire_bytes < need:
         return Transport(Outcome.IN_FLOW_HEADER_CUT, kind, bad=True)
     has_ports = need > 0 and ip.protocol not in (ICMP, ICMPV6)
-    src_port, dst_port = struct.unpack("!HH", octets[:4]) if has_ports and len(octets) >= 4 else (0, 0)
-    if len(octets) < need:
+    src_port, dst_port = struct.unpack("!HH", nbytes[:4]) if has_ports and len(nbytes) >= 4 else (0, 0)
+    if len(nbytes) < need:
         return Transport(Outcome.IN_FLOW_HEADER_CUT, kind, src_port, dst_port)
     tcp, icmp_type = None, 0
     if ip.protocol == TCP:
-        seq, ack, offset, flags, window = struct.unpack("!IIBBH", octets[4:16])
+        seq, ack, offset, flags, window = struct.unpack("!IIBBH", nbytes[4:16])
         need = 4 * (offset >> 4)
-        tcp = TcpHeader(seq, ack, flags, window, window_shift(octets[20:need]) if flags & SYN else None)
-        if not 20 <= need <= wire_octets:
+        tcp = TcpHeader(seq, ack, flags, window, window_shift(nbytes[20:need]) if flags & SYN else None)
+        if not 20 <= need <= wire_bytes:
             return Transport(Outcome.IN_FLOW_HEADER_CUT, tcp_kind(flags, 0), src_port, dst_port, tcp=tcp, bad=True)
-        kind = tcp_kind(flags, wire_octets - need)
+        kind = tcp_kind(flags, wire_bytes - need)
     elif kind == Kind.UDP and service_ports[src_port] == REFLECTOR:
         kind = Kind.UDP_FROM_SERVICE
     elif ip.protocol in (ICMP, ICMPV6):
-        icmp_type, code, _checksum, identifier = struct.unpack("!BBHH", octets[:6])
+        icmp_type, code, _checksum, identifier = struct.unpack("!BBHH", nbytes[:6])
         kind = icmp_kind(ip.version, icmp_type)
         request = (8 if ip.version == 4 else 128) << 8  # the "port" of the end that is asked
         ports = {Kind.ICMP_ECHO: (identifier, request), Kind.ICMP_ECHO_REPLY: (request, identifier)}
         src_port, dst_port = ports.get(kind, (0, icmp_type << 8 | code))
-    return Transport(Outcome.IN_FLOW, kind, src_port, dst_port, octets[need:], max(wire_octets - need, 0), tcp, icmp_type)
+    return Transport(Outcome.IN_FLOW, kind, src_port, dst_port, nbytes[need:], max(wire_bytes - need, 0), tcp, icmp_type)
 
 
 class Layer(NamedTuple):
     """One IP header and what is behind it."""
 
     ip: IpHeader
-    octets: bytes  # captured, from its first octet on
-    wire_octets: int
+    nbytes: bytes  # captured, from its first octet on
+    wire_bytes: int
     ids: list[int]  # VLAN tags around it
     tunnel: int = 0  # that the next layer comes in
 
 
-def ip_layers(octets: bytes, wire_octets: int, ethertype: int, ids: list[int], depth: int = tunnels.DEPTH) -> list[Layer]:
+def ip_layers(nbytes: bytes, wire_bytes: int, ethertype: int, ids: list[int], depth: int = tunnels.DEPTH) -> list[Layer]:
     """Read IP headers, the outermost first; one inside that cannot be read is none. Raises RefusedError where the first cannot be read."""
-    ip = ipv4_header(octets, wire_octets) if ethertype == IPV4 else ipv6_header(octets, wire_octets)
-    layer = Layer(ip, octets, wire_octets, ids)
-    stop = min(ip.total_octets, wire_octets)
+    ip = ipv4_header(nbytes, wire_bytes) if ethertype == IPV4 else ipv6_header(nbytes, wire_bytes)
+    layer = Layer(ip, nbytes, wire_bytes, ids)
+    stop = min(ip.total_bytes, wire_bytes)
     if depth == 0 or not ip.whole or ip.fragment != WHOLE:
         return [layer]
-    found = tunnels.inner(ip.protocol, octets[ip.header_octets :], stop - ip.header_octets)
+    found = tunnels.inner(ip.protocol, nbytes[ip.header_bytes :], stop - ip.header_bytes)
     if found is None:
         return [layer]
     try:
-        rest = ip_layers(found.octets, stop - ip.header_octets - found.missing, found.ethertype, found.ids, depth - 1)
+        rest = ip_layers(found.nbytes, stop - ip.header_bytes - found.missing, found.ethertype, found.ids, depth - 1)
     except RefusedError:
         return [layer]
     return [layer._replace(tunnel=found.tunnel), *rest]
@@ -314,14 +314,14 @@ def decode(record: Record, service_ports: Sequence[int], clock_ns: int, fragment
         if ethertype not in (IPV4, IPV6):
             raise RefusedError(Outcome.NOT_IP, ethertype)
         # The wire never held less than the capture does, whatever the record says.
-        wire_octets = max(record.wire_length, record.captured_length) - (record.captured_length - len(rest))
-        layers = ip_layers(rest, wire_octets, ethertype, ids)
+        wire_bytes = max(record.wire_length, record.captured_length) - (record.captured_length - len(rest))
+        layers = ip_layers(rest, wire_bytes, ethertype, ids)
     except RefusedError as refusal:
         return Packet(refusal.outcome, refusal.ethertype, record.time_ns, clock_ns, record.wire_length)
-    ip, rest, wire_octets, ids, _ = layers[-1]
-    stop = min(ip.total_octets, wire_octets)
-    transport = transport_header(ip, rest[ip.header_octets : stop], stop - ip.header_octets, service_ports)
-    beyond = any(layer.ip.total_octets > layer.wire_octets for layer in layers)
+    ip, rest, wire_bytes, ids, _ = layers[-1]
+    stop = min(ip.total_bytes, wire_bytes)
+    transport = transport_header(ip, rest[ip.header_bytes : stop], stop - ip.header_bytes, service_ports)
+    beyond = any(layer.ip.total_bytes > layer.wire_bytes for layer in layers)
     remarks = ["IP_LENGTH_BEYOND_FRAME"] * beyond + ["TRANSPORT_HEADER_BAD"] * transport.bad
     vlan = 0
     for identifier in ids[:2]:  # the two outermost
@@ -342,7 +342,7 @@ def decode(record: Record, service_ports: Sequence[int], clock_ns: int, fragment
         vlan=vlan,
         tunnel=layers[0].tunnel,
         outer=layers[0].ip if len(layers) > 1 else None,
-        ip_octets=stop,  # a forged length must not inflate what is counted
+        ip_bytes=stop,  # a forged length must not inflate what is counted
         transport=transport,
     )
     return tied(packet, ip.identification, fragments)

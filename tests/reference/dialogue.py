@@ -44,7 +44,7 @@ class Side:
     address: int
     port: int
     packets: int = 0
-    octets: int = 0
+    nbytes: int = 0
     payload_packets: int = 0
     payload_octets: int = 0
     small_packets: int = 0

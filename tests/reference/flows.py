@@ -150,7 +150,7 @@ def count(flow: Flow, packet: Packet, from_initiator: bool) -> None:
     if transport.payload_octets > 0 and not flow.is_fragment:
         count_payload(side, transport.payload, transport.payload_octets)
     side.packets += 1
-    side.octets += packet.ip_octets
+    side.nbytes += packet.ip_bytes
     flow.first_seen_ns = min(flow.first_seen_ns, packet.time_ns)
     flow.last_seen_ns = max(flow.last_seen_ns, packet.time_ns)
     flow.max_gap_ns = max(flow.max_gap_ns, packet.clock_ns - flow.last_clock_ns)

@@ -69,7 +69,7 @@ class Framing:
 
     format: str  # "pcap", "pcap-ns", "pcap-modified", "pcapng" or "snoop"
     link_type: int  # of the pcap header, -1 for pcapng
-    octets: int
+    nbytes: int
     records: list[Record] = field(default_factory=list)
     remarks: Remarks = field(default_factory=Remarks)
     truncated_at: int | None = None  # offset of the record that the end of the file cuts
@@ -154,11 +154,11 @@ def read_snoop(data: bytes, capture: Framing) -> None:
         if at + 24 > len(data):
             capture.truncated_at = at
             return
-        wire, captured, octets, drops, seconds, micros = struct.unpack(">6I", data[at : at + 24])
-        if captured > LARGEST_RECORD or not 24 + captured <= octets <= LARGEST_BLOCK:
+        wire, captured, nbytes, drops, seconds, micros = struct.unpack(">6I", data[at : at + 24])
+        if captured > LARGEST_RECORD or not 24 + captured <= nbytes <= LARGEST_BLOCK:
             capture.damaged_at = at
             return
-        if at + octets > len(data):
+        if at + nbytes > len(data):
             capture.truncated_at = at
             return
         if micros >= 10**6:
@@ -168,7 +168,7 @@ def read_snoop(data: bytes, capture: Framing) -> None:
         record = Record(at, at + 24, frame, seconds * 10**9 + micros * 1000, wire, capture.link_type)
         remark_lengths(record, 0, capture.remarks)
         capture.records.append(record)
-        at += octets
+        at += nbytes
 
 
 def options(body: bytes, order: str) -> Iterator[tuple[int, bytes]]:

@@ -34,16 +34,16 @@ class UnknownLinkError(Exception):
     """No such link type is read."""
 
 
-def take(octets: bytes, count: int) -> tuple[bytes, bytes]:
+def take(nbytes: bytes, count: int) -> tuple[bytes, bytes]:
     """Split after so many octets. Raises CutError where there are fewer."""
-    if len(octets) < count:
+    if len(nbytes) < count:
         raise CutError
-    return octets[:count], octets[count:]
+    return nbytes[:count], nbytes[count:]
 
 
-def number(octets: bytes) -> int:
+def number(nbytes: bytes) -> int:
     """Read a number in network order."""
-    return int.from_bytes(octets, "big")
+    return int.from_bytes(nbytes, "big")
 
 
 def ethertype(value: int) -> What:
@@ -51,17 +51,17 @@ def ethertype(value: int) -> What:
     return value if value >= 0x0600 else "802.2"
 
 
-def by_version(octets: bytes) -> Found:
+def by_version(nbytes: bytes) -> Found:
     """Tell IP by its first four bits."""
-    take(octets, 1)
-    return (IPV6 if octets[0] >> 4 == 6 else IPV4), octets
+    take(nbytes, 1)
+    return (IPV6 if nbytes[0] >> 4 == 6 else IPV4), nbytes
 
 
 def typed(header: int, at: int) -> Callable[[bytes], Found]:
     """Return the reader of a header of so many octets whose EtherType stands at a place."""
 
-    def read(octets: bytes) -> Found:
-        head, rest = take(octets, header)
+    def read(nbytes: bytes) -> Found:
+        head, rest = take(nbytes, header)
         return ethertype(number(head[at : at + 2])), rest
 
     return read
@@ -69,96 +69,96 @@ def typed(header: int, at: int) -> Callable[[bytes], Found]:
 
 def behind(header: int, what: What) -> Callable[[bytes], Found]:
     """Return the reader of a header that is always followed by the same thing."""
-    return lambda octets: (what, take(octets, header)[1])
+    return lambda nbytes: (what, take(nbytes, header)[1])
 
 
 def cooked(header: int, at: int) -> Callable[[bytes], Found]:
     """Return the reader of a Linux cooked header: below the EtherTypes, 4 stands for IEEE 802.2 and nothing else can hold IP."""
 
-    def read(octets: bytes) -> Found:
-        head, rest = take(octets, header)
+    def read(nbytes: bytes) -> Found:
+        head, rest = take(nbytes, header)
         value = number(head[at : at + 2])
         return ("802.2" if value == 4 else 0 if value < 0x0600 else value), rest
 
     return read
 
 
-def host_family(octets: bytes) -> What:
+def host_family(nbytes: bytes) -> What:
     """Read a protocol family in the order of some machine: small numbers, so the side with two zeros is the high one."""
-    return FAMILIES.get(int.from_bytes(octets, "big" if octets[:2] == b"\0\0" else "little"), 0)
+    return FAMILIES.get(int.from_bytes(nbytes, "big" if nbytes[:2] == b"\0\0" else "little"), 0)
 
 
-def null(octets: bytes) -> Found:
-    head, rest = take(octets, 4)
+def null(nbytes: bytes) -> Found:
+    head, rest = take(nbytes, 4)
     return host_family(head), rest
 
 
-def enc(octets: bytes) -> Found:
-    head, rest = take(octets, 12)
+def enc(nbytes: bytes) -> Found:
+    head, rest = take(nbytes, 12)
     return host_family(head[:4]), rest
 
 
-def pflog(octets: bytes) -> Found:
-    head, _ = take(octets, 4)
-    return FAMILIES.get(head[1], 0), take(octets, -(-head[0] // 4) * 4)[1]
+def pflog(nbytes: bytes) -> Found:
+    head, _ = take(nbytes, 4)
+    return FAMILIES.get(head[1], 0), take(nbytes, -(-head[0] // 4) * 4)[1]
 
 
-def slip(octets: bytes) -> Found:
-    return by_version(take(octets, 16)[1])
+def slip(nbytes: bytes) -> Found:
+    return by_version(take(nbytes, 16)[1])
 
 
-def ppp(octets: bytes) -> Found:
-    rest = octets[2:] if octets[:2] == b"\xff\x03" else octets
+def ppp(nbytes: bytes) -> Found:
+    rest = nbytes[2:] if nbytes[:2] == b"\xff\x03" else nbytes
     take(rest, 2)
     size = 1 if rest[0] & 1 else 2
     return {0x21: IPV4, 0x57: IPV6, 0x281: MPLS}.get(number(rest[:size]), "no ppp"), rest[size:]
 
 
-def ppp_line(octets: bytes) -> Found:
-    if len(octets) >= 4 and octets[:2] in (b"\x0f\0", b"\x8f\0"):
-        return number(octets[2:4]), octets[4:]
-    return "ppp", octets
+def ppp_line(nbytes: bytes) -> Found:
+    if len(nbytes) >= 4 and nbytes[:2] in (b"\x0f\0", b"\x8f\0"):
+        return number(nbytes[2:4]), nbytes[4:]
+    return "ppp", nbytes
 
 
-def frame_relay(octets: bytes) -> Found:
-    while octets and octets[0] % 2 == 0:
-        octets = octets[1:]
-    octets = octets[1:]
-    take(octets, 2)
-    if octets[0] != 3:
-        return number(octets[:2]), octets[2:]
-    octets = octets[2:] if octets[1] == 0 else octets[1:]
-    kind, rest = take(octets, 1)
+def frame_relay(nbytes: bytes) -> Found:
+    while nbytes and nbytes[0] % 2 == 0:
+        nbytes = nbytes[1:]
+    nbytes = nbytes[1:]
+    take(nbytes, 2)
+    if nbytes[0] != 3:
+        return number(nbytes[:2]), nbytes[2:]
+    nbytes = nbytes[2:] if nbytes[1] == 0 else nbytes[1:]
+    kind, rest = take(nbytes, 1)
     known: dict[int, What] = {0xCC: IPV4, 0x8E: IPV6, 0x80: "snap"}
     if kind[0] not in known:
         raise NotIpError(107)
     return known[kind[0]], rest
 
 
-def token_ring(octets: bytes) -> Found:
-    head, _ = take(octets, 15)
+def token_ring(nbytes: bytes) -> Found:
+    head, _ = take(nbytes, 15)
     route = head[14] & 0x1F if head[8] & 0x80 else 0
-    return "802.2", octets[14 + route :]
+    return "802.2", nbytes[14 + route :]
 
 
-def ieee80211(octets: bytes, *, padded: bool = False) -> Found:
-    take(octets, 2)
-    kind, subtype, flags = octets[0] >> 2 & 3, octets[0] >> 4, octets[1]
+def ieee80211(nbytes: bytes, *, padded: bool = False) -> Found:
+    take(nbytes, 2)
+    kind, subtype, flags = nbytes[0] >> 2 & 3, nbytes[0] >> 4, nbytes[1]
     if kind != 2 or subtype & 4:
         raise NotIpError(105)
     size = 30 if flags & 3 == 3 else 24
     quality = size if subtype & 8 else None
     if quality is not None:
         size += 6 if flags & 0x80 else 2
-    head, rest = take(octets, -(-size // 4) * 4 if padded else size)
+    head, rest = take(nbytes, -(-size // 4) * 4 if padded else size)
     if flags & 0x40:
         raise NotIpError(PROTECTED)
     return "802.2", rest[14:] if quality is not None and head[quality] & 0x80 else rest
 
 
-def radiotap(octets: bytes) -> Found:
-    take(octets, 8)
-    header, rest = take(octets, max(length, 8) if (length := struct.unpack_from("<H", octets, 2)[0]) >= 8 else len(octets) + 1)
+def radiotap(nbytes: bytes) -> Found:
+    take(nbytes, 8)
+    header, rest = take(nbytes, max(length, 8) if (length := struct.unpack_from("<H", nbytes, 2)[0]) >= 8 else len(nbytes) + 1)
     return ieee80211(rest, padded=bool(radiotap_flags(header) & 0x20))
 
 
@@ -176,17 +176,17 @@ def radiotap_flags(header: bytes) -> int:
     return header[at] if present & 2 and at < len(header) else 0
 
 
-def prism(octets: bytes) -> Found:
-    head, _ = take(octets, 8)
+def prism(nbytes: bytes) -> Found:
+    head, _ = take(nbytes, 8)
     order = "big" if number(head[:4]) >> 12 == 0x80211 else "little"
     length = int.from_bytes(head[4:8], order)  # type: ignore[arg-type] # one of the two it knows
     if length < 8:
         raise CutError
-    return ieee80211(take(octets, length)[1])
+    return ieee80211(take(nbytes, length)[1])
 
 
-def nflog(octets: bytes) -> Found:
-    head, rest = take(octets, 4)
+def nflog(nbytes: bytes) -> Found:
+    head, rest = take(nbytes, 4)
     while len(rest) >= 4:
         length, kind = struct.unpack_from("<HH", rest)
         if length < 4:
@@ -201,7 +201,7 @@ LINKS: dict[int, Callable[[bytes], Found]] = {
     0: null, 1: behind(0, "ethernet"), 6: token_ring, 8: slip, 9: ppp_line, 10: behind(13, "802.2"), 12: by_version, 14: by_version,
     50: ppp_line, 51: behind(0, PPPOE), 100: behind(0, "802.2"), 101: by_version, 104: typed(4, 2), 105: ieee80211, 107: frame_relay,
     108: null, 109: enc, 113: cooked(16, 14), 117: pflog, 119: prism, 122: behind(16, "802.2"), 127: radiotap, 138: typed(18, 16),
-    163: prism, 204: behind(1, "ppp"), 205: typed(5, 3), 206: lambda octets: frame_relay(octets[1:]), 228: by_version, 229: by_version,
+    163: prism, 204: behind(1, "ppp"), 205: typed(5, 3), 206: lambda nbytes: frame_relay(nbytes[1:]), 228: by_version, 229: by_version,
     239: nflog, 242: typed(44, 40), 276: cooked(20, 0), 281: typed(18, 16), 282: behind(4, "ethernet"), 284: typed(18, 16),
     285: typed(22, 20),
 }  # fmt: skip
@@ -211,8 +211,8 @@ WITHOUT_IP = {
 }  # fmt: skip
 
 
-def llc(octets: bytes) -> Found:
-    head, rest = take(octets, 3)
+def llc(nbytes: bytes) -> Found:
+    head, rest = take(nbytes, 3)
     if head == b"\xaa\xaa\x03":
         return "snap", rest
     if head == b"\x06\x06\x03":
@@ -222,8 +222,8 @@ def llc(octets: bytes) -> Found:
     raise NotIpError(0)
 
 
-def snap(octets: bytes) -> Found:
-    head, rest = take(octets, 5)
+def snap(nbytes: bytes) -> Found:
+    head, rest = take(nbytes, 5)
     organisation, kind = number(head[:3]), number(head[3:])
     if organisation in (0, 0xF8):
         return kind, rest
@@ -232,29 +232,29 @@ def snap(octets: bytes) -> Found:
     raise NotIpError(0)
 
 
-def mpls(octets: bytes) -> Found:
+def mpls(nbytes: bytes) -> Found:
     last = False
     while not last:
-        label, octets = take(octets, 4)
+        label, nbytes = take(nbytes, 4)
         last = bool(label[2] & 1)
-    take(octets, 1)
-    version, type_here = octets[0] >> 4, number(octets[12:14]) if len(octets) >= 14 else None
+    take(nbytes, 1)
+    version, type_here = nbytes[0] >> 4, number(nbytes[12:14]) if len(nbytes) >= 14 else None
     looks_like_ethernet = type_here in INSIDE_PSEUDOWIRES
-    if version == 4 and (len(octets) < 20 or (octets[0] & 15 >= 5 and not looks_like_ethernet)):
-        return IPV4, octets
-    if version == 6 and (len(octets) < 40 or not looks_like_ethernet):
-        return IPV6, octets
+    if version == 4 and (len(nbytes) < 20 or (nbytes[0] & 15 >= 5 and not looks_like_ethernet)):
+        return IPV4, nbytes
+    if version == 6 and (len(nbytes) < 40 or not looks_like_ethernet):
+        return IPV6, nbytes
     if version == 1:
         raise NotIpError(MPLS)
-    if version == 0 and (len(octets) < 18 or number(octets[16:18]) in INSIDE_PSEUDOWIRES or not looks_like_ethernet):
-        octets = take(octets, 4)[1] if len(octets) >= 4 else b""
-    return "ethernet", octets
+    if version == 0 and (len(nbytes) < 18 or number(nbytes[16:18]) in INSIDE_PSEUDOWIRES or not looks_like_ethernet):
+        nbytes = take(nbytes, 4)[1] if len(nbytes) >= 4 else b""
+    return "ethernet", nbytes
 
 
-def macsec(octets: bytes) -> Found:
-    if octets and octets[0] & 0x0C:
+def macsec(nbytes: bytes) -> Found:
+    if nbytes and nbytes[0] & 0x0C:
         raise NotIpError(0x88E5)
-    tag, rest = take(octets, 16 if octets and octets[0] & 0x20 else 8)
+    tag, rest = take(nbytes, 16 if nbytes and nbytes[0] & 0x20 else 8)
     return number(tag[-2:]), rest
 
 
@@ -266,8 +266,8 @@ WRAPPINGS: dict[What, Callable[[bytes], Found]] = {
     "ethernet": typed(14, 12), "802.2": llc, "snap": snap, "ppp": ppp, "no ppp": no_ppp, MPLS: mpls, 0x8848: mpls,
     PPPOE: behind(6, "ppp"), 0x88E7: behind(4, "ethernet"),
     0x8903: behind(2, "ethernet"), 0x88E5: macsec,
-    0x893F: lambda octets: (number(take(octets, 8)[0][6:]), octets[8:]),
-    0x8926: lambda octets: (number(take(octets, 6)[0][4:]), octets[6:]),
+    0x893F: lambda nbytes: (number(take(nbytes, 8)[0][6:]), nbytes[8:]),
+    0x8926: lambda nbytes: (number(take(nbytes, 6)[0][4:]), nbytes[6:]),
 }  # fmt: skip
 
 

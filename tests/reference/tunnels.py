@@ -18,7 +18,7 @@ class Inner(NamedTuple):
     tunnel: int
     ethertype: int
     ids: list[int]  # VLAN tags of the frame around it
-    octets: bytes  # captured, from its first octet on
+    nbytes: bytes  # captured, from its first octet on
     missing: int  # octets of the outer payload that stand before it
 
 
@@ -26,9 +26,9 @@ class NoTunnelError(Exception):
     """The payload is no tunnel that is opened."""
 
 
-def gre(octets: bytes) -> tuple[int, What, bytes]:
+def gre(nbytes: bytes) -> tuple[int, What, bytes]:
     """Read a GRE header."""
-    head, rest = take(octets, 4)
+    head, rest = take(nbytes, 4)
     flags, protocol = struct.unpack("!HH", head)
     if flags & 7 > 1 or flags & 0x4000:
         raise NoTunnelError
@@ -51,40 +51,40 @@ def gre(octets: bytes) -> tuple[int, What, bytes]:
     raise NoTunnelError
 
 
-def by_version(octets: bytes) -> int:
+def by_version(nbytes: bytes) -> int:
     """Tell IP by its first four bits."""
-    version = take(octets, 1)[0][0] >> 4
+    version = take(nbytes, 1)[0][0] >> 4
     if version not in (4, 6):
         raise NoTunnelError
     return IPV4 if version == 4 else IPV6
 
 
-def vxlan(octets: bytes) -> tuple[int, What, bytes]:
+def vxlan(nbytes: bytes) -> tuple[int, What, bytes]:
     """Read a VXLAN header."""
-    head, rest = take(octets, 8)
+    head, rest = take(nbytes, 8)
     if not head[0] & 8:
         raise NoTunnelError
     return VXLAN, "ethernet", rest
 
 
-def vxlan_gpe(octets: bytes) -> tuple[int, What, bytes]:
+def vxlan_gpe(nbytes: bytes) -> tuple[int, What, bytes]:
     """Read a VXLAN header that may name what follows."""
-    tunnel, what, rest = vxlan(octets)
-    return tunnel, {1: IPV4, 2: IPV6}.get(octets[3], what) if octets[0] & 4 else what, rest
+    tunnel, what, rest = vxlan(nbytes)
+    return tunnel, {1: IPV4, 2: IPV6}.get(nbytes[3], what) if nbytes[0] & 4 else what, rest
 
 
-def geneve(octets: bytes) -> tuple[int, What, bytes]:
+def geneve(nbytes: bytes) -> tuple[int, What, bytes]:
     """Read a Geneve header and its options."""
-    head, rest = take(octets, 8)
+    head, rest = take(nbytes, 8)
     kind = number(head[2:4])
     if head[0] >> 6 or kind not in (0x6558, IPV4, IPV6):
         raise NoTunnelError
     return GENEVE, "ethernet" if kind == 0x6558 else kind, take(rest, 4 * (head[0] & 0x3F))[1]
 
 
-def gtp(octets: bytes) -> tuple[int, What, bytes]:
+def gtp(nbytes: bytes) -> tuple[int, What, bytes]:
     """Read a GTP-U header and its extensions."""
-    head, rest = take(octets, 8)
+    head, rest = take(nbytes, 8)
     if head[0] >> 4 != 3 or head[1] != 255:
         raise NoTunnelError
     if head[0] & 7:
@@ -99,36 +99,36 @@ def gtp(octets: bytes) -> tuple[int, What, bytes]:
     return GTP, by_version(rest), rest
 
 
-def l2tp(octets: bytes) -> tuple[int, What, bytes]:
+def l2tp(nbytes: bytes) -> tuple[int, What, bytes]:
     """Read an L2TP data header."""
-    flags = number(take(octets, 6)[0][:2])
+    flags = number(take(nbytes, 6)[0][:2])
     if flags & 0x8000 or flags & 15 != 2:
         raise NoTunnelError
-    rest = take(octets, 6 + 2 * bool(flags & 0x4000) + 4 * bool(flags & 0x0800))[1]
+    rest = take(nbytes, 6 + 2 * bool(flags & 0x4000) + 4 * bool(flags & 0x0800))[1]
     if flags & 0x0200:
         offset, rest = take(rest, 2)
         rest = take(rest, number(offset))[1]
     return L2TP, "ppp", rest
 
 
-def teredo(octets: bytes) -> tuple[int, What, bytes]:
+def teredo(nbytes: bytes) -> tuple[int, What, bytes]:
     """Read what may stand before an IPv6 packet: authentication, origin."""
-    if octets[:2] == b"\0\1" and len(octets) >= 4:
-        octets = take(octets, 13 + octets[2] + octets[3])[1]
-    if octets[:2] == b"\0\0":
-        octets = take(octets, 8)[1]
-    if by_version(octets) != IPV6:
+    if nbytes[:2] == b"\0\1" and len(nbytes) >= 4:
+        nbytes = take(nbytes, 13 + nbytes[2] + nbytes[3])[1]
+    if nbytes[:2] == b"\0\0":
+        nbytes = take(nbytes, 8)[1]
+    if by_version(nbytes) != IPV6:
         raise NoTunnelError
-    return TEREDO, IPV6, octets
+    return TEREDO, IPV6, nbytes
 
 
 TO_PORT: dict[int, Callable[[bytes], tuple[int, What, bytes]]] = {4789: vxlan, 8472: vxlan, 4790: vxlan_gpe, 6081: geneve}
 EITHER_PORT = {2152: gtp, 1701: l2tp, 3544: teredo}
 
 
-def udp(octets: bytes) -> tuple[int, What, bytes]:
+def udp(nbytes: bytes) -> tuple[int, What, bytes]:
     """Choose by the ports."""
-    head, rest = take(octets, 8)
+    head, rest = take(nbytes, 8)
     src, dst = number(head[:2]), number(head[2:4])
     if dst in TO_PORT:
         return TO_PORT[dst](rest)
@@ -141,24 +141,24 @@ def udp(octets: bytes) -> tuple[int, What, bytes]:
 
 
 PROTOCOLS: dict[int, Callable[[bytes], tuple[int, What, bytes]]] = {
-    4: lambda octets: (IP, IPV4, octets),
+    4: lambda nbytes: (IP, IPV4, nbytes),
     17: udp,
-    41: lambda octets: (IP6, IPV6, octets),
+    41: lambda nbytes: (IP6, IPV6, nbytes),
     47: gre,
-    97: lambda octets: (ETHERNET, "ethernet", take(octets, 2)[1]),
+    97: lambda nbytes: (ETHERNET, "ethernet", take(nbytes, 2)[1]),
 }
 
 
-def inner(protocol: int, octets: bytes, wire_octets: int) -> Inner | None:
+def inner(protocol: int, nbytes: bytes, wire_bytes: int) -> Inner | None:
     """Look for an IP packet in the payload of another one, of which ``wire_octets`` were on the wire."""
-    octets = octets[: max(wire_octets, 0)]
+    nbytes = nbytes[: max(wire_bytes, 0)]
     try:
-        tunnel, what, rest = PROTOCOLS[protocol](octets)
+        tunnel, what, rest = PROTOCOLS[protocol](nbytes)
         ethertype, ids, ip = links.unwrap_from(what, rest)
     except (KeyError, NoTunnelError, CutError, NotIpError):
         return None
-    missing = len(octets) - len(ip)
-    room = wire_octets - missing
+    missing = len(nbytes) - len(ip)
+    room = wire_bytes - missing
     if ethertype == IPV4 and len(ip) >= 20 and ip[0] >> 4 == 4:
         good = 20 <= 4 * (ip[0] & 15) <= number(ip[2:4]) <= room
     else:

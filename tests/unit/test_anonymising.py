@@ -208,7 +208,7 @@ def test_names_and_targets_of_any_length_are_replaced(tmp_path: Path) -> None:
         assert b"4917112345678" not in after
 
 
-def test_no_first_octets_of_unknown_payloads_stay(tmp_path: Path) -> None:
+def test_no_first_bytes_of_unknown_payloads_stay(tmp_path: Path) -> None:
     """One in eight replacements looks like RTP or something else: others are put in their place until one does not."""
     ends = Ether() / IP(src="10.20.30.40", dst="203.0.113.9")
     packets = [
@@ -235,7 +235,7 @@ def test_checksums_are_right_again(tmp_path: Path) -> None:
 
 @PROFILE
 @given(st.integers(0, 2**32), st.integers(1, 40))
-def test_any_octets_can_be_anonymised(seed: int, changes: int) -> None:
+def test_any_bytes_can_be_anonymised(seed: int, changes: int) -> None:
     """Captures changed at random are read to the same packet as without."""
     rng = random.Random(seed)
     source = rng.choice(sorted((ROOT / "tests" / "corpus").iterdir()))
@@ -254,7 +254,7 @@ def test_any_octets_can_be_anonymised(seed: int, changes: int) -> None:
         assert floodmark.classify(str(Path(folder) / "after")).totals.packets == packets
 
 
-def test_a_key_gives_the_same_octets_and_another_key_others(tmp_path: Path) -> None:
+def test_a_key_gives_the_same_bytes_and_another_key_others(tmp_path: Path) -> None:
     written = []
     for name, key in (("a", KEY), ("b", KEY), ("c", KEY[::-1])):
         anonymise(str(DEMO), str(tmp_path / name), Anonymiser(key))

@@ -142,7 +142,7 @@ def test_an_encrypted_member_is_an_error_that_says_so(tmp_path: Path) -> None:
 
 def test_a_bomb_in_a_zip_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("floodmark.captures.unpacking._GREATEST_RATIO", 100)
-    monkeypatch.setattr("floodmark.captures.unpacking._RATIO_FROM_OCTETS", 8 << 20)
+    monkeypatch.setattr("floodmark.captures.unpacking._RATIO_FROM_BYTES", 8 << 20)
     with pytest.raises(floodmark.CaptureError, match="decompression bomb"):
         floodmark.classify(archive(tmp_path, {"a.pcap": pcap([]) + bytes(64 << 20)}, "zip"))
 

@@ -124,7 +124,7 @@ def test_names_are_learned_from_dns_tls_and_http(tmp_path: Path) -> None:
 
 @PROFILE
 @given(data=st.binary(max_size=200))
-def test_no_octets_make_the_readers_of_names_fail(data: bytes) -> None:
+def test_no_bytes_make_the_readers_of_names_fail(data: bytes) -> None:
     list(dns_addresses(data))
     server_name(data)
     requested_host(np.frombuffer(data, np.uint8))

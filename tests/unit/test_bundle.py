@@ -34,7 +34,7 @@ from floodmark.errors import CaptureError, OutputError, SettingsError
 from floodmark.evidence import custody, layout
 from floodmark.evidence.findings import Verified
 from floodmark.evidence.making import Recipe, make
-from floodmark.evidence.proof.merkle import CHUNK_OCTETS, Tree, climb, leaf_digests
+from floodmark.evidence.proof.merkle import CHUNK_BYTES, Tree, climb, leaf_digests
 from floodmark.evidence.seal.signing import Signer, fingerprint, load_public_key, load_signer
 from floodmark.evidence.seal.timestamp import request, stamped
 from floodmark.evidence.sharing import Sharing
@@ -165,10 +165,10 @@ def tree_hash(chunks: list[bytes]) -> bytes:
 
 
 @PROFILE
-@given(st.integers(1, 40 * CHUNK_OCTETS), st.data())
+@given(st.integers(1, 40 * CHUNK_BYTES), st.data())
 def test_some_chunks_and_the_nodes_beside_them_lead_to_the_root(octets: int, data: st.DataObject) -> None:
     content = np.random.default_rng(octets).integers(0, 256, octets, np.uint8).tobytes()
-    chunks = [content[at : at + CHUNK_OCTETS] for at in range(0, octets, CHUNK_OCTETS)]
+    chunks = [content[at : at + CHUNK_BYTES] for at in range(0, octets, CHUNK_BYTES)]
     with ExitStack() as stack:
         leaves = stack.enter_context(tempfile.TemporaryFile())
         leaves.write(leaf_digests(content))
@@ -196,7 +196,7 @@ def one_octet_changes(files: list[Path], count: int) -> Iterator[Path]:
 
 
 @pytest.mark.slow
-def test_each_of_a_thousand_changed_octets_is_found_and_named(bundle: Path) -> None:
+def test_each_of_a_thousand_changed_bytes_is_found_and_named(bundle: Path) -> None:
     files = files_of(bundle)
     for path in one_octet_changes(files, CHANGES):
         assert set(altered(verify(str(bundle)))) == {path.relative_to(bundle).as_posix()}

@@ -40,13 +40,13 @@ SECTION = struct.pack("<IIIHHqI", 0x0A0D0D0A, 28, 0x1A2B3C4D, 1, 0, -1, 28)
 def test_a_pcap_header_gives_byte_order_resolution_link_type_and_snaplen(order: str, magic: int, name: str, tick_ns: int) -> None:
     container = recognise(struct.pack(order + "IHHiIII", magic, 2, 4, 0, 0, 96, 113), "x")
     layout = container.layout
-    assert (container.name, container.header_octets) == (name, 24)
+    assert (container.name, container.header_bytes) == (name, 24)
     assert [layout[place] for place in (CONTAINER, SWAPPED, TICK_NS, LINK_TYPE, SNAPLEN)] == [PCAP, order == ">", tick_ns, 113, 96]
 
 
 def test_a_pcapng_section_header_is_the_first_block_to_read() -> None:
     container = recognise(SECTION, "x")
-    assert (container.name, container.header_octets, container.layout[CONTAINER]) == ("pcapng", 0, PCAPNG)
+    assert (container.name, container.header_bytes, container.layout[CONTAINER]) == ("pcapng", 0, PCAPNG)
 
 
 def test_the_bits_above_the_link_type_are_no_part_of_it() -> None:
@@ -130,7 +130,7 @@ def test_damaged_first_records_change_no_header() -> None:
 @pytest.mark.parametrize(("link", "link_type"), [(0, 1), (2, 6), (4, 1), (8, 10), (9, 0xFFFF)])
 def test_a_snoop_header_gives_the_link_type(link: int, link_type: int) -> None:
     container = recognise(b"snoop\0\0\0" + struct.pack(">II", 2, link), "x")
-    assert (container.name, container.header_octets, container.layout[LINK_TYPE]) == ("snoop", 16, link_type)
+    assert (container.name, container.header_bytes, container.layout[LINK_TYPE]) == ("snoop", 16, link_type)
 
 
 @pytest.mark.parametrize(("head", "offset"), [(b"snoop\0\0\0\0", 9), (b"snoop\0\0\0" + struct.pack(">II", 1, 4), 8)])
@@ -150,7 +150,7 @@ def outcome(head: bytes) -> Container | CaptureError:
 
 @settings(PROFILE, max_examples=200)
 @given(head=st.binary(max_size=64))
-def test_any_first_octets_are_recognised_or_refused_at_an_offset(head: bytes) -> None:
+def test_any_first_bytes_are_recognised_or_refused_at_an_offset(head: bytes) -> None:
     found = outcome(head)
     assert isinstance(found, Container) or str(found).startswith(f"x, byte {found.offset}: ")
 
@@ -160,13 +160,13 @@ class Dribble(io.RawIOBase):
 
     def __init__(self, data: bytes, octets: int) -> None:
         super().__init__()
-        self._left, self._octets = data, octets
+        self._left, self._nbytes = data, octets
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        part, self._left = self._left[: min(self._octets, len(buffer))], self._left[min(self._octets, len(buffer)) :]
+        part, self._left = self._left[: min(self._nbytes, len(buffer))], self._left[min(self._nbytes, len(buffer)) :]
         buffer[: len(part)] = part
         return len(part)
 
@@ -213,7 +213,7 @@ def whole(reader: BlockReader, consumed: int) -> bytes:
 
 
 @pytest.mark.parametrize("octets", [1, 7, 24, 1000])
-def test_a_stream_in_small_pieces_gives_the_octets_of_the_file(octets: int) -> None:
+def test_a_stream_in_small_pieces_gives_the_bytes_of_the_file(octets: int) -> None:
     assert whole(BlockReader(Dribble(DATA, octets), "x", 32), 24) == DATA  # type: ignore[arg-type]
 
 
@@ -330,7 +330,7 @@ def test_a_name_that_no_file_can_have_is_refused() -> None:
     ],
     ids=["text", "not-ready", "str", "cut-short"],
 )
-def test_a_file_object_that_gives_no_octets_is_refused(source: Any, why: str) -> None:
+def test_a_file_object_that_gives_no_bytes_is_refused(source: Any, why: str) -> None:
     with pytest.raises(CaptureError, match=why):
         source_of(source).reader()
 

@@ -18,9 +18,9 @@ def mirrored(packets: list[Packet]) -> list[Packet]:
     return [Packet(packet.time_ns + later, packet.frame) for packet in packets for later in (0, MICROSECOND)]
 
 
-def share(data: bytes, block_octets: int = 1 << 23) -> float | None:
+def share(data: bytes, block_bytes: int = 1 << 23) -> float | None:
     meter = Meter(FlowSettings(), seed=1)
-    with source_of(io.BytesIO(data)).reader(block_octets) as reader:
+    with source_of(io.BytesIO(data)).reader(block_bytes) as reader:
         meter.read(reader)
     return meter.duplicates
 

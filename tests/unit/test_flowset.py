@@ -191,8 +191,8 @@ def test_packets_are_those_that_the_sender_sent(asked: FlowSet) -> None:
     assert (asked.packets.tolist(), asked.total_packets) == ([2, 1], 3)
 
 
-def test_octets_are_those_that_the_sender_sent(asked: FlowSet) -> None:
-    assert asked.octets == 3 * 33
+def test_bytes_are_those_that_the_sender_sent(asked: FlowSet) -> None:
+    assert asked.nbytes == 3 * 33
 
 
 def test_the_span_reaches_from_the_first_packet_to_the_last(asked: FlowSet) -> None:
@@ -211,7 +211,7 @@ def test_the_sender_is_the_responder_where_the_flow_is_seen_from_the_initiator(a
     back = flow_set(asked.flows, asked.index, np.array([True, False]))
     assert back.sent("port").tolist() == [9, 40001]
     assert back.received("port").tolist() == [40000, 9]
-    assert back.octets == 43 + 33
+    assert back.nbytes == 43 + 33
 
 
 def test_where_keeps_the_flows_of_the_mask(asked: FlowSet) -> None:

@@ -80,8 +80,8 @@ def test_damage_is_told_and_passed_over_where_asked(tmp_path: Path) -> None:
 
 def test_a_mapped_file_is_looked_at_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = seen(tmp_path, pcapng(syn_flood(30_000)))
-    monkeypatch.setattr("floodmark.captures.mapping._LEAST_OCTETS", 1)
-    monkeypatch.setattr("floodmark.captures.reading.LOOKED_AT_OCTETS", 5000)
+    monkeypatch.setattr("floodmark.captures.mapping._LEAST_BYTES", 1)
+    monkeypatch.setattr("floodmark.captures.reading.LOOKED_AT_BYTES", 5000)
     assert seen(tmp_path, pcapng(syn_flood(30_000))) == plain
 
 

@@ -21,9 +21,9 @@ RECORD, BLOCK = 16 + 60, 32 + 60  # octets of one packet in pcap; in pcapng, wit
 PLACES = 0, 1, 150, 296, 298, 299
 
 
-def read(data: bytes, block_octets: int = 1 << 20) -> ReadCapture:
+def read(data: bytes, block_bytes: int = 1 << 20) -> ReadCapture:
     meter = Meter(FlowSettings(), seed=1)
-    with source_of(io.BytesIO(data)).reader(block_octets) as reader:
+    with source_of(io.BytesIO(data)).reader(block_bytes) as reader:
         return meter.read(reader, keep_going=True)
 
 
@@ -38,10 +38,10 @@ def going_on(data: bytes) -> floodmark.Result:
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("block_octets", [200, 1 << 20])
 @pytest.mark.parametrize("big_endian", [False, True])
-def test_in_pcap_only_the_damaged_record_is_lost(place: int, block_octets: int, big_endian: bool) -> None:
+def test_in_pcap_only_the_damaged_record_is_lost(place: int, block_bytes: int, big_endian: bool) -> None:
     at = 24 + place * RECORD
-    damaged = read(spoilt(pcap(PACKETS, big_endian=big_endian), at + 8, b"\xff" * 4), block_octets)
-    assert (damaged.packets, damaged.damages, damaged.damaged_at, damaged.unread_octets) == (299, 1, at, RECORD)
+    damaged = read(spoilt(pcap(PACKETS, big_endian=big_endian), at + 8, b"\xff" * 4), block_bytes)
+    assert (damaged.packets, damaged.damages, damaged.damaged_at, damaged.unread_bytes) == (299, 1, at, RECORD)
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -51,13 +51,13 @@ def test_in_pcapng_only_the_damaged_block_is_lost(place: int, big_endian: bool) 
     at = len(data) - (300 - place) * BLOCK
     huge = struct.pack(">I" if big_endian else "<I", LARGEST_BLOCK + 4)
     damaged = read(spoilt(data, at + 4, huge))
-    assert (damaged.packets, damaged.damages, damaged.damaged_at, damaged.unread_octets) == (299, 1, at, BLOCK)
+    assert (damaged.packets, damaged.damages, damaged.damaged_at, damaged.unread_bytes) == (299, 1, at, BLOCK)
 
 
-def test_octets_put_between_records_are_passed_over() -> None:
+def test_bytes_put_between_records_are_passed_over() -> None:
     data, at = pcap(PACKETS), 24 + 100 * RECORD
     damaged = read(data[:at] + b"\xee" * 5000 + data[at:])
-    assert (damaged.packets, damaged.damages, damaged.unread_octets) == (300, 1, 5000)
+    assert (damaged.packets, damaged.damages, damaged.unread_bytes) == (300, 1, 5000)
 
 
 def test_two_damages_are_two() -> None:
@@ -79,22 +79,22 @@ def test_without_it_the_rest_is_left_unread_and_the_note_says_what_to_do() -> No
 
 def test_nothing_but_damage_ends() -> None:
     damaged = read(pcap([]) + b"\xff" * 300_000)
-    assert (damaged.packets, damaged.damages, damaged.unread_octets) == (0, 1, 300_000)
+    assert (damaged.packets, damaged.damages, damaged.unread_bytes) == (0, 1, 300_000)
 
 
 @settings(PROFILE, max_examples=300)
-@given(data=st.data(), block_octets=st.sampled_from([64, 1000, 1 << 20]))
-def test_any_change_ends_in_an_answer_that_no_cut_shows_in(data: st.DataObject, block_octets: int) -> None:
+@given(data=st.data(), block_bytes=st.sampled_from([64, 1000, 1 << 20]))
+def test_any_change_ends_in_an_answer_that_no_cut_shows_in(data: st.DataObject, block_bytes: int) -> None:
     whole = data.draw(st.sampled_from([pcap(PACKETS[:20]), pcapng(PACKETS[:20])]))
     at = data.draw(st.integers(24, len(whole) - 1))
     changed = spoilt(whole, at, data.draw(st.binary(min_size=1, max_size=min(40, len(whole) - at))))
-    expected, cut = read(changed), read(changed, block_octets)
+    expected, cut = read(changed), read(changed, block_bytes)
     for one in (expected, cut):
-        assert one.octets == len(changed)
-    assert (cut.packets, cut.damages, cut.damaged_at, cut.unread_octets, cut.truncated_at) == (
+        assert one.nbytes == len(changed)
+    assert (cut.packets, cut.damages, cut.damaged_at, cut.unread_bytes, cut.truncated_at) == (
         expected.packets,
         expected.damages,
         expected.damaged_at,
-        expected.unread_octets,
+        expected.unread_bytes,
         expected.truncated_at,
     )

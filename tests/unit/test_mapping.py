@@ -22,8 +22,8 @@ PACKETS = [*connection(0), *syn_flood(3000)]
 @pytest.fixture(params=["pcap", "pcapng"])
 def file(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A capture that is worth mapping."""
-    monkeypatch.setattr(mapping, "_LEAST_OCTETS", 1)
-    monkeypatch.setattr("floodmark.captures.blocks.MAPPED_OCTETS", 1000)
+    monkeypatch.setattr(mapping, "_LEAST_BYTES", 1)
+    monkeypatch.setattr("floodmark.captures.blocks.MAPPED_BYTES", 1000)
     path = tmp_path / "a.capture"
     path.write_bytes(pcap(PACKETS) if request.param == "pcap" else pcapng(PACKETS))
     return path
@@ -91,7 +91,7 @@ def test_a_small_file_or_one_open_for_writing_is_read(tmp_path: Path, file: Path
 
 
 def test_what_is_done_with_is_let_go_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mapping, "_LEAST_OCTETS", 1 << 16)
+    monkeypatch.setattr(mapping, "_LEAST_BYTES", 1 << 16)
     path = tmp_path / "long"
     path.write_bytes(bytes(range(256)) * (1 << 13))
     with path.open("rb") as stream:

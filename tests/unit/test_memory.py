@@ -66,7 +66,7 @@ def test_addresses_set_aside_are_not_counted_as_memory() -> None:
     told: list[str] = []
     memory = Memory(1 << 16, told.append)
     tables = [GrowingRows(ROW, 100, memory) for _ in range(8)]
-    assert (told, memory.spilled_octets) == ([], 0)
+    assert (told, memory.spilled_bytes) == ([], 0)
     assert sum(len(table.rows) for table in tables) == 800
 
 
@@ -94,7 +94,7 @@ def test_what_does_not_fit_is_announced_once_and_counted() -> None:
     arrays = [memory.array(10_000, np.uint8) for _ in range(8)]
     assert len(told) == 1
     assert tempfile.gettempdir() in told[0]
-    assert memory.spilled_octets == 4 * 10_000  # three quarters of 64 KiB hold four of them
+    assert memory.spilled_bytes == 4 * 10_000  # three quarters of 64 KiB hold four of them
     assert all(int(array.sum()) == 0 for array in arrays)
 
 
@@ -104,14 +104,14 @@ def test_what_is_given_back_can_be_taken_again() -> None:
         array = memory.array(40_000, np.uint8)
         del array
         gc.collect()
-    assert memory.spilled_octets == 0
+    assert memory.spilled_bytes == 0
 
 
 def test_no_file_is_left_to_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     memory = Memory(1 << 14)
     array = memory.array(100_000, np.uint8)
-    assert memory.spilled_octets == len(array)
+    assert memory.spilled_bytes == len(array)
     assert list(tmp_path.iterdir()) == []
 
 

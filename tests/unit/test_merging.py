@@ -38,8 +38,8 @@ def flows_of(result: floodmark.Result) -> Any:
 
 
 @settings(PROFILE, max_examples=60)
-@given(packets=dialogues().filter(bool), data=st.data(), lane_octets=st.integers(24, 600))
-def test_packets_dealt_out_to_captures_give_the_answer_of_all_together(packets: list[Sent], data: st.DataObject, lane_octets: int) -> None:
+@given(packets=dialogues().filter(bool), data=st.data(), lane_bytes=st.integers(24, 600))
+def test_packets_dealt_out_to_captures_give_the_answer_of_all_together(packets: list[Sent], data: st.DataObject, lane_bytes: int) -> None:
     in_order = sorted(packets, key=lambda packet: packet.time_ns)
     in_order = [replace(packet, time_ns=packet.time_ns // 10**6 * 10**6 + number * 1000) for number, packet in enumerate(in_order)]
     in_order.sort(key=lambda packet: packet.time_ns)
@@ -49,7 +49,7 @@ def test_packets_dealt_out_to_captures_give_the_answer_of_all_together(packets: 
         write, how = data.draw(st.sampled_from(CONTAINERS))
         captures.append(write([packet for packet, mine in zip(in_order, lanes, strict=True) if mine == lane], **how))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(merging, "_LANE_OCTETS", lane_octets)
+        patch.setattr(merging, "_LANE_BYTES", lane_bytes)
         together = floodmark.classify([io.BytesIO(capture) for capture in captures])
     whole = floodmark.classify(io.BytesIO(strategies.pcap(in_order)))
     assert flows_of(together) == flows_of(whole)

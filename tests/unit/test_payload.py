@@ -235,7 +235,7 @@ STARTS = st.sampled_from([b"", *(data[:cut] for _, data, _ in (*ALL_UDP, *ALL_TC
 @settings(PROFILE, max_examples=500)
 @given(start=STARTS, rest=st.binary(max_size=40), tail=st.sampled_from(TAILS), ports=st.tuples(PORTS, PORTS))
 @example(start=b"\x30", rest=b"\x84\x00\x00\x00\x00\x02\x04", tail=TAILS[2], ports=(389, ANY))
-def test_any_octets_give_the_same_code_whatever_follows_them(start: bytes, rest: bytes, tail: bytes, ports: tuple[int, int]) -> None:
+def test_any_bytes_give_the_same_code_whatever_follows_them(start: bytes, rest: bytes, tail: bytes, ports: tuple[int, int]) -> None:
     data = start + rest
     assert udp_named(data, ports, tail=tail) == udp_named(data, ports)
     assert tcp_named(data, tail=tail) == tcp_named(data)
@@ -304,8 +304,8 @@ def test_a_target_without_a_query_is_its_path() -> None:
 
 def test_a_target_is_hashed_with_fnv_1a() -> None:
     expected = 0x811C9DC5
-    for octet in b"/index.html":
-        expected = (expected ^ octet) * 0x01000193 % 2**32
+    for byte in b"/index.html":
+        expected = (expected ^ byte) * 0x01000193 % 2**32
     assert targets(b"GET /index.html HTTP/1.1\r\n") == (expected, expected)
 
 

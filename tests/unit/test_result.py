@@ -116,12 +116,12 @@ def test_packets_in_flows_not_ip_and_refused_sum_to_all() -> None:
     assert sum(totals.packets_refused.values()) == 2
 
 
-def test_captures_count_octets_on_the_wire() -> None:
+def test_captures_count_bytes_on_the_wire() -> None:
     result = answer(header() + record(b"\0" * 60, wire_length=1514))
     assert (result.totals.bytes, result.captures[0].bytes) == (1514, 1514)
 
 
-def test_flows_count_ip_octets() -> None:
+def test_flows_count_ip_bytes() -> None:
     assert answer([udp(0, payload=b"x")]).verdicts["benign"].bytes == 29
 
 

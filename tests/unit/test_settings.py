@@ -64,7 +64,7 @@ def test_a_number_that_is_none_or_too_large_is_refused(tmp_path: Path, value: st
         load_settings(written(tmp_path, f"[flow]\nudp_timeout_s = {value}\n"))
 
 
-def test_octets_that_are_no_text_are_refused(tmp_path: Path) -> None:
+def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     (tmp_path / "s.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(SettingsError, match="not valid TOML"):
         load_settings(str(tmp_path / "s.toml"))

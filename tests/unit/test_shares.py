@@ -8,7 +8,7 @@ import pytest
 from builders import SECOND, connection, metered, pcap, pcapng, syn_flood, udp
 from floodmark.base.memory import Memory
 from floodmark.base.workers import Workers
-from floodmark.captures.reading import mean_record_octets
+from floodmark.captures.reading import mean_record_bytes
 from floodmark.captures.settings import FlowSettings
 from floodmark.captures.source import source_of
 from floodmark.flows.metering import Meter
@@ -75,17 +75,17 @@ def test_records_are_as_long_as_their_frames_and_headers(write: object) -> None:
     packets = syn_flood(100)
     data = write(packets)  # type: ignore[operator] # one of two writers
     expected = (len(data) - len(write([]))) / 100  # type: ignore[operator]
-    assert mean_record_octets(source_of(io.BytesIO(data)).reader()) == pytest.approx(expected, rel=0.2)
+    assert mean_record_bytes(source_of(io.BytesIO(data)).reader()) == pytest.approx(expected, rel=0.2)
 
 
 def test_a_capture_without_records_has_none_of_any_length() -> None:
-    assert mean_record_octets(source_of(io.BytesIO(pcap([]))).reader()) == 0.0
+    assert mean_record_bytes(source_of(io.BytesIO(pcap([]))).reader()) == 0.0
 
 
 def test_looking_at_the_length_of_records_leaves_the_capture_as_it_was() -> None:
     data = pcap([*connection(0), udp(SECOND)])
     reader = source_of(io.BytesIO(data)).reader()
-    mean_record_octets(reader)
+    mean_record_bytes(reader)
     meter = Meter(FlowSettings(), seed=1)
     assert meter.read(reader).packets == 11
 

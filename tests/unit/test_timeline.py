@@ -17,7 +17,7 @@ def test_every_packet_stands_in_one_bin_of_its_row() -> None:
     assert timeline.of_event(1).argmax() in (4, 5)
     assert np.isclose(timeline.ordinary.sum(), 200)
     octets = sum(count.bytes for count in result.verdicts.values())
-    assert np.isclose(timeline.octets.sum(), octets)
+    assert np.isclose(timeline.nbytes.sum(), octets)
 
 
 def test_a_flow_is_spread_over_the_time_that_it_lasted() -> None:

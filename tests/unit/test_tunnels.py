@@ -18,14 +18,14 @@ from builders import CLIENT, MILLISECOND, SERVER, START_NS, SYN, answer, connect
 from floodmark.cli import main
 
 HERE, THERE = 0xC0000201, 0xC0000202  # 192.0.2.1, 192.0.2.2: the tunnel's ends
-ETHERNET_OCTETS = 14
+ETHERNET_BYTES = 14
 GRE_IP, GRE_BRIDGED = b"\0\0\x08\0", b"\0\0\x65\x58"
 VXLAN = b"\x08\0\0\0\0\0\x07\0"
 
 
 def wrapped(packet: Packet, before: bytes, protocol: int, ends: tuple[int, int] = (HERE, THERE), *, frame: bool = False) -> Packet:
     """Put a packet into a tunnel: its IP packet, or its whole frame."""
-    octets = before + (packet.frame if frame else packet.frame[ETHERNET_OCTETS:])
+    octets = before + (packet.frame if frame else packet.frame[ETHERNET_BYTES:])
     return packet._replace(frame=wire.ip_frame(Head(*ends), protocol, octets))
 
 

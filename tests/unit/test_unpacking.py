@@ -21,7 +21,7 @@ from builders import connection, pcap, syn_flood
 from floodmark.captures.settings import FlowSettings
 from floodmark.captures.source import source_of
 from floodmark.captures.sources import expand
-from floodmark.captures.unpacking import PIECE_OCTETS, Unpacked, codec_of
+from floodmark.captures.unpacking import PIECE_BYTES, Unpacked, codec_of
 from floodmark.flows.metering import Meter
 from property.strategies import CONTAINERS, PROFILE, Sent
 
@@ -40,7 +40,7 @@ PACK: dict[str, Callable[[bytes], bytes]] = {
 CODECS = pytest.mark.parametrize("codec", PACK)
 DATA = pcap(syn_flood(2000))
 DIALOGUE = pcap(connection(0))
-PACKETS_OCTETS = 24, 16 + 60  # header of the file; each record
+PACKETS_BYTES = 24, 16 + 60  # header of the file; each record
 
 
 def answered(data: bytes) -> floodmark.Result:
@@ -87,14 +87,14 @@ def test_members_that_follow_each_other_are_one_stream(codec: str) -> None:
 
 @CODECS
 def test_more_than_a_piece_is_unpacked_whole(codec: str) -> None:
-    data = hashlib.shake_256(b"x").digest(PIECE_OCTETS // 8) * 20
+    data = hashlib.shake_256(b"x").digest(PIECE_BYTES // 8) * 20
     assert unpacked(PACK[codec](data)) == (data, None)
 
 
 @CODECS
 @settings(PROFILE, max_examples=60)
 @given(st.data())
-def test_a_cut_gives_octets_of_the_beginning_and_is_told(codec: str, data: st.DataObject) -> None:
+def test_a_cut_gives_bytes_of_the_beginning_and_is_told(codec: str, data: st.DataObject) -> None:
     packed = PACK[codec](DATA)
     cut = data.draw(st.integers(16, len(packed) - 1))
     octets, damage = unpacked(packed[:cut])
@@ -108,7 +108,7 @@ def test_no_packet_is_lost_that_stands_before_a_cut_in_gzip(data: st.DataObject)
     packed = gzip.compress(DATA)
     cut = data.draw(st.integers(400, len(packed) - 1))
     there = len(zlib.decompressobj(31).decompress(packed[:cut]))  # as much as the reference library gets out
-    first, each = PACKETS_OCTETS
+    first, each = PACKETS_BYTES
     result = answered(packed[:cut])
     assert result.totals.packets >= (there - 1 - first) // each  # isal keeps one octet back
     assert "compressed_stream_broken" in {problem.kind for problem in result.captures[0].problems}
@@ -128,7 +128,7 @@ def test_a_changed_octet_never_ends_in_anything_but_an_answer_or_an_error(codec:
 
 
 @pytest.mark.parametrize(("tail", "damage"), [(b"\0" * 512, None), (b"more", "octets of another kind follow the gzip stream")])
-def test_padding_behind_a_stream_is_none_of_it_and_other_octets_are_told(tail: bytes, damage: str | None) -> None:
+def test_padding_behind_a_stream_is_none_of_it_and_other_bytes_are_told(tail: bytes, damage: str | None) -> None:
     assert unpacked(gzip.compress(DATA) + tail) == (DATA, damage)
 
 
@@ -147,7 +147,7 @@ def test_the_hash_holds_what_stands_behind_damage() -> None:
 
 
 def test_a_mapped_file_is_unpacked_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("floodmark.captures.mapping._LEAST_OCTETS", 1)
+    monkeypatch.setattr("floodmark.captures.mapping._LEAST_BYTES", 1)
     (tmp_path / "a.pcap.gz").write_bytes(gzip.compress(DATA))
     assert floodmark.classify(tmp_path).totals.packets == 2000
 
@@ -183,7 +183,7 @@ def test_a_stream_of_which_nothing_can_be_unpacked_is_an_error_that_says_why() -
 @pytest.mark.parametrize("codec", ["gzip", "zstd"])
 def test_a_bomb_is_refused(codec: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("floodmark.captures.unpacking._GREATEST_RATIO", 100)
-    monkeypatch.setattr("floodmark.captures.unpacking._RATIO_FROM_OCTETS", 8 << 20)
+    monkeypatch.setattr("floodmark.captures.unpacking._RATIO_FROM_BYTES", 8 << 20)
     with pytest.raises(floodmark.CaptureError, match="decompression bomb"):
         answered(PACK[codec](pcap([]) + bytes(64 << 20)))
 

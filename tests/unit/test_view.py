@@ -94,6 +94,6 @@ def test_streams_that_the_other_end_only_resets_say_nothing_of_a_sample() -> Non
     assert (event.vector, event.flows) == ("tcp-middlebox-reflection", 60)
 
 
-def test_a_snap_length_that_leaves_a_few_octets_of_payload_leaves_nothing_to_read() -> None:
+def test_a_snap_length_that_leaves_a_few_bytes_of_payload_leaves_nothing_to_read() -> None:
     cut = answered(snap(MANY, 14 + 20 + 20 + 4))
     assert (cut.profile.snaplen_cut, cut.profile.payload_missing) == (True, True)

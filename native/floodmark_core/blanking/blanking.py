@@ -25,7 +25,7 @@ from floodmark_core.blanking.sketching import (
 )
 from floodmark_core.buffers.access import big16, big64
 from floodmark_core.columns import BATCH, I32, I64, U8, Interfaces, Records, Tally
-from floodmark_core.packets.checksums import address_sum, octet_sum
+from floodmark_core.packets.checksums import address_sum, byte_sum
 from floodmark_core.packets.decode import (
     DESTINATION,
     HIP,
@@ -60,7 +60,7 @@ from floodmark_core.status import IN_FLOW, STOP_BATCH_FULL
 
 MOST_ADDED = 64  # octets that a frame can grow by
 UNKNOWN_LINK = 0xFFFF
-_MAC_OCTETS = 12  # of both addresses
+_MAC_BYTES = 12  # of both addresses
 _NOP = 1
 _NO_TRANSPORT = 255  # what a later fragment has for a protocol
 
@@ -105,12 +105,12 @@ def blank_link(block: U8, start: int, at: int, end: int, link_type: int, what: i
             note(places, MACS, places.macs, to)
             note(places, MACS, places.macs, to + 6)
             return to + place + 2 - start
-        copy(block, start, start + _MAC_OCTETS, out, to)
+        copy(block, start, start + _MAC_BYTES, out, to)
         note(places, MACS, places.macs, to)
         note(places, MACS, places.macs, to + 6)
     else:
         out[to] = out[to + 6] = 2  # locally administered
-    to += _MAC_OCTETS
+    to += _MAC_BYTES
     for shift in (12, 0):
         tag = (vlan >> shift) & 0xFFF
         if tag:
@@ -285,7 +285,7 @@ def blank_between(block: U8, at: int, place: int, protocol: int, out: U8, to: in
     kind_at = place - 2  # the EtherType of the innermost frame, if there is one more
     while kind_at - 4 > frame_at and big16(block, kind_at - 4) in (TYPE_VLAN, TYPE_QINQ, TYPE_QINQ_OLD, TYPE_QINQ_OLDER):
         kind_at -= 4
-    if what in (ETHERNET_FRAME, TYPE_MPLS) and kind_at - _MAC_OCTETS >= frame_at:
+    if what in (ETHERNET_FRAME, TYPE_MPLS) and kind_at - _MAC_BYTES >= frame_at:
         note(places, MACS, places.macs, to + kind_at - 12 - at)
         note(places, MACS, places.macs, to + kind_at - 6 - at)
 
@@ -412,7 +412,7 @@ def repair_checksums(out: U8, places: Places, whole: bool) -> None:
         at, version, transport, end, protocol = row[0], row[1], row[2], row[3], row[4]
         if version == 4:
             put16(out, at + 10, 0)
-            put16(out, at + 10, folded(octet_sum(out, at, transport)))
+            put16(out, at + 10, folded(byte_sum(out, at, transport)))
         covered = whole and protocol >= 0  # all that a checksum is over is there
         protocol = protocol if protocol >= 0 else -1 - protocol
         if protocol not in (TCP, UDP, ICMP, ICMPV6) or transport + 8 > end:
@@ -425,10 +425,10 @@ def repair_checksums(out: U8, places: Places, whole: bool) -> None:
         put16(out, field, 0)
         if not covered:
             continue
-        total = octet_sum(out, transport, end)
+        total = byte_sum(out, transport, end)
         if protocol != ICMP:
             if version == 4:
-                ends = octet_sum(out, at + 12, at + 20)
+                ends = byte_sum(out, at + 12, at + 20)
             else:
                 ends = address_sum(big64(out, at + 8), big64(out, at + 16)) + address_sum(big64(out, at + 24), big64(out, at + 32))
             total = (total & 0xFFFFFFFF) + (total >> 32) + ends + protocol + end - transport

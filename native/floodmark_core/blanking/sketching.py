@@ -39,12 +39,12 @@ from floodmark_core.flows.payload import (
 )
 from floodmark_core.protocols import TCP, UDP
 
-WORD_OCTETS = 8
+WORD_BYTES = 8
 NAME, RANDOM_NAME, HOST, PATH, QUERY = range(5)  # kinds of text
 COMMAND_PORTS = tuple(COMMANDS)
 COMMAND_WORDS = tuple(sorted({int.from_bytes(word, "big") for words in COMMANDS.values() for word in words}))
 _MOST_KEPT = 64  # octets of a payload that is recognised
-_HEAD_OCTETS = 16_384  # in which an empty line is looked for
+_HEAD_BYTES = 16_384  # in which an empty line is looked for
 
 
 class Places(NamedTuple):
@@ -80,10 +80,10 @@ def note_text(block: U8, first: int, end: int, out: U8, to: int, kind: int, plac
 
 
 @kernel
-def code_of(data: U8, at: int, end: int, protocol: int, octets: int, src_port: int, dst_port: int) -> int:
+def code_of(data: U8, at: int, end: int, protocol: int, nbytes: int, src_port: int, dst_port: int) -> int:
     """Recognise a payload, as if it were the first of its direction; both directions' codes of TCP in one number."""
     if protocol == UDP:
-        return udp_code(data, at, end, octets, src_port, dst_port)
+        return udp_code(data, at, end, nbytes, src_port, dst_port)
     if protocol == TCP:
         return 256 * tcp_code(data, at, end, 1) + tcp_code(data, at, end, 0)
     return UNRECOGNISED if end > at else 0
@@ -150,7 +150,7 @@ def keep_empty_lines(block: U8, at: int, end: int, out: U8, to: int) -> None:
     """Keep the octets that end an HTTP head, wherever they stand."""
     if end - at == 2 and block[at] == 13 and block[at + 1] == 10:
         out[to], out[to + 1] = 13, 10
-    for i in range(at, min(end, at + _HEAD_OCTETS) - 3):
+    for i in range(at, min(end, at + _HEAD_BYTES) - 3):
         if block[i] == 13 and block[i + 1] == 10 and block[i + 2] == 13 and block[i + 3] == 10:
             copy(block, i, i + 4, out, to + i - at)
 
@@ -201,21 +201,21 @@ def blank_community(block: U8, at: int, end: int, out: U8, to: int) -> None:
 
 
 @kernel
-def sketch_recognised(block: U8, at: int, end: int, code: int, protocol: int, octets: int, ports: tuple[int, int], out: U8, to: int) -> int:
+def sketch_recognised(block: U8, at: int, end: int, code: int, protocol: int, nbytes: int, ports: tuple[int, int], out: U8, to: int) -> int:
     """Keep as few of the first octets as leave a payload recognised as what it is. Returns how many, -1 where none do."""
     stop = to + end - at
     kept = 0
     is_read = protocol == TCP or code >> 1 == SIP  # rules look into what these begin with
-    for count in range(WORD_OCTETS if is_read else 2, _MOST_KEPT + 1):
+    for count in range(WORD_BYTES if is_read else 2, _MOST_KEPT + 1):
         copy(block, at + kept, min(at + count, end), out, to + kept)
         kept = min(count, end - at)
         if code >> 1 == SNMP:
             blank_community(block, at, at + kept, out, to)
-        if code_of(out, to, stop, protocol, octets, ports[0], ports[1]) == code:
+        if code_of(out, to, stop, protocol, nbytes, ports[0], ports[1]) == code:
             return kept
         if kept == end - at:
             break
-    out[to + min(WORD_OCTETS, kept) : to + kept] = 0
+    out[to + min(WORD_BYTES, kept) : to + kept] = 0
     return -1
 
 
@@ -262,17 +262,17 @@ def is_command(block: U8, at: int, end: int) -> bool:
 
 
 @step
-def note_word(places: Places, to: int, kept: int, octets: int, code: int, stop: int, wire: int, ports: tuple[int, int]) -> None:
+def note_word(places: Places, to: int, kept: int, nbytes: int, code: int, stop: int, wire: int, ports: tuple[int, int]) -> None:
     """Note the first octets of what is not recognised."""
     row, words = places.used[WORDS], places.words
-    words[row, 0], words[row, 1], words[row, 2], words[row, 3] = to, kept, octets, code
+    words[row, 0], words[row, 1], words[row, 2], words[row, 3] = to, kept, nbytes, code
     words[row, 4], words[row, 5], words[row, 6], words[row, 7] = stop, wire, ports[0], ports[1]
     places.used[WORDS] = row + 1
 
 
 @kernel
 def sketch(
-    block: U8, at: int, end: int, protocol: int, octets: int, src_port: int, dst_port: int, out: U8, to: int, places: Places
+    block: U8, at: int, end: int, protocol: int, nbytes: int, src_port: int, dst_port: int, out: U8, to: int, places: Places
 ) -> None:
     """Write a sketch of a payload to where it belongs, which is all zero.
 
@@ -281,7 +281,7 @@ def sketch(
     if end <= at:
         return
     ports = (src_port, dst_port)
-    code = code_of(block, at, end, protocol, octets, src_port, dst_port)
+    code = code_of(block, at, end, protocol, nbytes, src_port, dst_port)
     first = code >> 8 if protocol == TCP else code
     if first == 2 * HTTP and is_http_request(block, at, end):
         sketch_request(block, at, end, out, to, places)
@@ -299,15 +299,15 @@ def sketch(
         copy(block, at, at + sip_request(block, at, end), out, to)
     elif first == UNRECOGNISED:
         kept = kept_of(block, at, end, protocol, code, dst_port)
-        copy(block, at, min(at + WORD_OCTETS, end), out, to)
-        note_word(places, to, kept, min(WORD_OCTETS, end - at), code, to + end - at, octets, ports)
+        copy(block, at, min(at + WORD_BYTES, end), out, to)
+        note_word(places, to, kept, min(WORD_BYTES, end - at), code, to + end - at, nbytes, ports)
     else:
         if first == 2 * SIP + REPLY:
             copy(block, at, min(end, at + 16), out, to)
-        kept = sketch_recognised(block, at, end, code, protocol, octets, ports, out, to)
-        if 0 <= kept < min(WORD_OCTETS, end - at):
-            copy(block, at, min(at + WORD_OCTETS, end), out, to)
-            note_word(places, to, kept, min(WORD_OCTETS, end - at), code, to + end - at, octets, ports)
+        kept = sketch_recognised(block, at, end, code, protocol, nbytes, ports, out, to)
+        if 0 <= kept < min(WORD_BYTES, end - at):
+            copy(block, at, min(at + WORD_BYTES, end), out, to)
+            note_word(places, to, kept, min(WORD_BYTES, end - at), code, to + end - at, nbytes, ports)
         if first == 2 * HTTP + REPLY:
             copy(block, at, min(end, at + 12), out, to)
     if protocol == TCP:

@@ -19,9 +19,9 @@ def _prefetch(typing_context: Any, array: Any, index: Any) -> Any:  # noqa: ANN4
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ANN401
         view = context.make_array(signature.args[0])(context, builder, arguments[0])
-        octet, number = ir.IntType(8).as_pointer(), ir.IntType(32)
-        place = builder.bitcast(builder.gep(view.data, [arguments[1]]), octet)
-        hint = _declared(builder.module, ir.FunctionType(ir.VoidType(), [octet, number, number, number]), "llvm.prefetch.p0")
+        byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        place = builder.bitcast(builder.gep(view.data, [arguments[1]]), byte)
+        hint = _declared(builder.module, ir.FunctionType(ir.VoidType(), [byte, number, number, number]), "llvm.prefetch.p0")
         builder.call(hint, [place, number(0), number(3), number(1)])
         return context.get_dummy_value()
 

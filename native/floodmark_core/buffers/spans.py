@@ -5,12 +5,12 @@ from floodmark_core.columns import I64, U8
 
 
 @kernel
-def gather_spans(octets: U8, starts: I64, ends: I64, out: U8) -> None:
+def gather_spans(nbytes: U8, starts: I64, ends: I64, out: U8) -> None:
     """Write ranges of octets one after the other. out: as long as all of them."""
     at = 0
     for i in range(starts.shape[0]):
         for place in range(starts[i], ends[i]):
-            out[at] = octets[place]
+            out[at] = nbytes[place]
             at += 1
 
 

@@ -76,15 +76,15 @@ def count_cells(mine: I64, n: int, packets_before: int, records: Records, header
                 cell.first_ns = records.time_ns[i]
                 cell.last_ns = records.time_ns[i]
         cell = rows[number]
-        octets = np.uint64(headers.ip_octets[i])
+        nbytes = np.uint64(headers.ip_bytes[i])
         cell.packets += np.uint64(1)
-        cell.octets += octets
+        cell.octets += nbytes
         cell.first_ns = min(cell.first_ns, records.time_ns[i])
         cell.last_ns = max(cell.last_ns, records.time_ns[i])
         tenth = (records.time_ns[i] - second * SECOND_NS) // TENTH_NS
         if cell.tenth_packets[tenth] < np.uint32(0xFFFFFFFF):
             cell.tenth_packets[tenth] += np.uint32(1)
-        cell.tenth_octets[tenth] += octets
+        cell.tenth_octets[tenth] += nbytes
         sketch_source(cell, headers.src_hi[i], headers.src_lo[i])
 
 

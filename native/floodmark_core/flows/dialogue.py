@@ -303,10 +303,10 @@ def count_packet(row: Row, more: Row, block: U8, headers: Headers, records: Reco
         count_payload(more, block, headers, i, from_initiator)
     if from_initiator:
         more.initiator_packets += np.uint64(1)
-        more.initiator_octets += np.uint64(headers.ip_octets[i])
+        more.initiator_octets += np.uint64(headers.ip_bytes[i])
     else:
         more.responder_packets += np.uint64(1)
-        more.responder_octets += np.uint64(headers.ip_octets[i])
+        more.responder_octets += np.uint64(headers.ip_bytes[i])
     row.first_seen_ns = min(row.first_seen_ns, records.time_ns[i])
     more.last_seen_ns = max(more.last_seen_ns, records.time_ns[i])
     more.max_gap_ns = max(more.max_gap_ns, records.clock_ns[i] - more.last_clock_ns)

@@ -228,7 +228,7 @@ def open_row(
     row.origin = basis | whole | (0 if sender_began else kinds.ORIGIN_FROM_RESPONDER)
     row.first_seen_ns = records.time_ns[i]
     row.start_clock_ns = records.clock_ns[i]
-    row.octets = headers.ip_octets[i]
+    row.octets = headers.ip_bytes[i]
     row.ttl = headers.ttl[i]
     row.flags = headers.tcp_flags[i]
     if headers.protocol[i] == TCP and headers.fragment[i] < LATER:

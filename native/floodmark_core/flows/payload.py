@@ -74,8 +74,8 @@ def is_http_status(block: U8, at: int, end: int) -> bool:
 def is_printable(block: U8, at: int, end: int) -> bool:
     """Tell whether all octets, 64 at most, are printable ASCII, CR, LF or TAB."""
     for i in range(at, min(end, at + 64)):
-        octet = block[i]
-        if not (32 <= octet <= 126 or octet in (9, 10, 13)):
+        byte = block[i]
+        if not (32 <= byte <= 126 or byte in (9, 10, 13)):
             return False
     return True
 
@@ -170,12 +170,12 @@ def ldap_code(block: U8, at: int, end: int) -> int:
 
 
 @step
-def ike_code(block: U8, at: int, end: int, octets: int) -> int:
+def ike_code(block: U8, at: int, end: int, nbytes: int) -> int:
     """Recognise an ISAKMP/IKE header (RFC 7296 section 3.1), on NAT-T ports after four zero octets; 0 where it is none."""
     start = at + 4 if end - at >= 4 and big32(block, at) == 0 else at
     if end - start < 28 or block[start + 17] not in (0x10, 0x20):
         return 0
-    if big32(block, start + 24) > octets or block[start + 18] not in (1, 2, 4, 5, 6, 32, 33, 34, 35, 36, 37, 38, 43):
+    if big32(block, start + 24) > nbytes or block[start + 18] not in (1, 2, 4, 5, 6, 32, 33, 34, 35, 36, 37, 38, 43):
         return 0
     responder_spi = big32(block, start + 8) | big32(block, start + 12)
     return 2 * IKE + (REPLY if block[start + 19] & 0x20 or responder_spi else REQUEST)
@@ -212,7 +212,7 @@ def game_code(block: U8, at: int, end: int) -> int:
 
 
 @kernel
-def udp_by_port(block: U8, at: int, end: int, octets: int, port: int) -> int:
+def udp_by_port(block: U8, at: int, end: int, nbytes: int, port: int) -> int:
     """Recognise a datagram by the shape that belongs to a service port; 0 where it has not that shape."""
     if port == 53:
         return dns_code(block, at, end, DNS)
@@ -227,13 +227,13 @@ def udp_by_port(block: U8, at: int, end: int, octets: int, port: int) -> int:
     if port == 389:
         return ldap_code(block, at, end)
     if port in (500, 4500):
-        return ike_code(block, at, end, octets)
+        return ike_code(block, at, end, nbytes)
     if port == 11211:
         return memcached_code(block, at, end)
     if port == 19:
-        return 2 * CHARGEN + REPLY if octets >= 32 and end - at >= 16 and is_printable(block, at, end) else 0
+        return 2 * CHARGEN + REPLY if nbytes >= 32 and end - at >= 16 and is_printable(block, at, end) else 0
     if port == 17:
-        return 2 * QOTD + REPLY if octets >= 16 and end - at >= 8 and is_printable(block, at, end) else 0
+        return 2 * QOTD + REPLY if nbytes >= 16 and end - at >= 8 and is_printable(block, at, end) else 0
     if port == 520:
         return 2 * RIP + (REPLY if block[at] == 2 else REQUEST) if end - at >= 4 and block[at] in (1, 2) and block[at + 1] == 1 else 0
     if port == 111:
@@ -256,7 +256,7 @@ def udp_by_port(block: U8, at: int, end: int, octets: int, port: int) -> int:
         return 2 * OPENVPN + (REPLY if opcode in (2, 8) else REQUEST) if 1 <= opcode <= 10 and end - at >= 14 else 0
     if port == 10001:
         return (
-            2 * UBIQUITI + (REPLY if octets > 4 else REQUEST) if end - at >= 4 and block[at] in (1, 2) and block[at + 1] in (0, 6, 9) else 0
+            2 * UBIQUITI + (REPLY if nbytes > 4 else REQUEST) if end - at >= 4 and block[at] in (1, 2) and block[at + 1] in (0, 6, 9) else 0
         )
     if port == 10074:
         return 2 * TP240 + REPLY if is_printable(block, at, end) and end - at >= 16 else 0
@@ -271,7 +271,7 @@ def udp_by_port(block: U8, at: int, end: int, octets: int, port: int) -> int:
     if port == 5351:  # NAT-PMP (RFC 6886) and PCP (RFC 6887): the high bit of the second octet tells a reply
         return 2 * NATPMP + np.int64(block[at + 1] >> 7) if end - at >= 2 and block[at] in (0, 2) and block[at + 1] & 0x7F <= 4 else 0
     if port == 5093:  # licence managers: a request is the letter and five zeros
-        return 2 * SENTINEL + (REPLY if octets > 12 else REQUEST) if block[at] == 0x7A else 0
+        return 2 * SENTINEL + (REPLY if nbytes > 12 else REQUEST) if block[at] == 0x7A else 0
     return 0
 
 
@@ -287,14 +287,14 @@ def rdpeudp_code(block: U8, at: int, end: int) -> int:
 
 
 @step
-def tftp_code(block: U8, at: int, end: int, octets: int) -> int:
+def tftp_code(block: U8, at: int, end: int, nbytes: int) -> int:
     """Recognise what a TFTP server sends first, from a port of its own (RFC 1350): a first full block, or an error; 0 where it is none."""
     if end - at < 4:
         return 0
-    if octets == 516 and big32(block, at) == 0x00030001:
+    if nbytes == 516 and big32(block, at) == 0x00030001:
         return 2 * TFTP + REPLY
-    is_error = 6 <= octets <= 128 and big16(block, at) == 5 and big16(block, at + 2) <= 8
-    if is_error and end - at == octets and block[end - 1] == 0 and is_printable(block, at + 4, end - 1):
+    is_error = 6 <= nbytes <= 128 and big16(block, at) == 5 and big16(block, at + 2) <= 8
+    if is_error and end - at == nbytes and block[end - 1] == 0 and is_printable(block, at + 4, end - 1):
         return 2 * TFTP + REPLY
     return 0
 
@@ -341,15 +341,15 @@ def udp_anywhere(block: U8, at: int, end: int) -> int:
 
 
 @kernel
-def udp_code(block: U8, at: int, end: int, octets: int, src_port: int, dst_port: int) -> int:
+def udp_code(block: U8, at: int, end: int, nbytes: int, src_port: int, dst_port: int) -> int:
     """Recognise a datagram's first payload. ``octets`` is its length on the wire, ``end`` the end of what was captured."""
     if end <= at:
         return NONE
-    code = udp_by_port(block, at, end, octets, src_port)
+    code = udp_by_port(block, at, end, nbytes, src_port)
     if code == 0:
         code = udp_anywhere(block, at, end)
     if code == 0:
-        code = udp_by_port(block, at, end, octets, dst_port)
+        code = udp_by_port(block, at, end, nbytes, dst_port)
     if code:
         return code
     if is_uniform(block, at, end):
@@ -358,7 +358,7 @@ def udp_code(block: U8, at: int, end: int, octets: int, src_port: int, dst_port:
         return 2 * RTP
     if is_quic(block, at, end):
         return 2 * QUIC + (REPLY if src_port in (80, 443, 8443) else REQUEST)
-    code = tftp_code(block, at, end, octets)
+    code = tftp_code(block, at, end, nbytes)
     return code or UNRECOGNISED
 
 
@@ -369,28 +369,28 @@ def industrial_code(block: U8, at: int, end: int) -> int:
     Modbus (MBAP header: protocol 0, length, unit, function), S7 (TPKT and COTP data), IEC 60870-5-104 (APCI), DNP3 (link header),
     EtherNet/IP (encapsulation commands), OPC UA (OPC 10000-6 section 7.1.2: type, chunk, size).
     """
-    octets = end - at
-    if octets < 6:
+    nbytes = end - at
+    if nbytes < 6:
         return 0
-    if octets >= 8 and big16(block, at + 2) == 0 and 2 <= big16(block, at + 4) <= 254 and big16(block, at + 4) >= octets - 6:
+    if nbytes >= 8 and big16(block, at + 2) == 0 and 2 <= big16(block, at + 4) <= 254 and big16(block, at + 4) >= nbytes - 6:
         return 2 * MODBUS if 1 <= block[at + 7] & 0x7F <= 43 else 0
-    if octets >= 8 and big16(block, at) == 0x0300 and block[at + 5] == 0xF0 and block[at + 7] == 0x32:
+    if nbytes >= 8 and big16(block, at) == 0x0300 and block[at + 5] == 0xF0 and block[at + 7] == 0x32:
         return 2 * S7
-    if block[at] == 0x68 and 4 <= block[at + 1] <= 253 and octets >= 6 and np.int64(block[at + 1]) + 2 <= octets:
+    if block[at] == 0x68 and 4 <= block[at + 1] <= 253 and nbytes >= 6 and np.int64(block[at + 1]) + 2 <= nbytes:
         return 2 * IEC104
-    if octets >= 10 and big16(block, at) == 0x0564 and block[at + 2] >= 5:
+    if nbytes >= 10 and big16(block, at) == 0x0564 and block[at + 2] >= 5:
         return 2 * DNP3
-    if octets >= 8 and block[at + 3] in (70, 67, 65) and block[at + 7] == 0:  # final, intermediate, abort; less than 16 MiB
+    if nbytes >= 8 and block[at + 3] in (70, 67, 65) and block[at + 7] == 0:  # final, intermediate, abort; less than 16 MiB
         names = (b"HEL", b"ACK", b"ERR", b"RHE", b"OPN", b"CLO", b"MSG")
         for name in names:
             if text_at(block, at, end, name):
                 return 2 * OPCUA
-    if octets >= 24 and block[at + 1] == 0 and block[at] in (0x04, 0x63, 0x64, 0x65, 0x66, 0x6F, 0x70):
-        return 2 * ENIP if np.int64(block[at + 2]) + np.int64(block[at + 3]) * 256 == octets - 24 else 0
+    if nbytes >= 24 and block[at + 1] == 0 and block[at] in (0x04, 0x63, 0x64, 0x65, 0x66, 0x6F, 0x70):
+        return 2 * ENIP if np.int64(block[at + 2]) + np.int64(block[at + 3]) * 256 == nbytes - 24 else 0
     return 0
 
 
-RANDOM_LABEL_OCTETS = 6  # a shorter label is not looked at
+RANDOM_LABEL_BYTES = 6  # a shorter label is not looked at
 RANDOM_RUN, RANDOM_TURNS = 5, 2  # consonants in a row; turns from letters to digits and back: words have fewer
 RANDOM_DIGITS = 6  # in a row: parts of addresses have three, years four
 
@@ -400,16 +400,16 @@ def looks_random(block: U8, at: int, end: int) -> int:
     """Tell (1 or 0) whether a label looks made up: consonants that no word has in a row, long numbers, letters and digits mixed."""
     run, longest, turns, before, digits, number = 0, 0, 0, 0, 0, 0
     for i in range(at, end):
-        octet = block[i] | 32
-        kind = 1 if 48 <= block[i] <= 57 else (2 if 97 <= octet <= 122 else 0)
-        vowel = octet in (97, 101, 105, 111, 117, 121)
+        byte = block[i] | 32
+        kind = 1 if 48 <= block[i] <= 57 else (2 if 97 <= byte <= 122 else 0)
+        vowel = byte in (97, 101, 105, 111, 117, 121)
         run = run + 1 if kind == 2 and not vowel else 0
         longest = max(longest, run)
         digits = digits + 1 if kind == 1 else 0
         number = max(number, digits)
         turns += 1 if kind and before and kind != before else 0
         before = kind
-    return 1 if end - at >= RANDOM_LABEL_OCTETS and (longest >= RANDOM_RUN or turns >= RANDOM_TURNS or number >= RANDOM_DIGITS) else 0
+    return 1 if end - at >= RANDOM_LABEL_BYTES and (longest >= RANDOM_RUN or turns >= RANDOM_TURNS or number >= RANDOM_DIGITS) else 0
 
 
 @kernel
@@ -427,12 +427,12 @@ def dns_name_word(block: U8, at: int, end: int) -> np.uint64:
         following = at + 1 + np.int64(block[at])
         last = np.uint32(0)
         for i in range(at, min(stop, following)):  # type: ignore[call-overload] # both are whole numbers
-            octet = np.uint32(block[i])
-            octet += np.uint32(32) if i > at and 65 <= octet <= 90 else np.uint32(0)
-            whole = np.uint32((whole ^ octet) * np.uint32(0x01000193))
+            byte = np.uint32(block[i])
+            byte += np.uint32(32) if i > at and 65 <= byte <= 90 else np.uint32(0)
+            whole = np.uint32((whole ^ byte) * np.uint32(0x01000193))
             if labels > 0:
-                parent = np.uint32((parent ^ octet) * np.uint32(0x01000193))
-            last = np.uint32(last << np.uint32(8)) | octet
+                parent = np.uint32((parent ^ byte) * np.uint32(0x01000193))
+            last = np.uint32(last << np.uint32(8)) | byte
         if labels == 0:
             random = looks_random(block, at + 1, min(stop, following))
         labels += 1

@@ -41,7 +41,7 @@ class Traced(NamedTuple):
     dst_lo: U64
     src_port: U16
     dst_port: U16
-    ip_octets: I64
+    ip_bytes: I64
     ip_at: I64  # index into the block: the outermost IP header
     payload_at: I64  # index into the block
     payload_octets: I64
@@ -84,7 +84,7 @@ def trace_block(
             traced.src_hi[k], traced.src_lo[k] = headers.src_hi[i], headers.src_lo[i]
             traced.dst_hi[k], traced.dst_lo[k] = headers.dst_hi[i], headers.dst_lo[i]
             traced.src_port[k], traced.dst_port[k] = headers.src_port[i], headers.dst_port[i]
-            traced.ip_octets[k], traced.ip_at[k] = headers.ip_octets[i], headers.ip_at[i]
+            traced.ip_bytes[k], traced.ip_at[k] = headers.ip_bytes[i], headers.ip_at[i]
             traced.payload_at[k], traced.payload_octets[k] = headers.payload_at[i], headers.payload_octets[i]
         told += n
         if stop != STOP_BATCH_FULL:

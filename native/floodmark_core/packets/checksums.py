@@ -16,7 +16,7 @@ GOOD, BAD, NOT_CHECKED = 0, 1, 2
 
 
 @step
-def octet_sum(block: U8, at: int, end: int) -> int:
+def byte_sum(block: U8, at: int, end: int) -> int:
     """Add up octets as 16-bit words, big endian, an odd one at the end padded with zero. The sum is not yet folded."""
     total = np.uint64(0)
     while at + 8 <= end:
@@ -57,14 +57,14 @@ def check_header(block: U8, i: int, records: Records, headers: Headers) -> int:
     end = at + 4 * np.int64(block[at] & 15)
     if end > records.frame_at[i] + records.captured_length[i]:
         return NOT_CHECKED
-    return GOOD if is_right(octet_sum(block, at, end)) else BAD
+    return GOOD if is_right(byte_sum(block, at, end)) else BAD
 
 
 @step
 def check_transport(block: U8, i: int, records: Records, headers: Headers) -> int:
     """Check TCP, UDP or ICMP of a packet."""
     at, protocol = headers.ip_at[i], np.int64(headers.protocol[i])
-    stop = at + headers.ip_octets[i]
+    stop = at + headers.ip_bytes[i]
     if headers.tunnel[i] or headers.fragment[i] or stop > records.frame_at[i] + records.captured_length[i]:
         return NOT_CHECKED
     if block[at] >> 4 == 4:
@@ -79,7 +79,7 @@ def check_transport(block: U8, i: int, records: Records, headers: Headers) -> in
         if not 8 <= big16(block, at + 4) <= stop - at:
             return NOT_CHECKED
         stop = at + big16(block, at + 4)
-    total = octet_sum(block, at, stop)
+    total = byte_sum(block, at, stop)
     if protocol != ICMP:
         ends = address_sum(headers.src_hi[i], headers.src_lo[i]) + address_sum(headers.dst_hi[i], headers.dst_lo[i])
         total = (total & 0xFFFFFFFF) + (total >> 32) + ends + protocol + stop - at

@@ -73,7 +73,7 @@ def ipv4_header(block: U8, at: int, end: int, wire_end: int, i: int, headers: He
     more, offset = field & 0x2000, field & 0x1FFF
     headers.fragment[i] = LATER if offset else (FIRST if more else WHOLE)
     headers.fragment_id[i] = big16(block, at + 4)
-    headers.ip_octets[i] = total
+    headers.ip_bytes[i] = total
     return IN_FLOW, at + header, at + total
 
 
@@ -95,7 +95,7 @@ def ipv6_header(block: U8, at: int, end: int, wire_end: int, i: int, headers: He
     headers.dst_hi[i] = big64(block, at + 24)
     headers.dst_lo[i] = big64(block, at + 32)
     headers.fragment[i] = WHOLE
-    headers.ip_octets[i] = stop - at
+    headers.ip_bytes[i] = stop - at
     protocol = np.int64(block[at + 6])
     at += 40
     while protocol in (HOP_BY_HOP, ROUTING, V6_FRAGMENT, DESTINATION, MOBILITY, HIP, SHIM6, AH):
@@ -294,7 +294,7 @@ def innermost(
             headers.vlan[i] = first_vlan
             continue
         if stop > wire_end:
-            headers.ip_octets[i] -= stop - wire_end  # a forged length must not inflate what is counted
+            headers.ip_bytes[i] -= stop - wire_end  # a forged length must not inflate what is counted
             stop, beyond = wire_end, True
         if headers.protocol[i] == TCP or opened == depth or outcome != IN_FLOW or headers.fragment[i] or not carries(headers.protocol[i]):
             return outcome, at, stop, beyond

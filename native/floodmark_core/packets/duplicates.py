@@ -17,7 +17,7 @@ from floodmark_core.status import IN_FLOW_HEADER_CUT
 
 RECENT = 1 << 14  # packets of which the hash is kept: 256 KiB, in the second-level cache
 DUPLICATE_NS = 5_000_000
-LOOKED_AT_OCTETS = 128  # of a packet: header, checksums, first payload
+LOOKED_AT_BYTES = 128  # of a packet: header, checksums, first payload
 
 # Places in the counts: packets that passed; those looked at and duplicates among these, of the first packets and of all further ones.
 PASSED, LOOKED_AT, DUPLICATES, LOOKED_AT_LATER, DUPLICATES_LATER, COUNTS = 0, 1, 2, 3, 4, 5
@@ -42,7 +42,7 @@ def new_recent(packets: int = RECENT) -> Recent:
 @step
 def packet_hash(block: U8, at: int, end: int) -> np.uint64:
     """Hash the octets of a packet from a place on, as many as are looked at."""
-    stop = min(end, at + LOOKED_AT_OCTETS)
+    stop = min(end, at + LOOKED_AT_BYTES)
     mixed = np.uint64(0x9E3779B97F4A7C15) ^ np.uint64(end - at)
     while at + 8 <= stop:
         mixed = fold(mixed ^ big64(block, at), np.uint64(0xA0761D6478BD642F))
@@ -59,7 +59,7 @@ def look_at(block: U8, i: int, records: Records, headers: Headers, recent: Recen
     """Tell whether an IP packet was seen a moment ago, and keep it. later: 0 to count it to the first packets, 2 to the further ones."""
     start, end = headers.ip_at[i], records.frame_at[i] + records.captured_length[i]
     if headers.tunnel[i] == 0:
-        end = min(end, start + headers.ip_octets[i])
+        end = min(end, start + headers.ip_bytes[i])
     mixed, time_ns = packet_hash(block, start, end), records.time_ns[i]
     place = mixed & np.uint64(recent.hashes.shape[0] - 1)
     if recent.hashes[place] == mixed and 0 <= time_ns - recent.seen_ns[place] <= DUPLICATE_NS:

@@ -352,17 +352,17 @@ def next_layer(block: U8, at: int, end: int, what: int) -> tuple[int, int, int]:
     if what == TYPE_PPPOE:  # RFC 2516: version and type, code, session, length
         return (IN_FLOW, at + 6, PPP_FRAME) if at + 6 <= end else (LINK_HEADER_CUT, at, 0)
     if what in (TYPE_BACKBONE, TYPE_FABRIC_PATH):  # flags and service, or tag and hops, then the customer's whole frame
-        octets = 4 if what == TYPE_BACKBONE else 2
-        return (IN_FLOW, at + octets, ETHERNET_FRAME) if at + octets <= end else (LINK_HEADER_CUT, at, 0)
+        nbytes = 4 if what == TYPE_BACKBONE else 2
+        return (IN_FLOW, at + nbytes, ETHERNET_FRAME) if at + nbytes <= end else (LINK_HEADER_CUT, at, 0)
     if what == TYPE_MACSEC:  # IEEE 802.1AE: readable where it is neither encrypted nor changed
         if at < end and block[at] & 0x0C:
             return NOT_IP, at, TYPE_MACSEC
-        octets = 14 if at < end and block[at] & 0x20 else 6
+        nbytes = 14 if at < end and block[at] & 0x20 else 6
     else:
-        octets = 6 if what == TYPE_PORT_TAG else 4
-    if at + octets + 2 > end:
+        nbytes = 6 if what == TYPE_PORT_TAG else 4
+    if at + nbytes + 2 > end:
         return LINK_HEADER_CUT, at, 0
-    return IN_FLOW, at + octets + 2, big16(block, at + octets)
+    return IN_FLOW, at + nbytes + 2, big16(block, at + nbytes)
 
 
 @kernel

@@ -17,15 +17,15 @@ from floodmark_core.status import STOP_BATCH_FULL
 @step
 def put32(out: U8, at: int, value: int) -> None:
     """Write four octets, little endian."""
-    for octet in range(4):
-        out[at + octet] = np.uint8((value >> (8 * octet)) & 0xFF)
+    for byte in range(4):
+        out[at + byte] = np.uint8((value >> (8 * byte)) & 0xFF)
 
 
 @step
-def copy_octets(octets: U8, start: int, length: int, out: U8, at: int) -> None:
+def copy_bytes(nbytes: U8, start: int, length: int, out: U8, at: int) -> None:
     """Copy octets from one array to another."""
     for i in range(length):
-        out[at + i] = octets[start + i]
+        out[at + i] = nbytes[start + i]
 
 
 @kernel
@@ -50,7 +50,7 @@ def extract_block(
             put32(out, end + 12, walk.records.wire_length[i])
             put32(out, end + 16, np.int64(walk.records.link_type[i]))
             put32(out, end + MERGED_CAPTURE, capture)
-            copy_octets(block, walk.records.frame_at[i], length, out, end + MERGED_HEADER)
+            copy_bytes(block, walk.records.frame_at[i], length, out, end + MERGED_HEADER)
             end += MERGED_HEADER + length
             count += 1
         if stop != STOP_BATCH_FULL:
@@ -59,9 +59,9 @@ def extract_block(
 
 
 @kernel
-def gather_records(octets: U8, starts: I64, lengths: I64, order: I64, out: U8) -> None:
+def gather_records(nbytes: U8, starts: I64, lengths: I64, order: I64, out: U8) -> None:
     """Write records in an order. starts, lengths: where each stands in ``octets``. out: as long as all of them."""
     at = 0
     for place in order:
-        copy_octets(octets, starts[place], lengths[place], out, at)
+        copy_bytes(nbytes, starts[place], lengths[place], out, at)
         at += lengths[place]

@@ -8,7 +8,7 @@ from floodmark_core.columns import I64, U8, U32
 from floodmark_core.records.framing import ENHANCED_PACKET, PACKET, SECTION_HEADER, SIMPLE_PACKET
 
 PACKET_OVERHEAD = 32  # octets of an enhanced packet block around its frame
-_SECTION_OCTETS = 28  # of a section header block without options
+_SECTION_BYTES = 28  # of a section header block without options
 
 
 @step
@@ -19,7 +19,7 @@ def put_host32(out: U8, at: int, value: int, swapped: int) -> None:
 
 
 @step
-def copy_octets(block: U8, first: int, end: int, out: U8, at: int) -> int:
+def copy_bytes(block: U8, first: int, end: int, out: U8, at: int) -> int:
     """Copy octets. Returns the place behind them."""
     for n in range(end - first):
         out[at + n] = block[first + n]
@@ -30,11 +30,11 @@ def copy_octets(block: U8, first: int, end: int, out: U8, at: int) -> int:
 def copy_section_header(block: U8, at: int, length: int, swapped: int, option: U8, out: U8, to: int) -> int:
     """Copy a section header block with one more option at the beginning of its options, and its section of unknown length."""
     to_start = to
-    to = copy_octets(block, at, at + 16, out, to)
+    to = copy_bytes(block, at, at + 16, out, to)
     out[to : to + 8] = 0xFF
-    to = copy_octets(option, 0, option.shape[0], out, to + 8)
-    if length > _SECTION_OCTETS:
-        to = copy_octets(block, at + 24, at + length - 4, out, to)
+    to = copy_bytes(option, 0, option.shape[0], out, to + 8)
+    if length > _SECTION_BYTES:
+        to = copy_bytes(block, at + 24, at + length - 4, out, to)
     else:
         out[to : to + 4] = 0  # opt_endofopt
         to += 4
@@ -66,10 +66,10 @@ def copy_blocks(
         if is_section:
             written = copy_section_header(block, at, length, swapped, option_swapped if swapped else option, out, written)
         elif kind not in (ENHANCED_PACKET, PACKET, SIMPLE_PACKET):
-            written = copy_octets(block, at, at + length, out, written)
+            written = copy_bytes(block, at, at + length, out, written)
         else:
             if chosen[number]:
-                written = copy_octets(block, at, at + length, out, written)
+                written = copy_bytes(block, at, at + length, out, written)
             number += 1
         at += length
     return written, at, number, swapped
@@ -91,7 +91,7 @@ def write_packets(block: U8, count: int, frame_at: I64, time_ns: I64, captured: 
         put_host32(out, at + 16, time_ns[i] & 0xFFFFFFFF, 0)
         put_host32(out, at + 20, captured[i], 0)
         put_host32(out, at + 24, wire[i], 0)
-        stop = copy_octets(block, frame_at[i], frame_at[i] + captured[i], out, at + 28)
+        stop = copy_bytes(block, frame_at[i], frame_at[i] + captured[i], out, at + 28)
         while stop < at + 28 + padded:
             out[stop] = 0
             stop += 1

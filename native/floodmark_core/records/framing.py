@@ -41,7 +41,7 @@ OPTION_INTERFACE_DROPS, OPTION_SYSTEM_DROPS = 5, 7  # of a statistics block: pac
 MERGED_HEADER, MERGED_CAPTURE = 24, 20  # octets, and where in them the capture's number stands; merging.py
 
 SMALL_RECORD = 256  # octets: the processor itself fetches ahead of smaller ones, but within a page of 4 KiB only
-AHEAD_OCTETS = 2048
+AHEAD_BYTES = 2048
 LATEST_S = 9_223_372_035  # seconds that still fit int64 nanoseconds
 
 
@@ -111,7 +111,7 @@ def frame_pcap(block: U8, at: int, base: int, layout: I64, records: Records, tal
         records.wire_length[n] = wire
         records.link_type[n] = link_type
         if captured < SMALL_RECORD:
-            prefetch(block, at + AHEAD_OCTETS)
+            prefetch(block, at + AHEAD_BYTES)
         at += header + captured
     if count > 0:
         layout[LAST_TIME_NS] = records.time_ns[count - 1]
@@ -301,10 +301,10 @@ def frame_snoop(block: U8, at: int, base: int, layout: I64, records: Records, ta
     while n < BATCH:
         if at + 24 > end:
             return n, at, STOP_NEEDS_DATA
-        wire, captured, octets = big32(block, at), big32(block, at + 4), big32(block, at + 8)
-        if captured > LARGEST_RECORD or octets < 24 + captured or octets > LARGEST_BLOCK:
+        wire, captured, nbytes = big32(block, at), big32(block, at + 4), big32(block, at + 8)
+        if captured > LARGEST_RECORD or nbytes < 24 + captured or nbytes > LARGEST_BLOCK:
             return n, at, STOP_DAMAGED
-        if at + octets > end:
+        if at + nbytes > end:
             return n, at, STOP_NEEDS_DATA
         fraction = big32(block, at + 20)
         if fraction * 1000 >= SECOND_NS:
@@ -320,7 +320,7 @@ def frame_snoop(block: U8, at: int, base: int, layout: I64, records: Records, ta
         records.captured_length[n] = captured
         records.wire_length[n] = wire
         records.link_type[n] = layout[LINK_TYPE]
-        at += octets
+        at += nbytes
         n += 1
     return n, at, STOP_BATCH_FULL
 

@@ -61,8 +61,8 @@ def outline_block(
             for i in range(n):
                 begin = records.frame_at[i] - header
                 starts[count], roles[count] = begin, RECORD
-                octets = big32(block, begin + 8) if layout[CONTAINER] == SNOOP else header + records.captured_length[i]
-                ends[count] = begin + octets
+                nbytes = big32(block, begin + 8) if layout[CONTAINER] == SNOOP else header + records.captured_length[i]
+                ends[count] = begin + nbytes
                 count += 1
         if stop != STOP_BATCH_FULL:
             return at, stop, count

@@ -81,12 +81,12 @@ def begins_record(block: U8, at: int, end: int, layout: I64, at_end: bool) -> in
             return _YES
         if at + 24 > end:
             return _UNDECIDED if not at_end else (_YES if place > 1 else _NO)
-        octets = pcap_record(block, at, layout) if layout[CONTAINER] == PCAP else pcapng_block(block, at, end, layout)
-        if octets == 0:
+        nbytes = pcap_record(block, at, layout) if layout[CONTAINER] == PCAP else pcapng_block(block, at, end, layout)
+        if nbytes == 0:
             return _NO
-        if at + octets > end:
+        if at + nbytes > end:
             return _UNDECIDED if not at_end else (_YES if place > 0 else _NO)
-        at += octets
+        at += nbytes
     return _YES
 
 

@@ -33,20 +33,20 @@ def measure_flows(rows: Rows, more: Rows, place: U32, index: U32, from_responder
 
     Pauses are seen in the order of the list: a flow that begins earlier than one before it may hide one, and never makes one up.
     """
-    first, last, octets, pauses = np.int64(0x7FFFFFFFFFFFFFFF), np.int64(-0x7FFFFFFFFFFFFFFF), 0, 0
+    first, last, nbytes, pauses = np.int64(0x7FFFFFFFFFFFFFFF), np.int64(-0x7FFFFFFFFFFFFFFF), 0, 0
     for k in range(index.shape[0]):
         row = rows[place[index[k]]]
         begin, end = row.first_seen_ns, row.first_seen_ns
         if row.more_row:
             details = more[np.int64(row.more_row) - 1]
             end = details.last_seen_ns
-            octets += np.int64(details.responder_octets if from_responder[k] else details.initiator_octets)
+            nbytes += np.int64(details.responder_octets if from_responder[k] else details.initiator_octets)
         elif (from_responder[k] > 0) == is_from_responder(row):
-            octets += np.int64(row.octets)
+            nbytes += np.int64(row.octets)
         if k > 0 and begin - last > gap_ns:
             pauses += 1
         first, last = min(first, begin), max(last, end)
-    return first, last, octets, pauses
+    return first, last, nbytes, pauses
 
 
 @step
@@ -66,7 +66,7 @@ def spread(amounts: F64, begin: float, end: float, amount: float) -> None:
 
 @kernel
 def spread_flows(
-    rows: Rows, more: Rows, place: U32, group: I32, first: int, end: int, start_ns: int, bin_ns: float, packets: F64, octets: F64
+    rows: Rows, more: Rows, place: U32, group: I32, first: int, end: int, start_ns: int, bin_ns: float, packets: F64, nbytes: F64
 ) -> None:
     """Add what flows carried in both directions to the bins of their groups, each flow spread evenly over the time that it lasted.
 
@@ -81,8 +81,8 @@ def spread_flows(
             details = more[np.int64(row.more_row) - 1]
             until = max(np.float64(details.last_seen_ns - start_ns) / bin_ns, begin)
             spread(packets[g], begin, until, np.float64(details.initiator_packets + details.responder_packets))
-            spread(octets[g], begin, until, np.float64(details.initiator_octets + details.responder_octets))
+            spread(nbytes[g], begin, until, np.float64(details.initiator_octets + details.responder_octets))
         else:
             b = min(max(np.int64(begin), 0), packets.shape[1] - 1)
             packets[g, b] += 1.0
-            octets[g, b] += np.float64(row.octets)
+            nbytes[g, b] += np.float64(row.octets)

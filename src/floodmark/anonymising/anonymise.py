@@ -24,8 +24,8 @@ from floodmark_core.blanking.sketching import MOST_PLACES, new_places
 from floodmark_core.columns import BATCH, U8
 from floodmark_core.status import STOP_BATCH_FULL
 
-KEY_OCTETS = 32  # fewest of a key file
-_BLOCK_OCTETS = 4 << 20  # of a capture looked at together
+KEY_BYTES = 32  # fewest of a key file
+_BLOCK_BYTES = 4 << 20  # of a capture looked at together
 _FRAMES = 1 << 16
 
 
@@ -43,8 +43,8 @@ def load_key(path: str) -> bytes:
         key = Path(path).read_bytes()
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror or error}") from error
-    if len(key) < KEY_OCTETS:
-        raise SettingsError(f"{path}: a key of {len(key)} octets; at least {KEY_OCTETS} are needed: openssl rand -out {path} {KEY_OCTETS}")
+    if len(key) < KEY_BYTES:
+        raise SettingsError(f"{path}: a key of {len(key)} octets; at least {KEY_BYTES} are needed: openssl rand -out {path} {KEY_BYTES}")
     return key
 
 
@@ -54,7 +54,7 @@ def anonymise(capture: Given, path: str, anonymiser: Anonymiser, *, payload: boo
     payload: keep what tells protocols and the course of dialogues; otherwise packets end with their last header. Raises CaptureError,
     OutputError.
     """
-    with source_of(capture).reader(_BLOCK_OCTETS) as reader, appearing_whole(path) as file:
+    with source_of(capture).reader(_BLOCK_BYTES) as reader, appearing_whole(path) as file:
         run = _Run(CaptureWriter(file, "anonymised by floodmark"), anonymiser, payload=payload)
         layout, interfaces, records, tally = reader.container.layout.copy(), new_interfaces(), new_records(), new_tally()
 

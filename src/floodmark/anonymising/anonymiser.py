@@ -27,7 +27,7 @@ from floodmark_core.columns import I64, U8
 _MOST_REMEMBERED = 1 << 20  # texts whose replacement is kept
 _VOWELS, _CONSONANTS, _SIGNS = b"aeiou", b"bcdfghjklmnpqrstvwxz", b"abcdefghijklmnopqrstuvwxyz0123456789"
 _TARGET_SIGNS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-_LOOKED_AT_OCTETS, _PORT_DIGITS, _MOST_TRIES = 1000, 5, 64  # of a target, of a port, to find a word
+_LOOKED_AT_BYTES, _PORT_DIGITS, _MOST_TRIES = 1000, 5, 64  # of a target, of a port, to find a word
 _SHORT_LABEL = 6  # octets: whether a shorter one looks made up is not asked
 _DNS_PORT, _QR_AT, _OF_TCP = 53, 2, 256  # the bit there says who asks, in a message that is none too; codes from 256 on are TCP's
 
@@ -49,8 +49,8 @@ class Anonymiser:
         _replace(out, places.v6[: places.used[V6]], 16, self._prefixes.addresses6)
         _replace(out, places.macs[: places.used[MACS]], 6, self._mac_addresses)
         kept_as_is = self._put_words(out, places)
-        for at, octets, kind in places.texts[: places.used[TEXTS]].tolist():
-            out[at : at + octets] = np.frombuffer(self.text(kind, out[at : at + octets].tobytes()), np.uint8)
+        for at, nbytes, kind in places.texts[: places.used[TEXTS]].tolist():
+            out[at : at + nbytes] = np.frombuffer(self.text(kind, out[at : at + nbytes].tobytes()), np.uint8)
         return kept_as_is
 
     def _mac_addresses(self, found: U8) -> U8:
@@ -113,9 +113,9 @@ class Anonymiser:
 
     def _target(self, kind: int, text: bytes) -> bytes:
         """Return letters and digits by what of a target is looked at."""
-        key, looked_at = self._text_key, bytes((kind,)) + text[:_LOOKED_AT_OCTETS]
+        key, looked_at = self._text_key, bytes((kind,)) + text[:_LOOKED_AT_BYTES]
         parts = (hmac.digest(key, number.to_bytes(4, "big") + looked_at, sha256) for number in range(-(-len(text) // 32)))
-        return bytes(_TARGET_SIGNS[octet % len(_TARGET_SIGNS)] for octet in b"".join(parts)[: len(text)])
+        return bytes(_TARGET_SIGNS[byte % len(_TARGET_SIGNS)] for byte in b"".join(parts)[: len(text)])
 
     def _wire_name(self, text: bytes, *, is_random: bool) -> bytes:
         """Replace the labels of a name as DNS writes it (RFC 1035 section 3.1); the last ones under arpa stay."""
@@ -148,20 +148,20 @@ class Anonymiser:
         return made
 
 
-def _label(digest: bytes, octets: int, *, is_random: bool) -> bytes:
+def _label(digest: bytes, nbytes: int, *, is_random: bool) -> bytes:
     """Make a label out of a digest that looks made up, or like a word (floodmark_core.flows.payload.looks_random)."""
-    digest *= -(-octets // len(digest)) or 1  # a label has 63 octets at most, other names may have more
+    digest *= -(-nbytes // len(digest)) or 1  # a label has 63 octets at most, other names may have more
     if is_random:
-        return bytes(_CONSONANTS[digest[place] % len(_CONSONANTS)] for place in range(octets))
-    if octets < _SHORT_LABEL:
-        return bytes(_SIGNS[digest[place] % len(_SIGNS)] for place in range(octets))
-    return bytes((_VOWELS if place % 2 else _CONSONANTS)[digest[place] % (5 if place % 2 else 20)] for place in range(octets))
+        return bytes(_CONSONANTS[digest[place] % len(_CONSONANTS)] for place in range(nbytes))
+    if nbytes < _SHORT_LABEL:
+        return bytes(_SIGNS[digest[place] % len(_SIGNS)] for place in range(nbytes))
+    return bytes((_VOWELS if place % 2 else _CONSONANTS)[digest[place] % (5 if place % 2 else 20)] for place in range(nbytes))
 
 
-def _replace(out: U8, at: I64, octets: int, make: Callable[[U8], U8]) -> None:
+def _replace(out: U8, at: I64, nbytes: int, make: Callable[[U8], U8]) -> None:
     """Replace what stands at some places, alike by alike."""
     if not len(at):
         return
-    places = at[:, None] + np.arange(octets)
-    unique, back = np.unique(np.ascontiguousarray(out[places]).view(f"V{octets}").ravel(), return_inverse=True)
-    out[places] = make(unique.view(np.uint8).reshape(-1, octets))[back.ravel()]
+    places = at[:, None] + np.arange(nbytes)
+    unique, back = np.unique(np.ascontiguousarray(out[places]).view(f"V{nbytes}").ravel(), return_inverse=True)
+    out[places] = make(unique.view(np.uint8).reshape(-1, nbytes))[back.ravel()]

@@ -20,8 +20,8 @@ def cipher_of(key: bytes) -> Cipher[ECB]:
 def encrypted(cipher: Cipher[ECB], blocks: U8) -> U8:
     """Encrypt blocks of 16 octets."""
     encryptor = cipher.encryptor()
-    octets = encryptor.update(np.ascontiguousarray(blocks).data) + encryptor.finalize()
-    return np.frombuffer(octets, np.uint8).reshape(-1, 16)
+    nbytes = encryptor.update(np.ascontiguousarray(blocks).data) + encryptor.finalize()
+    return np.frombuffer(nbytes, np.uint8).reshape(-1, 16)
 
 
 class CryptoPan:
@@ -34,9 +34,9 @@ class CryptoPan:
         self._keep_meaning = keep_meaning
         self._top: U32 = self._flips4(np.arange(1 << 16, dtype=np.uint32) << np.uint32(16), range(16))
 
-    def addresses4(self, octets: U8) -> U8:
+    def addresses4(self, nbytes: U8) -> U8:
         """Return what stands in place of IPv4 addresses. octets: [n, 4], theirs."""
-        addresses = np.ascontiguousarray(octets).view(">u4").ravel().astype(np.uint32)
+        addresses = np.ascontiguousarray(nbytes).view(">u4").ravel().astype(np.uint32)
         made = addresses ^ self._top[addresses >> np.uint32(16)] ^ self._flips4(addresses, range(16, 32))
         replaced: U8 = made.astype(">u4").view(np.uint8).reshape(-1, 4)
         return replaced
@@ -56,9 +56,9 @@ class CryptoPan:
             flips |= turned[back.ravel()].astype(np.uint32) << np.uint32(31 - bit)
         return flips
 
-    def addresses6(self, octets: U8) -> U8:
+    def addresses6(self, nbytes: U8) -> U8:
         """Return what stands in place of IPv6 addresses. octets: [n, 16], theirs."""
-        made = [self._some6(octets[first : first + _V6_TOGETHER]) for first in range(0, len(octets), _V6_TOGETHER)]
+        made = [self._some6(nbytes[first : first + _V6_TOGETHER]) for first in range(0, len(nbytes), _V6_TOGETHER)]
         return np.concatenate(made)
 
     def _some6(self, addresses: U8) -> U8:

@@ -45,7 +45,7 @@ def _in_huge_pages(memory: mmap.mmap) -> None:
 class _Taken:
     """What one array takes."""
 
-    octets: int
+    nbytes: int
     file: BinaryIO | None  # None: anonymous
 
 
@@ -55,14 +55,14 @@ class Memory:
     limit_octets: most anonymous memory, None for as much as there is. announce: told when temporary space is taken.
     """
 
-    def __init__(self, limit_octets: int | None = None, announce: Announce | None = None) -> None:
-        self._limit = limit_octets
+    def __init__(self, limit_bytes: int | None = None, announce: Announce | None = None) -> None:
+        self._limit = limit_bytes
         self._announce = announce
         self._used = 0  # octets of anonymous arrays
         self._in_files = 0
         self._taken: WeakKeyDictionary[mmap.mmap, _Taken] = WeakKeyDictionary()
         self._lock = RLock()  # threads take arrays side by side, and give them back at any moment
-        self.spilled_octets = 0  # most that lay in temporary files at one time
+        self.spilled_bytes = 0  # most that lay in temporary files at one time
 
     def array(self, count: int, dtype: Any) -> NDArray[Any]:  # noqa: ANN401 - whatever NumPy takes for a type
         """Return an array of zeros, in huge pages. Raises MemoryLimitError where neither memory nor disk has room for it."""
@@ -72,94 +72,94 @@ class Memory:
             _in_huge_pages(memory)
         return np.frombuffer(memory, kind, count)
 
-    def take(self, octets: int, share: float = 1.0, *, set_aside: bool = False) -> mmap.mmap:
+    def take(self, nbytes: int, share: float = 1.0, *, set_aside: bool = False) -> mmap.mmap:
         """Return so much memory, all zero. share: part of the allowed memory that this may make full.
 
         set_aside: map as much as that part, of which only ``octets`` count until :meth:`resize` asks for more.
         """
         with self._lock:
-            octets = max(octets, mmap.PAGESIZE)
-            fits = octets < _LARGE or self._has_room(octets, share)
-            taken = _Taken(octets, None if fits else self._reserved(octets))
+            nbytes = max(nbytes, mmap.PAGESIZE)
+            fits = nbytes < _LARGE or self._has_room(nbytes, share)
+            taken = _Taken(nbytes, None if fits else self._reserved(nbytes))
             if taken.file is None:
-                memory = self._anonymous(octets, int((self._limit or 0) * _FOR_ARRAYS * share) if set_aside else 0)
+                memory = self._anonymous(nbytes, int((self._limit or 0) * _FOR_ARRAYS * share) if set_aside else 0)
             else:
-                memory = mmap.mmap(taken.file.fileno(), octets)
-            self._count(taken, octets)
+                memory = mmap.mmap(taken.file.fileno(), nbytes)
+            self._count(taken, nbytes)
             self._taken[memory] = taken
             weakref.finalize(memory, self._give_back, taken)
             return memory
 
-    def resize(self, memory: mmap.mmap, octets: int, share: float = 1.0) -> mmap.mmap:
+    def resize(self, memory: mmap.mmap, nbytes: int, share: float = 1.0) -> mmap.mmap:
         """Return memory that holds what this one holds, then zeros; its pages are moved (mremap), not copied, where that can be."""
         with self._lock:
             taken = self._taken[memory]
-            octets = max(octets, mmap.PAGESIZE)
+            nbytes = max(nbytes, mmap.PAGESIZE)
             if taken.file is not None:
-                self._reserved(octets, taken.file)
-            elif octets > taken.octets and not self._has_room(octets - taken.octets, share):
-                return self._copied(memory, octets, share)
-            if taken.file is None and taken.octets < _LARGE <= octets:
+                self._reserved(nbytes, taken.file)
+            elif nbytes > taken.nbytes and not self._has_room(nbytes - taken.nbytes, share):
+                return self._copied(memory, nbytes, share)
+            if taken.file is None and taken.nbytes < _LARGE <= nbytes:
                 _in_huge_pages(memory)
             try:
-                if taken.file is not None or octets > len(memory):
-                    memory.resize(octets)
+                if taken.file is not None or nbytes > len(memory):
+                    memory.resize(nbytes)
             except (BufferError, SystemError, OSError):  # a view is still held, or the system cannot move pages
-                return self._copied(memory, octets, share)
-            self._count(taken, octets - taken.octets)
-            taken.octets = octets
+                return self._copied(memory, nbytes, share)
+            self._count(taken, nbytes - taken.nbytes)
+            taken.nbytes = nbytes
             return memory
 
     @staticmethod
-    def _anonymous(octets: int, set_aside: int) -> mmap.mmap:
+    def _anonymous(nbytes: int, set_aside: int) -> mmap.mmap:
         """Map memory with addresses for more of it, where the system gives them."""
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-        if set_aside > octets:
+        if set_aside > nbytes:
             with suppress(OSError):  # a limit on addresses (ulimit -v)
                 return mmap.mmap(-1, set_aside, flags=flags | _NO_RESERVE)
-        return mmap.mmap(-1, octets, flags=flags)
+        return mmap.mmap(-1, nbytes, flags=flags)
 
     def is_anonymous(self, memory: mmap.mmap) -> bool:
         """Tell whether memory lies in no file."""
         return self._taken[memory].file is None
 
-    def _copied(self, memory: mmap.mmap, octets: int, share: float) -> mmap.mmap:
-        other = self.take(octets, share)
-        kept = min(self._taken[memory].octets, len(other))
+    def _copied(self, memory: mmap.mmap, nbytes: int, share: float) -> mmap.mmap:
+        other = self.take(nbytes, share)
+        kept = min(self._taken[memory].nbytes, len(other))
         np.frombuffer(other, np.uint8)[:kept] = np.frombuffer(memory, np.uint8)[:kept]
         return other
 
-    def _has_room(self, octets: int, share: float) -> bool:
-        return self._limit is None or self._used + octets <= self._limit * _FOR_ARRAYS * share
+    def _has_room(self, nbytes: int, share: float) -> bool:
+        return self._limit is None or self._used + nbytes <= self._limit * _FOR_ARRAYS * share
 
-    def _reserved(self, octets: int, file: BinaryIO | None = None) -> BinaryIO:
+    def _reserved(self, nbytes: int, file: BinaryIO | None = None) -> BinaryIO:
         """Return a temporary file, or the one given, of so many octets, for which the disk has set room aside."""
         folder = tempfile.gettempdir()
-        missing = octets - (os.fstat(file.fileno()).st_size if file is not None else 0)
+        missing = nbytes - (os.fstat(file.fileno()).st_size if file is not None else 0)
         free = shutil.disk_usage(folder).free - _SPARE_DISK
         if missing > free:
             raise MemoryLimitError(
                 f"{folder}: {missing / 2**20:,.0f} MiB of temporary space are needed, {max(free, 0) / 2**20:,.0f} MiB are free; "
                 "allow more with --memory, make room, or name another folder in TMPDIR"
             )
-        if self.spilled_octets == 0 and self._announce is not None:
+        if self.spilled_bytes == 0 and self._announce is not None:
             self._announce(f"more than {(self._limit or 0) / 2**20:,.0f} MiB are needed: the rest goes to temporary files in {folder}")
         if file is None:
             file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - it lives as long as its map
         if missing > 0:
-            os.posix_fallocate(file.fileno(), 0, octets)  # a page for which the disk has no room would end the process later
+            os.posix_fallocate(file.fileno(), 0, nbytes)  # a page for which the disk has no room would end the process later
         return file
 
-    def _count(self, taken: _Taken, octets: int) -> None:
+    def _count(self, taken: _Taken, nbytes: int) -> None:
         with self._lock:
             if taken.file is None:
-                self._used += octets
+                self._used += nbytes
             else:
-                self._in_files += octets
-                self.spilled_octets = max(self.spilled_octets, self._in_files)
+                self._in_files += nbytes
+                self.spilled_bytes = max(self.spilled_bytes, self._in_files)
 
     def _give_back(self, taken: _Taken) -> None:
-        self._count(taken, -taken.octets)
+        self._count(taken, -taken.nbytes)
         if taken.file is not None:
             taken.file.close()
 

@@ -69,8 +69,8 @@ class CaptureWriter:
         if len(self._out) < room:
             self._out = np.empty(room, np.uint8)
         columns = (packets.frame_at, packets.time_ns, packets.captured_length, packets.wire_length)
-        octets = write_packets(block, count, *columns, interfaces, mask, self._out)
-        self._file.write(self._out[:octets].data)
+        nbytes = write_packets(block, count, *columns, interfaces, mask, self._out)
+        self._file.write(self._out[:nbytes].data)
 
     def finish(self) -> None:
         """Make a capture of nothing a valid one."""
@@ -81,8 +81,8 @@ class CaptureWriter:
 def comment_option(order: str, text: str, code: int = _COMMENT) -> U8:
     """Return an option of a block that is a text. order: of its octets, as struct names it."""
     value = text.encode("utf-8", "backslashreplace")[:_LARGEST_COMMENT]
-    octets = struct.pack(f"{order}HH", code, len(value)) + value + bytes(-len(value) % 4)
-    return np.frombuffer(octets, np.uint8)
+    nbytes = struct.pack(f"{order}HH", code, len(value)) + value + bytes(-len(value) % 4)
+    return np.frombuffer(nbytes, np.uint8)
 
 
 def _block(kind: int, body: bytes) -> bytes:

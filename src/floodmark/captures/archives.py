@@ -18,7 +18,7 @@ from floodmark.errors import CaptureError
 
 _ZIP = b"PK\x03\x04"
 _USTAR, _USTAR_AT = b"ustar", 257
-_HEAD_OCTETS = 512
+_HEAD_BYTES = 512
 _MOST_MEMBERS = 100_000  # of one archive: more is no collection of captures
 _READABLE = ("gzip", "bzip2", "xz")  # compressions that tarfile reads
 _FAULTS = (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile, tarfile.TarError, zlib.error)
@@ -29,8 +29,8 @@ class Member:
     """A file in an archive."""
 
     name: str  # that of the archive, a slash, its own
-    octets: int  # unpacked, as the archive says
-    packed_octets: int  # that it takes in a zip file; 0 where that is not told
+    nbytes: int  # unpacked, as the archive says
+    packed_bytes: int  # that it takes in a zip file; 0 where that is not told
     begin: Callable[[ExitStack], IO[bytes]]  # opens it, and leaves what is to be closed on the stack
 
     def open(self) -> "MemberStream":
@@ -65,8 +65,8 @@ class MemberStream(io.RawIOBase):
             self.damage = f"the archive's member is damaged: {error}"
         room[: len(data)] = data
         self._given += len(data)
-        if self._member.packed_octets:
-            refuse_bomb("zip", self._member.packed_octets, self._given)
+        if self._member.packed_bytes:
+            refuse_bomb("zip", self._member.packed_bytes, self._given)
         return len(data)
 
     def close(self) -> None:
@@ -95,7 +95,7 @@ def _listing(path: str) -> Iterator[Member] | None:
     """Return what lists the files in an archive, None where a file is none, or cannot be opened: its reader says why."""
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - may be any name
-            head = file.read(_HEAD_OCTETS)
+            head = file.read(_HEAD_BYTES)
             file.seek(0)
             if head.startswith(_ZIP):
                 return _in_zip(path)
@@ -111,7 +111,7 @@ def _is_tar(head: bytes, file: IO[bytes]) -> bool:
         if codec.name not in _READABLE:
             return False
         try:
-            head = codec.unpacker().decompress(file.read(64 << 10), _HEAD_OCTETS)
+            head = codec.unpacker().decompress(file.read(64 << 10), _HEAD_BYTES)
         except codec.errors:
             return False
     return head[_USTAR_AT : _USTAR_AT + len(_USTAR)] == _USTAR

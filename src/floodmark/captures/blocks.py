@@ -13,15 +13,15 @@ from typing import BinaryIO, Self
 import numpy as np
 
 from floodmark.captures.archives import MemberStream
-from floodmark.captures.container import SNIFF_OCTETS, fitted, recognise
+from floodmark.captures.container import SNIFF_BYTES, fitted, recognise
 from floodmark.captures.mapping import MappedFile
 from floodmark.captures.unpacking import Unpacked, codec_of
 from floodmark.errors import CaptureError
 from floodmark_core.columns import U8
 
-MAPPED_OCTETS = 64 << 20  # of a mapped file handed out together: threads that read it side by side meet after each
-BLOCK_OCTETS = 8 << 20  # read together; threads that look at them side by side meet after each (DESIGN.md D19)
-_PIPE_OCTETS = 1 << 20  # that a pipe holds, where the system allows: its own 64 KiB make reader and writer wait for each other
+MAPPED_BYTES = 64 << 20  # of a mapped file handed out together: threads that read it side by side meet after each
+BLOCK_BYTES = 8 << 20  # read together; threads that look at them side by side meet after each (DESIGN.md D19)
+_PIPE_BYTES = 1 << 20  # that a pipe holds, where the system allows: its own 64 KiB make reader and writer wait for each other
 
 
 class BlockReader:
@@ -30,23 +30,21 @@ class BlockReader:
     :meth:`next_block` gives the octets not yet consumed followed by new ones; a record longer than the block makes it grow.
     """
 
-    def __init__(
-        self, stream: BinaryIO, path: str, block_octets: int = BLOCK_OCTETS, *, owned: bool = False, hashing: bool = False
-    ) -> None:
+    def __init__(self, stream: BinaryIO, path: str, block_bytes: int = BLOCK_BYTES, *, owned: bool = False, hashing: bool = False) -> None:
         self._owned = owned
         self._stream = stream
         self._source: BinaryIO | Unpacked = stream  # of plain octets
         self._hash = hashlib.sha256() if hashing else None
         self._hashed = 0  # octets
         self._buffer: U8 = np.empty(0, np.uint8)
-        self._block_octets = max(block_octets, SNIFF_OCTETS)
-        self._mapped = MappedFile.of(stream) if owned and block_octets >= BLOCK_OCTETS and not _begins_compressed(stream) else None
+        self._block_bytes = max(block_bytes, SNIFF_BYTES)
+        self._mapped = MappedFile.of(stream) if owned and block_bytes >= BLOCK_BYTES and not _begins_compressed(stream) else None
         self.path = path
         self.base = 0  # offset in the file of the block's first octet
         self.at_end = False
         self.block: U8 = self._buffer  # the octets at hand
         if self._mapped is not None:
-            self._block_octets = max(self._block_octets, MAPPED_OCTETS)
+            self._block_bytes = max(self._block_bytes, MAPPED_BYTES)
             self._look(self._mapped)
         else:
             _widen(stream)
@@ -62,17 +60,17 @@ class BlockReader:
 
     def _unpack(self) -> None:
         """Go on with what the octets hold, where they are compressed."""
-        codec = codec_of(self.block[:SNIFF_OCTETS].tobytes())
+        codec = codec_of(self.block[:SNIFF_BYTES].tobytes())
         if codec is None:
             return
         packed, stream = self.block.tobytes(), self._stream
         if self._hash is not None:
             self._hash = hashlib.sha256()
 
-        def read(octets: int) -> bytes:
+        def read(nbytes: int) -> bytes:
             nonlocal packed
-            taken, packed = packed[:octets], packed[octets:]
-            taken = taken or _read_some(stream, octets)
+            taken, packed = packed[:nbytes], packed[nbytes:]
+            taken = taken or _read_some(stream, nbytes)
             if self._hash is not None:
                 self._hash.update(taken)
             return taken
@@ -83,7 +81,7 @@ class BlockReader:
     def _look(self, mapped: MappedFile) -> None:
         """Make the block what stands in a mapped file from the base on; read it instead where the map is no longer safe."""
         try:
-            self.block = mapped.part(self.base, self._block_octets)
+            self.block = mapped.part(self.base, self._block_bytes)
         except OSError:
             self._unmap(mapped)
             self._stream.seek(self.base)
@@ -99,8 +97,8 @@ class BlockReader:
 
     def _read(self, filled: int) -> None:
         """Make the block what fits into the buffer behind its first octets, which are filled."""
-        if len(self._buffer) < self._block_octets:
-            longer = np.empty(self._block_octets, np.uint8)
+        if len(self._buffer) < self._block_bytes:
+            longer = np.empty(self._block_bytes, np.uint8)
             longer[:filled] = self._buffer[:filled]
             self._buffer = longer
         view = memoryview(self._buffer)  # type: ignore[arg-type]
@@ -147,7 +145,7 @@ class BlockReader:
         return self._mapped is not None
 
     @property
-    def octets(self) -> int:
+    def nbytes(self) -> int:
         """Length of a mapped capture; 0 where it is not known."""
         return self._mapped.size if self._mapped is not None else 0
 
@@ -169,7 +167,7 @@ class BlockReader:
     def next_block(self, consumed: int) -> U8:
         """Drop the first ``consumed`` octets and return what follows them, with new octets at its end."""
         if consumed == 0 and not self.at_end:  # one record fills the block
-            self._block_octets = 2 * len(self.block)
+            self._block_bytes = 2 * len(self.block)
         self.base += consumed
         if self._mapped is not None:
             self._look(self._mapped)
@@ -184,7 +182,7 @@ class BlockReader:
 def _begins_compressed(stream: BinaryIO) -> bool:
     """Tell whether a file of the system is compressed, without moving in it: then it is no use to map it."""
     try:
-        return codec_of(os.pread(stream.fileno(), SNIFF_OCTETS, 0)) is not None
+        return codec_of(os.pread(stream.fileno(), SNIFF_BYTES, 0)) is not None
     except (OSError, ValueError, AttributeError):  # nothing that has places: a pipe, a member of an archive
         return False
 
@@ -193,12 +191,12 @@ def _widen(stream: BinaryIO) -> None:
     """Let a pipe hold more at one time."""
     with contextlib.suppress(OSError, ValueError, AttributeError):  # no file of the system, closed, not Linux
         if stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode):
-            fcntl.fcntl(stream.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_OCTETS)
+            fcntl.fcntl(stream.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
-def _read_some(stream: BinaryIO, octets: int) -> bytes:
+def _read_some(stream: BinaryIO, nbytes: int) -> bytes:
     """Read at most so many octets from a stream. Raises BlockingIOError where one that does not wait has none yet."""
-    room = bytearray(octets)
+    room = bytearray(nbytes)
     count = _read_into(stream, memoryview(room))
     if count is None:
         raise BlockingIOError("has nothing to read yet: it does not wait for data (O_NONBLOCK)")

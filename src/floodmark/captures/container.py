@@ -36,7 +36,7 @@ _REFUSED_MAGIC = {
     b"\xab\x01\0\x1c": "an IXIA lcap file",
     b"PK\x03\x04": "a zip archive",
 }
-SNIFF_OCTETS = 24
+SNIFF_BYTES = 24
 _LOOKED_AT_RECORDS = 4
 
 
@@ -46,7 +46,7 @@ class Container:
 
     name: str  # "pcap", "pcap-ns", "pcap-modified", "pcap-nokia", "pcapng" or "snoop"
     layout: I64
-    header_octets: int  # before the first record or block
+    header_bytes: int  # before the first record or block
 
 
 def recognise(head: bytes, path: str) -> Container:
@@ -101,25 +101,25 @@ def fitted(container: Container, block: U8) -> Container:
     layout = container.layout
     if container.name != "pcap" or _are_records(block, layout, 16):
         return container
-    for octets, name in ((20, "pcap-nokia"), (24, "pcap-modified")):
-        if _are_records(block, layout, octets):
-            layout[RECORD_HEADER] = octets
-            return Container(name, layout, container.header_octets)
+    for nbytes, name in ((20, "pcap-nokia"), (24, "pcap-modified")):
+        if _are_records(block, layout, nbytes):
+            layout[RECORD_HEADER] = nbytes
+            return Container(name, layout, container.header_bytes)
     return container
 
 
-def _are_records(block: U8, layout: I64, header_octets: int) -> bool:
+def _are_records(block: U8, layout: I64, header_bytes: int) -> bool:
     """Tell whether a block's first records look right with headers of so many octets: one in pcap's own form, more in others."""
-    least = 0 if header_octets == 16 else 1  # octets captured: zeros that are put in between look like a record without any
+    least = 0 if header_bytes == 16 else 1  # octets captured: zeros that are put in between look like a record without any
     order, at, seen, first = ">" if layout[SWAPPED] else "<", 24, 0, 0
-    while at + header_octets <= len(block) and seen < _LOOKED_AT_RECORDS:
+    while at + header_bytes <= len(block) and seen < _LOOKED_AT_RECORDS:
         seconds, fraction, captured, wire = struct.unpack(order + "4I", block[at : at + 16].tobytes())
         first = seconds if seen == 0 else first
         if fraction >= 1_000_000 or not least <= captured <= wire <= LARGEST_RECORD or abs(seconds - first) > DAY_S:
             return False
-        at += header_octets + captured
+        at += header_bytes + captured
         seen += 1
-    return seen > 0 if header_octets == 16 else seen > 2 or (seen == 2 and at == len(block))
+    return seen > 0 if header_bytes == 16 else seen > 2 or (seen == 2 and at == len(block))
 
 
 def _refuse(head: bytes, path: str) -> None:

@@ -24,7 +24,7 @@ _POPULATE_READ = 22  # Linux 5.14; unknown to the mmap module of Python 3.11
 # That module's madvise would hold Python's lock meanwhile.
 _madvise = ctypes.CDLL(None, use_errno=True).madvise
 _madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
-_LEAST_OCTETS = 8 << 20  # of a file worth mapping
+_LEAST_BYTES = 8 << 20  # of a file worth mapping
 
 
 class MappedFile:
@@ -33,7 +33,7 @@ class MappedFile:
     def __init__(self, stream: BinaryIO) -> None:
         """Map an open file. Raises OSError where it cannot be leased or mapped, ValueError where there is nothing to gain."""
         status = os.fstat(stream.fileno())
-        if not stat.S_ISREG(status.st_mode) or status.st_size < _LEAST_OCTETS:
+        if not stat.S_ISREG(status.st_mode) or status.st_size < _LEAST_BYTES:
             raise ValueError("not a large file")
         self._stream = stream
         fcntl.fcntl(stream, fcntl.F_SETSIG, signal.SIGURG)  # the signal of a lease that is wanted back; ignored by default
@@ -55,18 +55,18 @@ class MappedFile:
         except (OSError, ValueError, AttributeError):  # the last: a system without leases
             return None
 
-    def part(self, base: int, octets: int) -> U8:
+    def part(self, base: int, nbytes: int) -> U8:
         """Return some octets. Raises OSError where they cannot be brought into memory, or the lease is wanted back."""
         if fcntl.fcntl(self._stream, fcntl.F_GETLEASE) != fcntl.F_RDLCK:
             raise OSError("another process wants to write to the file")
-        octets = min(octets, self.size - base)
+        nbytes = min(nbytes, self.size - base)
         if self._coming is not None:
             self._coming.result()
-        self._bring(base + octets)
-        done, end = base & -mmap.PAGESIZE, min(base + 2 * octets, self.size)
-        if self._brought < min(base + octets + octets // 2, self.size) or done - self._left >= _LEAST_OCTETS:
+        self._bring(base + nbytes)
+        done, end = base & -mmap.PAGESIZE, min(base + 2 * nbytes, self.size)
+        if self._brought < min(base + nbytes + nbytes // 2, self.size) or done - self._left >= _LEAST_BYTES:
             self._coming = self._aside.submit(self._go_on, done, end)
-        return np.frombuffer(self._map, np.uint8, octets, base)
+        return np.frombuffer(self._map, np.uint8, nbytes, base)
 
     def _go_on(self, done: int, end: int) -> None:
         """Let go of what stands before one offset, which nobody looks at again, and bring what is missing up to another."""

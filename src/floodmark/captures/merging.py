@@ -20,8 +20,8 @@ from floodmark_core.columns import I64, U8
 from floodmark_core.packets.merging import extract_block, gather_records
 from floodmark_core.records.framing import CONTAINER, MERGED, new_layout
 
-_LANE_OCTETS = 1 << 20  # read of each capture together: as many as are open at one time lie in memory
-_LEAST_RECORD_OCTETS = 16  # in any container
+_LANE_BYTES = 1 << 20  # read of each capture together: as many as are open at one time lie in memory
+_LEAST_RECORD_BYTES = 16  # in any container
 MOST_LANES = 64  # open at one time, 8 MiB each; further ones wait until one has ended
 
 
@@ -32,12 +32,12 @@ class _Lane:
         self, source: Source, number: int, *, hashing: bool, keep_going: bool, progress: Callable[[str, int], None] | None
     ) -> None:
         self._number = number
-        self.reader = source.reader(_LANE_OCTETS, hashing=hashing)
+        self.reader = source.reader(_LANE_BYTES, hashing=hashing)
         layout, self._tally = self.reader.container.layout, new_tally()
         self._walk = walk_with(FlowSettings(), layout)
         tell = None if progress is None else partial(progress, self.reader.path)
         self._reading = Reading(self.reader, self._extract, (layout, self._tally), tell, keep_going)
-        self.octets: U8 = np.empty(0, np.uint8)
+        self.nbytes: U8 = np.empty(0, np.uint8)
         self.starts: I64 = np.zeros(1, np.int64)  # of each record in the octets, and of the end
         self.keys_ns: I64 = np.empty(0, np.int64)  # times that never step back: a capture's own order is kept
         self.first = 0  # record not yet given out
@@ -45,10 +45,10 @@ class _Lane:
         self._latest_ns = 0
 
     def _extract(self, block: U8, at: int) -> tuple[int, int]:
-        most = len(block) // _LEAST_RECORD_OCTETS + 1
+        most = len(block) // _LEAST_RECORD_BYTES + 1
         out, times_ns, starts = np.empty(2 * len(block), np.uint8), np.empty(most, np.int64), np.empty(most + 1, np.int64)
         at, stop, count = extract_block(block, at, self.reader.base, self._number, self._walk, self._tally, out, times_ns, starts)
-        self.octets, self.starts, self.first = out[: starts[count]], starts[: count + 1], 0
+        self.nbytes, self.starts, self.first = out[: starts[count]], starts[: count + 1], 0
         self.keys_ns = np.maximum.accumulate(np.maximum(times_ns[:count], self._latest_ns))
         self._latest_ns = int(self.keys_ns[-1]) if count else self._latest_ns
         return at, stop
@@ -63,7 +63,7 @@ class _Lane:
     def close(self) -> None:
         """Give back what reading needed."""
         self.reader.close()
-        self.octets, self.keys_ns, self.starts, self.first = np.empty(0, np.uint8), np.empty(0, np.int64), np.zeros(1, np.int64), 0
+        self.nbytes, self.keys_ns, self.starts, self.first = np.empty(0, np.uint8), np.empty(0, np.int64), np.zeros(1, np.int64), 0
         del self.reader, self._walk, self._reading
 
     def take(self, until_ns: int) -> tuple[int, int]:
@@ -76,7 +76,7 @@ class MergedReader:
     """Octets of captures merged, block by block, with the interface of :class:`floodmark.captures.blocks.BlockReader`."""
 
     is_mapped = False
-    octets = 0  # length: not known before
+    nbytes = 0  # length: not known before
     sha256 = compression = damage = None  # each capture has its own
 
     def __init__(
@@ -155,12 +155,12 @@ class MergedReader:
 def _in_order(taken: Sequence[tuple[_Lane, int, int]]) -> U8:
     """Return records of several captures in order of time; of those at one time, the ones of the capture that began first."""
     taken = [one for one in taken if one[1] < one[2]]
-    octets = [lane.octets[lane.starts[first] : lane.starts[end]] for lane, first, end in taken]
+    nbytes = [lane.nbytes[lane.starts[first] : lane.starts[end]] for lane, first, end in taken]
     if len(taken) == 1:
-        return octets[0]
+        return nbytes[0]
     keys = np.concatenate([lane.keys_ns[first:end] for lane, first, end in taken])
     lengths = np.concatenate([np.diff(lane.starts[first : end + 1]) for lane, first, end in taken])
     starts: I64 = np.cumsum(lengths) - lengths
     merged = np.empty(int(lengths.sum()), np.uint8)
-    gather_records(np.concatenate(octets), starts, lengths, np.argsort(keys, kind="stable"), merged)
+    gather_records(np.concatenate(nbytes), starts, lengths, np.argsort(keys, kind="stable"), merged)
     return merged

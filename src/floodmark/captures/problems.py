@@ -63,10 +63,10 @@ def problems_of(read: ReadCapture) -> list[Problem]:
     if read.truncated_at is not None:
         found.append(Problem("record_truncated", 1, read.truncated_at))
     if read.unpacking_ended is not None:
-        found.append(Problem("compressed_stream_broken", 1, read.octets))
+        found.append(Problem("compressed_stream_broken", 1, read.nbytes))
     if read.damaged_at is not None:
         found.append(Problem("record_damaged", read.damages, read.damaged_at))
-        found.append(Problem("octets_unread", read.unread_octets, read.damaged_at))
+        found.append(Problem("octets_unread", read.unread_bytes, read.damaged_at))
     return found
 
 

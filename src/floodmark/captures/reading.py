@@ -12,7 +12,7 @@ from floodmark_core.records.framing import CONTAINER, LINK_TYPE, PCAP, PCAPNG, f
 from floodmark_core.records.resync import next_record
 from floodmark_core.status import STOP_DAMAGED, STOP_NEEDS_DATA
 
-LOOKED_AT_OCTETS = 1 << 20  # of a mapped block: half of a second-level cache
+LOOKED_AT_BYTES = 1 << 20  # of a mapped block: half of a second-level cache
 
 Progress = Callable[[int], None]  # told the octets read so far
 ReadBlock = Callable[[U8, int], tuple[int, int]]  # (block, place) -> (place of the first record not read, status.py STOP_)
@@ -32,7 +32,7 @@ class Blocks(Protocol):
         """Tell whether the block lies in a file."""
 
     @property
-    def octets(self) -> int:
+    def nbytes(self) -> int:
         """Length of the capture, 0 where it is not known."""
 
     @property
@@ -58,12 +58,12 @@ class ReadCapture:
     path: str
     format: str
     link_type: int  # of the pcap header; -1 for pcapng, where packets have their own
-    octets: int  # length of the file as far as it was read
+    nbytes: int  # length of the file as far as it was read
     tally: Tally
     truncated_at: int | None  # offset of the record that the file's end cuts
     damaged_at: int | None  # offset of the first record that cannot be one
     damages: int  # places where reading stopped, or had to look for the next record
-    unread_octets: int  # from each of them to the next record, or to the end
+    unread_bytes: int  # from each of them to the next record, or to the end
     sha256: str | None  # of the file, where asked for
     compression: str | None  # the file is compressed with; all offsets are those of the octets unpacked
     unpacking_ended: str | None  # why compressed octets end before their end
@@ -74,7 +74,7 @@ class ReadCapture:
         return int(self.tally.totals[0])
 
     @property
-    def wire_octets(self) -> int:
+    def wire_bytes(self) -> int:
         """Their lengths on the wire."""
         return int(self.tally.totals[1])
 
@@ -103,7 +103,7 @@ class ReadCapture:
 def first_packet_ns(reader: Blocks) -> int | None:
     """Return the time of a capture's first packet, None where none has a time. Reads no further than needed."""
     layout, records, interfaces, tally = reader.container.layout, new_records(), new_interfaces(), new_tally()
-    block, at = reader.block, reader.container.header_octets
+    block, at = reader.block, reader.container.header_bytes
     while True:
         _, at, stop = frame_batch(block, at, reader.base, layout, interfaces, records, tally)
         if tally.totals[3] >= 0:
@@ -113,9 +113,9 @@ def first_packet_ns(reader: Blocks) -> int | None:
         block, at = reader.next_block(at), 0
 
 
-def mean_record_octets(reader: Blocks) -> float:
+def mean_record_bytes(reader: Blocks) -> float:
     """Return how long a capture's first records are on average, with their headers; 0 where there is none."""
-    layout, first = reader.container.layout.copy(), reader.container.header_octets
+    layout, first = reader.container.layout.copy(), reader.container.header_bytes
     count, at, _ = frame_batch(reader.block, first, 0, layout, new_interfaces(), new_records(), new_tally())
     return float((at - first) / count) if count else 0.0
 
@@ -149,7 +149,7 @@ class Reading:
         self._reader, self._read_block, self._progress = reader, read_block, progress
         self._layout, self._tally = state
         self._resync = self._layout if keep_going and self._layout[CONTAINER] in (PCAP, PCAPNG) else None
-        self._block, self._at = reader.block, reader.container.header_octets
+        self._block, self._at = reader.block, reader.container.header_bytes
         self._gaps: list[tuple[int, int]] = []  # offsets of a damaged record and of the next one that is read, or of the end
 
     def step(self) -> bool:
@@ -178,12 +178,12 @@ class Reading:
             path=reader.path,
             format=reader.container.name,
             link_type=int(self._layout[LINK_TYPE]) if reader.container.name != "pcapng" else -1,
-            octets=end,
+            nbytes=end,
             tally=self._tally,
             truncated_at=end - left if left else None,
             damaged_at=gaps[0][0] if gaps else None,
             damages=len(gaps),
-            unread_octets=sum(after - before for before, after in gaps),
+            unread_bytes=sum(after - before for before, after in gaps),
             sha256=reader.sha256,
             compression=reader.compression,
             unpacking_ended=reader.damage,
@@ -205,11 +205,11 @@ def read_by_parts(read_block: ReadBlock, block: U8, at: int, layout: I64, cursor
 
     Where the parts end depends on the block alone. cursors: int64[CURSORS]. Returns as ``read_block`` does.
     """
-    end = (at // LOOKED_AT_OCTETS + 1) * LOOKED_AT_OCTETS
+    end = (at // LOOKED_AT_BYTES + 1) * LOOKED_AT_BYTES
     while True:
         part = block[:end]
         touch_records(part, at, layout, cursors)
         at, stop = read_block(part, at)
         if stop != STOP_NEEDS_DATA or end >= len(block):
             return at, stop
-        end += LOOKED_AT_OCTETS
+        end += LOOKED_AT_BYTES

@@ -14,8 +14,8 @@ from typing import BinaryIO, Self, TypeAlias, cast
 import numpy as np
 
 from floodmark.captures.archives import Member
-from floodmark.captures.blocks import BLOCK_OCTETS, BlockReader
-from floodmark.captures.container import SNIFF_OCTETS, fitted, recognise
+from floodmark.captures.blocks import BLOCK_BYTES, BlockReader
+from floodmark.captures.container import SNIFF_BYTES, fitted, recognise
 from floodmark.captures.reading import first_packet_ns
 from floodmark.captures.unpacking import Codec, codec_of
 from floodmark.errors import CaptureError
@@ -25,7 +25,7 @@ from floodmark_core.records.resync import next_record
 from floodmark_core.status import STOP_BATCH_FULL
 
 _UNPACKED_TIMES = 4  # what captures grow by when they are unpacked, as a rule
-_END_OCTETS = 1 << 20  # of a capture, in which its last packets are looked for
+_END_BYTES = 1 << 20  # of a capture, in which its last packets are looked for
 
 
 class Source:
@@ -45,7 +45,7 @@ class Source:
     @classmethod
     def of_member(cls, member: Member) -> Self:
         """Return a capture in an archive."""
-        return cls(member.name, lambda: cast(BinaryIO, member.open()), owned=True, size=member.octets)
+        return cls(member.name, lambda: cast(BinaryIO, member.open()), owned=True, size=member.nbytes)
 
     @classmethod
     def of_stream(cls, stream: BinaryIO) -> Self:
@@ -87,18 +87,18 @@ class Source:
             return None
         try:
             with Path(str(self.path)).open("rb") as stream:
-                return codec_of(stream.read(SNIFF_OCTETS))
+                return codec_of(stream.read(SNIFF_BYTES))
         except OSError:
             return None
 
-    def reader(self, block_octets: int = BLOCK_OCTETS, *, hashing: bool = False) -> BlockReader:
+    def reader(self, block_bytes: int = BLOCK_BYTES, *, hashing: bool = False) -> BlockReader:
         """Open it for reading. Raises CaptureError.
 
         A large file may be mapped, with longer blocks, unless shorter ones are asked for.
         """
         stream = self._begin()
         try:
-            return BlockReader(stream, self.name, block_octets, owned=self._owned, hashing=hashing)
+            return BlockReader(stream, self.name, block_bytes, owned=self._owned, hashing=hashing)
         except BaseException:
             if self._owned:
                 stream.close()
@@ -134,15 +134,15 @@ class Source:
         path = str(self.path)
         try:
             with Path(path).open("rb") as stream:
-                head = np.fromfile(stream, np.uint8, _END_OCTETS)
+                head = np.fromfile(stream, np.uint8, _END_BYTES)
                 container = fitted(recognise(head[:64].tobytes(), path), head)
-                start = max(Path(path).stat().st_size - _END_OCTETS, 0)
+                start = max(Path(path).stat().st_size - _END_BYTES, 0)
                 stream.seek(start)
                 tail = np.fromfile(stream, np.uint8)
         except (OSError, CaptureError):
             return np.inf
         records, interfaces, tally = new_records(), new_interfaces(), new_tally()
-        layout, at = container.layout, container.header_octets
+        layout, at = container.layout, container.header_bytes
         if layout[CONTAINER] == SNOOP and start:
             return np.inf  # its records cannot be told from its end
         _, beyond, _ = frame_batch(head, at, 0, layout, interfaces, records, tally)  # for the interfaces, which stand there

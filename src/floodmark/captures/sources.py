@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from floodmark.captures.archives import Member, members_of
-from floodmark.captures.container import SNIFF_OCTETS, begins_like_capture, recognise
+from floodmark.captures.container import SNIFF_BYTES, begins_like_capture, recognise
 from floodmark.captures.source import Source
 from floodmark.captures.unpacking import codec_of
 from floodmark.errors import CaptureError
@@ -69,7 +69,7 @@ def _is_capture(file: Path) -> bool:
         if not stat.S_ISREG(kind):
             return False
         with file.open("rb") as stream:
-            head = stream.read(SNIFF_OCTETS)
+            head = stream.read(SNIFF_BYTES)
     except FileNotFoundError as error:  # a link to nothing
         if not named_so:
             return False
@@ -99,7 +99,7 @@ def _captures_among(members: Iterable[Member]) -> Iterator[Found]:
 def _holds_capture(source: Source, named_so: bool) -> bool:
     """Tell whether a compressed file holds a capture. Raises CaptureError where its name says so and its octets do not."""
     try:
-        with source.reader(SNIFF_OCTETS):
+        with source.reader(SNIFF_BYTES):
             return True
     except CaptureError:
         if named_so:

@@ -12,12 +12,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-PIECE_OCTETS = 4 << 20  # unpacked together, most
-_PACKED_OCTETS = 64 << 10  # read together: what one damaged octet can take along
-_XZ_MEMORY_OCTETS = 256 << 20  # more than any preset needs (xz(1): 65 MiB for -9)
+PIECE_BYTES = 4 << 20  # unpacked together, most
+_PACKED_BYTES = 64 << 10  # read together: what one damaged octet can take along
+_XZ_MEMORY_BYTES = 256 << 20  # more than any preset needs (xz(1): 65 MiB for -9)
 # A capture of one packet repeated shrinks to a hundredth. zeros shrink to 1/1,032 with gzip, to 1/30,000 with zstd.
 _GREATEST_RATIO = 1000
-_RATIO_FROM_OCTETS = 64 << 20  # unpacked: below, any ratio is harmless
+_RATIO_FROM_BYTES = 64 << 20  # unpacked: below, any ratio is harmless
 _SKIPPED = tuple(bytes((0x50 + number, 0x2A, 0x4D, 0x18)) for number in range(16))  # frames without content, of zstd and lz4
 
 
@@ -56,7 +56,7 @@ _FAULTS = (OSError, EOFError, ValueError, RuntimeError, MemoryError)
 CODECS = (
     Codec("gzip", (b"\x1f\x8b\x08",), _gzip, (Exception,)),
     Codec("zstd", (b"\x28\xb5\x2f\xfd", *_SKIPPED), _zstd, (Exception,)),  # isal and zstd have errors of their own
-    Codec("xz", (b"\xfd7zXZ\0",), lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY_OCTETS), (lzma.LZMAError, *_FAULTS)),
+    Codec("xz", (b"\xfd7zXZ\0",), lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY_BYTES), (lzma.LZMAError, *_FAULTS)),
     Codec("bzip2", (b"BZh",), bz2.BZ2Decompressor, _FAULTS),
     Codec("lz4", (b"\x04\x22\x4d\x18",), _lz4, _FAULTS),
 )
@@ -73,7 +73,7 @@ def codec_of(head: bytes) -> Codec | None:
 
 def refuse_bomb(name: str, packed: int, given: int) -> None:
     """Raise BombError where octets have unpacked to too many times their number."""
-    if given > max(_RATIO_FROM_OCTETS, _GREATEST_RATIO * packed):
+    if given > max(_RATIO_FROM_BYTES, _GREATEST_RATIO * packed):
         raise BombError(
             f"{packed:,} octets of {name} have unpacked to {given:,} so far, more than {_GREATEST_RATIO:,} times as many: "
             "this is a decompression bomb; unpack it yourself if it is not"
@@ -123,7 +123,7 @@ class Unpacked:
             else:
                 packed = b""
             try:
-                piece = bytes(self._member.decompress(packed, PIECE_OCTETS))
+                piece = bytes(self._member.decompress(packed, PIECE_BYTES))
             except self.codec.errors as error:
                 return self._end_with(f"the {self.codec.name} stream is damaged: {error}")
             if piece:
@@ -154,6 +154,6 @@ class Unpacked:
         return b""
 
     def _more(self) -> bytes:
-        packed = self._read(_PACKED_OCTETS)
+        packed = self._read(_PACKED_BYTES)
         self._packed += len(packed)
         return packed

@@ -239,10 +239,10 @@ class _Tally:
 
     def add(self, seen: dict[str, np.ndarray], event: np.ndarray) -> None:
         """Count some flows. event: place of each one's event, -1 where it has none."""
-        packets, octets = (seen[f"initiator_{what}"] + seen[f"responder_{what}"] for what in ("packets", "octets"))
+        packets, nbytes = (seen[f"initiator_{what}"] + seen[f"responder_{what}"] for what in ("packets", "octets"))
         for place in np.unique(event):
             mine = event == place
-            counts = np.array([mine.sum(), packets[mine].sum(), octets[mine].sum()], np.int64)
+            counts = np.array([mine.sum(), packets[mine].sum(), nbytes[mine].sum()], np.int64)
             self._by_event[int(place)] = self._by_event.get(int(place), 0) + counts
         for row, end in enumerate(("initiator", "responder")):
             self._kinds[row] += np.bincount(seen[f"{end}_payload_kind"], minlength=256)

@@ -22,7 +22,7 @@ _DNS_PORT = 53
 _MOST_LOOKED_AT = 1_000_000  # packets: a flood of requests tells nothing new
 _TLS_HANDSHAKE, _CLIENT_HELLO, _SERVER_NAME = 22, 1, 0
 _REQUEST_LETTERS = np.frombuffer(b"GPHDOCT", np.uint8)  # with which methods begin
-_HEAD_OCTETS = 2048
+_HEAD_BYTES = 2048
 _MOST_POINTERS, _MOST_LABELS = 16, 128
 _A, _AAAA = 1, 28
 
@@ -54,9 +54,9 @@ def addresses_of(
 def _worth_a_look(stretch: Stretch) -> np.ndarray:
     """Return the packets that may tell a name: DNS answers, TLS client hellos, HTTP requests."""
     seen, count = stretch.traced, stretch.packets
-    protocol, octets, at = seen.protocol[:count], seen.payload_octets[:count], seen.payload_at[:count]
+    protocol, nbytes, at = seen.protocol[:count], seen.payload_octets[:count], seen.payload_at[:count]
     captured = at + 12 <= seen.frame_at[:count] + seen.captured_length[:count]
-    some = (octets >= 12) & captured & (seen.flow[:count] >= 0)
+    some = (nbytes >= 12) & captured & (seen.flow[:count] >= 0)
     first = np.where(some, stretch.block[np.where(some, at, 0)], 0)
     dns = (protocol == UDP) & (seen.src_port[:count] == _DNS_PORT)
     said = (protocol == TCP) & ((first == _TLS_HANDSHAKE) | np.isin(first, _REQUEST_LETTERS))
@@ -144,7 +144,7 @@ def server_name(record: bytes) -> str | None:
 
 def requested_host(payload: U8) -> str | None:
     """Return the host that an HTTP/1 request asks for (RFC 9110 section 7.2), without a port."""
-    for line in payload[:_HEAD_OCTETS].tobytes().split(b"\r\n")[1:]:
+    for line in payload[:_HEAD_BYTES].tobytes().split(b"\r\n")[1:]:
         if line[:5].lower() == b"host:":
             host = line[5:].strip().decode("ascii", "replace").lower()
             return host.rsplit(":", 1)[0] if host.rpartition(":")[2].isdigit() and not host.endswith("]") else host

@@ -48,7 +48,7 @@ _UNITS = {
 }
 
 
-class Octets(click.ParamType):  # type: ignore[type-arg] # not generic before click 8.2
+class Size(click.ParamType):  # type: ignore[type-arg] # not generic before click 8.2
     """A size such as 500MB or 2GiB."""
 
     name = "size"
@@ -60,12 +60,12 @@ class Octets(click.ParamType):  # type: ignore[type-arg] # not generic before cl
         digits = value.strip().rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ ")
         unit = value.strip()[len(digits) :].strip().lower()
         try:
-            octets = int(float(digits) * _UNITS[unit])
+            nbytes = int(float(digits) * _UNITS[unit])
         except (ValueError, KeyError, OverflowError):
             self.fail(f"{value!r} is not a size; write a number and a unit, such as 500MB or 2GiB", param, ctx)
-        if octets < 64 << 20:
+        if nbytes < 64 << 20:
             self.fail(f"{value!r} is too little; at least 64MiB are needed", param, ctx)
-        return octets
+        return nbytes
 
 
 CAPTURES = click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
@@ -144,7 +144,7 @@ def ending() -> "Iterator[None]":
 def reading(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options that say how captures are read, as one argument ``how``."""
 
-    @click.option("--memory", type=Octets(), default="2GiB", show_default=True, help="Most memory; the rest goes to temporary files.")
+    @click.option("--memory", type=Size(), default="2GiB", show_default=True, help="Most memory; the rest goes to temporary files.")
     @click.option("--threads", type=click.IntRange(1), help="Most threads to use; by default one for each processor.")
     @click.option("--settings", "settings_path", type=click.Path(dir_okay=False), metavar="FILE", help="Time-outs and thresholds, as TOML.")
     @click.option("--tunnels", type=click.Choice(["inner", "outer"]), help="Whose flows to tell of tunnels over IP; by default inner.")
@@ -260,11 +260,11 @@ def sharing_of(key_path: str | None, payload: str) -> "Sharing":
     """Return how captures are to be anonymised. Without a key of somebody's, with one that nobody has. Raises SettingsError."""
     import secrets
 
-    from floodmark.anonymising.anonymise import KEY_OCTETS, load_key
+    from floodmark.anonymising.anonymise import KEY_BYTES, load_key
     from floodmark.anonymising.anonymiser import Anonymiser
     from floodmark.evidence.sharing import Sharing
 
-    key = secrets.token_bytes(KEY_OCTETS) if key_path is None else load_key(key_path)
+    key = secrets.token_bytes(KEY_BYTES) if key_path is None else load_key(key_path)
     return Sharing(Anonymiser(key), payload=payload == "sketch")
 
 
@@ -297,10 +297,10 @@ def progress() -> "Iterator[Progress | None]":
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         tasks: dict[str, Any] = {}
 
-        def advance(path: str, octets: int) -> None:
+        def advance(path: str, nbytes: int) -> None:
             if path not in tasks:
                 size = Path(path).stat().st_size if Path(path).is_file() else None
                 tasks[path] = bar.add_task(shown(Path(path).name), total=size)
-            bar.update(tasks[path], completed=octets)
+            bar.update(tasks[path], completed=nbytes)
 
         yield advance

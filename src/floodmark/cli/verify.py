@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from floodmark.base.escaping import shown
-from floodmark.cli.common import ANSWERED, Octets, announce_compilation, ending, progress, say, show
+from floodmark.cli.common import ANSWERED, Size, announce_compilation, ending, progress, say, show
 
 if TYPE_CHECKING:
     from floodmark.evidence.findings import Verified
@@ -22,7 +22,7 @@ ALTERED = 1
 @click.option("--public-key", "key_path", type=click.Path(dir_okay=False), metavar="KEY", help="Public key of who must have signed it.")
 @click.option("--anonymise-key", "shared_key", type=click.Path(dir_okay=False), metavar="FILE", help="Key of an anonymised bundle.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How it is said.")
-@click.option("--memory", type=Octets(), default="2GiB", show_default=True, help="Most memory, where the answer is made again.")
+@click.option("--memory", type=Size(), default="2GiB", show_default=True, help="Most memory, where the answer is made again.")
 def verify(bundle: str, *, originals: tuple[str, ...], key_path: str | None, shared_key: str | None, form: str, memory: int) -> None:
     """Check an evidence bundle: every hash, every proof, its log and its signature, without any network.
 

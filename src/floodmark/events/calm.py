@@ -63,8 +63,8 @@ def _is_bulk(context: Context, rows: U32, settings: CalmSettings) -> np.ndarray:
     seen = context.flows.columns(rows, names)
     bulky = np.zeros(len(rows), bool)
     for end in ("initiator", "responder"):
-        octets, packets = seen[f"{end}_octets"].astype(np.float64), np.maximum(seen[f"{end}_packets"], 1)
-        bulky |= (octets >= settings.bulk_bytes) & (octets >= settings.bulk_packet_bytes * packets)
+        nbytes, packets = seen[f"{end}_octets"].astype(np.float64), np.maximum(seen[f"{end}_packets"], 1)
+        bulky |= (nbytes >= settings.bulk_bytes) & (nbytes >= settings.bulk_packet_bytes * packets)
     return bulky
 
 

@@ -217,7 +217,7 @@ def _event(context: Context, finding: Finding, part: _Part, notes: tuple[str, ..
         peak_bps=round(peaks.bps, 3),
         peak_window_s=peaks.window_s,
         packets=flows.total_packets,
-        bytes=flows.octets,
+        bytes=flows.nbytes,
         flows=len(flows),
         sources=flows.source_count,
         confidence=round(finding.evidence.confidence, 4),

@@ -173,7 +173,7 @@ def _port_text(key: int) -> str:
     return f"{key & 0xFFFF}/{protocol_name(key >> 16)}"
 
 
-def _packet_octets(seen: _Columns, _: np.ndarray) -> _Keys:
+def _packet_bytes(seen: _Columns, _: np.ndarray) -> _Keys:
     return _all(seen["sent_octets"] // np.maximum(seen["packets"], 1).astype(np.uint64))
 
 
@@ -190,6 +190,6 @@ _KINDS: dict[str, tuple[Callable[[_Columns, np.ndarray], _Keys], Callable[[int],
     "source_ports": (lambda seen, _: _ported(seen, seen["sent_port"]), _port_text),
     "ports": (lambda seen, _: _ported(seen, seen["received_port"]), _port_text),
     "payloads": (lambda seen, _: _all(seen["sent_payload_kind"]), payload_name),
-    "packet_octets": (_packet_octets, str),
+    "packet_octets": (_packet_bytes, str),
     "ttls": (_ttls, str),
 }

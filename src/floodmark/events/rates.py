@@ -49,17 +49,17 @@ class Rates:
         flows, span_ns = self._flows, self._end_ns - self._start_ns
         if span_ns < SECOND_NS // 10:
             window_s = max(span_ns, _LEAST_WINDOW_NS) / SECOND_NS
-            return Peaks(flows.total_packets / window_s, flows.octets * 8 / window_s, window_s)
+            return Peaks(flows.total_packets / window_s, flows.nbytes * 8 / window_s, window_s)
         window_ns = SECOND_NS if span_ns >= SECOND_NS else SECOND_NS // 10
         if self._cells is not None:
-            packets, octets = _most_in_cells(self._cells, window_ns)
-            packets, octets = min(packets, flows.total_packets), min(octets, flows.octets)
+            packets, nbytes = _most_in_cells(self._cells, window_ns)
+            packets, nbytes = min(packets, flows.total_packets), min(nbytes, flows.nbytes)
         else:
-            packets, octets = _most_in_flows(flows, self._start_ns, window_ns)
+            packets, nbytes = _most_in_flows(flows, self._start_ns, window_ns)
         # A short event may stand across two windows; no peak is below the mean.
-        mean_pps, mean_bps = flows.total_packets * SECOND_NS / span_ns, flows.octets * 8 * SECOND_NS / span_ns
+        mean_pps, mean_bps = flows.total_packets * SECOND_NS / span_ns, flows.nbytes * 8 * SECOND_NS / span_ns
         return Peaks(
-            max(packets * SECOND_NS / window_ns, mean_pps), max(octets * 8 * SECOND_NS / window_ns, mean_bps), window_ns / SECOND_NS
+            max(packets * SECOND_NS / window_ns, mean_pps), max(nbytes * 8 * SECOND_NS / window_ns, mean_bps), window_ns / SECOND_NS
         )
 
     def packets_in_second(self, time_ns: int) -> float:
@@ -99,9 +99,9 @@ def _most_in_flows(flows: FlowSet, start_ns: int, window_ns: int) -> tuple[float
     begun = np.unique((flows.column("first_seen_ns") - start_ns) // window_ns)
     # Between two beginnings the rate only falls, so the busiest window is one in which a flow begins or the one after it.
     windows = np.union1d(begun, begun + 1)
-    octets = flows.sent("octets").astype(np.int64)
+    nbytes = flows.sent("octets").astype(np.int64)
     packets = _in_windows(flows, start_ns, window_ns, windows, flows.packets)
-    return float(packets.max()), float(_in_windows(flows, start_ns, window_ns, windows, octets).max())
+    return float(packets.max()), float(_in_windows(flows, start_ns, window_ns, windows, nbytes).max())
 
 
 def _in_windows(flows: FlowSet, start_ns: int, window_ns: int, windows: I64, amounts: np.ndarray) -> np.ndarray:

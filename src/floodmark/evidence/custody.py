@@ -88,23 +88,23 @@ def entries_of(path: str) -> list[Entry]:
 
 
 def _sound(path: str, folder: Path) -> list[Entry]:
-    octets = small_file(folder / CUSTODY)
-    if octets is None:
+    nbytes = small_file(folder / CUSTODY)
+    if nbytes is None:
         raise CaptureError(path, f"no evidence bundle: there is no {CUSTODY} that can be read")
-    entries, faults = read(octets)
+    entries, faults = read(nbytes)
     if faults:
         raise SettingsError(f"{path}: {CUSTODY} is not as it was written: {faults[0]}")
     return entries
 
 
-def read(octets: bytes) -> tuple[list[Entry], list[str]]:
+def read(nbytes: bytes) -> tuple[list[Entry], list[str]]:
     """Read a log. Returns its lines, and what is wrong with it, where something is."""
     entries: list[Entry] = []
     faults: list[str] = []
     previous = _FIRST
-    if not octets.endswith(b"\n"):
+    if not nbytes.endswith(b"\n"):
         faults.append("the last line has no end")
-    for number, line in enumerate(octets.split(b"\n")[:-1] if octets.endswith(b"\n") else octets.split(b"\n"), 1):
+    for number, line in enumerate(nbytes.split(b"\n")[:-1] if nbytes.endswith(b"\n") else nbytes.split(b"\n"), 1):
         fault = _fault(line, number, previous)
         if fault:
             faults.append(f"line {number}: {fault}")

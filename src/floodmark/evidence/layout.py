@@ -18,8 +18,8 @@ REPORT, PAGE, FLOWS, SETTINGS, ASSETS = "report.json", "report.html", "flows.par
 ENVIRONMENT, REPEAT, STIX, CASE, READ_ME = "environment.json", "repeat.sh", "stix.json", "case.jsonld", "README.txt"
 NOT_LISTED = (MANIFEST, DIGEST, SIGNATURE, TIMESTAMP_REQUEST, TIMESTAMP_REPLY, CUSTODY)  # in the manifest: they follow from it, or grow
 PARTS = ("records", "chunks", "nodes")  # of a proof
-_LARGEST_OCTETS = 256 << 20  # of what is read whole
-_PIECE_OCTETS = 1 << 20
+_LARGEST_BYTES = 256 << 20  # of what is read whole
+_PIECE_BYTES = 1 << 20
 _SUFFIXES = {"pcapng": "pcapng", "snoop": "snoop"}
 
 
@@ -43,10 +43,10 @@ def canonical_line(document: Any) -> bytes:  # noqa: ANN401 - whatever JSON hold
     return json.dumps(document, separators=(",", ":"), sort_keys=True, ensure_ascii=False, allow_nan=False).encode()
 
 
-def parsed(octets: bytes) -> Any:  # noqa: ANN401 - whatever JSON holds
+def parsed(nbytes: bytes) -> Any:  # noqa: ANN401 - whatever JSON holds
     """Return what canonical JSON says. Raises ValueError where it is none."""
-    document = json.loads(octets)
-    if canonical(document) != octets:
+    document = json.loads(nbytes)
+    if canonical(document) != nbytes:
         raise ValueError("it does not stand as a bundle writes it")
     return document
 
@@ -55,24 +55,24 @@ def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal. Raises OSError."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
-        while octets := file.read(_PIECE_OCTETS):
-            digest.update(octets)
+        while nbytes := file.read(_PIECE_BYTES):
+            digest.update(nbytes)
     return digest.hexdigest()
 
 
 def small_file(path: Path) -> bytes | None:
     """Return what a file holds that is read whole; None where there is none, or something else than a file, or one far too large."""
     try:
-        if path.is_symlink() or not path.is_file() or path.stat().st_size > _LARGEST_OCTETS:
+        if path.is_symlink() or not path.is_file() or path.stat().st_size > _LARGEST_BYTES:
             return None
         return path.read_bytes()
     except OSError:
         return None
 
 
-def is_digest_line(octets: bytes) -> bool:
+def is_digest_line(nbytes: bytes) -> bool:
     """Tell whether some octets name the hash of a manifest, whichever."""
-    return re.fullmatch(rb"[0-9a-f]{64}  " + MANIFEST.encode() + rb"\n", octets) is not None
+    return re.fullmatch(rb"[0-9a-f]{64}  " + MANIFEST.encode() + rb"\n", nbytes) is not None
 
 
 def digest_line(sha256: str) -> bytes:

@@ -189,11 +189,11 @@ def _named(result: Result, names: Mapping[str, str]) -> Result:
 def _original(number: int, capture: CaptureSummary, source: Source, proven: Proven) -> dict[str, Any]:
     """Return what the manifest says of a capture."""
     packed = source.size_bytes if capture.compression is not None else None
-    octets = proven.content_octets if packed is None else packed
+    nbytes = proven.content_octets if packed is None else packed
     about = asdict(proven)
     del about["carved"]
     return {
-        "number": number, "name": capture.path, "octets": octets, "sha256": capture.sha256, "compression": capture.compression, **about,
+        "number": number, "name": capture.path, "octets": nbytes, "sha256": capture.sha256, "compression": capture.compression, **about,
         "packets_carved": sum(proven.carved.values()),
     }  # fmt: skip
 

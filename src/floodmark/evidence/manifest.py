@@ -33,10 +33,10 @@ _SHAPE: dict[str, Any] = {
 }  # fmt: skip
 
 
-def manifest_of(octets: bytes) -> dict[str, Any]:
+def manifest_of(nbytes: bytes) -> dict[str, Any]:
     """Return what a manifest says. Raises ValueError where it is none, or one of another version."""
     try:
-        document = parsed(octets)
+        document = parsed(nbytes)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
     version = document.get("bundle_version") if isinstance(document, dict) else None

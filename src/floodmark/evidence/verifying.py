@@ -17,7 +17,7 @@ from floodmark.evidence.manifest import manifest_of
 from floodmark.evidence.proof.checking import ProofError, check
 from floodmark.evidence.remaking import compare
 from floodmark.evidence.seal.packing import PackedError, difference, unpack
-from floodmark.evidence.seal.signing import SIGNATURE_OCTETS, fingerprint, is_signed
+from floodmark.evidence.seal.signing import SIGNATURE_BYTES, fingerprint, is_signed
 from floodmark.evidence.seal.timestamp import is_request, request, stamped
 from floodmark.result.pipeline import Options
 
@@ -90,16 +90,16 @@ def _manifest(folder: Path, log: _Log, found: Verified) -> dict[str, Any] | None
     Several files hold its hash. With a signature that holds, or where more of them say that it is this manifest than that it is another, it
     is as it was, and those that do not say so are what was altered.
     """
-    octets = layout.small_file(folder / layout.MANIFEST)
-    if octets is None:
+    nbytes = layout.small_file(folder / layout.MANIFEST)
+    if nbytes is None:
         found.alter(layout.MANIFEST, "is missing")
         return None
     digest = layout.sha256_of(folder / layout.MANIFEST)
     try:
-        document, fault = manifest_of(octets), None
+        document, fault = manifest_of(nbytes), None
     except ValueError as error:
         document, fault = None, str(error)
-    said = _said_of_it(folder, octets, digest, document, log)
+    said = _said_of_it(folder, nbytes, digest, document, log)
     signed = said.get(layout.SIGNATURE) is True  # which nobody can make without the key
     against, agreeing = list(said.values()).count(False), list(said.values()).count(True)
     if not signed and agreeing <= against:
@@ -116,12 +116,12 @@ def _manifest(folder: Path, log: _Log, found: Verified) -> dict[str, Any] | None
     return document
 
 
-def _said_of_it(folder: Path, octets: bytes, digest: str, document: dict[str, Any] | None, log: _Log) -> dict[str, bool | None]:
+def _said_of_it(folder: Path, nbytes: bytes, digest: str, document: dict[str, Any] | None, log: _Log) -> dict[str, bool | None]:
     """Return what each file that vouches for a manifest says: that it is this one, another, or (None) nothing that it could have said."""
     listed, asked = (layout.small_file(folder / name) or b"" for name in (layout.DIGEST, layout.TIMESTAMP_REQUEST))
     said: dict[str, bool | None] = {
         layout.DIGEST: listed == layout.digest_line(digest) if layout.is_digest_line(listed) else None,
-        layout.TIMESTAMP_REQUEST: asked == request(octets) if is_request(asked) else None,
+        layout.TIMESTAMP_REQUEST: asked == request(nbytes) if is_request(asked) else None,
     }
     entries, is_sound = log
     if is_sound:
@@ -129,17 +129,17 @@ def _said_of_it(folder: Path, octets: bytes, digest: str, document: dict[str, An
         said[layout.CUSTODY] = sealed is not None and sealed.detail.get("manifest_sha256") == digest
     if document is not None and document["public_key"] is not None:
         signature = layout.small_file(folder / layout.SIGNATURE) or b""
-        said[layout.SIGNATURE] = is_signed(octets, signature, document["public_key"]) if len(signature) == SIGNATURE_OCTETS else None
+        said[layout.SIGNATURE] = is_signed(nbytes, signature, document["public_key"]) if len(signature) == SIGNATURE_BYTES else None
     return said
 
 
 def _custody(folder: Path, found: Verified) -> _Log:
     """Read the log, and name what is wrong with it."""
-    octets = layout.small_file(folder / layout.CUSTODY)
-    if octets is None:
+    nbytes = layout.small_file(folder / layout.CUSTODY)
+    if nbytes is None:
         found.alter(layout.CUSTODY, "is missing")
         return [], False
-    entries, faults = custody.read(octets)
+    entries, faults = custody.read(nbytes)
     for fault in faults:
         found.alter(layout.CUSTODY, fault)
     if not faults:
@@ -179,9 +179,9 @@ def _check_files(folder: Path, manifest: dict[str, Any], found: Verified) -> set
         if path.is_symlink() or not path.is_file():
             found.alter(name, "is a link" if path.is_symlink() else "is missing")
             continue
-        octets = path.stat().st_size
-        if octets != listed["octets"]:
-            found.alter(name, f"has {octets:,} octets, and had {listed['octets']:,}")
+        nbytes = path.stat().st_size
+        if nbytes != listed["octets"]:
+            found.alter(name, f"has {nbytes:,} octets, and had {listed['octets']:,}")
         elif layout.sha256_of(path) != listed["sha256"]:
             found.alter(name, "is not what it was: its SHA-256 is another")
         else:

@@ -31,9 +31,9 @@ SAMPLE = 1 << 16  # flows on which shares are measured where there are more: a s
 
 def address_text(hi: int, lo: int) -> str:
     """Return an IPv6 address as the tables write it."""
-    octets, offsets = np.empty(LONGEST, np.uint8), np.empty(2, np.int32)
-    used = write_addresses(np.array([hi], np.uint64), np.array([lo], np.uint64), np.array([6], np.uint8), offsets, octets)
-    return octets[:used].tobytes().decode("ascii")
+    nbytes, offsets = np.empty(LONGEST, np.uint8), np.empty(2, np.int32)
+    used = write_addresses(np.array([hi], np.uint64), np.array([lo], np.uint64), np.array([6], np.uint8), offsets, nbytes)
+    return nbytes[:used].tobytes().decode("ascii")
 
 
 class Host(NamedTuple):
@@ -240,7 +240,7 @@ class FlowSet:
         return (
             min(int(first) for first, *_ in found),
             max(int(last) for _, last, *_ in found),
-            sum(int(octets) for _, _, octets, _ in found),
+            sum(int(nbytes) for _, _, nbytes, _ in found),
             sum(int(pauses) for *_, pauses in found) + between,
         )
 
@@ -249,7 +249,7 @@ class FlowSet:
         return self.measure(0)
 
     @property
-    def octets(self) -> int:
+    def nbytes(self) -> int:
         """IP octets that the senders sent."""
         return self._bounds[2]
 
@@ -299,7 +299,7 @@ class FlowSet:
         spans = ordered[part - 1 :] - ordered[: len(ordered) - part + 1]
         return max(part * self.total_packets / len(ordered) / max(int(spans.min()), 1_000_000) * 1e9, self.mean_rate_pps)
 
-    def modal_octets_share(self) -> float:
+    def modal_size_share(self) -> float:
         """Return the share of flows with the most frequent octets per packet."""
         seen = self.sample
         return modal_share(seen.sent("octets") // np.maximum(seen.packets, 1).astype(np.uint64))

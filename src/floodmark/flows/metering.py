@@ -80,7 +80,7 @@ class Meter:
         read = Share.read_mapped if reader.is_mapped else Share.read
 
         def read_on(number: int) -> tuple[int, int]:
-            return read(self._shares[number], self._tables, block, reached[number][0], reader.base, reader.octets)
+            return read(self._shares[number], self._tables, block, reached[number][0], reader.base, reader.nbytes)
 
         while True:
             waiting = [number for number, (_, stop) in enumerate(reached) if stop == STOP_NEEDS_FLOWS]

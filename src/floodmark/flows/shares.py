@@ -201,7 +201,7 @@ class Share:
         self.walk.clock[FILE_BEGINS] = 1
         self.tally = new_tally()
 
-    def read(self, tables: Tables, block: U8, at: int, base: int, octets: int) -> tuple[int, int]:
+    def read(self, tables: Tables, block: U8, at: int, base: int, nbytes: int) -> tuple[int, int]:
         """Read records until the octets end or the tables that all shares write to are full.
 
         block: octets of the capture from offset ``base`` on. octets: of the whole capture, 0 where that is not known.
@@ -212,7 +212,7 @@ class Share:
             at, stop = read_block(block, at, base, self.walk, self.matcher, tables.of(self), cells, self.recent, self.tally)
             if stop == STOP_NEEDS_CELLS:
                 self._grow_cells()
-            elif stop != STOP_NEEDS_FLOWS or not self.make_way(tables, (base + at) / octets if octets else 1.0):
+            elif stop != STOP_NEEDS_FLOWS or not self.make_way(tables, (base + at) / nbytes if nbytes else 1.0):
                 return at, stop
 
     def make_way(self, tables: Tables, done: float) -> bool:
@@ -225,9 +225,9 @@ class Share:
             return tables.go_on(self)
         return True
 
-    def read_mapped(self, tables: Tables, block: U8, at: int, base: int, octets: int) -> tuple[int, int]:
+    def read_mapped(self, tables: Tables, block: U8, at: int, base: int, nbytes: int) -> tuple[int, int]:
         """Do the same with octets that are not yet in the cache. The parts are the same for all shares, and so are the batches they cut."""
-        return read_by_parts(lambda part, at: self.read(tables, part, at, base, octets), block, at, self.walk.layout, self._cursors)
+        return read_by_parts(lambda part, at: self.read(tables, part, at, base, nbytes), block, at, self.walk.layout, self._cursors)
 
     def _needs_index(self) -> bool:
         """Tell whether there are too few free slots for a batch."""

@@ -89,7 +89,7 @@ class _Trace:
                 visitor.tell(Stretch(block, at, reached, count, self._traced))
             at = reached
             if stop == STOP_NEEDS_FLOWS:
-                if not share.make_way(tables, (reader.base + at) / reader.octets if reader.octets else 1.0):
+                if not share.make_way(tables, (reader.base + at) / reader.nbytes if reader.nbytes else 1.0):
                     tables.make_room([share])
             elif stop != STOP_BATCH_FULL:
                 return at, stop

@@ -2,7 +2,7 @@
 
 from floodmark.base.networks import Network
 from floodmark.mitigation.filters import FLAGS_LOOKED_AT, Filter
-from floodmark.mitigation.words import IPV6_OCTETS, either, split, text_of
+from floodmark.mitigation.words import IPV6_BYTES, either, split, text_of
 
 
 def write_bpf(chosen: Filter, _: str, __: int) -> str:
@@ -20,14 +20,14 @@ def _bpf_of(chosen: Filter, version: int, destinations: tuple[Network, ...], sou
     transport = _transport(chosen, version)
     if chosen.protocol is not None and not (version == 6 and transport and chosen.fragments_too):
         terms.append(f"{ip}[{9 if version == 4 else 6}] = {chosen.protocol}")
-    return " and ".join([*terms, *_octets(chosen, version), *([transport] if transport else [])])
+    return " and ".join([*terms, *_nbytes(chosen, version), *([transport] if transport else [])])
 
 
 def _transport(chosen: Filter, version: int) -> str:
     """Return the terms behind the IP header as one; over IPv6 where no extension header stands between."""
     if not chosen.needs_transport:
         return ""
-    flags, offset = ("tcp[13]", "tcp[12]") if version == 4 else (f"ip6[{IPV6_OCTETS + 13}]", f"ip6[{IPV6_OCTETS + 12}]")
+    flags, offset = ("tcp[13]", "tcp[12]") if version == 4 else (f"ip6[{IPV6_BYTES + 13}]", f"ip6[{IPV6_BYTES + 12}]")
     terms = ["ip[6:2] & 0x1fff = 0"] if version == 4 else []
     for word, ports in (("src", chosen.source_ports), ("dst", chosen.ports)):
         if ports:
@@ -35,9 +35,9 @@ def _transport(chosen: Filter, version: int) -> str:
     if chosen.flags:
         terms.append(either([f"{flags} & {FLAGS_LOOKED_AT:#04x} = {value:#04x}" for value in chosen.flags]))
     if chosen.icmp_types:
-        terms.append(either([f"{'icmp[0]' if version == 4 else f'ip6[{IPV6_OCTETS}]'} = {value}" for value in chosen.icmp_types]))
+        terms.append(either([f"{'icmp[0]' if version == 4 else f'ip6[{IPV6_BYTES}]'} = {value}" for value in chosen.icmp_types]))
     if chosen.icmp_codes:
-        terms.append(either([f"{'icmp[1]' if version == 4 else f'ip6[{IPV6_OCTETS + 1}]'} = {value}" for value in chosen.icmp_codes]))
+        terms.append(either([f"{'icmp[1]' if version == 4 else f'ip6[{IPV6_BYTES + 1}]'} = {value}" for value in chosen.icmp_codes]))
     if chosen.no_options:
         terms.append(f"{offset} & 0xf0 = 0x50")
     if not chosen.fragments_too:
@@ -48,9 +48,9 @@ def _transport(chosen: Filter, version: int) -> str:
     return f"({fragment} or ({' and '.join(terms)}))"
 
 
-def _octets(chosen: Filter, version: int) -> list[str]:
+def _nbytes(chosen: Filter, version: int) -> list[str]:
     """Return the terms that look at the length and the TTL."""
-    length, ttl, less = ("ip[2:2]", "ip[8]", 0) if version == 4 else ("ip6[4:2]", "ip6[7]", IPV6_OCTETS)
+    length, ttl, less = ("ip[2:2]", "ip[8]", 0) if version == 4 else ("ip6[4:2]", "ip6[7]", IPV6_BYTES)
     terms = []
     if chosen.lengths:
         terms.append(either([_between(length, low - less, high - less) for low, high in chosen.lengths]))

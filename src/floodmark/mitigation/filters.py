@@ -28,7 +28,7 @@ class Packets(NamedTuple):
     dst_lo: U64
     src_port: U16
     dst_port: U16
-    ip_octets: I64
+    ip_bytes: I64
 
     def where(self, chosen: np.ndarray) -> "Packets":
         """Return some of the packets."""
@@ -82,7 +82,7 @@ class Filter:
         if self.ttls:
             found &= np.isin(packets.ttl, np.array(self.ttls, np.uint8))
         if self.lengths:
-            found &= np.any([(packets.ip_octets >= low) & (packets.ip_octets <= high) for low, high in self.lengths], axis=0)
+            found &= np.any([(packets.ip_bytes >= low) & (packets.ip_bytes <= high) for low, high in self.lengths], axis=0)
         return found & self._transport(packets) if self.needs_transport else found
 
     def _transport(self, packets: Packets) -> np.ndarray:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from floodmark.mitigation.filters import Filter
-from floodmark.mitigation.words import IPV6_OCTETS, split, text_of
+from floodmark.mitigation.words import IPV6_BYTES, split, text_of
 from floodmark_core.protocols import TCP, UDP
 
 _FLAG_NAMES = ((1, "fin"), (2, "syn"), (4, "rst"), (8, "psh"), (16, "ack"), (32, "urg"))
@@ -42,7 +42,7 @@ def _nft_terms(chosen: Filter, version: int) -> list[str]:
         if ports:
             terms.append(f"{protocol or 'th'} {word} {_nft_set(ports)}")
     if chosen.lengths:
-        less = 0 if version == 4 else IPV6_OCTETS
+        less = 0 if version == 4 else IPV6_BYTES
         ranges = [str(low - less) if low == high else f"{low - less}-{high - less}" for low, high in chosen.lengths]
         terms.append(f"{family} length {_nft_set(ranges)}")
     if chosen.ttls:

@@ -249,10 +249,10 @@ def _terms_of(attack: Packets, event: Event, form: Form) -> dict[str, Any]:
 
 def _lengths(attack: Packets, form: Form) -> tuple[tuple[int, int], ...]:
     """Return the few lengths that packets have, or the range of nearly all; nothing where a form knows none of their protocol."""
-    if not len(attack.ip_octets) or (form.lengths_of is not None and not np.isin(attack.protocol, tuple(form.lengths_of)).all()):
+    if not len(attack.ip_bytes) or (form.lengths_of is not None and not np.isin(attack.protocol, tuple(form.lengths_of)).all()):
         return ()
-    few = _few(attack.ip_octets, _MOST_LENGTHS)
-    low, high = (int(value) for value in np.quantile(attack.ip_octets, (0.01, 0.99)))
+    few = _few(attack.ip_bytes, _MOST_LENGTHS)
+    low, high = (int(value) for value in np.quantile(attack.ip_bytes, (0.01, 0.99)))
     return tuple((length, length) for length in few) or ((low, high),)
 
 

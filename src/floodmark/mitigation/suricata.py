@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import product
 
 from floodmark.mitigation.filters import Filter
-from floodmark.mitigation.words import IPV4_OCTETS, IPV6_OCTETS, UDP_OCTETS, text_of
+from floodmark.mitigation.words import IPV4_BYTES, IPV6_BYTES, UDP_BYTES, text_of
 from floodmark_core.protocols import TCP, UDP
 
 _FLAG_LETTERS = ((1, "F"), (2, "S"), (4, "R"), (8, "P"), (16, "A"), (32, "U"))
@@ -54,7 +54,7 @@ def _ttls(chosen: Filter) -> list[str]:
 
 def _payload_sizes(chosen: Filter) -> list[str]:
     """Return the payload lengths of datagrams of some IP lengths; the bounds of Suricata's ranges do not belong to them."""
-    less = (IPV4_OCTETS if all(network.version == 4 for network in chosen.destinations) else IPV6_OCTETS) + UDP_OCTETS
+    less = (IPV4_BYTES if all(network.version == 4 for network in chosen.destinations) else IPV6_BYTES) + UDP_BYTES
     return [_size(low - less, high - less) for low, high in chosen.lengths] or [""]
 
 

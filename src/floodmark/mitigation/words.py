@@ -6,7 +6,7 @@ from floodmark.base.networks import Network
 from floodmark.errors import FloodmarkError
 from floodmark.mitigation.filters import Filter
 
-IPV4_OCTETS, IPV6_OCTETS, UDP_OCTETS = 20, 40, 8  # of headers without options
+IPV4_BYTES, IPV6_BYTES, UDP_BYTES = 20, 40, 8  # of headers without options
 
 
 def split(chosen: Filter) -> list[tuple[int, tuple[Network, ...], tuple[Network, ...]]]:

@@ -88,5 +88,5 @@ def print_packets(console: Console, samples: list[SamplePacket]) -> None:
     for packet in samples:
         console.print(Text(f"  {packet.line}"))
         if packet.payload:
-            text = "".join(chr(octet) if 32 <= octet < 127 else "." for octet in packet.payload)
+            text = "".join(chr(byte) if 32 <= byte < 127 else "." for byte in packet.payload)
             console.print(Text(f"      {packet.payload.hex(' ', -4)}\n      {shown(text)}", style="dim"))

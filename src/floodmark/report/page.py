@@ -91,15 +91,15 @@ def _chart(result: Result, timeline: Timeline) -> dict[str, Any]:
     vector_of = {event.id: event.vector for event in result.events}
     sums: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for row, event in enumerate(timeline.events):
-        packets, octets = sums.get(vector_of[event], (0, 0))
-        sums[vector_of[event]] = (packets + timeline.packets[row], octets + timeline.octets[row])
+        packets, nbytes = sums.get(vector_of[event], (0, 0))
+        sums[vector_of[event]] = (packets + timeline.packets[row], nbytes + timeline.nbytes[row])
     most = sorted(sums, key=lambda vector: -float(sums[vector][0].sum()))
     chosen, others = most[:_MOST_SERIES], most[_MOST_SERIES:]
     rest = (
         sum((sums[vector][0] for vector in others), timeline.packets[len(timeline.events)]),
-        sum((sums[vector][1] for vector in others), timeline.octets[len(timeline.events)]),
+        sum((sums[vector][1] for vector in others), timeline.nbytes[len(timeline.events)]),
     )
-    series = [("ordinary traffic", timeline.packets[-1], timeline.octets[-1])]
+    series = [("ordinary traffic", timeline.packets[-1], timeline.nbytes[-1])]
     series += [(title_of(vector), *sums[vector]) for vector in chosen]
     if rest[0].any():
         series.append(("other attacks", *rest))
@@ -109,8 +109,8 @@ def _chart(result: Result, timeline: Timeline) -> dict[str, Any]:
     return {
         "t": [round(timeline.start_ns / 1e9 + place * seconds, 6) for place in range(timeline.packets.shape[1])],
         "series": [
-            {"name": name, "pps": (packets / seconds).round(2).tolist(), "bps": (octets * 8 / seconds).round(0).tolist()}
-            for name, packets, octets in series
+            {"name": name, "pps": (packets / seconds).round(2).tolist(), "bps": (nbytes * 8 / seconds).round(0).tolist()}
+            for name, packets, nbytes in series
         ],
     }
 

@@ -32,7 +32,7 @@ def render_inspection(found: Inspection, console: Console) -> None:
 
 def _lines(found: Inspection) -> Iterator[tuple[str, str]]:
     form = found.format if found.compression is None else f"{found.format}, compressed with {found.compression}"
-    yield "container", f"{form}, {found.octets:,} octets{' unpacked' if found.compression else ''}"
+    yield "container", f"{form}, {found.nbytes:,} octets{' unpacked' if found.compression else ''}"
     if found.sha256:
         yield "SHA-256", found.sha256
     yield "link types", ", ".join(found.link_types) or "-"

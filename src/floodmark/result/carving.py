@@ -182,7 +182,7 @@ class _Writer:
             if len(self._out) < room:
                 self._out = np.empty(room, np.uint8)
             out = self._out
-            octets, at, number, self._swapped = copy_blocks(
+            nbytes, at, number, self._swapped = copy_blocks(
                 stretch.block, at, stretch.end, self._swapped, number, mask, self._options[0], self._options[1], out
             )
-            self._file.write(out[:octets].data)
+            self._file.write(out[:nbytes].data)

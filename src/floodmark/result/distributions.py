@@ -9,8 +9,8 @@ from floodmark.flows.flows import Flows, Numbers, listed
 from floodmark.flows.flowset import SAMPLE
 from floodmark_core.columns import F64
 
-TTL_STEP, OCTETS_STEP = 4, 50  # of a bar
-_TTL_BARS, _OCTETS_BARS = 256 // TTL_STEP, 31  # the last bar of sizes has all that is larger
+TTL_STEP, SIZE_STEP = 4, 50  # of a bar
+_TTL_BARS, _SIZE_BARS = 256 // TTL_STEP, 31  # the last bar of sizes has all that is larger
 
 
 @dataclass(frozen=True)
@@ -25,9 +25,9 @@ class Distribution:
 def distributions(flows: Flows, judged: Judged, event: int) -> tuple[Distribution, Distribution]:
     """Return how an event's packets are spread over TTLs and over sizes (mean IP octets of a flow), measured on samples."""
     own, ordinary = np.nonzero(judged.event_of == event - 1)[0], np.nonzero(judged.event_of < 0)[0]
-    ttl, octets = _measured(flows, _sampled(own), judged.back)
-    ordinary_ttl, ordinary_octets = _measured(flows, _sampled(ordinary), None)
-    return Distribution(ttl, ordinary_ttl, TTL_STEP), Distribution(octets, ordinary_octets, OCTETS_STEP)
+    ttl, nbytes = _measured(flows, _sampled(own), judged.back)
+    ordinary_ttl, ordinary_bytes = _measured(flows, _sampled(ordinary), None)
+    return Distribution(ttl, ordinary_ttl, TTL_STEP), Distribution(nbytes, ordinary_bytes, SIZE_STEP)
 
 
 def _sampled(index: Numbers) -> Numbers:
@@ -39,10 +39,10 @@ def _measured(flows: Flows, index: Numbers, back: np.ndarray | None) -> tuple[F6
     names = [f"{end}_{what}" for end in ("initiator", "responder") for what in ("packets", "octets")]
     seen = flows.columns(listed(index), ("ttl", *names))
     turned = back[index] > 0 if back is not None else np.zeros(len(index), bool)
-    packets, octets = (np.where(turned, seen[f"responder_{what}"], seen[f"initiator_{what}"]) for what in ("packets", "octets"))
-    size = np.minimum(octets // np.maximum(packets, 1) // OCTETS_STEP, _OCTETS_BARS - 1).astype(np.int64)
+    packets, nbytes = (np.where(turned, seen[f"responder_{what}"], seen[f"initiator_{what}"]) for what in ("packets", "octets"))
+    size = np.minimum(nbytes // np.maximum(packets, 1) // SIZE_STEP, _SIZE_BARS - 1).astype(np.int64)
     ttl = np.bincount(seen["ttl"] // TTL_STEP, weights=packets, minlength=_TTL_BARS)
-    return _shares(ttl), _shares(np.bincount(size, weights=packets, minlength=_OCTETS_BARS))
+    return _shares(ttl), _shares(np.bincount(size, weights=packets, minlength=_SIZE_BARS))
 
 
 def _shares(counts: np.ndarray) -> F64:

@@ -177,7 +177,7 @@ def _decoded(stretch: Stretch, place: int) -> SamplePacket:
         parts.append(f"type {seen['tcp_flags']}")  # where the core keeps it
     if seen["fragment"] > FIRST:
         parts.append("later fragment")
-    parts += [f"TTL {seen['ttl']}", f"{seen['ip_octets']} octets", f"{seen['payload_octets']} of payload"]
+    parts += [f"TTL {seen['ttl']}", f"{seen['ip_bytes']} octets", f"{seen['payload_octets']} of payload"]
     at = seen["payload_at"]
     end = min(at + seen["payload_octets"], at + PAYLOAD_SHOWN, seen["frame_at"] + seen["captured_length"])
     moment = f"{datetime.fromtimestamp(seen['time_ns'] // 10**9, UTC):%H:%M:%S}.{seen['time_ns'] // 1000 % 10**6:06d}"

@@ -50,7 +50,7 @@ class Inspection:
     format: str
     compression: str | None
     sha256: str | None
-    octets: int  # of the capture, unpacked
+    nbytes: int  # of the capture, unpacked
     link_types: tuple[str, ...]
     interfaces: tuple[Interface, ...]
     packets: int
@@ -99,9 +99,9 @@ def inspect(
         def read_block(block: U8, at: int) -> tuple[int, int]:
             return read_by_parts(read, block, at, layout, cursors) if reader.is_mapped else read(block, at)
 
-        capture = read_capture(reader, read_block, (layout, tally), progress, keep_going)
+        found = read_capture(reader, read_block, (layout, tally), progress, keep_going)
         described = tuple(_interfaces(layout, walk.interfaces)) if layout[CONTAINER] == PCAPNG else ()
-        return _inspection(capture, survey, described)
+        return _inspection(found, survey, described)
 
 
 def _interfaces(layout: I64, interfaces: Interfaces) -> Iterator[Interface]:
@@ -126,11 +126,11 @@ def _inspection(read: ReadCapture, survey: Survey, interfaces: tuple[Interface, 
         format=read.format,
         compression=read.compression,
         sha256=read.sha256,
-        octets=read.octets,
+        nbytes=read.nbytes,
         link_types=tuple(link_type_name(code) for code in read.link_types),
         interfaces=interfaces,
         packets=read.packets,
-        bytes=read.wire_octets,
+        bytes=read.wire_bytes,
         packets_in_flows=where.in_flows,
         packets_not_ip=where.not_ip,
         packets_refused=where.refused,

@@ -19,7 +19,7 @@ from floodmark.captures.opening import (
 )
 from floodmark.captures.ordering import in_groups
 from floodmark.captures.problems import packet_counts, problems_of
-from floodmark.captures.reading import ReadCapture, mean_record_octets
+from floodmark.captures.reading import ReadCapture, mean_record_bytes
 from floodmark.captures.source import Given, Source
 from floodmark.errors import CaptureError
 from floodmark.events.assessment import not_assessable
@@ -46,9 +46,9 @@ from floodmark.vocabulary.vectors import BENIGN_VECTORS, Verdict
 from floodmark_core import status
 from floodmark_core.tables.sums import sum_flows
 
-_LARGE_OCTETS = 32 << 20  # of captures in all: a tenth of a second on one processor
+_LARGE_BYTES = 32 << 20  # of captures in all: a tenth of a second on one processor
 # Every thread goes through all records, so where finding the next one is most of the work a second thread gains nothing (DESIGN.md D19).
-_SHORT_RECORD_OCTETS = 1000
+_SHORT_RECORD_BYTES = 1000
 _SNAPLEN_CUT_SHARE = 0.01  # of the packets: below it, cut packets are an accident
 
 
@@ -81,7 +81,7 @@ def classify(
         for group in in_groups(sources):
             with opened(group, progress, hashing=options.hash_captures, keep_going=options.keep_going) as reader:
                 if meter is None:
-                    several = large and mean_record_octets(reader) <= _SHORT_RECORD_OCTETS
+                    several = large and mean_record_bytes(reader) <= _SHORT_RECORD_BYTES
                     meter = Meter(settings.flow, memory=memory, workers=workers, shares=workers.threads if several else 1)
                 reads.extend(_read(meter, reader, progress, options))
         assert meter is not None  # noqa: S101 - there is a source
@@ -108,7 +108,7 @@ def stream(captures: Given | Iterable[Given], settings: Settings | None = None, 
 def _is_large(sources: list[Source]) -> bool:
     """Tell whether reading takes long enough for several threads to gain: what has no size may be long."""
     sizes = [source.about_bytes for source in sources]
-    return any(size is None for size in sizes) or sum(size for size in sizes if size is not None) >= _LARGE_OCTETS
+    return any(size is None for size in sizes) or sum(size for size in sizes if size is not None) >= _LARGE_BYTES
 
 
 def _read(meter: Meter, reader: BlockReader | MergedReader, progress: Progress | None, options: Options) -> list[ReadCapture]:
@@ -135,7 +135,7 @@ def _answer(
     packets = sum(read.packets for read in reads)
     totals = Totals(
         packets=packets,
-        bytes=sum(read.wire_octets for read in reads),
+        bytes=sum(read.wire_bytes for read in reads),
         flows=len(context.flows),
         packets_in_flows=counts.in_flows,
         packets_not_ip=counts.not_ip,
@@ -209,7 +209,7 @@ def _summary(read: ReadCapture) -> CaptureSummary:
         compression=read.compression,
         link_types=tuple(link_type_name(code) for code in read.link_types),
         packets=read.packets,
-        bytes=read.wire_octets,
+        bytes=read.wire_bytes,
         first_seen_ns=read.first_ns if read.is_timed else None,
         last_seen_ns=read.last_ns if read.is_timed else None,
         truncated=read.truncated_at is not None,
@@ -219,8 +219,8 @@ def _summary(read: ReadCapture) -> CaptureSummary:
 
 def _spilled(memory: Memory) -> Iterator[str]:
     """Yield a note where the flows did not fit into the memory allowed."""
-    if memory.spilled_octets:
-        yield f"{memory.spilled_octets / 2**20:,.0f} MiB did not fit into the memory allowed and lay in temporary files"
+    if memory.spilled_bytes:
+        yield f"{memory.spilled_bytes / 2**20:,.0f} MiB did not fit into the memory allowed and lay in temporary files"
 
 
 def _notes(reads: list[ReadCapture], totals: Totals, *, keep_going: bool) -> Iterator[str]:
@@ -231,7 +231,7 @@ def _notes(reads: list[ReadCapture], totals: Totals, *, keep_going: bool) -> Ite
         yield "no packet could be assigned to a flow: nothing here is IP, or its link type is not read"
     for read in reads:
         if read.damages and not keep_going:
-            yield f"{read.path}: {read.unread_octets:,} octets after a damaged record were not read; --keep-going looks for the next one"
+            yield f"{read.path}: {read.unread_bytes:,} octets after a damaged record were not read; --keep-going looks for the next one"
         if read.unpacking_ended is not None:
             yield f"{read.path}: {read.unpacking_ended}; what was before that is answered"
     timed = [read for read in reads if read.is_timed]

@@ -81,48 +81,48 @@ SCHEMA = pa.schema(
 
 # What each column means.
 ABOUT = {
-    "flow_id": "number of the flow in the order of first packets, from 0",
-    "initiator": "address of the side that began, RFC 5952 for IPv6",
+    "flow_id": "number of the flow in order of first packets, from 0",
+    "initiator": "address of the side that started the flow; RFC 5952 format for IPv6",
     "responder": "address of the other side",
     "initiator_port": "port of the initiator; null where the protocol has none",
     "responder_port": "port of the responder",
     "protocol": "IP protocol number",
     "vlan": "VLAN id of the outermost tag",
     "inner_vlan": "VLAN id of the second tag",
-    "tunnel": "outermost tunnel that the flow came in",
-    "outer_initiator": "end of that tunnel on the initiator's side",
-    "outer_responder": "end of that tunnel on the responder's side",
+    "tunnel": "outermost tunnel that carried the flow",
+    "outer_initiator": "tunnel endpoint on the initiator's side",
+    "outer_responder": "tunnel endpoint on the responder's side",
     "first_seen_ns": "time of the first packet, nanoseconds since the epoch",
     "last_seen_ns": "time of the last packet, nanoseconds since the epoch",
-    "initiator_packets": "packets that the initiator sent",
-    "responder_packets": "packets that the responder sent",
-    "initiator_octets": "IP octets that the initiator sent",
-    "responder_octets": "IP octets that the responder sent",
-    "tcp_flags_initiator": "union of the TCP flags that the initiator set",
-    "tcp_flags_responder": "union of the TCP flags that the responder set",
+    "initiator_packets": "packets sent by the initiator",
+    "responder_packets": "packets sent by the responder",
+    "initiator_octets": "IP bytes sent by the initiator",
+    "responder_octets": "IP bytes sent by the responder",
+    "tcp_flags_initiator": "union of the TCP flags set by the initiator",
+    "tcp_flags_responder": "union of the TCP flags set by the responder",
     "ttl_min": "smallest TTL or hop limit of any packet",
     "ttl_max": "largest TTL or hop limit of any packet",
     "end_reason": f"why the flow ended: {', '.join(END_REASONS)}",
-    "initiator_basis": f"by what the initiator was told: {', '.join(INITIATOR_BASES)}",
+    "initiator_basis": f"how the initiator was determined: {', '.join(INITIATOR_BASES)}",
     "verdict": "volumetric, application-layer or benign",
-    "vector": f"kind of attack; of benign flows {', '.join(BENIGN_VECTORS)}",
-    "event_id": "event that the flow is part of",
+    "vector": f"attack vector; for benign flows: {', '.join(BENIGN_VECTORS)}",
+    "event_id": "event that the flow belongs to",
     "confidence": "confidence of that event, 0 to 1",
     "parent": "flow that this one continues after a time-out",
-    "is_fragment": "later fragments whose first one was not seen",
+    "is_fragment": "true for later fragments whose first fragment was not seen",
     "icmp_type": "type of the first ICMP message",
-    "initiator_payload_octets": "octets of transport payload that the initiator sent",
-    "responder_payload_octets": "octets of transport payload that the responder sent",
-    "initiator_payload_kind": "what the initiator's first payload is",
-    "responder_payload_kind": "what the responder's first payload is",
+    "initiator_payload_octets": "bytes of transport payload sent by the initiator",
+    "responder_payload_octets": "bytes of transport payload sent by the responder",
+    "initiator_payload_kind": "type of the initiator's first payload",
+    "responder_payload_kind": "type of the responder's first payload",
     "max_gap_ns": "longest silence inside the flow, nanoseconds",
     "syn_packets": "packets with SYN",
     "rst_packets": "packets with RST",
-    "post_close_packets": "packets after the end of the connection",
-    "incoherent_packets": "packets whose sequence number is more than 1 MiB away from the direction's progress",
+    "post_close_packets": "packets after the connection ended",
+    "incoherent_packets": "packets whose sequence number is more than 1 MiB away from the current position of their direction",
     "requests": "HTTP, HTTP/2 and SIP requests",
-    "responses": "their responses",
-    "error_responses": "responses of status 4xx and 5xx",
+    "responses": "responses to these requests",
+    "error_responses": "responses with status 4xx and 5xx",
 }
 
 
@@ -135,9 +135,9 @@ def batches(flows: Flows, judged: Judged, rows: int = BATCH_ROWS, index: np.ndar
 
 
 def _addresses(hi: U64, lo: U64, version: U8) -> pa.Array:
-    offsets, octets = np.empty(len(lo) + 1, np.int32), np.empty(LONGEST * len(lo), np.uint8)
-    used = write_addresses(hi, lo, version, offsets, octets)
-    return pa.StringArray.from_buffers(len(lo), pa.py_buffer(offsets), pa.py_buffer(octets[:used].copy()))
+    offsets, nbytes = np.empty(len(lo) + 1, np.int32), np.empty(LONGEST * len(lo), np.uint8)
+    used = write_addresses(hi, lo, version, offsets, nbytes)
+    return pa.StringArray.from_buffers(len(lo), pa.py_buffer(offsets), pa.py_buffer(nbytes[:used].copy()))
 
 
 def _valid(mask: np.ndarray) -> pa.Buffer:

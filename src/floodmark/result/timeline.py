@@ -29,7 +29,7 @@ class Timeline:
     bin_ns: float
     events: tuple[int, ...]  # ids
     packets: F64 = field(repr=False)  # [rows, bins], of both directions
-    octets: F64 = field(repr=False)  # IP octets
+    nbytes: F64 = field(repr=False)  # IP octets
 
     def of_event(self, event: int) -> F64:
         """Return the packets of an event in each bin, of all that have no row of their own where it has none."""
@@ -49,10 +49,10 @@ def timeline_of(flows: Flows, judged: Judged, bins: int) -> Timeline:
     row_of = np.full(len(judged.events) + 1, len(shown), np.int32)
     row_of[[event.id - 1 for event in shown]] = np.arange(len(shown))
     row_of[-1] = len(shown) + 1
-    start_ns, bin_ns, packets, octets = spread_over_time(
+    start_ns, bin_ns, packets, nbytes = spread_over_time(
         flows, lambda first, end: row_of[np.maximum(judged.event_of[first:end], -1)], len(shown) + 2, bins
     )
-    return Timeline(start_ns, bin_ns, tuple(event.id for event in shown), packets, octets)
+    return Timeline(start_ns, bin_ns, tuple(event.id for event in shown), packets, nbytes)
 
 
 def spread_over_time(flows: Flows, group_of: Callable[[int, int], I32], groups: int, bins: int) -> tuple[int, float, F64, F64]:
@@ -70,15 +70,15 @@ def spread_over_bins(flows: Flows, group_of: Callable[[int, int], I32], groups: 
     (start_ns, bin_ns, bins), (rows, more, _, place) = given, flows.tables
 
     def add_up(part: Part) -> tuple[F64, F64]:
-        packets, octets = np.zeros((groups, bins)), np.zeros((groups, bins))
+        packets, nbytes = np.zeros((groups, bins)), np.zeros((groups, bins))
         for first in range(part.first, part.end, SAMPLE):
             end = min(first + SAMPLE, part.end)
-            spread_flows(rows, more, place[first:end], group_of(first, end), 0, end - first, start_ns, bin_ns, packets, octets)
-        return packets, octets
+            spread_flows(rows, more, place[first:end], group_of(first, end), 0, end - first, start_ns, bin_ns, packets, nbytes)
+        return packets, nbytes
 
     done = flows.workers.each(add_up, flows.workers.parts(len(flows)))
-    packets, octets = (np.sum([each[which] for each in done], axis=0) for which in (0, 1))
-    return packets, octets
+    packets, nbytes = (np.sum([each[which] for each in done], axis=0) for which in (0, 1))
+    return packets, nbytes
 
 
 def _largest(events: list[Event]) -> list[Event]:

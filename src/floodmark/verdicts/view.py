@@ -48,7 +48,7 @@ class View:
         )  # fmt: skip
         seen = self._flows.columns(self._spaced.astype(np.uint32), names)
         back = seen["from_responder"] > 0
-        octets = np.where(back, seen["responder_payload_octets"], seen["initiator_payload_octets"]).astype(np.float64)
+        nbytes = np.where(back, seen["responder_payload_octets"], seen["initiator_payload_octets"]).astype(np.float64)
         packets = np.where(back, seen["responder_payload_packets"], seen["initiator_payload_packets"])
         reached = np.where(back, seen["responder_next_seq"], seen["initiator_next_seq"]).astype(np.int64)
         opened = seen["flags"] & (kinds.SYN | kinds.FIN) > 0
@@ -66,7 +66,7 @@ class View:
             fit = dialogues
         if int(fit.sum()) < _FEWEST_STREAMS:
             return None
-        return float(np.median(np.minimum(octets[fit] / spans[fit], 1.0)))
+        return float(np.median(np.minimum(nbytes[fit] / spans[fit], 1.0)))
 
     @cached_property
     def sampled(self) -> bool | None:

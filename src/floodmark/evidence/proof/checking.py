@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from floodmark.evidence.layout import carved_name, proof_name
-from floodmark.evidence.proof.merkle import CHUNK_OCTETS, DIGEST_OCTETS, Nodes, climb, leaf_digests
+from floodmark.evidence.proof.merkle import CHUNK_BYTES, DIGEST_BYTES, Nodes, climb, leaf_digests
 from floodmark.evidence.proof.proving import CHUNKS, NODES, RECORDS, runs
 from floodmark_core.buffers.spans import place_spans
 from floodmark_core.columns import I32, I64, U8
@@ -17,7 +17,7 @@ from floodmark_core.columns import I32, I64, U8
 _BATCH_CHUNKS = 8192  # put together at one time
 _BATCH_RECORDS = 1 << 18
 _MOST_LEVELS = 64  # of a tree
-_ROW_OCTETS, _SPARE_OCTETS = CHUNK_OCTETS + 64, 1 << 20  # that a row of a table takes at most, and a group of rows beside
+_ROW_BYTES, _SPARE_BYTES = CHUNK_BYTES + 64, 1 << 20  # that a row of a table takes at most, and a group of rows beside
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,10 @@ _NO_SPANS = _Spans(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.
 class _Records:
     """The table of carved records, read as far as it is needed."""
 
-    def __init__(self, path: Path, octets: int) -> None:
+    def __init__(self, path: Path, nbytes: int) -> None:
         """Open it. octets: that the carved files have, which no more records can hold."""
-        self._batches = _batches(path, RECORDS, _BATCH_RECORDS, octets)
-        self._left = octets
+        self._batches = _batches(path, RECORDS, _BATCH_RECORDS, nbytes)
+        self._left = nbytes
         self._ahead = _NO_SPANS
         self._reached = -1  # offset where the last range ends
         self.carved: dict[int, int] = {}
@@ -86,12 +86,12 @@ class _Records:
         return given
 
     def _read(self, batch: pa.RecordBatch) -> _Spans:
-        events, starts, octets = (column.to_numpy() for column in batch.columns)
-        ends = starts + octets
-        if (octets <= 0).any() or (events < 0).any() or (starts < np.concatenate(([self._reached], ends[:-1]))).any():
+        events, starts, nbytes = (column.to_numpy() for column in batch.columns)
+        ends = starts + nbytes
+        if (nbytes <= 0).any() or (events < 0).any() or (starts < np.concatenate(([self._reached], ends[:-1]))).any():
             raise ProofError("the carved records do not stand in their order")
         self._reached = int(ends[-1])
-        self._left -= int(octets.sum())
+        self._left -= int(nbytes.sum())
         if self._left < 0:
             raise ProofError("the carved records are longer than the files that hold them")
         numbers, counts = np.unique(events, return_counts=True)
@@ -111,30 +111,30 @@ class _Carved:
 
     def __init__(self, names: dict[int, str], folder: Path) -> None:
         self._names = names
-        self._octets: dict[int, U8] = {event: np.memmap(folder / name, np.uint8, "r") for event, name in names.items()}
+        self._files: dict[int, U8] = {event: np.memmap(folder / name, np.uint8, "r") for event, name in names.items()}
         self._at = dict.fromkeys(names, 0)
-        self.octets = sum(len(octets) for octets in self._octets.values())
+        self.nbytes = sum(len(file) for file in self._files.values())
 
-    def next(self, event: int, octets: int) -> U8:
+    def next(self, event: int, nbytes: int) -> U8:
         """Return the next octets of an event's file; with event 0 of each one, where they must be the same."""
         if event == 0:
-            found = [self.next(each, octets) for each in self._at]
+            found = [self.next(each, nbytes) for each in self._at]
             if any(not np.array_equal(found[0], other) for other in found[1:]):
                 raise ProofError("the events' files differ in what describes their packets")
             return found[0]
         if event not in self._at:
             raise ProofError(f"records of event {event} are listed, and there is no file of them")
         at = self._at[event]
-        self._at[event] = at + octets
-        if at + octets > len(self._octets[event]):
+        self._at[event] = at + nbytes
+        if at + nbytes > len(self._files[event]):
             raise ProofError(f"{self._names[event]} ends before its last record")
-        return self._octets[event][at : at + octets]
+        return self._files[event][at : at + nbytes]
 
     def finish(self) -> None:
         """Raise ProofError where a file has more octets than its records."""
         for event, at in self._at.items():
-            if at != len(self._octets[event]):
-                raise ProofError(f"{self._names[event]} has {len(self._octets[event]) - at:,} octets more than its records")
+            if at != len(self._files[event]):
+                raise ProofError(f"{self._names[event]} has {len(self._files[event]) - at:,} octets more than its records")
 
 
 def check(folder: Path, number: int, container: str, content_octets: int, events: list[int]) -> Checked:
@@ -143,21 +143,21 @@ def check(folder: Path, number: int, container: str, content_octets: int, events
     Raises ProofError where carved records and tables do not belong together, OSError and pyarrow's errors where they cannot be read.
     """
     carved = _Carved({event: carved_name(event, number, container) for event in events}, folder)
-    records = _Records(folder / proof_name(number, "records"), carved.octets)
+    records = _Records(folder / proof_name(number, "records"), carved.nbytes)
     numbers, digests, reached = [], [], -1
-    for batch in _batches(folder / proof_name(number, "chunks"), CHUNKS, _BATCH_CHUNKS, carved.octets):
+    for batch in _batches(folder / proof_name(number, "chunks"), CHUNKS, _BATCH_CHUNKS, carved.nbytes):
         chunks = batch.column(0).to_numpy()
-        if (np.diff(chunks, prepend=reached) <= 0).any() or int(chunks[-1]) * CHUNK_OCTETS >= content_octets:
+        if (np.diff(chunks, prepend=reached) <= 0).any() or int(chunks[-1]) * CHUNK_BYTES >= content_octets:
             raise ProofError("the chunks do not stand in their order")
         reached = int(chunks[-1])
-        spans = records.until((reached + 1) * CHUNK_OCTETS)
+        spans = records.until((reached + 1) * CHUNK_BYTES)
         numbers.append(chunks)
         digests.append(_put_together(spans, chunks, batch.column(1), content_octets, carved))
     if not records.is_used_up or not numbers:
         raise ProofError("carved records lie outside of the chunks that are proven")
     carved.finish()
     nodes = _nodes(folder / proof_name(number, "nodes"), _MOST_LEVELS * sum(map(len, numbers)))
-    root = climb(np.concatenate(numbers), b"".join(digests), -(-content_octets // CHUNK_OCTETS), nodes)
+    root = climb(np.concatenate(numbers), b"".join(digests), -(-content_octets // CHUNK_BYTES), nodes)
     if root is None:
         raise ProofError("the hashes of the proof are not those that its chunks need")
     return Checked(root, records.carved)
@@ -165,23 +165,23 @@ def check(folder: Path, number: int, container: str, content_octets: int, events
 
 def _put_together(spans: _Spans, chunks: I64, beside: pa.BinaryArray, content_octets: int, carved: _Carved) -> bytes:
     """Return the digests of some chunks, filled with the carved records in them and with what lies beside these."""
-    octets, marks = np.zeros(len(chunks) * CHUNK_OCTETS, np.uint8), np.zeros(len(chunks) * CHUNK_OCTETS, np.uint8)
-    begun, ended = spans.starts // CHUNK_OCTETS, (spans.ends - 1) // CHUNK_OCTETS
+    nbytes, marks = np.zeros(len(chunks) * CHUNK_BYTES, np.uint8), np.zeros(len(chunks) * CHUNK_BYTES, np.uint8)
+    begun, ended = spans.starts // CHUNK_BYTES, (spans.ends - 1) // CHUNK_BYTES
     rows = np.minimum(np.searchsorted(chunks, begun), len(chunks) - 1)
     lasts = np.minimum(rows + ended - begun, len(chunks) - 1)
     if (chunks[rows] != begun).any() or (chunks[lasts] != ended).any():
         raise ProofError("carved records lie outside of the chunks that are proven")
-    lengths, places = spans.ends - spans.starts, rows * CHUNK_OCTETS + spans.starts % CHUNK_OCTETS
+    lengths, places = spans.ends - spans.starts, rows * CHUNK_BYTES + spans.starts % CHUNK_BYTES
     for chosen in runs(spans.events):
         row = carved.next(int(spans.events[chosen[0]]), int(lengths[chosen].sum()))
-        place_spans(np.array(row), places[chosen], places[chosen] + lengths[chosen], octets, marks)
-    behind_end = max((int(chunks[-1]) + 1) * CHUNK_OCTETS - content_octets, 0)
-    octets, marks = octets[: len(octets) - behind_end], marks[: len(marks) - behind_end]
+        place_spans(np.array(row), places[chosen], places[chosen] + lengths[chosen], nbytes, marks)
+    behind_end = max((int(chunks[-1]) + 1) * CHUNK_BYTES - content_octets, 0)
+    nbytes, marks = nbytes[: len(nbytes) - behind_end], marks[: len(marks) - behind_end]
     left, given = np.nonzero(marks == 0)[0], np.frombuffer(b"".join(beside.to_pylist()), np.uint8)
     if len(given) != len(left):
         raise ProofError("what lies beside the carved records is not as long as their chunks need it")
-    octets[left] = given
-    return leaf_digests(octets.data)
+    nbytes[left] = given
+    return leaf_digests(nbytes.data)
 
 
 def _batches(path: Path, schema: pa.Schema, rows: int, most: int) -> Iterator[pa.RecordBatch]:
@@ -196,7 +196,7 @@ def _batches(path: Path, schema: pa.Schema, rows: int, most: int) -> Iterator[pa
             if any(column.null_count for column in batch.columns):
                 raise ProofError(f"{path.name} has gaps")
             for column in batch.columns:
-                if pa.types.is_dictionary(column.type) and max(map(len, column.dictionary.to_pylist()), default=0) > CHUNK_OCTETS:
+                if pa.types.is_dictionary(column.type) and max(map(len, column.dictionary.to_pylist()), default=0) > CHUNK_BYTES:
                     raise ProofError(f"{path.name} has more than a chunk beside a chunk's records")
             if len(batch):
                 yield batch.cast(schema)
@@ -208,14 +208,14 @@ def _refuse_too_much(metadata: pq.FileMetaData, name: str, most: int) -> None:
         raise ProofError(f"{name} has {metadata.num_rows:,} rows, and no proof of this needs more than {most:,}")
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
-        if group.total_byte_size > group.num_rows * _ROW_OCTETS + _SPARE_OCTETS:
+        if group.total_byte_size > group.num_rows * _ROW_BYTES + _SPARE_BYTES:
             raise ProofError(f"{name} says that it unpacks to {group.total_byte_size:,} octets")
 
 
 def _nodes(path: Path, most: int) -> Nodes:
     batches = list(_batches(path, NODES, _BATCH_RECORDS, most))
     if not batches:
-        return Nodes(np.empty(0, np.uint8), np.empty(0, np.int64), np.empty((0, DIGEST_OCTETS), np.uint8))
+        return Nodes(np.empty(0, np.uint8), np.empty(0, np.int64), np.empty((0, DIGEST_BYTES), np.uint8))
     table = pa.Table.from_batches(batches)
-    digests = np.frombuffer(b"".join(table.column("sha256").to_pylist()), np.uint8).reshape(-1, DIGEST_OCTETS)
+    digests = np.frombuffer(b"".join(table.column("sha256").to_pylist()), np.uint8).reshape(-1, DIGEST_BYTES)
     return Nodes(table.column("level").to_numpy(), table.column("place").to_numpy(), digests)

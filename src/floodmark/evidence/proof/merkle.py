@@ -16,22 +16,22 @@ from floodmark_core.columns import I64, U8
 
 # Octets of a chunk. What lies beside a carved record in its chunks must be handed over too, so they are small: of the demonstration's
 # events 0.57 MB beside 0.88 MB of records. Hashing takes 2.0 s a GiB; with 256 octets 5.3 s and 0.34 MB, with 4,096 1.1 s and 0.66 MB.
-CHUNK_OCTETS = 1024
-DIGEST_OCTETS = 32
+CHUNK_BYTES = 1024
+DIGEST_BYTES = 32
 _LEAF, _NODE = b"\0", b"\1"
 _PIECE_NODES = 1 << 16  # of a level hashed together
 
 
-def leaf_digests(octets: bytes | memoryview) -> bytes:
+def leaf_digests(nbytes: bytes | memoryview) -> bytes:
     """Return the digests of whole chunks, and of what is left of one at the end."""
-    digest, view = hashlib.sha256, memoryview(octets)
-    return b"".join([digest(_LEAF + view[at : at + CHUNK_OCTETS]).digest() for at in range(0, len(view), CHUNK_OCTETS)])
+    digest, view = hashlib.sha256, memoryview(nbytes)
+    return b"".join([digest(_LEAF + view[at : at + CHUNK_BYTES]).digest() for at in range(0, len(view), CHUNK_BYTES)])
 
 
 def _parents(digests: bytes) -> bytes:
     """Return the level above some nodes, which begin at an even place."""
-    digest, pairs = hashlib.sha256, len(digests) // (2 * DIGEST_OCTETS) * 2 * DIGEST_OCTETS
-    above = [digest(_NODE + digests[at : at + 2 * DIGEST_OCTETS]).digest() for at in range(0, pairs, 2 * DIGEST_OCTETS)]
+    digest, pairs = hashlib.sha256, len(digests) // (2 * DIGEST_BYTES) * 2 * DIGEST_BYTES
+    above = [digest(_NODE + digests[at : at + 2 * DIGEST_BYTES]).digest() for at in range(0, pairs, 2 * DIGEST_BYTES)]
     return b"".join([*above, digests[pairs:]])
 
 
@@ -77,7 +77,7 @@ class Tree:
             places.append(missing)
             digests.append(np.asarray(self._levels[level][missing]))
         if not levels:
-            return Nodes(np.empty(0, np.uint8), np.empty(0, np.int64), np.empty((0, DIGEST_OCTETS), np.uint8))
+            return Nodes(np.empty(0, np.uint8), np.empty(0, np.int64), np.empty((0, DIGEST_BYTES), np.uint8))
         return Nodes(np.concatenate(levels), np.concatenate(places), np.concatenate(digests))
 
     def close(self) -> None:
@@ -89,7 +89,7 @@ class Tree:
 
 def _mapped(file: BinaryIO) -> U8:
     file.flush()
-    return np.memmap(file, np.uint8, "r").reshape(-1, DIGEST_OCTETS)
+    return np.memmap(file, np.uint8, "r").reshape(-1, DIGEST_BYTES)
 
 
 def _pieces(level: U8) -> Iterator[bytes]:
@@ -114,7 +114,7 @@ def climb(chunks: I64, digests: bytes, count: int, nodes: Nodes) -> str | None:
     """
     if not len(chunks) or int(chunks[-1]) >= count or int(chunks[0]) < 0:
         return None
-    known, above = chunks, np.frombuffer(digests, np.uint8).reshape(-1, DIGEST_OCTETS)
+    known, above = chunks, np.frombuffer(digests, np.uint8).reshape(-1, DIGEST_BYTES)
     used = 0
     for level, _, missing in neighbours(chunks, count):
         here = nodes.levels == level
@@ -125,6 +125,6 @@ def climb(chunks: I64, digests: bytes, count: int, nodes: Nodes) -> str | None:
         order = np.argsort(places)
         whole = np.concatenate((above, nodes.digests[here]))[order]
         places = places[order]
-        above = np.frombuffer(_parents(whole.tobytes()), np.uint8).reshape(-1, DIGEST_OCTETS)
+        above = np.frombuffer(_parents(whole.tobytes()), np.uint8).reshape(-1, DIGEST_BYTES)
         known = np.unique(places >> 1)
     return above[0].tobytes().hex() if used == len(nodes.levels) else None

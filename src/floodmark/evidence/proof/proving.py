@@ -23,18 +23,18 @@ from floodmark.captures.reading import Reading
 from floodmark.captures.source import Source
 from floodmark.errors import CaptureError
 from floodmark.evidence.layout import carved_name, proof_name
-from floodmark.evidence.proof.merkle import CHUNK_OCTETS, DIGEST_OCTETS, Tree, leaf_digests
+from floodmark.evidence.proof.merkle import CHUNK_BYTES, DIGEST_BYTES, Tree, leaf_digests
 from floodmark_core import new_interfaces, new_records, new_tally
 from floodmark_core.buffers.spans import gather_spans, mark_spans
 from floodmark_core.columns import I32, I64, U8
 from floodmark_core.records.framing import CONTAINER, PCAPNG
 from floodmark_core.records.outlining import DESCRIPTION, LEAST_SPAN, RECORD, outline_block
 
-_PIECE_OCTETS = 8 << 20  # of a capture looked at together, once its records are known
+_PIECE_BYTES = 8 << 20  # of a capture looked at together, once its records are known
 # event: 0 for what stands in each event's file, the descriptions without which packets mean nothing.
 RECORDS = pa.schema([("event", pa.int32()), ("offset", pa.int64()), ("octets", pa.int32())])
 CHUNKS = pa.schema([("chunk", pa.int64()), ("beside", pa.binary())])
-NODES = pa.schema([("level", pa.uint8()), ("place", pa.int64()), ("sha256", pa.binary(DIGEST_OCTETS))])
+NODES = pa.schema([("level", pa.uint8()), ("place", pa.int64()), ("sha256", pa.binary(DIGEST_BYTES))])
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class _Watched:
     def __init__(self, reader: BlockReader, passed: "_Passed") -> None:
         self._reader, self._passed = reader, passed
         self.path, self.container = reader.path, reader.container
-        self.is_mapped, self.octets, self.sha256, self.compression = reader.is_mapped, reader.octets, None, reader.compression
+        self.is_mapped, self.nbytes, self.sha256, self.compression = reader.is_mapped, reader.nbytes, None, reader.compression
         self.damage: str | None = None
         self._look()
 
@@ -83,7 +83,7 @@ class _Passed:
         self._starts: list[I64] = [np.empty(0, np.int64)]  # offsets of carved records that are not wholly in chunks passed
         self._ends: list[I64] = [np.empty(0, np.int64)]
         self._aside = ThreadPoolExecutor(1)
-        self.octets = 0  # passed
+        self.nbytes = 0  # passed
         self.shown: list[I64] = []  # chunks that hold carved records
 
     def carve(self, starts: I64, ends: I64) -> None:
@@ -91,48 +91,48 @@ class _Passed:
         self._starts.append(starts)
         self._ends.append(ends)
 
-    def take(self, octets: U8, *, last: bool = False) -> None:
+    def take(self, nbytes: U8, *, last: bool = False) -> None:
         """Pass over some octets."""
-        hashed: Future[None] = self._aside.submit(self._content.update, octets.data)
-        for at in range(0, len(octets), _PIECE_OCTETS):
-            self._take_piece(octets[at : at + _PIECE_OCTETS])
+        hashed: Future[None] = self._aside.submit(self._content.update, nbytes.data)
+        for at in range(0, len(nbytes), _PIECE_BYTES):
+            self._take_piece(nbytes[at : at + _PIECE_BYTES])
         if last and len(self._rest):
             self._chunk(self._rest)
         hashed.result()
 
-    def _take_piece(self, octets: U8) -> None:
-        region = np.concatenate((self._rest, octets)) if len(self._rest) else octets
-        self.octets += len(octets)
-        whole = len(region) // CHUNK_OCTETS * CHUNK_OCTETS
+    def _take_piece(self, nbytes: U8) -> None:
+        region = np.concatenate((self._rest, nbytes)) if len(self._rest) else nbytes
+        self.nbytes += len(nbytes)
+        whole = len(region) // CHUNK_BYTES * CHUNK_BYTES
         self._rest = region[whole:].copy()
         self._chunk(region[:whole])
 
-    def _chunk(self, octets: U8) -> None:
+    def _chunk(self, nbytes: U8) -> None:
         """Pass over whole chunks, or over what the last one is."""
-        self._leaves.write(leaf_digests(octets.data))
+        self._leaves.write(leaf_digests(nbytes.data))
         if self._chunks is not None:
-            self._keep_beside(self._chunks, octets)
-        self._chunked += len(octets)
+            self._keep_beside(self._chunks, nbytes)
+        self._chunked += len(nbytes)
 
-    def _keep_beside(self, writer: pq.ParquetWriter, octets: U8) -> None:
+    def _keep_beside(self, writer: pq.ParquetWriter, nbytes: U8) -> None:
         """Keep what lies beside carved records in their chunks."""
         starts, ends = np.concatenate(self._starts) - self._chunked, np.concatenate(self._ends) - self._chunked
-        later = ends > len(octets)
+        later = ends > len(nbytes)
         self._starts, self._ends = [starts[later] + self._chunked], [ends[later] + self._chunked]
-        marks = np.zeros(-(-len(octets) // CHUNK_OCTETS) * CHUNK_OCTETS, np.uint8)
+        marks = np.zeros(-(-len(nbytes) // CHUNK_BYTES) * CHUNK_BYTES, np.uint8)
         mark_spans(starts, ends, marks)
-        carved = marks.reshape(-1, CHUNK_OCTETS)
+        carved = marks.reshape(-1, CHUNK_BYTES)
         shown = np.nonzero(carved.any(axis=1))[0]
         if not len(shown):
             return
-        marks[len(octets) :] = 1  # behind the end of the capture there is nothing
-        if len(octets) < len(marks):
-            octets = np.concatenate((octets, np.zeros(len(marks) - len(octets), np.uint8)))
+        marks[len(nbytes) :] = 1  # behind the end of the capture there is nothing
+        if len(nbytes) < len(marks):
+            nbytes = np.concatenate((nbytes, np.zeros(len(marks) - len(nbytes), np.uint8)))
         beside = carved[shown] == 0
         offsets = np.concatenate(([0], np.cumsum(beside.sum(axis=1)))).astype(np.int32)
-        kept = octets.reshape(-1, CHUNK_OCTETS)[shown][beside]
+        kept = nbytes.reshape(-1, CHUNK_BYTES)[shown][beside]
         column = pa.BinaryArray.from_buffers(pa.binary(), len(shown), [None, pa.py_buffer(offsets), pa.py_buffer(kept)])
-        numbers = self._chunked // CHUNK_OCTETS + shown
+        numbers = self._chunked // CHUNK_BYTES + shown
         writer.write_batch(pa.RecordBatch.from_arrays([pa.array(numbers, pa.int64()), column], schema=CHUNKS))
         self.shown.append(numbers)
 
@@ -199,24 +199,24 @@ class _Carver:
         """Append to the events' files. Descriptions go into all files, those begun later too, in their place among the records."""
         for chosen in runs(events):
             event = int(events[chosen[0]])
-            octets = _gathered(block, starts[chosen], ends[chosen])
+            nbytes = _gathered(block, starts[chosen], ends[chosen])
             if event:
-                self._append(event, octets)
+                self._append(event, nbytes)
                 self.carved[event] = self.carved.get(event, 0) + len(chosen)
                 continue
-            self._described += octets.tobytes()
+            self._described += nbytes.tobytes()
             for path in self.files.values():
                 with path.open("ab") as file:
-                    file.write(octets.data)
+                    file.write(nbytes.data)
 
-    def _append(self, event: int, octets: U8) -> None:
+    def _append(self, event: int, nbytes: U8) -> None:
         if event not in self.files:
             path = self._folder / carved_name(event, self._number, self._container)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(self._described)
             self.files[event] = path
         with self.files[event].open("ab") as file:
-            file.write(octets.data)
+            file.write(nbytes.data)
 
 
 def runs(events: I32) -> Iterator[I64]:
@@ -229,10 +229,10 @@ def runs(events: I32) -> Iterator[I64]:
             yield np.array([end])
 
 
-def _gathered(octets: U8, starts: I64, ends: I64) -> U8:
+def _gathered(nbytes: U8, starts: I64, ends: I64) -> U8:
     """Return some ranges of octets one after the other."""
     row = np.empty(int((ends - starts).sum()), np.uint8)
-    gather_spans(octets, starts, ends, row)
+    gather_spans(nbytes, starts, ends, row)
     return row
 
 
@@ -249,7 +249,7 @@ def prove(source: Source, number: int, labels: I32, folder: Path, *, keep_going:
         if has_events:
             carver = _Carver(labels, files, container.name, passed)
             if container.layout[CONTAINER] != PCAPNG:
-                first, end = np.array([0]), np.array([container.header_octets])
+                first, end = np.array([0]), np.array([container.header_bytes])
                 carver.take(reader.block, 0, first, end, np.array([DESCRIPTION], np.uint8))
         packets = _walk(_Watched(reader, passed), carver, keep_going=keep_going)
         passed.take(reader.block, last=True)
@@ -260,7 +260,7 @@ def prove(source: Source, number: int, labels: I32, folder: Path, *, keep_going:
             if has_events:
                 _write_nodes(files.writer("nodes", NODES), tree, np.concatenate(passed.shown))
             return Proven(
-                container=container.name, content_octets=passed.octets, content_sha256=passed.finish(), chunk_octets=CHUNK_OCTETS,
+                container=container.name, content_octets=passed.nbytes, content_sha256=passed.finish(), chunk_octets=CHUNK_BYTES,
                 chunks=tree.chunks, merkle_root=tree.root, packets=packets, carved=carver.carved if carver is not None else {},
             )  # fmt: skip
         finally:
@@ -291,7 +291,7 @@ def _walk(reader: _Watched, carver: _Carver | None, *, keep_going: bool) -> int:
 def _write_nodes(writer: pq.ParquetWriter, tree: Tree, shown: I64) -> None:
     nodes = tree.beside(np.unique(shown))
     digests = pa.FixedSizeBinaryArray.from_buffers(
-        pa.binary(DIGEST_OCTETS), len(nodes.digests), [None, pa.py_buffer(np.ascontiguousarray(nodes.digests))]
+        pa.binary(DIGEST_BYTES), len(nodes.digests), [None, pa.py_buffer(np.ascontiguousarray(nodes.digests))]
     )
     writer.write_batch(
         pa.RecordBatch.from_arrays([pa.array(nodes.levels, pa.uint8()), pa.array(nodes.places, pa.int64()), digests], schema=NODES)

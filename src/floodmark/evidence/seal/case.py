@@ -89,16 +89,16 @@ def _typed(kind: str, value: str) -> dict[str, str]:
     return {"@type": kind, "@value": value}
 
 
-def _file(role: str, name: str, octets: int, sha256: str) -> dict[str, Any]:
+def _file(role: str, name: str, nbytes: int, sha256: str) -> dict[str, Any]:
     key = f"{role}|{name}|{sha256}"
     digest = _node("Hash", "uco-types:Hash", key) | {
         "uco-types:hashMethod": "SHA256",
         "uco-types:hashValue": _typed("xsd:hexBinary", sha256.upper()),
     }
     facets = [
-        _node("FileFacet", "uco-observable:FileFacet", key) | {"uco-observable:fileName": name, "uco-observable:sizeInBytes": octets},
+        _node("FileFacet", "uco-observable:FileFacet", key) | {"uco-observable:fileName": name, "uco-observable:sizeInBytes": nbytes},
         _node("ContentDataFacet", "uco-observable:ContentDataFacet", key)
-        | {"uco-observable:sizeInBytes": octets, "uco-observable:hash": [digest]},
+        | {"uco-observable:sizeInBytes": nbytes, "uco-observable:hash": [digest]},
     ]
     return _node("File", "uco-observable:File", key) | {"uco-core:hasFacet": facets}
 

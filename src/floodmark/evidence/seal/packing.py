@@ -11,7 +11,7 @@ from floodmark.base.writing import appearing_whole
 from floodmark.errors import CaptureError
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can say: a bundle's own times stand in its log
-_PIECE_OCTETS = 1 << 20
+_PIECE_BYTES = 1 << 20
 _FAULTS = (zipfile.BadZipFile, ValueError, RuntimeError, NotImplementedError, EOFError, OSError, IndexError)
 
 
@@ -37,8 +37,8 @@ def pack(folder: Path, path: str) -> None:
             info.create_system, info.external_attr = 3, 0o100644 << 16
             info.file_size = (folder / name).stat().st_size
             with (folder / name).open("rb") as file, archive.open(info, "w", force_zip64=info.file_size >= 1 << 31) as member:
-                while octets := file.read(_PIECE_OCTETS):
-                    member.write(octets)
+                while nbytes := file.read(_PIECE_BYTES):
+                    member.write(nbytes)
 
 
 def unpack(path: str, folder: Path) -> None:
@@ -77,8 +77,8 @@ def _unpack_one(archive: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path) -
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with archive.open(info) as member, target.open("xb") as file:
-            while octets := member.read(_PIECE_OCTETS):
-                file.write(octets)
+            while nbytes := member.read(_PIECE_BYTES):
+                file.write(nbytes)
     except _FAULTS as error:
         raise PackedError(f"{info.filename}: {error}") from error
 
@@ -92,19 +92,19 @@ def difference(path: str, folder: Path, scratch: Path) -> str | None:
         if at is None:
             return None
         one, other = _piece(Path(path), at), _piece(again, at)
-        octet = next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
-        return f"byte {at * _PIECE_OCTETS + octet:,} of the zip file, in what it says about its members, is not what packing gives"
+        byte = next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+        return f"byte {at * _PIECE_BYTES + byte:,} of the zip file, in what it says about its members, is not what packing gives"
     finally:
         again.unlink()
 
 
 def _pieces(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
-        while octets := file.read(_PIECE_OCTETS):
-            yield octets
+        while nbytes := file.read(_PIECE_BYTES):
+            yield nbytes
 
 
 def _piece(path: Path, number: int) -> bytes:
     with path.open("rb") as file:
-        file.seek(number * _PIECE_OCTETS)
-        return file.read(_PIECE_OCTETS)
+        file.seek(number * _PIECE_BYTES)
+        return file.read(_PIECE_BYTES)

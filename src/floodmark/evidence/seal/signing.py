@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 from floodmark.errors import SettingsError
 
 Ask = Callable[[], str]  # asks somebody for the passphrase of a key
-SIGNATURE_OCTETS = 64
+SIGNATURE_BYTES = 64
 _MAKE_ONE = "openssl genpkey -algorithm ed25519 -out key.pem makes one"
 _FAULTS = (ValueError, TypeError, UnsupportedAlgorithm)
 
@@ -33,9 +33,9 @@ class Signer:
         self._key = key
         self.public_key = key.public_key().public_bytes_raw().hex()
 
-    def sign(self, octets: bytes) -> bytes:
+    def sign(self, nbytes: bytes) -> bytes:
         """Return the signature, 64 octets."""
-        return self._key.sign(octets)
+        return self._key.sign(nbytes)
 
     @property
     def public_pem(self) -> bytes:
@@ -45,15 +45,15 @@ class Signer:
 
 def load_signer(path: str, ask: Ask | None = None) -> Signer:
     """Read a private key. ask: is called for a passphrase where the key has one. Raises SettingsError."""
-    octets = _read(path)
-    load = load_ssh_private_key if b"OPENSSH PRIVATE KEY" in octets else load_pem_private_key
+    nbytes = _read(path)
+    load = load_ssh_private_key if b"OPENSSH PRIVATE KEY" in nbytes else load_pem_private_key
     try:
         try:
-            key = load(octets, None)
+            key = load(nbytes, None)
         except TypeError:  # it has a passphrase
             if ask is None:
                 raise
-            key = load(octets, ask().encode())
+            key = load(nbytes, ask().encode())
     except _FAULTS as error:
         raise SettingsError(f"{path}: no Ed25519 private key that can be used: {error}; {_MAKE_ONE}") from error
     if not isinstance(key, Ed25519PrivateKey):
@@ -63,9 +63,9 @@ def load_signer(path: str, ask: Ask | None = None) -> Signer:
 
 def load_public_key(path: str) -> str:
     """Read a public key. Returns it in hexadecimal. Raises SettingsError."""
-    octets = _read(path)
+    nbytes = _read(path)
     try:
-        key = load_ssh_public_key(octets) if octets.startswith(b"ssh-") else load_pem_public_key(octets)
+        key = load_ssh_public_key(nbytes) if nbytes.startswith(b"ssh-") else load_pem_public_key(nbytes)
     except _FAULTS as error:
         raise SettingsError(f"{path}: no public key: {error}") from error
     if not isinstance(key, Ed25519PublicKey):
@@ -73,10 +73,10 @@ def load_public_key(path: str) -> str:
     return key.public_bytes_raw().hex()
 
 
-def is_signed(octets: bytes, signature: bytes, public_key: str) -> bool:
+def is_signed(nbytes: bytes, signature: bytes, public_key: str) -> bool:
     """Tell whether a signature over some octets is that of a public key, in hexadecimal."""
     try:
-        Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key)).verify(signature, octets)
+        Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key)).verify(signature, nbytes)
     except (InvalidSignature, ValueError):
         return False
     return True

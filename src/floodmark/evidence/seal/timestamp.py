@@ -16,10 +16,10 @@ def request(manifest: bytes) -> bytes:
     return bytes(builder.nonce(nonce=False).cert_request(cert_request=True).build().as_bytes())
 
 
-def is_request(octets: bytes) -> bool:
+def is_request(nbytes: bytes) -> bool:
     """Tell whether some octets are such a request, for whichever manifest."""
     before, mark, after = request(b" ").partition(hashlib.sha256(b" ").digest())
-    return len(octets) == len(before) + len(mark) + len(after) and octets.startswith(before) and octets.endswith(after)
+    return len(nbytes) == len(before) + len(mark) + len(after) and nbytes.startswith(before) and nbytes.endswith(after)
 
 
 def stamped(reply: bytes, manifest: bytes) -> str | None:

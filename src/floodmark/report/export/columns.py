@@ -8,7 +8,7 @@ import pyarrow.csv as pa_csv
 
 from floodmark.base.writing import appearing_whole, packed
 from floodmark.claims.assets import AssetSummary, document_of
-from floodmark.report.export.lines import json_lines, octets_of
+from floodmark.report.export.lines import bytes_of, json_lines
 from floodmark.result.result import FlowRecords, Result
 
 
@@ -33,7 +33,7 @@ def write_ndjson(path: str, flows: FlowRecords) -> None:
     """Write flows as JSON objects, one a line."""
     with packed(path) as file:
         for batch in flows.batches():
-            file.write(octets_of(json_lines(batch)))
+            file.write(bytes_of(json_lines(batch)))
 
 
 def write_json(path: str, result: Result, assets: tuple[AssetSummary, ...] = ()) -> None:

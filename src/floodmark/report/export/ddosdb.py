@@ -47,7 +47,7 @@ def _fingerprint(result: Result, events: list[Event], assets: set[str], *, victi
     whole = sum(event.bytes for event in events if event.vector != "ip-fragment-flood")
     vectors = [_vector(result, event, whole) for event in events]
     start, end = min(event.start_ns for event in events), max(event.end_ns for event in events)
-    packets, octets = sum(event.packets for event in events), sum(event.bytes for event in events)
+    packets, nbytes = sum(event.packets for event in events), sum(event.bytes for event in events)
     seconds = (end - start) // 1_000_000_000
     document = {
         "attack_vectors": vectors,
@@ -57,12 +57,12 @@ def _fingerprint(result: Result, events: list[Event], assets: set[str], *, victi
         "time_start": _moment(start),
         "time_end": _moment(end),
         "duration_seconds": seconds,
-        "total_megabytes": octets // 1_000_000,
+        "total_megabytes": nbytes // 1_000_000,
         "total_packets": packets,
         "total_ips": len({address for vector in vectors for address in vector["source_ips"]}),
-        "avg_bps": octets * 8 // seconds if seconds else 0,
+        "avg_bps": nbytes * 8 // seconds if seconds else 0,
         "avg_pps": packets // seconds if seconds else 0,
-        "avg_Bpp": octets // packets if packets else 0,
+        "avg_Bpp": nbytes // packets if packets else 0,
     }
     text = json.dumps({name: value for name, value in document.items() if name != "key"}, sort_keys=True)
     document["key"] = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from floodmark.base.writing import packed
 from floodmark.claims.assets import NO_ASSETS, AssetsOfEvents
 from floodmark.events.events import Event
-from floodmark.report.export.lines import joined, octets_of, text_of, where_known
+from floodmark.report.export.lines import bytes_of, joined, text_of, where_known
 from floodmark.result.result import Result, rfc3339, tool
 from floodmark.vocabulary.terms import PROTOCOLS
 from floodmark.vocabulary.vectors import RECORDS, title_of
@@ -32,7 +32,7 @@ def write_ecs(path: str, result: Result, assets: AssetsOfEvents = NO_ASSETS) -> 
                 alert["floodmark"]["assets"] = list(assets[event.id])
             file.write(json.dumps(alert).encode() + b"\n")
         for batch in result.flows.batches():
-            file.write(octets_of(_connections(batch)))
+            file.write(bytes_of(_connections(batch)))
 
 
 def _alert(event: Event) -> dict[str, Any]:

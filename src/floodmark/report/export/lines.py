@@ -33,7 +33,7 @@ def where_known(*parts: pa.Array | str) -> pa.Array:
     return pc.fill_null(joined(*parts), "")
 
 
-def octets_of(lines: pa.Array) -> bytes:
+def bytes_of(lines: pa.Array) -> bytes:
     """Return rows of text as the lines of a file."""
     if not len(lines):
         return b""

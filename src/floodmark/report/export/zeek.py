@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from floodmark.base.writing import packed
-from floodmark.report.export.lines import joined, octets_of, text_of
+from floodmark.report.export.lines import bytes_of, joined, text_of
 from floodmark.result.result import FlowRecords
 from floodmark.vocabulary.vectors import PROTOCOL_RECORDS
 from floodmark_core.protocols import TCP, UDP
@@ -37,7 +37,7 @@ def write_zeek(path: str, flows: FlowRecords) -> None:
     with packed(path) as file:
         file.write(_head(fields))
         for batch in flows.batches():
-            file.write(octets_of(_lines(batch, fields)))
+            file.write(bytes_of(_lines(batch, fields)))
         file.write(f"#close\t{_stamp()}\n".encode())
 
 

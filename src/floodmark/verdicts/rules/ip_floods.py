@@ -154,7 +154,7 @@ def _icmp_flood(context: Context, host: int, flows: FlowSet, kind: _Kind, settin
             evidence.add(NO_CAUSE, FAIR, sent, least, packets=packets, what=kind.what)
     elif answers and 1 - back / packets > settings.icmp_unanswered_share:
         evidence.add(ECHOES_UNANSWERED, FAIR, 1 - back / packets, settings.icmp_unanswered_share)
-    size = flows.modal_octets_share()
+    size = flows.modal_size_share()
     if size >= settings.modal_share:
         evidence.add(SAME_SIZE, SLIGHT, size, settings.modal_share, what=kind.what)
     cap_for_view(evidence, answers=answers or kind.vector != "icmp-echo-flood", packets=packets, span_s=flows.span_s)
@@ -207,13 +207,13 @@ def _weigh_fragments(context: Context, evidence: Evidence, host: int, flows: Flo
     orphans = 1 - context.known_source_share(host, flows)
     if orphans >= settings.fragment_orphan_share:
         evidence.add(NO_FIRST_FRAGMENT, CLEAR, orphans, settings.fragment_orphan_share)
-    mean_bytes = flows.octets / packets
+    mean_bytes = flows.nbytes / packets
     if mean_bytes <= settings.fragment_tiny_bytes:
         evidence.add(TINY_FRAGMENTS, FAIR, mean_bytes, settings.fragment_tiny_bytes)
     share = packets / int(context.received_packets[host])
     if share >= settings.fragment_share:
         evidence.add(FRAGMENTS_SHARE, SLIGHT, share, settings.fragment_share)
-    same = flows.modal_octets_share()
+    same = flows.modal_size_share()
     if same >= settings.modal_share and len(flows) >= settings.flood_packets:
         evidence.add(SAME_SIZE, SLIGHT, same, settings.modal_share, what="fragments")
 

@@ -248,10 +248,10 @@ def _udp_reflection(context: Context, host: int, protocol: int, flows: FlowSet, 
     elif sources >= least:
         weight = CLEAR if sources >= settings.reflector_clear_times * least else SOLID
         evidence.add(MANY_REFLECTORS, weight, sources, least, what=what)
-    mean_bytes = flows.octets / packets
+    mean_bytes = flows.nbytes / packets
     if mean_bytes >= settings.reflector_answer_bytes:
         evidence.add(LARGE_ANSWERS, SLIGHT, mean_bytes, settings.reflector_answer_bytes)
-    same = flows.modal_octets_share()
+    same = flows.modal_size_share()
     if same >= settings.modal_share and packets >= settings.flood_packets:
         evidence.add(SAME_SIZE, SLIGHT, same, settings.modal_share, what=what)
     weigh_magnitude(evidence, flows.busiest_rate_pps, settings.flood_rate_pps, what, settings.clear_rate_times)
@@ -280,7 +280,7 @@ def _unrecognised_reflection(context: Context, host: int, flows: FlowSet, settin
     codes = flows.sample.sent("payload_kind")
     repeated = float((codes == payload.UNIFORM).mean()) >= settings.modal_share and not context.view.payload_missing
     same, one_tool = modal_share(flows.sample.sent("prefix")), settings.reflector_one_tool_share
-    alike = same >= one_tool and flows.modal_octets_share() >= one_tool and not context.view.payload_missing
+    alike = same >= one_tool and flows.modal_size_share() >= one_tool and not context.view.payload_missing
     if repeated or alike or context.asked_everyone(host, (port,)):
         return None  # what no service says, or what one tool says everywhere, or what neighbours were asked for
     evidence, what = Evidence(), f"datagrams from port {port}"

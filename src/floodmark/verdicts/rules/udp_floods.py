@@ -170,8 +170,8 @@ def _udp_flood(context: Context, host: int, flows: FlowSet, settings: UdpThresho
 def _sameness(context: Context, flows: FlowSet, settings: UdpThresholds) -> tuple[float, float, bool]:
     """Return the share of datagrams that are empty, the share that begin alike, and whether either makes them one tool's."""
     seen = flows.sample
-    octets, codes = seen.sent("payload_octets"), seen.sent("payload_kind")
-    empty = float((seen.packets * (octets == 0)).sum() / seen.total_packets)
+    nbytes, codes = seen.sent("payload_octets"), seen.sent("payload_kind")
+    empty = float((seen.packets * (nbytes == 0)).sum() / seen.total_packets)
     if context.view.payload_missing:  # whoever overwrote the payloads made them alike
         return empty, 0.0, empty >= settings.modal_share
     same = max(modal_share(seen.sent("prefix")), float((codes == payload.UNIFORM).mean()))
