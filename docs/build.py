@@ -51,9 +51,11 @@ def commands() -> str:
 def document() -> str:
     """Return the fields of the JSON document, out of its schema."""
     schema = json.loads((files("floodmark") / "schema" / "result.schema.json").read_text(encoding="utf-8"))
-    lines = [MADE, "# JSON\n\n`floodmark classify --format json` writes one document; with `--each`, one document per line. The schema is included as\n",
-             "`floodmark/schema/result.schema.json`. `schema_version` increases when a field is removed or changed.\n\n| field | type | meaning |\n",
-             "|---|---|---|\n"]  # fmt: skip
+    lines = [
+        f"{MADE}# JSON\n\n`floodmark classify --format json` writes one document; with `--each`, one document per line. ",
+        "The schema is included as\n`floodmark/schema/result.schema.json`. `schema_version` increases when a field is removed ",
+        "or changed.\n\n| field | type | meaning |\n|---|---|---|\n",
+    ]
     return "".join([*lines, *(f"| `{name}` | {kind} | {about} |\n" for name, kind, about in fields(schema["oneOf"][0], ""))])
 
 

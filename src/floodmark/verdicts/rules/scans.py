@@ -112,7 +112,7 @@ def _without_floods(found: list[Finding], settings: ScanThresholds) -> list[Find
         sources, rate = settings.scan_flood_sources, settings.scan_flood_joint_rate_pps
         if udp:
             sources, rate = settings.scan_udp_flood_sources, settings.scan_udp_flood_joint_rate_pps
-        if len(together) >= sources and at_once and packets >= rate * max(last - first, 1) / 1e9:
+        if len(together) >= sources and at_once and packets * SECOND_NS >= rate * max(last - first, 1):
             floods.add(host)
     return [finding for finding in found if _target(finding) not in floods]
 
