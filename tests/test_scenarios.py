@@ -261,7 +261,7 @@ def test_the_time_of_day_changes_nothing_but_the_times() -> None:
     assert shifted == original
 
 
-@pytest.mark.parametrize("block_octets", [1 << 12, 1 << 16])
+@pytest.mark.parametrize("block_bytes", [1 << 12, 1 << 16])
 def test_the_size_of_the_blocks_changes_nothing(monkeypatch: pytest.MonkeyPatch, block_bytes: int) -> None:
     original = Source.reader
     monkeypatch.setattr(Source, "reader", lambda source, *, hashing=False: original(source, block_bytes, hashing=hashing))
@@ -299,7 +299,7 @@ def source_of(kind: str, folder: Path) -> Any:
 @pytest.mark.parametrize("kind", SOURCES)
 @pytest.mark.parametrize("threads", [1, 2, 8])
 def test_the_number_of_threads_changes_nothing(kind: str, threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("floodmark.result.pipeline._LARGE_BYTES", "floodmark.captures.mapping._LEAST_OCTETS"):
+    for name in ("floodmark.result.pipeline._LARGE_BYTES", "floodmark.captures.mapping._LEAST_BYTES"):
         monkeypatch.setattr(name, 1)
     monkeypatch.setattr("floodmark.base.workers._FEWEST_ROWS", 100)
     result = threaded(source_of(kind, tmp_path), threads)

@@ -36,7 +36,7 @@ def going_on(data: bytes) -> floodmark.Result:
 
 
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("block_octets", [200, 1 << 20])
+@pytest.mark.parametrize("block_bytes", [200, 1 << 20])
 @pytest.mark.parametrize("big_endian", [False, True])
 def test_in_pcap_only_the_damaged_record_is_lost(place: int, block_bytes: int, big_endian: bool) -> None:
     at = 24 + place * RECORD
