@@ -12,10 +12,10 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
-import numba
 from numba import njit
+from numba.core.caching import CompileResultCacheImpl, FunctionCache
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -75,25 +75,65 @@ def compiled_before() -> bool:
     return _CACHE is not None and any(Path(_CACHE).rglob("*.nbi"))
 
 
+class _Locator:
+    """Where Numba keeps a kernel: below the folder of this very core, whose name stands for the text of all sources.
+
+    Numba's own locators try for each function whether its folder can be written, and compare times of source files.
+    """
+
+    def __init__(self, py_func: Callable[..., Any]) -> None:
+        self._line = py_func.__code__.co_firstlineno
+        self._path = str(Path(str(_CACHE)).joinpath(*py_func.__module__.split(".")[1:]))
+
+    @classmethod
+    def from_function(cls, py_func: Callable[..., Any], _: str) -> Self:
+        """Return the place of a function."""
+        return cls(py_func)
+
+    def ensure_cache_path(self) -> None:
+        """Make the folder, before something is saved."""
+        Path(self._path).mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def get_cache_path(self) -> str:
+        """Return the folder."""
+        return self._path
+
+    def get_source_stamp(self) -> int:
+        """Return what a stored kernel must have been made of; the folder's name says it already."""
+        return 0
+
+    def get_disambiguator(self) -> str:
+        """Return what tells functions of one name apart."""
+        return str(self._line)
+
+
+class _CacheImpl(CompileResultCacheImpl):  # type: ignore[misc] # Numba has no types here
+    _locator_classes = (_Locator,)
+
+
+class _Cache(FunctionCache):  # type: ignore[misc] # as above
+    _impl_class = _CacheImpl
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:  # noqa: ANN401 - Numba's own types
+        """Load a kernel without what only compiling needs: Numba would first import all that it can compile, a third of a start."""
+        with self._guard_against_spurious_io_errors():
+            return self._load_overload(sig, target_context)
+
+
 def _compile(function: Callable[P, R], *, forceinline: bool) -> Callable[P, R]:
-    config: Any = numba.config  # its settings and two of the options below are unknown to Numba's type stubs
-    compiler: Any = njit
-    before = config.CACHE_DIR
+    compiler: Any = njit  # two of the options below are unknown to Numba's type stubs
+    compiled: Any = compiler(
+        nogil=True,
+        error_model="numpy",
+        forceinline=forceinline,
+        no_cpython_wrapper=forceinline,  # only compiled code calls a step: an entry for Python is a fifth of the compiler's work on it
+        no_cfunc_wrapper=True,
+        _nrt=False,
+    )(function)
     if _CACHE is not None:
-        config.CACHE_DIR = _CACHE  # read while decorating, and only then
-    try:
-        compiled: Callable[P, R] = compiler(
-            cache=_CACHE is not None,
-            nogil=True,
-            error_model="numpy",
-            forceinline=forceinline,
-            no_cpython_wrapper=forceinline,  # only compiled code calls a step: an entry for Python is a fifth of the compiler's work on it
-            no_cfunc_wrapper=True,
-            _nrt=False,
-        )(function)
-    finally:
-        config.CACHE_DIR = before
-    return compiled
+        compiled._cache = _Cache(function)  # noqa: SLF001 - what Numba's option cache=True does, with a cache of ours
+    result: Callable[P, R] = compiled
+    return result
 
 
 def kernel(function: Callable[P, R]) -> Callable[P, R]:
