@@ -1,4 +1,4 @@
-"""Read packet captures after the fact and say which traffic was an attack: volumetric, application-layer or benign."""
+"""Analyse recorded packet captures and classify their traffic as volumetric attack, application-layer attack or benign."""
 
 from typing import TYPE_CHECKING, Any
 

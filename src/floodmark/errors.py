@@ -1,18 +1,18 @@
-"""What can go wrong, as a small tree. Each error carries path and byte offset and says what was found, expected, and what to do."""
+"""The tree of errors. Each message says what was found, what was expected and what to do; CaptureError carries path and byte offset."""
 
 
 class FloodmarkError(Exception):
-    """Anything floodmark raises on purpose."""
+    """Base class of every error that floodmark raises on purpose."""
 
 
 class SettingsError(FloodmarkError):
-    """A setting or an argument that cannot be used."""
+    """A setting or an argument is unusable."""
 
 
 class CaptureError(FloodmarkError):
-    """A capture that cannot be read.
+    """A capture cannot be read.
 
-    path: as the caller named it. offset: octet in the file, or None where no octet is to blame.
+    path: as the caller named it. offset: byte offset in the file, or None if no single byte is at fault.
     """
 
     def __init__(self, path: str, message: str, offset: int | None = None) -> None:
@@ -23,21 +23,21 @@ class CaptureError(FloodmarkError):
         self._message = message
 
     def __reduce__(self) -> tuple[type["CaptureError"], tuple[str, str, int | None]]:
-        """Let the error cross to another process."""
+        """Make the error picklable, so that it can cross to another process."""
         return type(self), (self.path, self._message, self.offset)
 
 
 class UnknownFormatError(CaptureError):
-    """The first octets are not those of a capture that floodmark reads."""
+    """The first bytes are not those of a capture format that floodmark reads."""
 
 
 class TruncatedCaptureError(CaptureError):
-    """The file ends before its own header does."""
+    """The file ends inside its own header."""
 
 
 class OutputError(FloodmarkError):
-    """A result that cannot be written where it was asked for."""
+    """A result cannot be written to the requested destination."""
 
 
 class MemoryLimitError(FloodmarkError):
-    """Flows that would need more memory than was allowed."""
+    """The flows need more memory than is allowed."""

@@ -1,4 +1,4 @@
-"""All settings of one run: every time-out and every threshold of a rule; a TOML file overrides them by the same names."""
+"""All settings of one run: every time-out and every rule threshold; a TOML file overrides them under the same names."""
 
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -10,7 +10,7 @@ from floodmark.events.calm import CalmSettings
 from floodmark.events.events import EventSettings
 from floodmark.verdicts.registry import ApplicationSettings, VolumetricSettings
 
-# Names that settings had before they ended with their true unit; a file may still use them.
+# Former names of settings, from before names ended with the correct unit; a file may still use them.
 _RENAMED = {
     "application": {
         "request_rate_pps": "request_rate_rps",
@@ -46,7 +46,7 @@ def load_settings(path: str) -> Settings:
 
 
 def settings_from(document: dict[str, Any], path: str) -> Settings:
-    """Override the defaults by a parsed document; every name and type is checked."""
+    """Apply a parsed document over the defaults, checking every name and type."""
     settings = Settings()
     tables = {table.name for table in fields(Settings)}
     for name, values in document.items():
@@ -74,7 +74,7 @@ def _changed(table: Checked, name: str, values: dict[str, Any], path: str) -> An
 
 
 def settings_text(settings: Settings) -> str:
-    """Write settings as the TOML file that gives them, each with its unit, its meaning and its source."""
+    """Return settings as TOML text that reproduces them, each with its unit, meaning and source."""
     lines = ["# floodmark settings: every time-out and threshold. Keep what you change; what is left out keeps its default."]
     for table in fields(settings):
         values, defaults = getattr(settings, table.name), getattr(Settings(), table.name)
@@ -87,7 +87,7 @@ def settings_text(settings: Settings) -> str:
 
 
 def about(name: str, metadata: Any) -> str:  # noqa: ANN401 - a field's metadata
-    """Return what a setting means, in one line: its meaning, its unit, its source."""
+    """Describe a setting in one line: meaning, unit, source."""
     meaning, source = metadata["meaning"], metadata["source"]
     unit = f" [{unit_of(name)}]" if name != "tunnels" else ""
     return f"{meaning}{unit}" + (f"; {source}" if source != OWN else "")

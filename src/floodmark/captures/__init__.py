@@ -1,1 +1,1 @@
-"""Captures as people have them - files, folders, archives, pipes, compressed or not - read block by block as one timeline."""
+"""Read captures (files, folders, archives, pipes, compressed or not) block by block as one timeline."""

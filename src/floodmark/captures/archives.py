@@ -1,7 +1,7 @@
-"""Archives in, the files in them out: members of tar and zip files, read where they are and never written anywhere.
+"""Read members of tar and zip archives in place; nothing is ever extracted to disk.
 
-A member can be opened any number of times. Its name is a name and no path: nothing is ever opened by it. zip files are read with their
-index, tar files plain or compressed with gzip, bzip2 or xz, by the standard library.
+A member can be opened any number of times. Its name is only a label: nothing is ever opened by it. The standard library reads zip files
+by their index, and tar files plain or compressed with gzip, bzip2 or xz.
 """
 
 import io
@@ -19,7 +19,7 @@ from floodmark.errors import CaptureError
 _ZIP = b"PK\x03\x04"
 _USTAR, _USTAR_AT = b"ustar", 257
 _HEAD_BYTES = 512
-_MOST_MEMBERS = 100_000  # of one archive: more is no collection of captures
+_MOST_MEMBERS = 100_000  # in one archive; a larger one is not a collection of captures
 _READABLE = ("gzip", "bzip2", "xz")  # compressions that tarfile reads
 _FAULTS = (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile, tarfile.TarError, zlib.error)
 
@@ -28,10 +28,10 @@ _FAULTS = (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zip
 class Member:
     """A file in an archive."""
 
-    name: str  # that of the archive, a slash, its own
-    nbytes: int  # unpacked, as the archive says
-    packed_bytes: int  # that it takes in a zip file; 0 where that is not told
-    begin: Callable[[ExitStack], IO[bytes]]  # opens it, and leaves what is to be closed on the stack
+    name: str  # archive name, slash, member name
+    nbytes: int  # uncompressed size, as recorded in the archive
+    packed_bytes: int  # compressed size in a zip file; 0 if unknown
+    begin: Callable[[ExitStack], IO[bytes]]  # opens it, and pushes what has to be closed onto the stack
 
     def open(self) -> "MemberStream":
         """Open the member from its beginning."""
@@ -39,7 +39,7 @@ class Member:
 
 
 class MemberStream(io.RawIOBase):
-    """The octets of a member. Where the archive is damaged they end, and ``damage`` says why."""
+    """The bytes of a member. They end where the archive is damaged, and ``damage`` gives the reason."""
 
     def __init__(self, member: Member) -> None:
         self.damage: str | None = None
@@ -49,11 +49,11 @@ class MemberStream(io.RawIOBase):
         self._given = 0
 
     def readable(self) -> bool:
-        """Tell that this can be read."""
+        """Return True: the stream is readable."""
         return True
 
     def readinto(self, room: memoryview) -> int:  # type: ignore[override] # narrower than any buffer
-        """Fill some room. Raises OSError where not even the beginning can be read, BombError where it is one."""
+        """Read into a buffer. Raises OSError if not even the first bytes can be read, BombError for a decompression bomb."""
         data = b""
         try:
             if self._stream is None:
@@ -76,7 +76,7 @@ class MemberStream(io.RawIOBase):
 
 
 def members_of(path: str) -> list[Member] | None:
-    """Return the files in an archive, None where a file is none. Raises CaptureError where it is one and cannot be read."""
+    """Return the files in an archive, or None if the file is not an archive. Raises CaptureError for an unreadable archive."""
     listed = _listing(path)
     if listed is None:
         return None
@@ -92,7 +92,7 @@ def members_of(path: str) -> list[Member] | None:
 
 
 def _listing(path: str) -> Iterator[Member] | None:
-    """Return what lists the files in an archive, None where a file is none, or cannot be opened: its reader says why."""
+    """Return an iterator over the files in an archive, None if the file is not one or cannot be opened: its reader reports why."""
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - may be any name
             head = file.read(_HEAD_BYTES)
@@ -105,7 +105,7 @@ def _listing(path: str) -> Iterator[Member] | None:
 
 
 def _is_tar(head: bytes, file: IO[bytes]) -> bool:
-    """Tell whether a file is a tar file, compressed or not."""
+    """Return whether a file is a tar file, compressed or not."""
     codec = codec_of(head)
     if codec is not None:
         if codec.name not in _READABLE:

@@ -1,4 +1,4 @@
-"""A stream of bytes in, blocks of a capture out: mapped where that is safe, read into one reused buffer otherwise.
+"""Turn a byte stream into blocks of a capture: memory-mapped where that is safe, otherwise read into one reused buffer.
 
 A file that shrinks while it is read ends early instead of killing the process (decision 4).
 """
@@ -19,30 +19,30 @@ from floodmark.captures.unpacking import Unpacked, codec_of
 from floodmark.errors import CaptureError
 from floodmark_core.columns import U8
 
-MAPPED_BYTES = 64 << 20  # of a mapped file handed out together: threads that read it side by side meet after each
-BLOCK_BYTES = 8 << 20  # read together; threads that look at them side by side meet after each (DESIGN.md D19)
-_PIPE_BYTES = 1 << 20  # that a pipe holds, where the system allows: its own 64 KiB make reader and writer wait for each other
+MAPPED_BYTES = 64 << 20  # block of a mapped file; threads that read it in parallel synchronise after each block
+BLOCK_BYTES = 8 << 20  # block that is read; threads that process it in parallel synchronise after each block (DESIGN.md D19)
+_PIPE_BYTES = 1 << 20  # pipe capacity, where the system allows it; with the default 64 KiB reader and writer wait for each other
 
 
 class BlockReader:
-    """Octets of one capture, block by block: parts of a mapped file, or a buffer that is reused.
+    """Bytes of one capture, block by block: parts of a mapped file, or one reused buffer.
 
-    :meth:`next_block` gives the octets not yet consumed followed by new ones; a record longer than the block makes it grow.
+    :meth:`next_block` returns the unconsumed bytes followed by new ones; the block grows for a record longer than itself.
     """
 
     def __init__(self, stream: BinaryIO, path: str, block_bytes: int = BLOCK_BYTES, *, owned: bool = False, hashing: bool = False) -> None:
         self._owned = owned
         self._stream = stream
-        self._source: BinaryIO | Unpacked = stream  # of plain octets
+        self._source: BinaryIO | Unpacked = stream  # of uncompressed bytes
         self._hash = hashlib.sha256() if hashing else None
-        self._hashed = 0  # octets
+        self._hashed = 0  # bytes
         self._buffer: U8 = np.empty(0, np.uint8)
         self._block_bytes = max(block_bytes, SNIFF_BYTES)
         self._mapped = MappedFile.of(stream) if owned and block_bytes >= BLOCK_BYTES and not _begins_compressed(stream) else None
         self.path = path
-        self.base = 0  # offset in the file of the block's first octet
+        self.base = 0  # file offset of the block's first byte
         self.at_end = False
-        self.block: U8 = self._buffer  # the octets at hand
+        self.block: U8 = self._buffer  # the current bytes
         if self._mapped is not None:
             self._block_bytes = max(self._block_bytes, MAPPED_BYTES)
             self._look(self._mapped)
@@ -59,7 +59,7 @@ class BlockReader:
             raise
 
     def _unpack(self) -> None:
-        """Go on with what the octets hold, where they are compressed."""
+        """Continue with the uncompressed content if the bytes are compressed."""
         codec = codec_of(self.block[:SNIFF_BYTES].tobytes())
         if codec is None:
             return
@@ -79,7 +79,7 @@ class BlockReader:
         self._read(0)
 
     def _look(self, mapped: MappedFile) -> None:
-        """Make the block what stands in a mapped file from the base on; read it instead where the map is no longer safe."""
+        """Point the block at the mapped file from the base on; read it instead if the map is no longer safe."""
         try:
             self.block = mapped.part(self.base, self._block_bytes)
         except OSError:
@@ -96,7 +96,7 @@ class BlockReader:
         self._mapped = None
 
     def _read(self, filled: int) -> None:
-        """Make the block what fits into the buffer behind its first octets, which are filled."""
+        """Fill the buffer after its first ``filled`` bytes, and make it the block."""
         if len(self._buffer) < self._block_bytes:
             longer = np.empty(self._block_bytes, np.uint8)
             longer[:filled] = self._buffer[:filled]
@@ -117,7 +117,7 @@ class BlockReader:
         self._take_in(self.base + filled)
 
     def _take_in(self, end: int) -> None:
-        """Hash the octets up to an offset that are not yet hashed."""
+        """Hash the bytes up to an offset that are not yet hashed."""
         if self._hash is not None and self._source is self._stream and end > self._hashed:
             self._hash.update(memoryview(self.block[self._hashed - self.base :]))  # type: ignore[arg-type]
             self._hashed = end
@@ -141,31 +141,31 @@ class BlockReader:
 
     @property
     def is_mapped(self) -> bool:
-        """Tell whether the block lies in the file itself, not yet in the processor's cache."""
+        """Return whether the block is memory-mapped, so that it is not yet in the processor's cache."""
         return self._mapped is not None
 
     @property
     def nbytes(self) -> int:
-        """Length of a mapped capture; 0 where it is not known."""
+        """Length of a mapped capture in bytes; 0 if unknown."""
         return self._mapped.size if self._mapped is not None else 0
 
     @property
     def compression(self) -> str | None:
-        """Name of the compression that the octets were unpacked from; offsets are those of the octets unpacked."""
+        """Name of the file's compression, None if there is none; offsets refer to the uncompressed bytes."""
         return self._source.codec.name if isinstance(self._source, Unpacked) else None
 
     @property
     def damage(self) -> str | None:
-        """Why compressed octets, or those of an archive, end before their end, where they do."""
+        """Why compressed bytes, or those of an archive, end early; None if they do not."""
         return self._source.damage if isinstance(self._source, Unpacked | MemberStream) else None
 
     @property
     def sha256(self) -> str | None:
-        """SHA-256 of what was read so far, compressed as it was, in hexadecimal; None where it was not asked for."""
+        """SHA-256 in hexadecimal of what was read so far, before decompression; None if not requested."""
         return None if self._hash is None else self._hash.hexdigest()
 
     def next_block(self, consumed: int) -> U8:
-        """Drop the first ``consumed`` octets and return what follows them, with new octets at its end."""
+        """Drop the first ``consumed`` bytes and return the remaining ones followed by new bytes."""
         if consumed == 0 and not self.at_end:  # one record fills the block
             self._block_bytes = 2 * len(self.block)
         self.base += consumed
@@ -180,22 +180,22 @@ class BlockReader:
 
 
 def _begins_compressed(stream: BinaryIO) -> bool:
-    """Tell whether a file of the system is compressed, without moving in it: then it is no use to map it."""
+    """Return whether a file is compressed, without moving its position: mapping a compressed file gains nothing."""
     try:
         return codec_of(os.pread(stream.fileno(), SNIFF_BYTES, 0)) is not None
-    except (OSError, ValueError, AttributeError):  # nothing that has places: a pipe, a member of an archive
+    except (OSError, ValueError, AttributeError):  # not seekable: a pipe, a member of an archive
         return False
 
 
 def _widen(stream: BinaryIO) -> None:
-    """Let a pipe hold more at one time."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):  # no file of the system, closed, not Linux
+    """Increase the capacity of a pipe."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # no file descriptor, closed, not Linux
         if stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode):
             fcntl.fcntl(stream.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
 def _read_some(stream: BinaryIO, nbytes: int) -> bytes:
-    """Read at most so many octets from a stream. Raises BlockingIOError where one that does not wait has none yet."""
+    """Read at most ``nbytes`` bytes from a stream. Raises BlockingIOError if a non-blocking stream has none yet."""
     room = bytearray(nbytes)
     count = _read_into(stream, memoryview(room))
     if count is None:
@@ -204,7 +204,7 @@ def _read_some(stream: BinaryIO, nbytes: int) -> bytes:
 
 
 def _read_into(stream: BinaryIO | Unpacked, room: memoryview) -> int | None:
-    """Fill some room from a stream. Returns the octets read, 0 at the end, None where a stream that does not wait has none yet."""
+    """Read from a stream into a buffer. Returns the bytes read, 0 at the end, None if a non-blocking stream has none yet."""
     if hasattr(stream, "readinto"):
         count: int | None = stream.readinto(room)
         return count

@@ -1,4 +1,4 @@
-"""First bytes in, container out: pcap in its forms, pcapng, snoop, or a clear word what it is instead."""
+"""Recognise a capture by its first bytes: the forms of pcap, pcapng or snoop; the error for anything else says what it is."""
 
 import struct
 from dataclasses import dataclass
@@ -21,10 +21,10 @@ from floodmark_core.records.framing import (
     new_layout,
 )
 
-# Magic numbers (draft-ietf-opsawg-pcap section 4): big endian value of the first four octets -> (swapped, ns per tick).
+# Magic numbers (draft-ietf-opsawg-pcap section 4): big endian value of the first four bytes -> (swapped, ns per tick).
 _PCAP_MAGIC = {0xD4C3B2A1: (0, 1000), 0xA1B2C3D4: (1, 1000), 0x4D3CB2A1: (0, 1), 0xA1B23C4D: (1, 1)}
 _PCAPNG_MAGIC = 0x0A0D0D0A
-# Modified pcap (A. Kuznetzov's patch of libpcap): eight octets more in each record header, the interface and the direction.
+# Modified pcap (A. Kuznetzov's patch of libpcap): eight more bytes in each record header, for interface and direction.
 _MODIFIED_MAGIC = {0x34CDB2A1: 0, 0xA1B2CD34: 1}
 _SNOOP_MAGIC = b"snoop\0\0\0"
 _SNOOP_LINKS = {0: 1, 2: 6, 4: 1, 8: 10}  # data link of RFC 1761 -> LINKTYPE_: Ethernet, token ring, FDDI
@@ -42,7 +42,7 @@ _LOOKED_AT_RECORDS = 4
 
 @dataclass(frozen=True)
 class Container:
-    """What the first octets of a capture say: its format and the layout with which framing starts."""
+    """What the first bytes of a capture show: its format and the layout with which framing starts."""
 
     name: str  # "pcap", "pcap-ns", "pcap-modified", "pcap-nokia", "pcapng" or "snoop"
     layout: I64
@@ -50,7 +50,7 @@ class Container:
 
 
 def recognise(head: bytes, path: str) -> Container:
-    """Recognise a container by its first octets. Raises UnknownFormatError or TruncatedCaptureError."""
+    """Recognise a container by its first bytes. Raises UnknownFormatError or TruncatedCaptureError."""
     if not head:
         raise TruncatedCaptureError(path, "the file is empty; a capture has at least a 24-octet header", 0)
     _refuse(head, path)
@@ -75,14 +75,14 @@ def recognise(head: bytes, path: str) -> Container:
     if major != 2:
         raise UnknownFormatError(path, f"pcap version {major}; only version 2 is defined", 4)
     layout[CONTAINER], layout[SWAPPED], layout[TICK_NS] = PCAP, swapped, tick_ns
-    layout[LINK_TYPE] = network & 0xFFFF  # the bits above tell the length of a frame check sequence
+    layout[LINK_TYPE] = network & 0xFFFF  # the upper bits hold the length of a frame check sequence
     layout[SNAPLEN] = snaplen or LARGEST_RECORD
     layout[RECORD_HEADER] = 24 if modified else 16
     return Container("pcap-modified" if modified else "pcap-ns" if tick_ns == 1 else "pcap", layout, 24)
 
 
 def _snoop(head: bytes, layout: I64, path: str) -> Container:
-    """Read a snoop header: after its name the version and the data link, big endian."""
+    """Read a snoop header: magic, then version and data link type, big endian."""
     if len(head) < 16:
         raise TruncatedCaptureError(path, f"the snoop header ends after {len(head)} of 16 octets", len(head))
     version, link = struct.unpack(">II", head[8:16])
@@ -94,9 +94,9 @@ def _snoop(head: bytes, layout: I64, path: str) -> Container:
 
 
 def fitted(container: Container, block: U8) -> Container:
-    """Return the container with record headers of the length that its first records show.
+    """Return the container with the record header length that its first records show.
 
-    Nokia's files have pcap's own magic number and four octets more in each record header; some files of the modified kind have it too.
+    Nokia files have pcap's own magic number but four more bytes in each record header; some modified-pcap files have that number too.
     """
     layout = container.layout
     if container.name != "pcap" or _are_records(block, layout, 16):
@@ -109,8 +109,8 @@ def fitted(container: Container, block: U8) -> Container:
 
 
 def _are_records(block: U8, layout: I64, header_bytes: int) -> bool:
-    """Tell whether a block's first records look right with headers of so many octets: one in pcap's own form, more in others."""
-    least = 0 if header_bytes == 16 else 1  # octets captured: zeros that are put in between look like a record without any
+    """Return whether a block's first records look valid with this header length: one record for pcap's own form, more for others."""
+    least = 0 if header_bytes == 16 else 1  # captured bytes: inserted zeros look like a record without any
     order, at, seen, first = ">" if layout[SWAPPED] else "<", 24, 0, 0
     while at + header_bytes <= len(block) and seen < _LOOKED_AT_RECORDS:
         seconds, fraction, captured, wire = struct.unpack(order + "4I", block[at : at + 16].tobytes())
@@ -123,7 +123,7 @@ def _are_records(block: U8, layout: I64, header_bytes: int) -> bool:
 
 
 def _refuse(head: bytes, path: str) -> None:
-    """Raise UnknownFormatError for what is known by name and not read."""
+    """Raise UnknownFormatError for known formats that are not supported."""
     for magic, what in _REFUSED_MAGIC.items():
         if head.startswith(magic):
             raise UnknownFormatError(path, f"this is {what}, which is not read here; convert or unpack it to pcap or pcapng first", 0)
@@ -132,6 +132,6 @@ def _refuse(head: bytes, path: str) -> None:
 
 
 def begins_like_capture(head: bytes) -> bool:
-    """Tell whether first octets are those of a container that is read here."""
+    """Return whether the first bytes are those of a supported container."""
     magic = int.from_bytes(head[:4], "big")
     return magic in _PCAP_MAGIC or magic == _PCAPNG_MAGIC or magic in _MODIFIED_MAGIC or head.startswith(_SNOOP_MAGIC)

@@ -1,7 +1,7 @@
-"""Captures that overlap in time in, the records of all of them in one order out, as if one capture had been taken.
+"""Merge captures that overlap in time into one stream of records, as if a single capture had been taken.
 
-Each capture is read as any other: its damage, its losses and what became of its packets are counted to it. Its records then go, in order
-of time, into blocks of one container that the meter reads like a file (``floodmark_core.packets.merging``).
+Each capture is read like any other, with its own counts of damage, losses and packet outcomes. Its records then go, in time order, into
+blocks of one container that the meter reads like a file (``floodmark_core.packets.merging``).
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -20,13 +20,13 @@ from floodmark_core.columns import I64, U8
 from floodmark_core.packets.merging import extract_block, gather_records
 from floodmark_core.records.framing import CONTAINER, MERGED, new_layout
 
-_LANE_BYTES = 1 << 20  # read of each capture together: as many as are open at one time lie in memory
-_LEAST_RECORD_BYTES = 16  # in any container
-MOST_LANES = 64  # open at one time, 8 MiB each; further ones wait until one has ended
+_LANE_BYTES = 1 << 20  # block of each capture; memory holds one for each open capture
+_LEAST_RECORD_BYTES = 16  # smallest in any container
+MOST_LANES = 64  # open at the same time, 8 MiB each; further ones wait until one has ended
 
 
 class _Lane:
-    """One capture being merged: the records that were read of it and are not yet given out."""
+    """One capture being merged: its records that were read but not yet emitted."""
 
     def __init__(
         self, source: Source, number: int, *, hashing: bool, keep_going: bool, progress: Callable[[str, int], None] | None
@@ -38,10 +38,10 @@ class _Lane:
         tell = None if progress is None else partial(progress, self.reader.path)
         self._reading = Reading(self.reader, self._extract, (layout, self._tally), tell, keep_going)
         self.nbytes: U8 = np.empty(0, np.uint8)
-        self.starts: I64 = np.zeros(1, np.int64)  # of each record in the octets, and of the end
-        self.keys_ns: I64 = np.empty(0, np.int64)  # times that never step back: a capture's own order is kept
-        self.first = 0  # record not yet given out
-        self.read: ReadCapture | None = None  # when it has ended
+        self.starts: I64 = np.zeros(1, np.int64)  # offset of each record in the bytes, and of the end
+        self.keys_ns: I64 = np.empty(0, np.int64)  # times that never decrease, so that a capture's own order is kept
+        self.first = 0  # first record not yet emitted
+        self.read: ReadCapture | None = None  # set when it has ended
         self._latest_ns = 0
 
     def _extract(self, block: U8, at: int) -> tuple[int, int]:
@@ -54,29 +54,29 @@ class _Lane:
         return at, stop
 
     def fill(self) -> bool:
-        """Read on until there is a record to give out. Returns whether there is."""
+        """Read on until there is a record to emit. Returns whether there is one."""
         while self.first == len(self.keys_ns) and self.read is None:
             if not self._reading.step():
                 self.read = self._reading.finish()
         return self.first < len(self.keys_ns)
 
     def close(self) -> None:
-        """Give back what reading needed."""
+        """Release what reading needed."""
         self.reader.close()
         self.nbytes, self.keys_ns, self.starts, self.first = np.empty(0, np.uint8), np.empty(0, np.int64), np.zeros(1, np.int64), 0
         del self.reader, self._walk, self._reading
 
     def take(self, until_ns: int) -> tuple[int, int]:
-        """Pass over the records up to a time. Returns their numbers, first and end."""
+        """Consume the records up to a time. Returns their range (first, end)."""
         first, self.first = self.first, int(np.searchsorted(self.keys_ns, until_ns, side="right"))
         return first, self.first
 
 
 class MergedReader:
-    """Octets of captures merged, block by block, with the interface of :class:`floodmark.captures.blocks.BlockReader`."""
+    """Bytes of merged captures, block by block, with the interface of :class:`floodmark.captures.blocks.BlockReader`."""
 
     is_mapped = False
-    nbytes = 0  # length: not known before
+    nbytes = 0  # length: not known in advance
     sha256 = compression = damage = None  # each capture has its own
 
     def __init__(
@@ -89,12 +89,12 @@ class MergedReader:
     ) -> None:
         """Open the first capture.
 
-        captures: time of the first packet and source, in order of these times. progress: told a name and the octets read of it.
+        captures: time of the first packet and source, in order of these times. progress: called with a capture's name and its bytes read.
         """
         self._waiting = list(captures)
         self._hashing, self._keep_going, self._progress = hashing, keep_going, progress
-        self._lanes: list[_Lane] = []  # begun so far
-        self._active: list[_Lane] = []  # and not yet at their end
+        self._lanes: list[_Lane] = []  # started so far
+        self._active: list[_Lane] = []  # those not yet at their end
         self.path = "<merged>"
         layout = new_layout()
         layout[CONTAINER] = MERGED
@@ -109,18 +109,18 @@ class MergedReader:
 
     @property
     def reads(self) -> list[ReadCapture]:
-        """The captures as they were read, in order of their first packets; only at the end are there all of them."""
+        """The captures that have been read, in order of their first packets; complete only at the end."""
         return [lane.read for lane in self._lanes if lane.read is not None]
 
     def next_block(self, consumed: int) -> U8:
-        """Drop the first ``consumed`` octets and return what follows them, with new octets at its end."""
+        """Drop the first ``consumed`` bytes and return the remaining ones followed by new bytes."""
         self.base += consumed
         rest, new = self.block[consumed:], self._merge()
         self.block = np.concatenate((rest, new)) if len(rest) else new
         return self.block
 
     def _merge(self) -> U8:
-        """Return the next records of all captures in order, none at the end."""
+        """Return the next records of all captures in time order, empty at the end."""
         while True:
             active = [lane for lane in self._active if lane.fill()]
             for lane in self._active:
@@ -130,7 +130,7 @@ class MergedReader:
             if not active and not self._waiting:
                 self.at_end = True
                 return np.empty(0, np.uint8)
-            until_ns = min((int(lane.keys_ns[-1]) for lane in active), default=0)  # so far each of them reaches
+            until_ns = min((int(lane.keys_ns[-1]) for lane in active), default=0)  # all of them are read up to this time
             if self._waiting and (not active or (self._waiting[0][0] <= until_ns and len(active) < MOST_LANES)):
                 self._start()
                 continue
@@ -153,7 +153,7 @@ class MergedReader:
 
 
 def _in_order(taken: Sequence[tuple[_Lane, int, int]]) -> U8:
-    """Return records of several captures in order of time; of those at one time, the ones of the capture that began first."""
+    """Return records of several captures in time order; at equal times, those of the capture that began first come first."""
     taken = [one for one in taken if one[1] < one[2]]
     nbytes = [lane.nbytes[lane.starts[first] : lane.starts[end]] for lane, first, end in taken]
     if len(taken) == 1:

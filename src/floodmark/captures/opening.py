@@ -1,4 +1,4 @@
-"""What a caller names as captures in, readers out: folders replaced by what they hold, captures that overlap as one."""
+"""Turn paths, archives and streams into readers: folders are replaced by the captures in them, overlapping captures read as one."""
 
 from collections.abc import Callable, Iterable
 from os import PathLike, fsdecode
@@ -15,9 +15,9 @@ Progress: TypeAlias = Callable[[str, int], None]  # called with a capture's name
 
 
 def listed(captures: Given | Iterable[Given]) -> tuple[list[Source], list[CaptureError]]:
-    """Return captures one by one, folders replaced by what they hold, and what of it cannot be one.
+    """Return single captures, with folders replaced by their content, and the errors of members that cannot be read as captures.
 
-    Raises TypeError for what names no capture, CaptureError where there is none.
+    Raises TypeError for an argument that does not name a capture, CaptureError if there is no capture.
     """
     if not is_one(captures) and (isinstance(captures, bytes | bytearray) or not isinstance(captures, Iterable)):
         raise TypeError(f"a capture is a path or a binary file object, not {type(captures).__name__}; wrap bytes in io.BytesIO")
@@ -39,7 +39,7 @@ def listed(captures: Given | Iterable[Given]) -> tuple[list[Source], list[Captur
 
 
 def opened(group: Group, progress: Progress | None, *, hashing: bool = False, keep_going: bool = False) -> BlockReader | MergedReader:
-    """Open a capture, or several that overlap as one. Raises CaptureError."""
+    """Open a capture, or several overlapping ones as one. Raises CaptureError."""
     if len(group) == 1:
         return group[0][1].reader(hashing=hashing)
     return MergedReader(group, hashing=hashing, keep_going=keep_going, progress=progress)

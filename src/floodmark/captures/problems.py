@@ -1,4 +1,4 @@
-"""What became of the packets of a capture: the core's counters as named problems, so that nothing is lost without being said."""
+"""Turn the core's counters of a capture's packets into named problems, so that every loss is reported."""
 
 from dataclasses import dataclass
 
@@ -32,16 +32,16 @@ REMARK_NAMES = {
 
 @dataclass(frozen=True)
 class Problem:
-    """Something found in a capture, how often, and where first."""
+    """A problem found in a capture, how often, and where first."""
 
     kind: str
     count: int
-    first_offset: int | None  # octet in the file: of the record, or of its frame where that is at fault
+    first_offset: int | None  # byte offset in the file of the record, or of its frame if that is at fault
 
 
 @dataclass(frozen=True)
 class PacketCounts:
-    """Where the packets of one or more captures ended: the three sum to the packets read."""
+    """The packets of one or more captures by outcome: the three sum to the packets read."""
 
     in_flows: int
     not_ip: dict[str, int]  # by EtherType name
@@ -49,7 +49,7 @@ class PacketCounts:
 
 
 def problems_of(read: ReadCapture) -> list[Problem]:
-    """List what is wrong or remarkable in a capture, refusals first."""
+    """List the errors and anomalies in a capture, refused packets first."""
     tally = read.tally
     found = []
     for code, name in OUTCOME_NAMES.items():
@@ -71,7 +71,7 @@ def problems_of(read: ReadCapture) -> list[Problem]:
 
 
 def packet_counts(reads: list[ReadCapture]) -> PacketCounts:
-    """Add up over captures where each packet ended."""
+    """Sum up the outcomes of packets over captures."""
     in_flows = 0
     not_ip: dict[str, int] = {}
     refused: dict[str, int] = {}

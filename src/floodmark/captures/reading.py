@@ -1,4 +1,4 @@
-"""One capture read from its beginning to its end, whoever looks at its blocks: damage passed over and counted, what was read summed up."""
+"""Read one capture from start to end, whatever processes its blocks: skip and count damage, and summarise what was read."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,43 +12,43 @@ from floodmark_core.records.framing import CONTAINER, LINK_TYPE, PCAP, PCAPNG, f
 from floodmark_core.records.resync import next_record
 from floodmark_core.status import STOP_DAMAGED, STOP_NEEDS_DATA
 
-LOOKED_AT_BYTES = 1 << 20  # of a mapped block: half of a second-level cache
+LOOKED_AT_BYTES = 1 << 20  # part of a mapped block that is processed at a time: half of a second-level cache
 
-Progress = Callable[[int], None]  # told the octets read so far
-ReadBlock = Callable[[U8, int], tuple[int, int]]  # (block, place) -> (place of the first record not read, status.py STOP_)
+Progress = Callable[[int], None]  # called with the bytes read so far
+ReadBlock = Callable[[U8, int], tuple[int, int]]  # (block, position) -> (position of the first unread record, status.py STOP_)
 
 
 class Blocks(Protocol):
-    """A capture's octets, block by block; :class:`floodmark.captures.blocks.BlockReader` is one."""
+    """A capture's bytes, block by block; :class:`floodmark.captures.blocks.BlockReader` implements it."""
 
     path: str
     container: Container
-    base: int  # offset of the block's first octet
+    base: int  # offset of the block's first byte
     block: U8
     at_end: bool
 
     @property
     def is_mapped(self) -> bool:
-        """Tell whether the block lies in a file."""
+        """Return whether the block is memory-mapped."""
 
     @property
     def nbytes(self) -> int:
-        """Length of the capture, 0 where it is not known."""
+        """Length of the capture in bytes, 0 if unknown."""
 
     @property
     def sha256(self) -> str | None:
-        """Hash of the file, where asked for."""
+        """SHA-256 of the file, if requested."""
 
     @property
     def compression(self) -> str | None:
-        """What the octets were unpacked from."""
+        """Name of the file's compression, if any."""
 
     @property
     def damage(self) -> str | None:
-        """Why compressed octets end early."""
+        """Why compressed bytes end early, if they do."""
 
     def next_block(self, consumed: int) -> U8:
-        """Go on behind so many octets."""
+        """Drop the first ``consumed`` bytes and return the next block."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,13 @@ class ReadCapture:
     link_type: int  # of the pcap header; -1 for pcapng, where packets have their own
     nbytes: int  # length of the file as far as it was read
     tally: Tally
-    truncated_at: int | None  # offset of the record that the file's end cuts
-    damaged_at: int | None  # offset of the first record that cannot be one
+    truncated_at: int | None  # offset of the record that the end of the file truncates
+    damaged_at: int | None  # offset of the first damaged record
     damages: int  # places where reading stopped, or had to look for the next record
     unread_bytes: int  # from each of them to the next record, or to the end
-    sha256: str | None  # of the file, where asked for
-    compression: str | None  # the file is compressed with; all offsets are those of the octets unpacked
-    unpacking_ended: str | None  # why compressed octets end before their end
+    sha256: str | None  # of the file, if requested
+    compression: str | None  # of the file; all offsets refer to the uncompressed bytes
+    unpacking_ended: str | None  # why compressed bytes end early
 
     @property
     def packets(self) -> int:
@@ -75,33 +75,33 @@ class ReadCapture:
 
     @property
     def wire_bytes(self) -> int:
-        """Their lengths on the wire."""
+        """Total length of the packets on the wire."""
         return int(self.tally.totals[1])
 
     @property
     def is_timed(self) -> bool:
-        """Tell whether any packet has a time of its own."""
+        """Return whether any packet has a time of its own."""
         return int(self.tally.totals[3]) >= 0
 
     @property
     def first_ns(self) -> int:
-        """Earliest time of any packet; meaningless where none has one."""
+        """Earliest time of any packet; meaningless if none has one."""
         return int(self.tally.totals[2])
 
     @property
     def last_ns(self) -> int:
-        """Latest time of any packet; as above."""
+        """Latest time of any packet; meaningless if none has one."""
         return int(self.tally.totals[3])
 
     @property
     def link_types(self) -> list[int]:
-        """Link types of the packets, or of the header where there is none."""
+        """Link types of the packets, or of the file header if there are none."""
         found: list[int] = self.tally.link_type_count.nonzero()[0].tolist()
         return found or ([self.link_type] if self.link_type >= 0 else [])
 
 
 def first_packet_ns(reader: Blocks) -> int | None:
-    """Return the time of a capture's first packet, None where none has a time. Reads no further than needed."""
+    """Return the time of a capture's first packet, None if no packet has a time. Reads no further than needed."""
     layout, records, interfaces, tally = reader.container.layout, new_records(), new_interfaces(), new_tally()
     block, at = reader.block, reader.container.header_bytes
     while True:
@@ -114,16 +114,16 @@ def first_packet_ns(reader: Blocks) -> int | None:
 
 
 def mean_record_bytes(reader: Blocks) -> float:
-    """Return how long a capture's first records are on average, with their headers; 0 where there is none."""
+    """Return the mean length of a capture's first records, with their headers; 0 if there are none."""
     layout, first = reader.container.layout.copy(), reader.container.header_bytes
     count, at, _ = frame_batch(reader.block, first, 0, layout, new_interfaces(), new_records(), new_tally())
     return float((at - first) / count) if count else 0.0
 
 
 def _skip(reader: Blocks, block: U8, at: int, layout: I64 | None) -> tuple[U8, int]:
-    """Pass over a damaged record. Returns the block that holds the next one, and its place; with no layout go to the end at once.
+    """Skip a damaged record. Returns the block that holds the next one, and its position; without a layout, skip to the end.
 
-    What is passed over is read all the same: its length belongs in the answer.
+    The skipped bytes are still read: their number is part of the result.
     """
     found, at = False, at + 1
     while not found:
@@ -135,7 +135,7 @@ def _skip(reader: Blocks, block: U8, at: int, layout: I64 | None) -> tuple[U8, i
 
 
 class Reading:
-    """One capture being read, to its end or to a record that cannot be one; with ``keep_going`` on from the next that can."""
+    """One capture being read, to its end or to a damaged record; with ``keep_going``, on from the next valid record."""
 
     def __init__(
         self,
@@ -145,7 +145,7 @@ class Reading:
         progress: Progress | None = None,
         keep_going: bool = False,
     ) -> None:
-        """state: the layout and the tally that ``read_block`` fills. ``progress`` is told the octets read so far after each block."""
+        """state: the layout and the tally that ``read_block`` fills. ``progress`` is called after each block with the bytes read so far."""
         self._reader, self._read_block, self._progress = reader, read_block, progress
         self._layout, self._tally = state
         self._resync = self._layout if keep_going and self._layout[CONTAINER] in (PCAP, PCAPNG) else None
@@ -169,7 +169,7 @@ class Reading:
         return True
 
     def finish(self) -> ReadCapture:
-        """Sum up what was read."""
+        """Summarise what was read."""
         reader, gaps = self._reader, self._gaps
         end, left = reader.base + len(self._block), len(self._block) - self._at
         if self._progress is not None:
@@ -201,9 +201,9 @@ def read_capture(
 
 
 def read_by_parts(read_block: ReadBlock, block: U8, at: int, layout: I64, cursors: I64) -> tuple[int, int]:
-    """Read a mapped block, whose octets are not yet in the cache, part by part, the record headers of each brought there first.
+    """Read a mapped block, which is not yet in the cache, part by part, prefetching the record headers of each part.
 
-    Where the parts end depends on the block alone. cursors: int64[CURSORS]. Returns as ``read_block`` does.
+    Where the parts end depends only on the block. cursors: int64[CURSORS]. Returns as ``read_block`` does.
     """
     end = (at // LOOKED_AT_BYTES + 1) * LOOKED_AT_BYTES
     while True:

@@ -1,4 +1,4 @@
-"""When a flow ends, and which packets belong together: what metering a capture depends on."""
+"""The settings of metering: when a flow ends, and which packets belong together."""
 
 from dataclasses import dataclass
 

@@ -1,6 +1,6 @@
-"""One capture, however it was named: by a path, as a file in an archive, or as a file object. Made once, asked by everything after.
+"""One capture, given as a path, an archive member or a file object; created once and used by everything downstream.
 
-Here alone is told apart what a capture can be; what reads, orders, traces or proves captures takes a :class:`Source`.
+Only this module distinguishes these kinds; whatever reads, orders, traces or proves captures takes a :class:`Source`.
 """
 
 import io
@@ -24,22 +24,22 @@ from floodmark_core.records.framing import CONTAINER, LAST_TIME_NS, SNOOP, frame
 from floodmark_core.records.resync import next_record
 from floodmark_core.status import STOP_BATCH_FULL
 
-_UNPACKED_TIMES = 4  # what captures grow by when they are unpacked, as a rule
-_END_BYTES = 1 << 20  # of a capture, in which its last packets are looked for
+_UNPACKED_TIMES = 4  # how much captures usually grow when decompressed
+_END_BYTES = 1 << 20  # end of a capture in which its last packets are searched for
 
 
 class Source:
-    """One capture: its name, how it is opened, and what is known of it before it is read."""
+    """One capture: its name, how to open it, and what is known about it before reading."""
 
     def __init__(self, name: str, begin: Callable[[], BinaryIO], *, owned: bool, path: str | None = None, size: int | None = None) -> None:
-        """begin: opens it. owned: it is closed after reading. path: where it lies, of a file. size: bytes unpacked, where that is told."""
+        """begin: opens it. owned: close it after reading. path: of a file. size: uncompressed bytes, if known."""
         self.name = name
         self.path = path
         self._begin, self._owned, self._size = begin, owned, size
 
     @classmethod
     def of_path(cls, path: str) -> Self:
-        """Return the capture of a path; ``-`` is standard input."""
+        """Return the capture at a path; ``-`` is standard input."""
         return cls(path, lambda: _open_path(path), owned=path != "-", path=path)
 
     @classmethod
@@ -59,30 +59,30 @@ class Source:
 
     @cached_property
     def rereads(self) -> bool:
-        """Tell whether it can be looked at and then be read from where it stands: a regular file, or a file object that seeks."""
+        """Return whether it can be inspected and then read from the same position: a regular file, or a seekable file object."""
         if self.path is not None:
             return self.path != "-" and not Path(self.path).is_fifo() and not Path(self.path).is_char_device()
         return self._owned or bool(getattr(self._begin(), "seekable", bool)())
 
     @cached_property
     def is_file(self) -> bool:
-        """Tell whether it is a regular file of its own."""
+        """Return whether it is a regular file of its own."""
         return self.path is not None and self.path != "-" and Path(self.path).is_file()
 
     @property
     def size_bytes(self) -> int | None:
-        """Return its size as it lies there, None where that is not known."""
+        """Return its size in bytes, compressed for a file, uncompressed for an archive member; None if unknown."""
         return Path(str(self.path)).stat().st_size if self.is_file else self._size
 
     @property
     def about_bytes(self) -> int | None:
-        """Return about how much there is to read, None where nothing tells."""
+        """Return the approximate number of bytes to read, None if unknown."""
         size = self.size_bytes
         return size * _UNPACKED_TIMES if size is not None and self.codec is not None else size
 
     @cached_property
     def codec(self) -> Codec | None:
-        """What a file is compressed with, by its first bytes; None for anything else and where it cannot be read."""
+        """The compression of a file, by its first bytes; None for anything else, or if it cannot be read."""
         if not self.is_file:
             return None
         try:
@@ -94,7 +94,7 @@ class Source:
     def reader(self, block_bytes: int = BLOCK_BYTES, *, hashing: bool = False) -> BlockReader:
         """Open it for reading. Raises CaptureError.
 
-        A large file may be mapped, with longer blocks, unless shorter ones are asked for.
+        A large file may be memory-mapped, with longer blocks, unless shorter ones are requested.
         """
         stream = self._begin()
         try:
@@ -106,9 +106,9 @@ class Source:
 
     @cached_property
     def first_ns(self) -> int | None:
-        """Time of the first packet, None where none has one or it can be read only once. Raises CaptureError.
+        """Time of the first packet; None if no packet has one or the capture can be read only once. Raises CaptureError.
 
-        A file object stays where it stood.
+        The position of a file object is restored.
         """
         if not self.rereads:
             return None
@@ -124,10 +124,10 @@ class Source:
 
     @cached_property
     def last_ns(self) -> float:
-        """Latest time near a file's end, infinity where that cannot be told without reading all of it.
+        """Latest time near a file's end; infinity if it cannot be determined without reading the whole file.
 
-        Records are found there as they are behind damage. A wrong answer costs no packet: captures are then merged that need not be, or
-        read one after the other and said to overlap.
+        Records are found there as they are after damage. A wrong result loses no packet: captures are then merged needlessly, or read one
+        after the other and reported as overlapping.
         """
         if not self.is_file or self.codec is not None:
             return np.inf
@@ -144,8 +144,8 @@ class Source:
         records, interfaces, tally = new_records(), new_interfaces(), new_tally()
         layout, at = container.layout, container.header_bytes
         if layout[CONTAINER] == SNOOP and start:
-            return np.inf  # its records cannot be told from its end
-        _, beyond, _ = frame_batch(head, at, 0, layout, interfaces, records, tally)  # for the interfaces, which stand there
+            return np.inf  # its records cannot be found from its end
+        _, beyond, _ = frame_batch(head, at, 0, layout, interfaces, records, tally)  # for the interfaces, which are described there
         layout[LAST_TIME_NS] = 0  # a capture may be days long
         found, at = (True, beyond) if start == 0 else next_record(tail, 0, layout, True)
         while found:
@@ -158,12 +158,12 @@ Given: TypeAlias = str | PathLike[str] | BinaryIO | Source
 
 
 def is_one(captures: object) -> bool:
-    """Tell one capture from several."""
+    """Return whether this is a single capture rather than several."""
     return isinstance(captures, str | PathLike | Source) or hasattr(captures, "read")
 
 
 def source_of(capture: object) -> Source:
-    """Return what somebody names as one capture. Raises TypeError for what names none."""
+    """Return the source of a single capture. Raises TypeError if the argument is not a capture."""
     if isinstance(capture, Source):
         return capture
     if isinstance(capture, str | PathLike):
@@ -188,7 +188,7 @@ def _open_path(path: str) -> BinaryIO:
 
 
 def _binary(stream: BinaryIO) -> BinaryIO:
-    """Return a file object if it gives bytes. Raises CaptureError."""
+    """Return a file object. Raises CaptureError if it was opened as text."""
     if isinstance(stream, io.TextIOBase):
         name = getattr(stream, "name", None)
         raise CaptureError(

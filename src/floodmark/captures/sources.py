@@ -1,4 +1,4 @@
-"""Names in, sources out: folders and archives replaced by the captures in them."""
+"""Turn names into sources: folders and archives are replaced by the captures in them."""
 
 import os
 import re
@@ -15,15 +15,15 @@ from floodmark.errors import CaptureError
 
 Found: TypeAlias = Source | CaptureError  # a capture, or why it is left out
 
-# Names that tools give to captures, rotated or compressed ones too: a.pcap, a.pcapng.gz, a.cap.0042.
+# Names that tools give to captures, including rotated and compressed ones: a.pcap, a.pcapng.gz, a.cap.0042.
 _CAPTURE_NAME = re.compile(r"\.(pcap|pcapng|ntar|cap|dmp|snoop|erf)(\d+)?(\.\d+)?(\.(gz|zst|xz|bz2|lz4|zip))?$", re.IGNORECASE)
 
 
 def expand(paths: Iterable[str]) -> list[Found]:
-    """Replace each folder and each archive by the captures in it, in order of name.
+    """Replace each folder and each archive by the captures in it, in name order.
 
-    A member that should be a capture by its name, or cannot be looked at, is given as the error that says why it is left out.
-    Raises CaptureError for a folder or an archive that holds none.
+    A member whose name is a capture's but whose content is not, or that cannot be read, is returned as the error that says why it is
+    left out. Raises CaptureError for a folder or an archive without captures.
     """
     captures: list[Found] = []
     for path in paths:
@@ -62,7 +62,7 @@ def _captures_under(folder: str) -> Iterator[Found]:
 
 
 def _is_capture(file: Path) -> bool:
-    """Tell whether a member of a folder is a capture. Raises CaptureError where its name says so and its octets do not."""
+    """Return whether a member of a folder is a capture. Raises CaptureError if its name says so but its content does not."""
     named_so = bool(_CAPTURE_NAME.search(file.name))
     try:
         kind = file.stat().st_mode
@@ -70,7 +70,7 @@ def _is_capture(file: Path) -> bool:
             return False
         with file.open("rb") as stream:
             head = stream.read(SNIFF_BYTES)
-    except FileNotFoundError as error:  # a link to nothing
+    except FileNotFoundError as error:  # a dangling symlink
         if not named_so:
             return False
         raise CaptureError(str(file), f"cannot be opened: {error.strerror}") from error
@@ -81,7 +81,7 @@ def _is_capture(file: Path) -> bool:
     if codec_of(head):
         return _holds_capture(Source.of_path(str(file)), named_so)
     if named_so:
-        recognise(head, str(file))  # says what it is instead
+        recognise(head, str(file))  # raises the error that says what it is instead
     return False
 
 
@@ -97,7 +97,7 @@ def _captures_among(members: Iterable[Member]) -> Iterator[Found]:
 
 
 def _holds_capture(source: Source, named_so: bool) -> bool:
-    """Tell whether a compressed file holds a capture. Raises CaptureError where its name says so and its octets do not."""
+    """Return whether a compressed file holds a capture. Raises CaptureError if its name says so but its content does not."""
     try:
         with source.reader(SNIFF_BYTES):
             return True

@@ -1,8 +1,8 @@
-"""Compressed octets in, plain octets out: told by content, unpacked by a thread one piece ahead of whoever reads them.
+"""Decompress streams: the format is recognised by content, and a thread decompresses one piece ahead of the reader.
 
 gzip (RFC 1952), zstd (RFC 8878), xz, bzip2 and lz4 frames, each by a maintained library; all have the interface of bz2.BZ2Decompressor.
-Members that follow each other are one stream, as the tools of each format have it. What a file's end or damage leaves out is said in
-``damage``; all octets before it are given.
+Concatenated members form one stream, as in the tools of each format. If truncation or damage ends it early, ``damage`` says why; all
+bytes before that are returned.
 """
 
 import bz2
@@ -12,18 +12,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-PIECE_BYTES = 4 << 20  # unpacked together, most
-_PACKED_BYTES = 64 << 10  # read together: what one damaged octet can take along
+PIECE_BYTES = 4 << 20  # most that is decompressed at a time
+_PACKED_BYTES = 64 << 10  # read at a time: the most that one damaged byte can make unreadable
 _XZ_MEMORY_BYTES = 256 << 20  # more than any preset needs (xz(1): 65 MiB for -9)
-# A capture of one packet repeated shrinks to a hundredth. zeros shrink to 1/1,032 with gzip, to 1/30,000 with zstd.
+# A capture of one repeated packet shrinks to a hundredth; zeros shrink to 1/1,032 with gzip, to 1/30,000 with zstd.
 _GREATEST_RATIO = 1000
-_RATIO_FROM_BYTES = 64 << 20  # unpacked: below, any ratio is harmless
-_SKIPPED = tuple(bytes((0x50 + number, 0x2A, 0x4D, 0x18)) for number in range(16))  # frames without content, of zstd and lz4
+_RATIO_FROM_BYTES = 64 << 20  # uncompressed; below this, any ratio is harmless
+_SKIPPED = tuple(bytes((0x50 + number, 0x2A, 0x4D, 0x18)) for number in range(16))  # skippable frames of zstd and lz4
 
 
 @dataclass(frozen=True)
 class Codec:
-    """One form of compression: its name, the octets that it begins with, and what unpacks one member."""
+    """A compression format: its name, its magic numbers, a decompressor of one member, and the errors that it raises."""
 
     name: str
     magic: tuple[bytes, ...]
@@ -63,16 +63,16 @@ CODECS = (
 
 
 class BombError(ValueError):
-    """Octets that unpack to so many times their number that they can only be meant to do harm."""
+    """The compression ratio is so high that the bytes can only be malicious."""
 
 
 def codec_of(head: bytes) -> Codec | None:
-    """Return the compression that some first octets show, None where they show none."""
+    """Return the compression that the first bytes show, None if they show none."""
     return next((codec for codec in CODECS if head.startswith(codec.magic)), None)
 
 
 def refuse_bomb(name: str, packed: int, given: int) -> None:
-    """Raise BombError where octets have unpacked to too many times their number."""
+    """Raise BombError if the compression ratio so far is too high."""
     if given > max(_RATIO_FROM_BYTES, _GREATEST_RATIO * packed):
         raise BombError(
             f"{packed:,} octets of {name} have unpacked to {given:,} so far, more than {_GREATEST_RATIO:,} times as many: "
@@ -81,21 +81,21 @@ def refuse_bomb(name: str, packed: int, given: int) -> None:
 
 
 class Unpacked:
-    """A stream of what a compressed one holds."""
+    """A stream of the uncompressed content of another."""
 
     def __init__(self, codec: Codec, read: Callable[[int], bytes]) -> None:
-        """read: gives at most so many compressed octets, none at the end; called by another thread, never by two at once."""
+        """read: returns at most so many compressed bytes, none at the end; called by another thread, never by two at once."""
         self.codec = codec
-        self.damage: str | None = None  # why the octets end before the compressed stream does
+        self.damage: str | None = None  # why the bytes end before the compressed stream does
         self._read = read
         self._member = codec.unpacker()
-        self._packed = self._given = 0  # octets
+        self._packed = self._given = 0  # bytes
         self._aside = ThreadPoolExecutor(1, thread_name_prefix="unpack")
         self._coming: Future[bytes] | None = self._aside.submit(self._next_piece)
         self._piece = memoryview(b"")
 
     def readinto(self, room: memoryview) -> int:
-        """Fill some room. Returns the octets given, 0 at the end. Raises BombError, and whatever reading the compressed octets raises."""
+        """Read into a buffer. Returns the bytes read, 0 at the end. Raises BombError, and whatever reading the compressed bytes raises."""
         if not self._piece and self._coming is not None:
             piece = self._coming.result()
             self._coming = self._aside.submit(self._next_piece) if piece else None
@@ -110,7 +110,7 @@ class Unpacked:
         self._aside.shutdown(cancel_futures=True)
 
     def _next_piece(self) -> bytes:
-        """Unpack some more. Returns nothing at the end."""
+        """Decompress and return the next piece, empty at the end."""
         while True:
             if self._member.eof:
                 packed = self._next_member()
@@ -132,7 +132,7 @@ class Unpacked:
                 return piece
 
     def _next_member(self) -> bytes:
-        """Begin the member that follows the one just ended. Returns its first octets, none where there is no other."""
+        """Start the member after the one that just ended. Returns its first bytes, none if there is no other."""
         rest: bytes = (self._member.unused_data or b"").lstrip(b"\0")  # padding between members (gzip(1), xz's stream padding)
         while len(rest) < 6:  # the longest magic
             more = self._more()
@@ -147,7 +147,7 @@ class Unpacked:
         return rest
 
     def _end_with(self, damage: str) -> bytes:
-        """Give nothing more, and say why. The rest is read all the same: it belongs to the file's length and hash."""
+        """End the stream and record why. The rest is still read: it counts toward the file's length and hash."""
         self.damage = damage
         while self._more():
             pass

@@ -1,1 +1,1 @@
-"""Findings turned into events: when, how fast, from whom; what is ordinary after all; what could not be assessed."""
+"""Turn findings into events: when, how fast, from whom; what is ordinary traffic; what could not be assessed."""

@@ -1,4 +1,4 @@
-"""What cannot be judged in a capture, and why: a rule that is not able to see says so instead of staying silent."""
+"""Report what cannot be judged in a capture, and why: a rule that lacks data says so instead of staying silent."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from floodmark_core.protocols import TCP
 
 @dataclass(frozen=True)
 class NotAssessable:
-    """Vectors that could be in the traffic and would not show, and why."""
+    """Vectors that could be in the traffic without showing, and why."""
 
     why: str
     vectors: tuple[str, ...]
@@ -33,7 +33,7 @@ _UNSETTLED = told_by("outcomes")
 
 
 def not_assessable(context: Context, settings: RuleSettings, judged: Judged, span_s: float) -> tuple[NotAssessable, ...]:
-    """List what this capture cannot show, one entry for each reason; a vector stands with the first that applies."""
+    """List what this capture cannot show, one entry for each reason; a vector is listed under the first reason that applies."""
     named: set[str] = set()
     found = []
     for why, vectors in _reasons(context, settings, judged, span_s):
@@ -45,7 +45,7 @@ def not_assessable(context: Context, settings: RuleSettings, judged: Judged, spa
 
 
 def _reasons(context: Context, settings: RuleSettings, judged: Judged, span_s: float) -> Iterator[tuple[str, frozenset[str]]]:
-    """Yield what a capture does not show of the traffic that passed."""
+    """Yield each reason why the capture does not show the traffic in full, and the vectors that it hides."""
     volumetric, view = settings.volumetric, context.view
     most = int(context.received_packets.max()) if len(context.received_packets) else 0
     if most < volumetric.flood_packets:
@@ -69,7 +69,7 @@ def _reasons(context: Context, settings: RuleSettings, judged: Judged, span_s: f
 
 
 def _too_little(context: Context, settings: RuleSettings, span_s: float) -> Iterator[tuple[str, frozenset[str]]]:
-    """Yield what a capture is too small or too short for."""
+    """Yield the vectors that a capture is too small or too short for, and why."""
     application, segments = settings.application, _tcp_packets(context)
     if segments < 2 * application.flood_requests:
         text = f"{segments:,} TCP packets: too few for {application.flood_requests} requests or connections"
@@ -84,7 +84,7 @@ def _too_little(context: Context, settings: RuleSettings, span_s: float) -> Iter
 
 
 def _unexplained(context: Context, judged: Judged, least: int) -> tuple[str, int] | None:
-    """Return the host that received most packets of one shape that a flood has and no event holds, None where they are few."""
+    """Return the host with most packets of one flood shape that belong to no event, and their number; None if they are few."""
     most: tuple[str, int] | None = None
     for shape in FLOOD_SHAPES:
         for host in context.hosts_with(shape, least)[:_HOSTS_LOOKED_AT]:
@@ -95,7 +95,7 @@ def _unexplained(context: Context, judged: Judged, least: int) -> tuple[str, int
 
 
 def _tcp_packets(context: Context) -> int:
-    """Return the packets of all TCP flows, or as many as are more than enough."""
+    """Return the number of packets of all TCP flows, counted no further than needed."""
     flows = context.flows
     total = 0
     for start in range(0, len(flows), SAMPLE):

@@ -1,21 +1,21 @@
-"""Events in, which of them are one attack out: several vectors on one victim at a time, or one flood that moves from victim to victim."""
+"""Group events into attacks: several vectors on one victim at the same time, or one flood that moves from victim to victim."""
 
 from dataclasses import replace
 
 from floodmark.events.events import Event
 
-_SAME_SOURCES = 0.5  # of the named sources of the smaller event, that both have
-_FORGED = 0.9  # spoofed from here on: sources say nothing
+_SAME_SOURCES = 0.5  # of the named sources of the event with fewer, that both events have
+_FORGED = 0.9  # from this probability on sources are spoofed and prove nothing
 _LEAST_SOURCES = 1
 _COMPARED = 50
 
 
 def tied(events: list[Event], gap_ns: int) -> list[Event]:
-    """Return the events with ``attack`` set: the id of the first event of the attack that each is a part of.
+    """Return the events with ``attack`` set to the id of the first event of the attack that each belongs to.
 
-    Two events are one attack where they overlap in time or are no further apart than a gap, and share a victim, or have the same vector
-    and sources. The events must be in order of their ids, which is that of their starts. Of a vector each event is compared with the last
-    fifty before it: an attack on more victims at once shows as carpet bombing.
+    Two events are one attack if they overlap in time or are no further apart than a gap, and share a victim, or have the same vector and
+    sources. The events must be in order of their ids, which is the order of their starts. Each event is compared with the last fifty of
+    its vector: an attack on more victims at once shows as carpet bombing.
     """
     first = list(range(len(events)))
 
@@ -29,7 +29,7 @@ def tied(events: list[Event], gap_ns: int) -> list[Event]:
         low, high = sorted((root(one), root(other)))
         first[high] = low
 
-    on_victim: dict[str, tuple[int, int]] = {}  # the last event on each victim, and how far its events reach
+    on_victim: dict[str, tuple[int, int]] = {}  # the last event on each victim, and the latest end of its events
     of_vector: dict[str, list[int]] = {}
     for place, event in enumerate(events):
         for victim in event.victims:
@@ -46,7 +46,7 @@ def tied(events: list[Event], gap_ns: int) -> list[Event]:
 
 
 def _moves(one: Event, other: Event) -> bool:
-    """Tell whether two events on different victims are the work of the same machines."""
+    """Return whether two events on different victims come from the same machines."""
     if one.vector != other.vector:
         return False
     if min(one.spoofed or 0.0, other.spoofed or 0.0) >= _FORGED:

@@ -1,6 +1,6 @@
-"""Backscatter: answers to packets that were forged in the names of the hosts that receive them. They attack nobody here.
+"""Backscatter: replies to packets with the forged source addresses of the hosts that receive them. They attack nobody here.
 
-Many hosts that hear SYN-ACKs, resets or ICMP errors of one host, to which they sent nothing, tell of a flood on that host elsewhere
+If many hosts receive SYN-ACKs, resets or ICMP errors from one host to which they sent nothing, that host is being flooded elsewhere
 (Moore et al., "Inferring Internet Denial-of-Service Activity", 2006).
 """
 
@@ -22,7 +22,7 @@ _FEWEST_PACKETS = 25  # of an attack that is inferred: Moore's threshold
 
 
 def mark_backscatter(context: Context, event_of: I32) -> Iterator[str]:
-    """Mark the flows that are backscatter and yield a note for each host that they come from. event_of: of each flow, below 0 none."""
+    """Mark backscatter flows and yield a note for each host that sends them. event_of: event of each flow, below 0 none."""
     of_answers = np.zeros(shapes.SHAPES, bool)
     of_answers[list(_SHAPES)] = True
     rows = np.nonzero(of_answers[context.shape] & (event_of < 0))[0]

@@ -1,6 +1,6 @@
-"""What ordinary traffic is, where it can be taken for an attack: bulk transfers, measurements that repeat, crowds.
+"""Label ordinary traffic that could be taken for an attack: bulk transfers, regular measurements, flash crowds.
 
-Benign is an answer with evidence of its own. These are labels of flows that no event holds; they change no verdict.
+Benign is a result with evidence of its own. These labels are for flows that belong to no event; they change no verdict.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ _MOST_NOTES = 20
 
 @dataclass(frozen=True)
 class CalmSettings(Checked):
-    """What ordinary traffic is called that could be taken for an attack."""
+    """Thresholds of the labels for ordinary traffic that could be taken for an attack."""
 
     bulk_bytes: int = threshold(250_000, "of one direction of a flow; what a page is made of is smaller")
     bulk_packet_bytes: float = threshold(1000.0, "mean IP bytes of that direction's packets")
@@ -41,7 +41,7 @@ class CalmSettings(Checked):
 
 
 def mark_calm(context: Context, event_of: I32, settings: CalmSettings) -> Iterator[str]:
-    """Mark the flows of two-way traffic that have a name, and yield a note for each crowd. event_of: of each flow, below 0 none."""
+    """Label flows of two-way traffic, and yield a note for each crowd. event_of: event of each flow, below 0 none."""
     connections = _free(context.established, event_of)
     dialogues = _free(np.nonzero(context.shape == shapes.UDP_DIALOGUE)[0], event_of)
     pings = _free(np.nonzero(context.shape == shapes.ICMP_ECHO)[0], event_of)
@@ -53,12 +53,12 @@ def mark_calm(context: Context, event_of: I32, settings: CalmSettings) -> Iterat
 
 
 def _free(rows: I64, event_of: I32) -> U32:
-    """Return the flows that belong to no attack and have no name yet."""
+    """Return the flows that belong to no attack and have no label yet."""
     return listed(rows[event_of[rows] == _MARKS[ORDINARY]])
 
 
 def _is_bulk(context: Context, rows: U32, settings: CalmSettings) -> np.ndarray:
-    """Tell of some flows whether one direction carries much, in packets as full as they can be."""
+    """Return for each flow whether one direction carries many bytes in full-size packets."""
     names = [f"{end}_{what}" for end in ("initiator", "responder") for what in ("octets", "packets")]
     seen = context.flows.columns(rows, names)
     bulky = np.zeros(len(rows), bool)
@@ -69,7 +69,7 @@ def _is_bulk(context: Context, rows: U32, settings: CalmSettings) -> np.ndarray:
 
 
 def _regular_pings(context: Context, rows: U32, settings: CalmSettings) -> U32:
-    """Return the echo flows that ask at even distances, no more often than a monitor does, and are answered."""
+    """Return the answered echo flows with requests at regular intervals, no more often than a monitor sends them."""
     names = ("initiator_packets", "responder_packets", "first_seen_ns", "last_seen_ns", "max_gap_ns")
     seen = context.flows.columns(rows, names)
     asked = seen["initiator_packets"].astype(np.int64)
@@ -81,7 +81,7 @@ def _regular_pings(context: Context, rows: U32, settings: CalmSettings) -> U32:
 
 
 def _regular_checks(context: Context, rows: U32, settings: CalmSettings) -> U32:
-    """Return the small connections that one client opens to one service again and again at even distances."""
+    """Return the small connections that one client opens to one service repeatedly, at regular intervals."""
     names = ("initiator_packets", "responder_packets", "first_seen_ns", "initiator_hi", "initiator_lo")
     seen = context.flows.columns(rows, names)
     small = seen["initiator_packets"] + seen["responder_packets"] <= settings.measurement_packets
@@ -107,7 +107,7 @@ def _regular_checks(context: Context, rows: U32, settings: CalmSettings) -> U32:
 
 
 def _mark_crowds(context: Context, rows: U32, event_of: I32, settings: CalmSettings) -> Iterator[str]:
-    """Mark the connections to services that many clients came to at once, and yield a note for each."""
+    """Label the connections to services that many clients contacted at once, and yield a note for each service."""
     windows = (context.end_ns - context.begin_ns) // _WINDOW_NS + 1
     if len(rows) < settings.crowd_connections or windows < settings.crowd_windows:
         return
@@ -134,7 +134,7 @@ def _service_text(host: Host, port: int) -> str:
 
 
 def _crowd(flows: FlowSet, settings: CalmSettings) -> FlowSet | None:
-    """Return the connections of the time in which a service is much busier than it usually is, None where it never is or by few."""
+    """Return the connections of the time when a service is much busier than usual; None if it never is, or if few clients cause it."""
     _, windows, counts = np.unique(flows.column("first_seen_ns") // _WINDOW_NS, return_inverse=True, return_counts=True)
     usual = float(np.quantile(counts, 0.25))
     if len(counts) < settings.crowd_windows or counts.max() < max(settings.crowd_connections, settings.crowd_times * usual):

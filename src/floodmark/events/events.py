@@ -1,7 +1,7 @@
-"""Findings in, events out: one attack with its vector, victims, time, size, sources and reasons.
+"""Turn findings into events: one attack each, with its vector, victims, time, size, sources and reasons.
 
-A finding that pauses for longer than the gap becomes several events. The numbers count what went toward the victim; octets are those of
-IP packets.
+A finding with a pause longer than the gap becomes several events. Packets and bytes count the traffic toward the victim; bytes are IP
+bytes.
 """
 
 from dataclasses import dataclass, field, replace
@@ -19,9 +19,9 @@ from floodmark.vocabulary.vectors import VECTORS, Verdict
 from floodmark_core.columns import I32, U8
 from floodmark_core.protocols import SECOND_NS
 
-_MOST_PARTS = 100  # that one finding is cut into
-_FEWEST_PULSES, _EVEN = 3, 0.3  # coefficient of variation of what is regular
-_LEAST_SHARE = 0.01  # of the largest part's packets in a part of its own; less, or a handful, stays with the part before
+_MOST_PARTS = 100  # that one finding is split into
+_FEWEST_PULSES, _EVEN = 3, 0.3  # fewest bursts, and largest coefficient of variation, of a regular pattern
+_LEAST_SHARE = 0.01  # of the largest part's packets; a part with fewer, or with a handful, is joined to the part before
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,12 @@ class Source:
     address: str
     packets: int  # toward the victim
     flows: int
-    ordinary_packets: int = 0  # toward the victim that belong to no attack
+    ordinary_packets: int = 0  # toward the victim, of no attack
 
 
 @dataclass(frozen=True)
 class EventSettings(Checked):
-    """Where one event ends and the next begins: a silence of a share of the capture's span, within limits."""
+    """Where one event ends and the next begins: a silence as long as a share of the capture's span, within limits."""
 
     gap_share: float = threshold(0.1, "of the time that the captures span")
     least_gap_s: float = threshold(5.0, "a shorter silence ends no event")
@@ -51,7 +51,7 @@ class Event:
     id: int
     verdict: Verdict
     vector: str
-    victims: tuple[str, ...]  # the first hundred; before the hosts of a prefix that is hit as a whole, the prefix
+    victims: tuple[str, ...]  # the first hundred; if a whole prefix is hit, the prefix before its hosts
     victim_count: int
     start_ns: int
     end_ns: int
@@ -63,17 +63,17 @@ class Event:
     flows: int
     sources: int
     confidence: float
-    spoofed: float | None  # probability that source addresses are forged; None where that cannot be said
+    spoofed: float | None  # probability that source addresses are forged; None if unknown
     start_censored: bool  # already at full rate when the capture begins
     end_censored: bool
     reasons: tuple[Reason, ...]
     top_sources: tuple[Source, ...]
-    ports: tuple[int, ...]  # of the victim; for reflections, of the reflectors
+    ports: tuple[int, ...]  # of the victim; in a reflection, of the reflectors
     notes: tuple[str, ...]
-    considered: tuple[Considered, ...] = ()  # other vectors on the same victim that fell
-    pulses: int = 1  # bursts with a silence of a second and more between them
-    pulse_period_s: float | None = None  # from the start of one to the start of the next, where that is regular
-    attack: int = 0  # id of the first event of the attack that this one is a part of
+    considered: tuple[Considered, ...] = ()  # other vectors on the same victim that were rejected
+    pulses: int = 1  # bursts separated by at least a second of silence
+    pulse_period_s: float | None = None  # from one start to the next, if regular
+    attack: int = 0  # id of the first event of the attack that this one belongs to
     makeup: Makeup = field(default_factory=Makeup)
 
 
@@ -82,13 +82,13 @@ class Judged:
     """The events of a run and the event of every flow."""
 
     events: list[Event]
-    event_of: I32  # per flow row: place in events, or below 0 what it is instead, terms.BENIGN_VECTORS
-    back: U8  # per flow row: 1 where it is the responder that attacks
-    considered: dict[str, tuple[Considered, ...]] = field(default_factory=dict)  # by victim: vectors that were looked at and are not said
+    event_of: I32  # per flow row: index into events, or below 0 a label, vectors.BENIGN_VECTORS
+    back: U8  # per flow row: 1 if the responder attacks
+    considered: dict[str, tuple[Considered, ...]] = field(default_factory=dict)  # by victim: vectors considered but not reported
 
 
 def events_of(context: Context, decision: Decision, span_ns: tuple[int, int], settings: EventSettings) -> Judged:
-    """Turn what the rules found into events, in order of their starts.
+    """Turn the findings of the rules into events, in order of their starts.
 
     span_ns: first and last packet of the captures.
     """
@@ -121,7 +121,7 @@ def events_of(context: Context, decision: Decision, span_ns: tuple[int, int], se
 
 
 def _composed(event: Event, flows: FlowSet, victims: list[Host], surroundings: Surroundings) -> Event:
-    """Return an event with what its packets are, beside the ordinary traffic to its victims."""
+    """Return an event with its makeup, compared with the ordinary traffic to its victims."""
     sources = [source.host for source in flows.ranked_sources[1]]
     ordinary = surroundings.packets_from(sources, victims)
     named = tuple(replace(source, ordinary_packets=packets) for source, packets in zip(event.top_sources, ordinary, strict=True))
@@ -130,7 +130,7 @@ def _composed(event: Event, flows: FlowSet, victims: list[Host], surroundings: S
 
 @dataclass(frozen=True)
 class _Part:
-    """What happened of a finding without a pause."""
+    """A stretch of a finding without a pause."""
 
     flows: FlowSet
     start_ns: int
@@ -138,9 +138,9 @@ class _Part:
 
 
 def _split_at_gaps(flows: FlowSet, gap_ns: int) -> list[_Part]:
-    """Cut flows where nothing happens for longer than the gap.
+    """Split flows where nothing happens for longer than the gap.
 
-    Few packets apart from the rest, such as those with a wild time stamp, stay with the part before; they move neither start nor end.
+    A few isolated packets, such as those with a wrong time stamp, stay with the part before; they move neither start nor end.
     """
     if flows.measure(gap_ns)[3] == 0:
         return [_Part(flows, flows.first_ns, flows.last_ns)]
@@ -153,7 +153,7 @@ def _split_at_gaps(flows: FlowSet, gap_ns: int) -> list[_Part]:
     large = np.nonzero(packets >= max(VICTIM_PACKETS, _LEAST_SHARE * int(packets.max())))[0]
     if not len(large):
         large = np.array([int(packets.argmax())])
-    if len(large) > _MOST_PARTS:  # what comes back so often is one thing
+    if len(large) > _MOST_PARTS:  # so many recurrences are one attack
         return [_Part(flows, int(begins[starts[large[0]]]), int(ends[order][starts[large[-1]] : stops[large[-1]]].max()))]
     part = np.empty(len(flows), np.int32)
     part[order] = np.maximum(np.searchsorted(starts[large], np.arange(len(flows)), side="right") - 1, 0)
@@ -169,7 +169,7 @@ def _split_at_gaps(flows: FlowSet, gap_ns: int) -> list[_Part]:
 
 
 def _is_regular(stretches: list[_Part]) -> bool:
-    """Tell whether something happens again and again at even distances, for about as long each time."""
+    """Return whether the stretches recur at regular intervals with about the same number of packets each."""
     if len(stretches) < _FEWEST_PULSES:
         return False
     starts, packets = np.array([part.start_ns for part in stretches]), np.array([part.flows.total_packets for part in stretches])
@@ -181,7 +181,7 @@ def _is_even(values: np.ndarray) -> bool:
 
 
 def _pulses(flows: FlowSet) -> tuple[int, float | None]:
-    """Return how many bursts there are with at least a second between them, and their period in seconds where it is regular."""
+    """Return the number of bursts at least a second apart, and their period in seconds if it is regular."""
     if flows.measure(SECOND_NS)[3] == 0:
         return 1, None
     begins, ends = flows.column("first_seen_ns"), flows.column("last_seen_ns")
@@ -197,10 +197,10 @@ def _event(context: Context, finding: Finding, part: _Part, notes: tuple[str, ..
     flows, start_ns, end_ns = part.flows, part.start_ns, part.end_ns
     victims = finding.victims
     count = finding.victim_count or sum(not host.bits for host in victims)
-    if len(victims) > 1 and len(flows) < len(finding.flows):  # a part of the finding reached some of them
+    if len(victims) > 1 and len(flows) < len(finding.flows):  # this part of the finding reached only some of them
         count = flows.receiver_count
         reached = set(flows.receivers(MOST_VICTIMS))
-        victims = [host for host in victims if host.bits or host in reached] or victims  # a part may have reached none but multicast
+        victims = [host for host in victims if host.bits or host in reached] or victims  # a part may have reached only multicast addresses
     rates = Rates(context, finding.vector, victims, flows, (start_ns, end_ns))
     peaks = rates.peaks()
     pulses, period_s = _pulses(flows) if VECTORS[finding.vector][0] is Verdict.VOLUMETRIC else (1, None)

@@ -1,7 +1,7 @@
-"""What an attack's packets have in common, and how much of the ordinary traffic to its victims has it too.
+"""Measure what an attack's packets have in common, and how much of the ordinary traffic to its victims shares it.
 
-A part that ordinary traffic shares is no ground for blocking; one that it does not is. Shares are measured on evenly spaced flows where
-there are more than a share needs (flowset.SAMPLE).
+A property that ordinary traffic shares is no basis for blocking; one that it does not share is. Shares are measured on evenly spaced
+flows if there are more than a share needs (flowset.SAMPLE).
 """
 
 from collections.abc import Callable, Iterable
@@ -16,50 +16,50 @@ from floodmark.vocabulary.payloads import payload_name
 from floodmark.vocabulary.terms import WITH_PORTS, protocol_name
 from floodmark_core.columns import I32
 
-_MOST_PARTS, _LEAST_SHARE = 10, 0.01  # of a kind that are listed
-_MOST_VICTIMS = 20  # whose ordinary traffic is looked at
-_SITE_BITS = 48  # of the IPv6 prefixes that sources are counted in: what a site is given (RFC 6177)
+_MOST_PARTS, _LEAST_SHARE = 10, 0.01  # most values of a kind that are listed, and their least share
+_MOST_VICTIMS = 20  # most whose ordinary traffic is examined
+_SITE_BITS = 48  # length of the IPv6 prefixes by which sources are counted: what a site is assigned (RFC 6177)
 
 
 @dataclass(frozen=True)
 class Share:
-    """Packets of an attack that have something in common."""
+    """The packets of an attack that have one value in common."""
 
     value: str
     share: float  # of the attack's packets, 0 to 1
-    ordinary: float | None  # of the packets with this value to the victims, how many are ordinary traffic; None where no victim is listed
+    ordinary: float | None  # share of ordinary traffic in the packets with this value to the victims; None if no victim is listed
 
 
 @dataclass(frozen=True)
 class Makeup:
-    """What an attack is made of: the ten most frequent of each that a hundredth of the packets have, most first."""
+    """What an attack's packets are: of each kind the ten most frequent values with at least 1 % of the packets, most frequent first."""
 
-    prefixes: tuple[Share, ...] = ()  # that the packets come from: /24, and /48 of IPv6
+    prefixes: tuple[Share, ...] = ()  # of the sources: /24, and /48 for IPv6
     source_ports: tuple[Share, ...] = ()  # such as 53/udp
-    ports: tuple[Share, ...] = ()  # that they go to
-    payloads: tuple[Share, ...] = ()  # what a flow's first payload is
-    packet_octets: tuple[Share, ...] = ()  # IP octets of a packet, the mean of each flow
+    ports: tuple[Share, ...] = ()  # destination ports
+    payloads: tuple[Share, ...] = ()  # type of a flow's first payload
+    packet_octets: tuple[Share, ...] = ()  # IP bytes of a packet, mean of each flow
     ttls: tuple[Share, ...] = ()  # of a flow's first packet
-    effective_ttls: float | None = None  # how many TTLs, equally frequent, would be as diverse; None where senders' TTLs do not show
-    ordinary_packets: int = 0  # to the same victims that belong to no attack
+    effective_ttls: float | None = None  # number of equally frequent TTLs that would be as diverse; None if senders' TTLs do not show
+    ordinary_packets: int = 0  # to the same victims, of no attack
 
 
 class Surroundings:
     """Ordinary traffic around the attacks of one run."""
 
     def __init__(self, context: Context, event_of: I32) -> None:
-        """event_of: of each flow, below 0 where it belongs to no attack."""
+        """event_of: event of each flow, below 0 if it belongs to no attack."""
         self._context, self._event_of = context, event_of
         self.ordinary = cache(self._ordinary)  # several attacks may have one victim
 
     def around(self, victims: Iterable[Host]) -> list[FlowSet] | None:
-        """Return the ordinary flows of victims, seen from them, or of the first where they are many; None where they are not listed."""
+        """Return the ordinary flows of victims, seen from them, of the first ones only if there are many; None if none is listed."""
         numbers = self._context.host_numbers
         places = [numbers[host] for host in victims if host in numbers][:_MOST_VICTIMS]
         return [flows for place in places for flows in self.ordinary(place) if len(flows)] if places else None
 
     def _ordinary(self, place: int) -> list[FlowSet]:
-        """Return what a host received in flows toward it, and as answers in those that it began."""
+        """Return what a host received in flows toward it, and as replies in flows that it began."""
         context = self._context
         began = context.connections_of(context.host(place)).index
         packets = np.minimum(context.flows.column("responder_packets", began), 0xFFFFFFFF).astype(np.uint32)
@@ -68,7 +68,7 @@ class Surroundings:
         return [context.unnumbered_to(place, self._event_of), *own]
 
     def packets_from(self, hosts: list[Host], victims: Iterable[Host]) -> list[int]:
-        """Return the ordinary packets that each of some hosts sent the victims."""
+        """Return the number of ordinary packets that each of some hosts sent to the victims."""
         totals = dict.fromkeys(hosts, 0)
         for flows in (self.around(victims) or ()) if hosts else ():
             lo = flows.sent("lo")
@@ -82,9 +82,9 @@ class Surroundings:
 
 
 def makeup_of(flows: FlowSet, around: list[FlowSet] | None) -> Makeup:
-    """Say what an attack is made of.
+    """Return what an attack's packets are.
 
-    flows: the attack's, seen from its victims. around: ordinary flows of the same victims, None where they are not known.
+    flows: the attack's, seen from its victims. around: ordinary flows of the same victims, None if unknown.
     """
     attack, ordinary = _Seen(flows), [_Seen(each) for each in around or ()]
     parts = {}
@@ -127,14 +127,14 @@ class _Seen:
         self._least = _LEAST_SHARE * flows.total_packets
 
     def most_frequent(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return the values of a kind that most packets have, and how many those are."""
+        """Return the most frequent values of a kind, and how many packets have each."""
         values, packets = self._packets_by(name)
         most = np.argsort(-packets, kind="stable")[:_MOST_PARTS]
         most = most[packets[most] >= self._least]
         return values[most], packets[most]
 
     def packets_with(self, name: str, wanted: np.ndarray) -> np.ndarray:
-        """Return the packets that have each of some values of a kind."""
+        """Return the number of packets with each of some values of a kind."""
         values, packets = self._packets_by(name)
         if not len(values):
             return np.zeros(len(wanted))
@@ -143,7 +143,7 @@ class _Seen:
         return found
 
     def _packets_by(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return the values of a kind, in order, and the packets that have each."""
+        """Return the values of a kind, in order, and the number of packets with each."""
         keys, has_one = _KINDS[name][0](self.columns, self.back)
         values, place = np.unique(keys[has_one], return_inverse=True)
         return values, np.bincount(place, weights=self.columns["packets"][has_one], minlength=len(values)) * self._scale
@@ -178,7 +178,7 @@ def _packet_bytes(seen: _Columns, _: np.ndarray) -> _Keys:
 
 
 def _ttls(seen: _Columns, back: np.ndarray) -> _Keys:
-    # A flow keeps the TTL of its first packet, which is the sender's unless the other side spoke first.
+    # A flow keeps the TTL of its first packet, which is the sender's unless the other side sent first.
     return seen["ttl"].astype(np.uint64), (seen["from_responder"] > 0) == back
 
 

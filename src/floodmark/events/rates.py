@@ -1,7 +1,7 @@
-"""One attack's packets and bits over time: how many in the busiest stretch, how many in a given second.
+"""Measure one attack's packets and bits over time: in the busiest stretch, and in a given second.
 
-The cells hold every packet's tenth of a second, but of all that a victim received of some kinds. Where they hold other traffic too, the
-rate comes from the flows themselves, each of them spread evenly over the time it lasted.
+The cells count all packets that a victim received of some kinds, to a tenth of a second. If they include other traffic, the rate is
+computed from the flows themselves, each spread evenly over its duration.
 """
 
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from floodmark_core import kinds
 from floodmark_core.columns import I64, Rows
 from floodmark_core.protocols import SECOND_NS
 
-_SAME = 0.05  # the cells hold this attack and little else, and all of it
-_LEAST_WINDOW_NS = 1_000_000  # fewer packets than a millisecond's carry no rate
+_SAME = 0.05  # largest deviation at which the cells count as holding exactly this attack
+_LEAST_WINDOW_NS = 1_000_000  # no rate is computed over less than a millisecond
 
-# Traffic kinds of the cells that a vector's packets are counted in.
+# Traffic kinds of the cells that count a TCP vector's packets.
 _TCP_KINDS = (kinds.TCP_SYN, kinds.TCP_SYNACK, kinds.TCP_RST, kinds.TCP_FIN, kinds.TCP_ACK, kinds.TCP_DATA, kinds.TCP_ODD)
 
 
@@ -34,7 +34,7 @@ class Peaks:
 class Rates:
     """Packets and bits of one event over time.
 
-    flows: the event's. start_ns, end_ns: its bounds, which a few flows with a wild time stamp may overstep.
+    flows: the event's. bounds_ns: its start and end, which a few flows with a wrong time stamp may exceed.
     """
 
     def __init__(self, context: Context, vector: str, victims: list[Host], flows: FlowSet, bounds_ns: tuple[int, int]) -> None:
@@ -45,7 +45,7 @@ class Rates:
         self._cells: Rows | None = cells if len(cells) and alone else None
 
     def peaks(self) -> Peaks:
-        """Return the most packets and bits a second, over seconds of the clock or shorter windows where the event is shorter."""
+        """Return the peak packets and bits a second, over clock seconds, or over shorter windows if the event is shorter."""
         flows, span_ns = self._flows, self._end_ns - self._start_ns
         if span_ns < SECOND_NS // 10:
             window_s = max(span_ns, _LEAST_WINDOW_NS) / SECOND_NS
@@ -56,14 +56,14 @@ class Rates:
             packets, nbytes = min(packets, flows.total_packets), min(nbytes, flows.nbytes)
         else:
             packets, nbytes = _most_in_flows(flows, self._start_ns, window_ns)
-        # A short event may stand across two windows; no peak is below the mean.
+        # A short event may straddle two windows; no peak is below the mean.
         mean_pps, mean_bps = flows.total_packets * SECOND_NS / span_ns, flows.nbytes * 8 * SECOND_NS / span_ns
         return Peaks(
             max(packets * SECOND_NS / window_ns, mean_pps), max(nbytes * 8 * SECOND_NS / window_ns, mean_bps), window_ns / SECOND_NS
         )
 
     def packets_in_second(self, time_ns: int) -> float:
-        """Return the packets of the clock second that a time falls in."""
+        """Return the number of packets in the clock second that contains a time."""
         if self._cells is not None:
             return float(self._cells["packets"][self._cells["second"] == time_ns // SECOND_NS].sum())
         this_window = np.zeros(1, np.int64)
@@ -71,7 +71,7 @@ class Rates:
 
 
 def _cells_of(context: Context, vector: str, victims: list[Host], seconds: tuple[int, int]) -> Rows:
-    """Return the cells in which a vector's packets to a single victim are counted, from one second to another; none for several victims."""
+    """Return the cells that count a vector's packets to a single victim, from one second to another; none for several victims."""
     number = context.host_numbers.get(victims[0]) if len(victims) == 1 else None
     if number is None:
         return context.cells[:0]
@@ -83,7 +83,7 @@ def _cells_of(context: Context, vector: str, victims: list[Host], seconds: tuple
 
 
 def _most_in_cells(cells: Rows, window_ns: int) -> tuple[float, float]:
-    """Return the most packets and octets of any second, or tenth of a second, of the clock."""
+    """Return the most packets and bytes of any clock second, or tenth of a second."""
     seconds, place = np.unique(cells["second"], return_inverse=True)
     if window_ns == SECOND_NS:
         packets = np.bincount(place, weights=cells["packets"], minlength=len(seconds))
@@ -95,9 +95,9 @@ def _most_in_cells(cells: Rows, window_ns: int) -> tuple[float, float]:
 
 
 def _most_in_flows(flows: FlowSet, start_ns: int, window_ns: int) -> tuple[float, float]:
-    """Return the most packets and octets of any window, the windows counted from the start."""
+    """Return the most packets and bytes of any window; windows are counted from the start."""
     begun = np.unique((flows.column("first_seen_ns") - start_ns) // window_ns)
-    # Between two beginnings the rate only falls, so the busiest window is one in which a flow begins or the one after it.
+    # Between flow starts the rate only falls, so the busiest window is one in which a flow starts, or the one after it.
     windows = np.union1d(begun, begun + 1)
     nbytes = flows.sent("octets").astype(np.int64)
     packets = _in_windows(flows, start_ns, window_ns, windows, flows.packets)
@@ -105,7 +105,7 @@ def _most_in_flows(flows: FlowSet, start_ns: int, window_ns: int) -> tuple[float
 
 
 def _in_windows(flows: FlowSet, start_ns: int, window_ns: int, windows: I64, amounts: np.ndarray) -> np.ndarray:
-    """Return how much of each flow's amount falls into some windows. windows: numbers from the start, sorted."""
+    """Return the sum of the flows' amounts in each of some windows. windows: numbers from the start, sorted."""
     begins = flows.column("first_seen_ns") - start_ns
     ends = flows.column("last_seen_ns") - start_ns
     lasting = ends - begins > window_ns // 10
@@ -121,7 +121,7 @@ def _in_windows(flows: FlowSet, start_ns: int, window_ns: int, windows: I64, amo
 
 
 def _grown(begins: I64, ends: I64, amounts: I64, times: I64) -> np.ndarray:
-    """Return how much has come by each time when every amount comes evenly between its beginning and its end."""
+    """Return the sum that has arrived by each time if every amount arrives evenly between its begin and its end."""
     slopes = amounts / (ends - begins)
 
     def since(turns: I64) -> np.ndarray:
@@ -137,7 +137,7 @@ def _grown(begins: I64, ends: I64, amounts: I64, times: I64) -> np.ndarray:
 
 
 def _cell_kinds(vector: str) -> tuple[int, ...]:
-    """Return the traffic kinds of the cells that a vector's packets are counted in."""
+    """Return the traffic kinds of the cells that count a vector's packets."""
     record = RECORDS[vector]
     names = record.cells or RECORDS[record.parent].cells
     return tuple(getattr(kinds, name) for name in names) or _TCP_KINDS

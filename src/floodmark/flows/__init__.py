@@ -1,1 +1,1 @@
-"""Packets metered into flows, and the columns of flows that everything above asks for."""
+"""Meter packets into flows, and provide the flow columns that all higher layers use."""

@@ -18,8 +18,8 @@ from floodmark_core.flows.dialogue import copy_fields
 from floodmark_core.flows.endpoints import copy_ends, copy_first_fields, copy_outer_ends
 from floodmark_core.tables.ranking import hash_initiators
 
-SEED = np.uint64(secrets.randbits(64))  # the keys are an attacker's choice; no answer depends on it
-_Field = tuple[int, int, int]  # word of a row, lowest bit in it, how many bits
+SEED = np.uint64(secrets.randbits(64))  # attackers choose the keys that are hashed; no result depends on the seed
+_Field = tuple[int, int, int]  # word of a row, lowest bit in it, number of bits
 
 
 def _fields_of(rows: np.dtype[np.void]) -> dict[str, _Field]:
@@ -28,59 +28,59 @@ def _fields_of(rows: np.dtype[np.void]) -> dict[str, _Field]:
 
 
 def _part(field: _Field, bits: int) -> _Field:
-    """Return the part of a field that some bits in a row are."""
+    """Return the part of a field that a bit mask selects."""
     lowest = (bits & -bits).bit_length() - 1
     return field[0], field[1] + lowest, bits.bit_count()
 
 
 _WHOLE = _fields_of(FLOW)
 _NETWORK, _ORIGIN = _WHOLE.pop("network"), _WHOLE.pop("origin")
-# Columns of what a flow's first packet said.
+# Columns taken from a flow's first packet.
 _FIRST: dict[str, tuple[np.dtype[Any], _Field]] = {
-    "vlan": (np.dtype("u4"), _part(_NETWORK, kinds.NETWORK_VLAN)),  # the tag's id, or the outer one's << 12 | the inner one's; 0 untagged
+    "vlan": (np.dtype("u4"), _part(_NETWORK, kinds.NETWORK_VLAN)),  # VLAN id, or outer id << 12 | inner id; 0 untagged
     "ip_version": (np.dtype("u1"), _part(_NETWORK, kinds.NETWORK_IPV6)),
     "is_fragment": (np.dtype("u1"), _part(_NETWORK, kinds.NETWORK_FRAGMENT)),  # keyed by addresses and protocol only
-    "tunnel": (np.dtype("u1"), _part(_NETWORK, kinds.NETWORK_TUNNEL)),  # kinds.py TUNNEL_ of the outermost, 0 none
+    "tunnel": (np.dtype("u1"), _part(_NETWORK, kinds.NETWORK_TUNNEL)),  # kinds.py TUNNEL_ of the outermost tunnel, 0 none
     "outer_ipv6": (np.dtype("u1"), _part(_NETWORK, kinds.NETWORK_OUTER_IPV6)),  # that tunnel runs over IPv6
     "initiator_basis": (np.dtype("u1"), _part(_ORIGIN, kinds.ORIGIN_BASIS)),  # kinds.py BASIS_
-    "from_responder": (np.dtype("u1"), _part(_ORIGIN, kinds.ORIGIN_FROM_RESPONDER)),  # the first packet seen was an answer
-    "header_whole": (np.dtype("u1"), _part(_ORIGIN, kinds.ORIGIN_HEADER_WHOLE)),  # it was captured whole and can be one
+    "from_responder": (np.dtype("u1"), _part(_ORIGIN, kinds.ORIGIN_FROM_RESPONDER)),  # the first packet seen was a reply
+    "header_whole": (np.dtype("u1"), _part(_ORIGIN, kinds.ORIGIN_HEADER_WHOLE)),  # captured in full and plausible
     **{name: (FLOW[name], field) for name, field in _WHOLE.items() if name not in ("initiator", "responder", "prefix", "more_row")},
 }
 _ENDS = ("initiator_hi", "initiator_lo", "responder_hi", "responder_lo")
-# Columns of what all its packets said.
+# Columns taken from all its packets.
 _SECOND: dict[str, tuple[np.dtype[Any], _Field]] = {name: (MORE[name], field) for name, field in _fields_of(MORE).items()}
 COLUMNS = (*_FIRST, *_ENDS, *_SECOND)  # names of all columns of a flow
-_CHUNK = 2048  # rows looked at together: the buffer stays in the cache
-_APART = 8  # words between its columns: a power of two apart they would all fall to the same few lines of the cache
+_CHUNK = 2048  # rows processed at a time, so that the buffer stays in the cache
+_APART = 8  # words of padding between its columns: a power of two apart, they would compete for the same few cache lines
 
 Numbers: TypeAlias = U32 | I64  # of flows
 
 
 def listed(numbers: Numbers) -> U32:
-    """Return numbers of flows, such as NumPy finds them, in the form that sets of flows keep them in."""
+    """Return flow numbers, such as NumPy's index arrays, in the form that sets of flows use."""
     short: U32 = np.ascontiguousarray(numbers, np.uint32)
     return short
 
 
 class FlowRows(NamedTuple):
-    """The tables of flows (floodmark_core.columns) and where in them each flow stands."""
+    """The flow tables (floodmark_core.columns) and the row of each flow."""
 
     rows: Rows  # FLOW
     more: Rows  # MORE, of the flows that have more than one packet
-    addresses: Rows  # ADDRESSES, of those over IPv6 or in tunnels
+    addresses: Rows  # ADDRESSES, of the flows over IPv6 or in tunnels
     place: U32  # row of each flow, in order of first packets
 
 
 class Flows:
-    """Finished flows in order of their first packets; a flow's number is its place in that order.
+    """Finished flows in order of their first packets; a flow's number is its position in that order.
 
     clock_ns: capture clock at the last packet.
     """
 
     def __init__(self, tables: FlowRows, clock_ns: int, timeouts: I64, memory: Memory | None = None) -> None:
         self.tables = tables
-        self.workers = Workers()  # one thread; a run with more puts its own here
+        self.workers = Workers()  # one thread; a run with more threads replaces it
         self.memory = memory or Memory()
         self._clock_ns = clock_ns
         self._timeouts = timeouts
@@ -91,14 +91,14 @@ class Flows:
 
     @cached_property
     def _numbers(self) -> U32:
-        """Number of the flow of each row."""
+        """Flow number of each row."""
         numbers: U32 = self.memory.array(len(self.tables.rows), np.uint32)
         numbers[self.tables.place] = np.arange(len(self), dtype=np.uint32)
         return numbers
 
     @cached_property
     def tunnelled(self) -> U32:
-        """The flows that came in a tunnel, in order."""
+        """The tunnelled flows, in order."""
         if len(self.tables.addresses) == 0:
             return np.zeros(0, np.uint32)
         rows = np.nonzero(self.tables.rows["network"] & np.uint32(kinds.NETWORK_TUNNEL))[0]
@@ -114,7 +114,7 @@ class Flows:
         return hashes
 
     def columns(self, index: Numbers, names: Iterable[str] = COLUMNS) -> dict[str, np.ndarray]:
-        """Return several columns of some flows, by default every one: each flow is looked at once for all that stand together."""
+        """Return several columns of some flows, by default all: each flow is read once for all columns of the same table."""
         wanted = tuple(names)
         at = self.tables.place[index]
         found = {name: np.empty(len(at), (_FIRST.get(name) or _SECOND[name])[0]) for name in wanted if name not in _ENDS}
@@ -152,9 +152,9 @@ class Flows:
         copy_fields(rows, more.view(np.uint64), at, self._clock_ns, self._timeouts, scratch, scratch.view(np.uint64), fields, out)
 
     def outer_ends(self, index: Numbers) -> U64:
-        """Return the ends of the tunnels that some flows came in: uint64[4, n], high and low halves, of initiator's side and responder's.
+        """Return the tunnel endpoints of some flows: uint64[4, n], high and low halves, initiator's side and responder's side.
 
-        They are those of a flow's first packet; zero where there is no tunnel.
+        They are taken from a flow's first packet; zero if there is no tunnel.
         """
         at = self.tables.place[index]
         ends: U64 = np.zeros((4, len(at)), np.uint64)

@@ -1,6 +1,6 @@
-"""Some flows as a set, seen from the end that received them: their columns, senders, times and shares.
+"""A set of flows seen from the end that received them: their columns, senders, times and shares.
 
-Numbers are exact; shares are measured on evenly spaced flows where there are more than a share needs.
+Counts are exact; shares are measured on evenly spaced flows if there are more than a share needs.
 """
 
 import ipaddress
@@ -22,11 +22,11 @@ from floodmark_core.tables.picking import pick_free, pick_unnumbered, put_number
 from floodmark_core.tables.sums import measure_flows
 from floodmark_core.tables.text import LONGEST, write_addresses
 
-MOST_SOURCES = 20  # kept by name
-_DEALT_TOGETHER = 1 << 21  # flows whose senders are counted together: their list is made in memory that the next one uses again
-_WORTH_COUNTING = 8  # rows of a group on average, where several threads count the groups each for itself
-_SMALL = 1 << 16  # flows; lists of fewer are not worth counting
-SAMPLE = 1 << 16  # flows on which shares are measured where there are more: a share of 0.9 is then known to 0.25 %
+MOST_SOURCES = 20  # kept by address
+_DEALT_TOGETHER = 1 << 21  # flows whose senders are counted at a time: their list lies in memory that the next one reuses
+_WORTH_COUNTING = 8  # mean rows per group above which each thread counts its own part
+_SMALL = 1 << 16  # flows; shorter lists are not counted against the memory limit
+SAMPLE = 1 << 16  # most flows on which shares are measured: a share of 0.9 is then known to 0.25 %
 
 
 def address_text(hi: int, lo: int) -> str:
@@ -37,12 +37,12 @@ def address_text(hi: int, lo: int) -> str:
 
 
 class Host(NamedTuple):
-    """An address, as the tables hold it, or a prefix of addresses."""
+    """An address, as stored in the tables, or a prefix."""
 
     version: int
     hi: int
     lo: int
-    bits: int = 0  # of a prefix; 0: a single address
+    bits: int = 0  # prefix length; 0: a single address
 
     def __str__(self) -> str:
         """Return the address as text (RFC 5952 for IPv6), a prefix with its length (RFC 4632)."""
@@ -51,14 +51,14 @@ class Host(NamedTuple):
 
     @property
     def is_many(self) -> bool:
-        """Tell whether this is a multicast or broadcast address, which names no victim."""
+        """Return whether this is a multicast or broadcast address, which cannot be a victim."""
         if self.version == 4:
             return self.lo >> 28 == 0xE or self.lo == 0xFFFFFFFF
         return self.hi >> 56 == 0xFF
 
 
 class RankedSource(NamedTuple):
-    """A sender among those that sent most."""
+    """One of the top senders."""
 
     host: Host
     packets: int
@@ -66,7 +66,7 @@ class RankedSource(NamedTuple):
 
 
 def number(first: U64, second: U64, third: U64) -> tuple[I32, I64]:
-    """Give equal keys one number. Returns (group of each row, first row of each group)."""
+    """Assign a number to each distinct key. Returns (group of each row, first row of each group)."""
     rows = len(first)
     table = np.zeros(1 << max(2 * rows - 1, 1).bit_length(), np.uint32)
     groups, leaders = np.empty(rows, np.int32), np.empty(rows, np.int64)
@@ -81,7 +81,7 @@ def split(groups: I32, count: int, memory: Memory | None = None, workers: Worker
     counts = np.zeros((len(parts), count), np.int64)
     workers.each(lambda part: count_groups(groups, part.first, part.end, counts[part.number]), parts)
     starts: I64 = np.concatenate(([0], np.cumsum(counts.sum(axis=0))))
-    # Each group begins with what the first part has of it, then the second's: the order is that of the rows.
+    # Each group holds the first part's rows, then the second's, and so on, so that the order of the rows is kept.
     cursors = counts.cumsum(axis=0)
     cursors -= counts
     cursors += starts[:-1]
@@ -93,12 +93,12 @@ def split(groups: I32, count: int, memory: Memory | None = None, workers: Worker
 
 @dataclass(frozen=True)
 class FlowSet:
-    """Some flows, seen from the end that received them: the sender is the initiator except where ``from_responder`` says so."""
+    """Some flows, seen from the end that received them: the sender is the initiator, or the responder where ``from_responder`` is true."""
 
     flows: Flows
     index: U32
     from_responder: np.ndarray = field(repr=False)
-    packets: U32 = field(repr=False)  # that the sender sent, per flow
+    packets: U32 = field(repr=False)  # sent by the sender, per flow
 
     def __len__(self) -> int:
         """Return the number of flows."""
@@ -116,22 +116,22 @@ class FlowSet:
         return self._free(lambda part, free: pick_free(mask, self.index, part.first, part.end, free))
 
     def unnumbered(self, numbers: I32) -> "FlowSet":
-        """Return the flows that have no number yet, of numbers of all flows (-1: none)."""
+        """Return the flows without a number. numbers: of all flows (-1: none)."""
         return self._free(lambda part, free: pick_unnumbered(numbers, self.index, part.first, part.end, free))
 
     def _free(self, pick: Callable[[Part, U8], int]) -> "FlowSet":
-        """Return the flows that a kernel picks, part by part: it says of each whether it does, and how many it picks."""
+        """Return the flows that a kernel picks, part by part; it marks the picked ones and returns how many it picked."""
         free, workers = np.empty(len(self), np.uint8), self.flows.workers
         picked = sum(workers.each(lambda part: pick(part, free), workers.parts(len(self))))
         return self if picked == len(self) else self.where(free > 0)
 
     def give_number(self, numbers: I32, number: int) -> None:
-        """Enter a number for these flows into the numbers of all flows."""
+        """Set the number of these flows in the numbers of all flows."""
         workers = self.flows.workers
         workers.each(lambda part: put_number(numbers, self.index, part.first, part.end, number), workers.parts(len(self)))
 
     def take(self, places: Numbers) -> "FlowSet":
-        """Return the flows at some places, in that order."""
+        """Return the flows at some positions, in that order."""
         return FlowSet(self.flows, self.index[places], self.from_responder[places], self.packets[places])
 
     def joined(self, *others: "FlowSet") -> "FlowSet":
@@ -144,7 +144,7 @@ class FlowSet:
 
     @cached_property
     def sample(self) -> "FlowSet":
-        """These flows, or evenly spaced ones where there are more than shares need."""
+        """These flows, or evenly spaced ones if there are more than shares need."""
         step = -(-len(self) // SAMPLE)
         if step <= 1:
             return self
@@ -170,17 +170,17 @@ class FlowSet:
 
     @cached_property
     def total_packets(self) -> int:
-        """Packets that the senders sent."""
+        """Number of packets sent by the senders."""
         return int(self.packets.sum(dtype=np.int64))
 
     @cached_property
     def sources(self) -> tuple[I32, I64]:
-        """Number the senders' addresses: (number of each flow's sender, a flow of each sender)."""
+        """Number the senders' addresses: (number of each flow's sender, first flow of each sender)."""
         return number(self.sent("hi"), self.sent("lo"), self.column("ip_version").astype(np.uint64))
 
     @cached_property
     def ranked_sources(self) -> tuple[int, list[RankedSource]]:
-        """Distinct senders, and those that sent most, most first."""
+        """Number of distinct senders, and the top senders, most packets first."""
         if not len(self):
             return 0, []
         workers = self.flows.workers
@@ -201,7 +201,7 @@ class FlowSet:
         return sum(count for count, _ in results), sources
 
     def _rank(self, listed: ranking.Listed, share: int, count: int, shares: int) -> tuple[int, ranking.Ranked]:
-        """Count and rank the senders whose hashes fall into one of several equal ranges, which ``count`` flows have."""
+        """Count and rank the senders whose hashes fall into one of several equal ranges, which holds ``count`` flows."""
         ranked = ranking.Ranked(*(np.full(MOST_SOURCES, -1, np.int64) for _ in range(3)))
         gathered, dealt = self._dealt(count + 1), self._dealt(count)
         ranking.hash_senders(SEED, listed, share, shares, gathered)
@@ -218,18 +218,18 @@ class FlowSet:
         return ranking.Dealt(memory.array(count, np.uint64), memory.array(count, np.uint32), memory.array(count, np.uint32))
 
     def senders(self, places: Numbers) -> list[Host]:
-        """Return the senders of the flows at some places."""
+        """Return the senders of the flows at some positions."""
         flows = self.take(places)
         versions, his, los = flows.column("ip_version"), flows.sent("hi"), flows.sent("lo")
         return [Host(int(v), int(h), int(lo)) for v, h, lo in zip(versions, his, los, strict=True)]
 
     @property
     def source_count(self) -> int:
-        """Distinct senders."""
+        """Number of distinct senders."""
         return self.ranked_sources[0]
 
     def measure(self, gap_ns: int) -> tuple[int, int, int, int]:
-        """Return (first packet ns, last packet ns, IP octets that the senders sent, pauses longer than a gap)."""
+        """Return (first packet ns, last packet ns, IP bytes sent by the senders, pauses longer than a gap)."""
         (rows, more, _, place), back = self.flows.tables, self.from_responder.view(np.uint8)
         workers = self.flows.workers
         found = workers.each(
@@ -250,33 +250,33 @@ class FlowSet:
 
     @property
     def nbytes(self) -> int:
-        """IP octets that the senders sent."""
+        """IP bytes sent by the senders."""
         return self._bounds[2]
 
     @cached_property
     def _receivers(self) -> tuple[np.ndarray, U64, U64]:
-        """Versions and halves of the distinct addresses that received the flows, in order of their first flows."""
+        """IP versions, high and low halves of the distinct receiver addresses, in order of their first flows."""
         hi, lo, version = self.received("hi"), self.received("lo"), self.column("ip_version")
         _, leaders = number(hi, lo, version.astype(np.uint64))
         return version[leaders], hi[leaders], lo[leaders]
 
     @property
     def receiver_count(self) -> int:
-        """Distinct addresses that received the flows."""
+        """Number of distinct addresses that received the flows."""
         return len(self._receivers[0])
 
     def receivers(self, most: int) -> list[Host]:
-        """Return at most so many of the addresses that received the flows, those of the first flows first."""
+        """Return at most ``most`` of the addresses that received the flows, in order of their first flows."""
         return [Host(int(v), int(h), int(w)) for v, h, w in zip(*(part[:most] for part in self._receivers), strict=True)]
 
     @property
     def first_ns(self) -> int:
-        """First packet of any of the flows."""
+        """Time of the first packet of any flow."""
         return self._bounds[0]
 
     @property
     def last_ns(self) -> int:
-        """Last packet of any of the flows."""
+        """Time of the last packet of any flow."""
         return self._bounds[1]
 
     @property
@@ -291,7 +291,7 @@ class FlowSet:
 
     @cached_property
     def busiest_rate_pps(self) -> float:
-        """Packets per second over the busiest tenth of the flows in order of time: a burst inside a long quiet stays visible."""
+        """Packets per second over the busiest tenth of the flows in time order, so that a burst in a long quiet period stays visible."""
         ordered = np.sort(self.sample.column("first_seen_ns"))
         part = max(len(ordered) // 10, min(len(ordered), 50))
         if part < 2 or self.total_packets > 2 * len(self):
@@ -300,12 +300,12 @@ class FlowSet:
         return max(part * self.total_packets / len(ordered) / max(int(spans.min()), 1_000_000) * 1e9, self.mean_rate_pps)
 
     def modal_size_share(self) -> float:
-        """Return the share of flows with the most frequent octets per packet."""
+        """Return the share of flows with the most frequent number of bytes per packet."""
         seen = self.sample
         return modal_share(seen.sent("octets") // np.maximum(seen.packets, 1).astype(np.uint64))
 
     def effective_ttls(self) -> float:
-        """Return how many TTL values there are in effect, over flows."""
+        """Return the effective number of TTL values, over flows."""
         return effective_number(self.sample.column("ttl"))
 
 
@@ -320,14 +320,14 @@ def modal_share(values: np.ndarray) -> float:
 
 
 def effective_number(values: np.ndarray) -> float:
-    """Return exp(H), the number of equally frequent values that would have the same entropy. values: uint8."""
+    """Return exp(H), the number of equally frequent values with the same entropy. values: uint8."""
     counts = np.bincount(values, minlength=256)
     shares = counts[counts > 0] / counts.sum()
     return float(np.exp(-(shares * np.log(shares)).sum()))
 
 
 def distinct(values: np.ndarray) -> int:
-    """Return how many distinct values there are."""
+    """Return the number of distinct values."""
     if values.dtype.itemsize <= 2:
         return int((np.bincount(values) > 0).sum())
     return len(np.unique(values))
@@ -341,7 +341,7 @@ def top_ports(ports: np.ndarray, most: int = 5) -> list[int]:
 
 
 class ByInitiator:
-    """Some flows in order of their initiators, so that those of one are found without looking at all."""
+    """Some flows sorted by initiator, so that those of one host are found without a full scan."""
 
     def __init__(self, flows: Flows, rows: Numbers) -> None:
         self._flows = flows
@@ -351,7 +351,7 @@ class ByInitiator:
         self._keys, self._rows = keys[order], rows[order]
 
     def of(self, host: Host) -> Numbers:
-        """Return the rows of the flows that a host began, in their own order."""
+        """Return the rows of the flows that a host initiated, in their original order."""
         key = _mixed(np.array([host.hi], np.uint64), np.array([host.lo], np.uint64))[0]
         first, last = np.searchsorted(self._keys, key, "left"), np.searchsorted(self._keys, key, "right")
         rows = self._rows[first:last]

@@ -1,6 +1,6 @@
-"""Captures in, flows and cells out: the metering process of RFC 7011, one share of the flows for each thread.
+"""Meter captures into flows and cells: the metering process of RFC 7011, one share of the flows for each thread.
 
-State lives in arrays that carry over from block to block and from file to file, so a cut never shows in the answer.
+State lives in arrays that carry over from block to block and from file to file, so the result does not depend on where they are split.
 """
 
 import secrets
@@ -26,7 +26,7 @@ from floodmark_core.status import STOP_NEEDS_FLOWS
 
 
 def timeouts_ns(flow: FlowSettings) -> I64:
-    """Return the time-outs in the order that flowtable.py reads them."""
+    """Return the time-outs in nanoseconds, in the order in which flowtable.py reads them."""
     names = (
         flow.tcp_established_timeout_s,
         flow.tcp_half_open_timeout_s,
@@ -42,19 +42,19 @@ def timeouts_ns(flow: FlowSettings) -> I64:
 
 
 def new_share(settings: FlowSettings, memory: Memory, seed: int | None = None, number: int = 0, shares: int = 1) -> Share:
-    """Return what one thread needs to meter one of so many shares of the flows."""
+    """Return the state that one thread needs to meter its share of the flows. shares: how many there are."""
     chosen = secrets.randbits(64) if seed is None else seed
     matcher = new_matcher(chosen, timeouts_ns(settings), service_ports(), number, shares)
     return Share(number, matcher, walk_with(settings, new_layout()), memory)
 
 
 class Meter:
-    """Reads captures one after the other into one set of flows and cells."""
+    """Meters captures one after the other into one set of flows and cells."""
 
     def __init__(
         self, settings: FlowSettings, seed: int | None = None, memory: Memory | None = None, workers: Workers | None = None, shares: int = 1
     ) -> None:
-        """Prepare for reading with so many shares of the flows, worked on side by side; their number never shows in the answer."""
+        """Prepare for reading with ``shares`` shares of the flows in parallel; their number never affects the result."""
         self._memory = memory or Memory()
         self._workers = workers or Workers()
         self._timeouts, chosen = timeouts_ns(settings), secrets.randbits(64) if seed is None else seed  # one seed for all shares
@@ -75,7 +75,7 @@ class Meter:
         return read
 
     def _read_block(self, reader: Blocks, block: U8, at: int) -> tuple[int, int]:
-        """Let every share read a block. Returns (where its last record ends, why reading stopped), which is the same for all."""
+        """Let every share read a block. Returns (end of its last record, why reading stopped), which is the same for all shares."""
         reached = [(at, STOP_NEEDS_FLOWS)] * len(self._shares)
         read = Share.read_mapped if reader.is_mapped else Share.read
 
@@ -93,7 +93,7 @@ class Meter:
 
     @property
     def duplicates(self) -> float | None:
-        """Share of the IP packets that were seen octet by octet a moment before; None where there are none."""
+        """Share of the IP packets that repeat a packet seen a moment before, byte for byte; None if there are no IP packets."""
         return duplicate_share(self._shares[0].recent)
 
     def finish(self) -> tuple[Flows, Rows]:

@@ -1,7 +1,7 @@
-"""One thread's share of the flows: what it takes to meter it, and the tables that all shares write to side by side.
+"""One thread's share of the flows: the state to meter it, and the tables that all shares write to in parallel.
 
-Each share goes through all packets and counts those whose key falls to it, so nothing passes from one thread to another (DESIGN.md D19).
-A share's rows are parts of tables in which every share has its own; only between blocks, when no share reads, may these move.
+Each share goes through all packets and counts those whose key belongs to it, so nothing passes between threads (DESIGN.md D19).
+Every share has its own rows in the common tables; only between blocks, when no share reads, may the tables move.
 """
 
 import numpy as np
@@ -50,24 +50,24 @@ from floodmark_core.status import STOP_NEEDS_CELLS, STOP_NEEDS_FLOWS
 FIRST_SLOTS = 1 << 14  # of the index of flows
 FIRST_CELLS = 1 << 11
 FIRST_BATCHES = 1 << 11
-LARGE_INDEX = 1 << 20  # slots: a smaller one grows fourfold
-_GROWTH = 0.25  # room that is not used is counted as memory all the same
-_FEWEST_BATCHES = 128  # whose flows are worth ordering by a thread of its own
-_LEAST_DONE = 0.05  # of a capture: earlier, what is still to come cannot be told
+LARGE_INDEX = 1 << 20  # slots; a smaller index grows fourfold
+_GROWTH = 0.25  # kept small: unused room still counts as memory
+_FEWEST_BATCHES = 128  # fewest whose flows are worth a thread of their own to order
+_LEAST_DONE = 0.05  # of a capture; before that, the rest cannot be estimated
 
 
 class Room:
-    """A growing table that shares write to side by side: each is given one range after the other, and fills them in order."""
+    """A growing table that shares write to in parallel: each is given one range after the other, and fills them in order."""
 
     def __init__(self, dtype: np.dtype[np.void], memory: Memory, places: tuple[int, int], least: int, shares: int) -> None:
-        """least: rows that a share must have room for before a batch. places: of the next row and the end in a share's counters."""
+        """least: free rows that a share needs before a batch. places: index of the next row and of the end in a share's counters."""
         self._table = GrowingRows(dtype, 0, memory)
         self._next, self._end = places
         self._least = least
-        self._given = 0  # rows of all shares
-        self._filled: list[list[tuple[int, int]]] = [[] for _ in range(shares)]  # ranges of each that it has done with
-        self._begin = [0] * shares  # of each one's range
-        self._waiting: list[list[tuple[int, int]]] = [[] for _ in range(shares)]  # ranges that each takes next
+        self._given = 0  # rows given to all shares
+        self._filled: list[list[tuple[int, int]]] = [[] for _ in range(shares)]  # ranges that each share has filled
+        self._begin = [0] * shares  # of each share's current range
+        self._waiting: list[list[tuple[int, int]]] = [[] for _ in range(shares)]  # ranges that each share uses next
 
     @property
     def rows(self) -> Rows:
@@ -75,7 +75,7 @@ class Room:
         return self._table.rows
 
     def go_on(self, share: int, used: I64) -> bool:
-        """Let a share go on in its next range where there is too little left for a batch. Returns whether it had to and could."""
+        """Move a share to its next range if too little is left for a batch. Returns whether it moved."""
         if used[self._end] - used[self._next] >= self._least or not self._waiting[share]:
             return False
         first, end = self._waiting[share].pop(0)
@@ -86,7 +86,7 @@ class Room:
         return True
 
     def give(self, everyone: list[I64]) -> None:
-        """Give every share room for the same number of rows, so that all of them need more at the same time."""
+        """Give every share room for the same number of rows, so that all need more at the same time."""
         filled = max(sum(end - first for first, end in self.filled(share, used)) for share, used in enumerate(everyone))
         enough = max(2 * self._least, int(filled * _GROWTH))
         for share, used in enumerate(everyone):
@@ -99,17 +99,17 @@ class Room:
             self.go_on(share, used)
 
     def filled(self, share: int, used: I64) -> list[tuple[int, int]]:
-        """Return the ranges of a share's rows, first and end, in order."""
+        """Return the ranges (first, end) of a share's rows, in order."""
         return [*self._filled[share], (self._begin[share], int(used[self._next]))]
 
     def trim(self, everyone: list[I64]) -> Rows:
-        """Give back the room behind the last row that a share has filled. Returns the rows."""
+        """Release the room after the last filled row of any share. Returns the rows."""
         ranges = [one for share, used in enumerate(everyone) for one in self.filled(share, used)]
         return self._table.trim(max((end for first, end in ranges if end > first), default=0))
 
 
 class Tables:
-    """The tables of flows that shares write to."""
+    """The flow tables that shares write to."""
 
     def __init__(self, memory: Memory, shares: int) -> None:
         """Make room for the first batch of each share."""
@@ -127,19 +127,19 @@ class Tables:
             self._births.reach(len(self.rows.rows))
 
     def go_on(self, share: "Share") -> bool:
-        """Let a share go on in the next ranges that it was given, where it must. Returns whether it can read on."""
+        """Move a share to its next ranges where it needs to. Returns whether it can read on."""
         moved = [room.go_on(share.number, share.used) for room in (self.rows, self.more, self.addresses)]
         return any(moved)
 
     def of(self, share: "Share") -> FlowTable:
-        """Return the tables as a share's kernels see them."""
+        """Return the tables in the form that a share's kernels take."""
         more = self.more.rows
         words: U64 = more.view(np.uint64)
         births: U16 = self._births.rows.view(np.uint16)
         return FlowTable(self.rows.rows, more, words, self.addresses.rows, births, share.opened, share.index, share.used)
 
     def in_order(self, shares: "list[Share]", workers: Workers) -> U32:
-        """Return the row of every flow, in order of first packets; what tells the order is given back."""
+        """Return the row of every flow, in order of first packets, and release the memory that holds that order."""
         ranges = [self.rows.filled(share.number, share.used) for share in shares]
         counts = [sum(end - first for first, end in own) for own in ranges]
         ends: I64 = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
@@ -156,7 +156,7 @@ class Tables:
         opened: U16 = np.stack([share.opened[:batches] for share in shares])
 
         def order(part: Part) -> None:
-            before = opened[:, : part.first].sum(axis=1, dtype=np.int64)  # rows of each share that earlier batches began
+            before = opened[:, : part.first].sum(axis=1, dtype=np.int64)  # rows that each share opened in earlier batches
             cursors = np.stack((ends[:-1] + before, before), axis=1)
             order_by_birth(births, rows, opened, part.first, part.end, cursors, int(before.sum()), place)
 
@@ -166,7 +166,7 @@ class Tables:
 
 
 class Share:
-    """What one thread needs to meter its share: all that framing, clock and decoding carry over, its index and its cells."""
+    """The state that one thread needs to meter its share: that of framing, clock and decoding, its index and its cells."""
 
     def __init__(self, number: int, matcher: Matcher, walk: Walk, memory: Memory) -> None:
         self.number = number
@@ -176,7 +176,7 @@ class Share:
         self.index: U64 = memory.array(FIRST_SLOTS, np.uint64)
         self._opened = GrowingRows(np.dtype(np.uint16), FIRST_BATCHES, memory)
         self.tally = new_tally()
-        self.recent = new_recent() if number == 0 else new_recent(0)  # one share looks for duplicates
+        self.recent = new_recent() if number == 0 else new_recent(0)  # only one share looks for duplicates
         self._cells = GrowingRows(CELL, FIRST_CELLS, memory)
         self._cell_index: U64 = memory.array(2 * FIRST_CELLS, np.uint64)
         self._cells_used: I64 = np.zeros(1, np.int64)
@@ -185,7 +185,7 @@ class Share:
 
     @property
     def opened(self) -> U16:
-        """How many flows this share began in each batch."""
+        """Number of flows that this share opened in each batch."""
         counts: U16 = self._opened.rows.view(np.uint16)
         return counts
 
@@ -202,10 +202,10 @@ class Share:
         self.tally = new_tally()
 
     def read(self, tables: Tables, block: U8, at: int, base: int, nbytes: int) -> tuple[int, int]:
-        """Read records until the octets end or the tables that all shares write to are full.
+        """Read records until the block ends or the tables that all shares write to are full.
 
-        block: octets of the capture from offset ``base`` on. octets: of the whole capture, 0 where that is not known.
-        Returns (position of the first record not read, status.py STOP_ code).
+        block: bytes of the capture from offset ``base`` on. nbytes: size of the whole capture, 0 if unknown.
+        Returns (position of the first unread record, status.py STOP_ code).
         """
         while True:
             cells = CellTable(self._cells.rows, self._cell_index, self._cells_used)
@@ -216,7 +216,7 @@ class Share:
                 return at, stop
 
     def make_way(self, tables: Tables, done: float) -> bool:
-        """Make room for another batch of flows where this share can do so alone. Returns whether it could. done: part that is read."""
+        """Make room for another batch of flows if this share can do so alone. Returns whether it could. done: share of the capture read."""
         if self.used[BATCHES_SEEN] == len(self.opened):
             self._opened.reach(2 * len(self.opened))
         elif self._needs_index():
@@ -226,15 +226,15 @@ class Share:
         return True
 
     def read_mapped(self, tables: Tables, block: U8, at: int, base: int, nbytes: int) -> tuple[int, int]:
-        """Do the same with octets that are not yet in the cache. The parts are the same for all shares, and so are the batches they cut."""
+        """Do the same with a block that is not yet in the cache. All shares see the same parts, and so the same batches."""
         return read_by_parts(lambda part, at: self.read(tables, part, at, base, nbytes), block, at, self.walk.layout, self._cursors)
 
     def _needs_index(self) -> bool:
-        """Tell whether there are too few free slots for a batch."""
+        """Return whether there are too few free slots for a batch."""
         return bool(self.used[TAKEN_SLOTS] + BATCH > len(self.index) * FULLEST_EIGHTHS // 8)
 
     def _grow_index(self, done: float) -> None:
-        """Make free slots, a large index at once for as many flows as are to be expected. done: part of the capture that is read."""
+        """Enlarge the index; a large one at once for the number of flows expected. done: share of the capture read."""
         slots = len(self.index) * (4 if len(self.index) < LARGE_INDEX else 2)
         expected = self.used[TAKEN_SLOTS] / max(done, _LEAST_DONE)
         while slots >= LARGE_INDEX and slots * FULLEST_EIGHTHS // 8 < expected:
@@ -244,11 +244,11 @@ class Share:
         self.index = index
 
     def _grow_cells(self) -> None:
-        """Make room for as many cells again."""
+        """Double the room for cells."""
         self._cells.reach(2 * len(self._cells.rows))
         self._cell_index = self._memory.array(2 * len(self._cell_index), np.uint64)
         rebuild_cell_index(self._cells.rows, int(self._cells_used[0]), self.matcher.seed[0], self._cell_index)
 
     def drop_indexes(self) -> None:
-        """Give back the memory that only reading needs."""
+        """Release the memory that only reading needs."""
         self.index, self._cell_index = np.zeros(0, np.uint64), np.zeros(0, np.uint64)

@@ -1,7 +1,7 @@
-"""Captures in once more, each packet with the flow that it belongs to out.
+"""Read captures a second time and report each packet with the flow that it belongs to.
 
-What an answer says of flows is carried to their packets by metering the captures a second time, by one share: its rows are the flows'
-numbers in the order of first packets, as in the answer. Nothing is kept of a packet after it was told.
+To map results about flows to their packets, the captures are metered again by a single share: its rows are the flows' numbers in order
+of first packets, as in the result. Nothing is kept of a packet after it was reported.
 """
 
 from collections.abc import Callable, Iterable
@@ -35,25 +35,25 @@ from floodmark_core.status import STOP_BATCH_FULL, STOP_NEEDS_FLOWS
 
 @dataclass(frozen=True)
 class Stretch:
-    """Some records in a row, and what of a capture they stand in. It holds until the next one is told."""
+    """Some consecutive records and the block that holds them. Valid only until the next one is reported."""
 
-    block: U8  # octets of the capture from offset ``base`` on
-    at: int  # where in the block they begin
-    end: int  # and end; between them stand whole records, or blocks of pcapng
+    block: U8  # bytes of the capture
+    at: int  # where in the block the records begin
+    end: int  # and where they end; in between are whole records, or pcapng blocks
     packets: int
-    traced: Traced  # columns; of each the first ``packets``
+    traced: Traced  # columns; only the first ``packets`` entries of each count
 
 
 @dataclass(frozen=True)
 class Visitor:
-    """What is called while captures are traced."""
+    """Callbacks while captures are traced."""
 
-    begin: Callable[[str, Container], None]  # with each capture's name; merged ones come as one
+    begin: Callable[[str, Container], None]  # called with each capture's name; merged captures count as one
     tell: Callable[[Stretch], None]
 
 
 class _Trace:
-    """The metering of a trace: one share, its tables, and what is told."""
+    """The metering of a trace: one share, its tables, and the columns reported."""
 
     def __init__(self, settings: FlowSettings, memory: Memory) -> None:
         self._share: Share = new_share(settings, memory)
@@ -104,9 +104,9 @@ def trace(  # noqa: PLR0913 - as for classify
     keep_going: bool = False,
     progress: Progress | None = None,
 ) -> None:
-    """Read captures as :func:`floodmark.classify` does and tell of each packet to which flow it belongs.
+    """Read captures as :func:`floodmark.classify` does and report for each packet the flow that it belongs to.
 
-    Raises CaptureError, also for what can be read only once: an answer must have been given before.
+    Raises CaptureError, also for a capture that can be read only once: it must have been classified before.
     """
     sources, _ = listed(captures)
     for source in sources:

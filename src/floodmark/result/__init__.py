@@ -1,1 +1,1 @@
-"""Captures in, one answer out, and what can be asked of it: tables, time lines, explanations, the packets themselves."""
+"""Turn captures into one result, and answer questions about it: tables, timelines, explanations, the packets themselves."""

@@ -1,7 +1,7 @@
-"""Captures and an answer in, the packets of an attack out, as pcapng that Wireshark and tcpdump read.
+"""Extract the packets of an attack from captures, given their result, as pcapng that Wireshark and tcpdump read.
 
-A pcapng capture keeps its blocks as they are: interfaces, names, comments, times of any resolution. Records of other captures become
-enhanced packet blocks with times in nanoseconds. The comment of each section says what the packets are.
+Blocks of a pcapng capture are copied unchanged: interfaces, names, comments, times of any resolution. Records of other captures become
+enhanced packet blocks with times in nanoseconds. The comment of each section describes the packets.
 """
 
 from collections.abc import Collection, Iterable
@@ -28,17 +28,17 @@ from floodmark_core.records.carving import copy_blocks
 from floodmark_core.records.framing import CONTAINER, PCAPNG, SNAPLEN
 
 _TO_RESPONDER, _TO_INITIATOR = 1, 2  # bits of a flow: which of its packets are chosen
-_LEAST_ROOM = 1 << 16  # octets beside what is copied
+_LEAST_ROOM = 1 << 16  # bytes beyond what is copied
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Which packets of an answer's captures are meant."""
+    """Which packets of a result's captures are chosen."""
 
-    directions: U8  # of each flow
+    directions: U8  # _TO_ bits of each flow
     beside: bool  # packets that belong to no flow
-    rest: bool  # what is not chosen, in place of what is
-    every: int  # of so many chosen packets one
+    rest: bool  # choose all other packets instead
+    every: int  # keep one of so many chosen packets
     comment: str
 
 
@@ -61,11 +61,12 @@ def choose(  # noqa: PLR0913 - each is a way to name packets
     rest: bool = False,
     every: int = 1,
 ) -> Choice:
-    """Choose packets by the events, verdicts and victims that an answer names; what any of them names is chosen.
+    """Choose packets by events, verdicts and victims of a result; a packet that matches any of them is chosen.
 
-    events: ids; victims: addresses as events have them. Of an event's flows those packets that the event counts: toward its victims;
-    ``answers`` adds the others. verdicts: whole flows, as the table of verdicts counts them. benign: what belongs to no event, also
-    outside of flows. rest: all but what is chosen. Raises FloodmarkError for what the answer does not have.
+    events: ids. victims: addresses as in events. Of an event's flows, only the packets that the event counts are chosen, those toward its
+    victims; ``answers`` adds the others. verdicts: whole flows, as the table of verdicts counts them. benign: packets of no event, also
+    outside of flows. rest: all packets but the chosen ones. every: keep one of so many chosen packets. Raises FloodmarkError for events
+    and victims that the result does not have.
     """
     found = [event for event in judged.events if event.id in set(events) or set(victims) & set(event.victims)]
     _check(judged.events, events, victims)
@@ -82,7 +83,7 @@ def choose(  # noqa: PLR0913 - each is a way to name packets
 
 
 def _check(events: list[Event], ids: Collection[int], victims: Collection[str]) -> None:
-    """Raise FloodmarkError for events and victims that there are not."""
+    """Raise FloodmarkError for events and victims that do not exist."""
     known, hosts = {event.id for event in events}, {victim for event in events for victim in event.victims}
     if missing := sorted(set(ids) - known):
         listed = f"there are events 1 to {len(events)}" if events else "no attack was found"
@@ -112,9 +113,9 @@ def carve(  # noqa: PLR0913 - as for classify
     keep_going: bool = False,
     progress: Progress | None = None,
 ) -> Carved:
-    """Write the chosen packets of captures, which must be those of the answer, in the order of the captures.
+    """Write the chosen packets of captures, which must be those of the result, in the order of the captures.
 
-    Raises CaptureError for what cannot be read, or only once; OutputError for what cannot be written.
+    Raises CaptureError for a capture that cannot be read, or only once; OutputError if the output cannot be written.
     """
     with packed(path) as file:
         writer = _Writer(file, choice)
@@ -124,13 +125,13 @@ def carve(  # noqa: PLR0913 - as for classify
 
 
 class _Writer:
-    """Writes the chosen ones of the packets that a trace tells of."""
+    """Writes the chosen packets that a trace reports."""
 
     def __init__(self, file: BinaryIO, choice: Choice) -> None:
         self._file, self._choice = file, choice
-        self._made = CaptureWriter(file, choice.comment)  # of what is no pcapng
+        self._made = CaptureWriter(file, choice.comment)  # for captures that are not pcapng
         self.written = self.read = 0
-        self._chosen = 0  # before every so manieth was taken
+        self._chosen = 0  # packets that matched before sampling
         self._is_pcapng = False
         self._swapped = 0
         self._options = tuple(comment_option(order, choice.comment) for order in "<>")
@@ -145,7 +146,7 @@ class _Writer:
             self._made.begin(int(container.layout[SNAPLEN]))
 
     def finish(self) -> None:
-        """Make a capture of nothing a valid one."""
+        """Write a valid empty capture if there was nothing to write."""
         if not self._begun:
             self._made.begin()
 
@@ -160,7 +161,7 @@ class _Writer:
             self._made.write(stretch.block, stretch.traced, stretch.packets, mask)
 
     def _mask(self, stretch: Stretch) -> U8:
-        """Tell of each packet whether it is chosen."""
+        """Return for each packet whether it is chosen."""
         flow, count = stretch.traced.flow[: stretch.packets], stretch.packets
         sent = np.where(stretch.traced.from_initiator[:count] > 0, _TO_RESPONDER, _TO_INITIATOR)
         directions = self._choice.directions

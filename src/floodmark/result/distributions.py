@@ -1,4 +1,4 @@
-"""TTLs and packet sizes of an attack beside those of the capture's ordinary traffic: the shape of what was sent."""
+"""Distributions of TTLs and packet sizes of an attack, compared with those of the capture's ordinary traffic."""
 
 from dataclasses import dataclass
 
@@ -9,21 +9,21 @@ from floodmark.flows.flows import Flows, Numbers, listed
 from floodmark.flows.flowset import SAMPLE
 from floodmark_core.columns import F64
 
-TTL_STEP, SIZE_STEP = 4, 50  # of a bar
-_TTL_BARS, _SIZE_BARS = 256 // TTL_STEP, 31  # the last bar of sizes has all that is larger
+TTL_STEP, SIZE_STEP = 4, 50  # width of a bar
+_TTL_BARS, _SIZE_BARS = 256 // TTL_STEP, 31  # the last size bar includes all larger sizes
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """How packets are spread over the values of something."""
+    """How packets are distributed over values."""
 
-    attack: F64  # share of the packets in each bar, 1 in all; all 0 where there is nothing
+    attack: F64  # share of the packets in each bar, sum 1; all 0 if there are none
     ordinary: F64
-    step: int  # values of a bar, the first begins at 0
+    step: int  # width of a bar; the first begins at 0
 
 
 def distributions(flows: Flows, judged: Judged, event: int) -> tuple[Distribution, Distribution]:
-    """Return how an event's packets are spread over TTLs and over sizes (mean IP octets of a flow), measured on samples."""
+    """Return how an event's packets are distributed over TTLs and sizes (mean IP bytes of a flow), measured on samples."""
     own, ordinary = np.nonzero(judged.event_of == event - 1)[0], np.nonzero(judged.event_of < 0)[0]
     ttl, nbytes = _measured(flows, _sampled(own), judged.back)
     ordinary_ttl, ordinary_bytes = _measured(flows, _sampled(ordinary), None)
@@ -35,7 +35,7 @@ def _sampled(index: Numbers) -> Numbers:
 
 
 def _measured(flows: Flows, index: Numbers, back: np.ndarray | None) -> tuple[F64, F64]:
-    """Return the shares of the packets by TTL and by size. back: of each flow, whether the responder is meant; None: the initiator is."""
+    """Return the shares of the packets by TTL and by size. back: of each flow, whether to measure the responder; None: the initiator."""
     names = [f"{end}_{what}" for end in ("initiator", "responder") for what in ("packets", "octets")]
     seen = flows.columns(listed(index), ("ttl", *names))
     turned = back[index] > 0 if back is not None else np.zeros(len(index), bool)

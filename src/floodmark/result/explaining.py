@@ -1,4 +1,4 @@
-"""Why a verdict is what it is: how much each fact weighs, what would have to be missing for another answer, which packets show it."""
+"""Explain a verdict: how much each fact weighs, what would have to be missing for another verdict, which packets show it."""
 
 import math
 import re
@@ -27,14 +27,14 @@ from floodmark_core.columns import U32
 from floodmark_core.packets.fragments import FIRST
 from floodmark_core.protocols import ICMP, ICMPV6, TCP
 
-PAYLOAD_SHOWN = 48  # octets of a packet
+PAYLOAD_SHOWN = 48  # bytes of a packet
 _FLAG_NAMES = ((2, "SYN"), (16, "ACK"), (1, "FIN"), (4, "RST"), (8, "PSH"), (32, "URG"))
 _NUMBERS = {name: number for number, name in PROTOCOLS.items()}
 
 
 @dataclass(frozen=True)
 class Group:
-    """Reasons that measure one fact, the strongest first: what it adds, and the confidence without it."""
+    """Reasons that measure one fact, strongest first, and the confidence without that fact."""
 
     name: str
     reasons: tuple[Reason, ...]
@@ -42,12 +42,12 @@ class Group:
 
     @property
     def decides(self) -> bool:
-        """Tell whether nothing would be said without it."""
+        """Return whether the event would not be reported without it."""
         return self.confidence_without < REPORTED
 
 
 def groups_of(event: Event) -> list[Group]:
-    """Return the reasons of an event by the facts that they measure, those that weigh most first."""
+    """Return the reasons of an event grouped by the fact that they measure, heaviest first."""
     names: dict[str, list[Reason]] = {}
     for reason in event.reasons:
         names.setdefault(reason.group, []).append(reason)
@@ -61,7 +61,7 @@ def groups_of(event: Event) -> list[Group]:
 
 
 def nearest_change(event: Event) -> str:
-    """Say what is the least that would have to be missing for the event not to be said."""
+    """Return the smallest set of facts without which the event would not be reported, as a sentence."""
     groups = [group for group in groups_of(event) if group.reasons[0].weight > 0]
     deciding = [group for group in groups if group.decides]
     if deciding:
@@ -84,9 +84,9 @@ def _fact(group: Group) -> str:
 
 
 def find_flows(flows: FlowRecords, text: str) -> U32:
-    """Return the flows that a text names: a flow_id, or addresses, ports and protocol, in either direction.
+    """Return the flows that a text identifies: a flow_id, or addresses, ports and protocol, in either direction.
 
-    Such as ``17``, ``198.51.100.1:40000 203.0.113.10:80 tcp`` or ``[2001:db8::1]:5000 [2001:db8::2]:53 udp``. Raises FloodmarkError.
+    Examples: ``17``, ``198.51.100.1:40000 203.0.113.10:80 tcp`` or ``[2001:db8::1]:5000 [2001:db8::2]:53 udp``. Raises FloodmarkError.
     """
     if text.strip().isdigit():
         number = int(text)
@@ -118,7 +118,7 @@ def _five_tuple(text: str) -> tuple[_End, _End, int | None]:
 
 
 def _end(word: str) -> _End:
-    """Return an address and its port, None where there is none."""
+    """Return an address and its port, None if there is no port."""
     found = re.fullmatch(r"\[(.+)\](?::(\d+))?|([^:]+)(?::(\d+))?|(.+)", word)
     address, port = (found[1] or found[3] or found[5], found[2] or found[4]) if found else (word, None)
     try:
@@ -139,7 +139,7 @@ def _is(seen: dict[str, np.ndarray], initiator: _End, responder: _End, protocol:
 
 @dataclass(frozen=True)
 class SamplePacket:
-    """A packet in a line, and the beginning of what it says."""
+    """A packet summarised in one line, and the beginning of its payload."""
 
     time_ns: int
     line: str
@@ -147,14 +147,14 @@ class SamplePacket:
 
 
 class _EnoughError(Exception):
-    """As many packets are there as were asked for."""
+    """The requested number of packets has been found."""
 
 
 def sample_packets(  # noqa: PLR0913 - as for classify
     captures: Given | Iterable[Given], wanted: np.ndarray, settings: FlowSettings, *, most: int, keep_going: bool = False,
     progress: Progress | None = None,
 ) -> list[SamplePacket]:  # fmt: skip
-    """Return the first packets of some flows. wanted: bool per flow. Raises CaptureError, also for what can be read only once."""
+    """Return the first packets of some flows. wanted: bool per flow. Raises CaptureError, also for captures that can be read only once."""
     found: list[SamplePacket] = []
 
     def tell(stretch: Stretch) -> None:
@@ -174,7 +174,7 @@ def _decoded(stretch: Stretch, place: int) -> SamplePacket:
     ends = [_end_text(seen, end) for end in ("src", "dst")]
     parts = [f"{ends[0]} > {ends[1]}", protocol_name(seen["protocol"]).upper(), *_tcp_words(seen)]
     if seen["protocol"] in (ICMP, ICMPV6) and seen["fragment"] <= FIRST:
-        parts.append(f"type {seen['tcp_flags']}")  # where the core keeps it
+        parts.append(f"type {seen['tcp_flags']}")  # the core keeps it there
     if seen["fragment"] > FIRST:
         parts.append("later fragment")
     parts += [f"TTL {seen['ttl']}", f"{seen['ip_bytes']} octets", f"{seen['payload_octets']} of payload"]

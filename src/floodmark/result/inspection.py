@@ -1,4 +1,4 @@
-"""Captures in, what is in each out, without flows and verdicts: container, times, protocols, silences, losses, duplicates, damage."""
+"""Describe what is in a capture, without flows and verdicts: container, times, protocols, silences, losses, duplicates, damage."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -30,27 +30,27 @@ from floodmark_core.packets.survey import (
 from floodmark_core.records.ahead import CURSORS
 from floodmark_core.records.framing import CONTAINER, INTERFACE_COUNT, PCAPNG
 
-_MOST_INTERFACES = 100  # told one by one
+_MOST_INTERFACES = 100  # listed one by one
 
 
 @dataclass(frozen=True)
 class Interface:
-    """A described interface of a pcapng capture's last section."""
+    """An interface described in the last section of a pcapng capture."""
 
     link_type: str
-    snaplen: int  # octets; 0 no limit
+    snaplen: int  # bytes; 0 no limit
     ticks_per_second: float
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What is in one capture. Times are nanoseconds since the epoch, None where no packet has one."""
+    """What is in one capture. Times are nanoseconds since the epoch, None if no packet has one."""
 
     path: str
     format: str
     compression: str | None
     sha256: str | None
-    nbytes: int  # of the capture, unpacked
+    nbytes: int  # of the capture, uncompressed
     link_types: tuple[str, ...]
     interfaces: tuple[Interface, ...]
     packets: int
@@ -58,14 +58,14 @@ class Inspection:
     packets_in_flows: int
     packets_not_ip: dict[str, int]
     packets_refused: dict[str, int]
-    protocols: dict[str, int]  # packets by IP protocol, most first
+    protocols: dict[str, int]  # packets by IP protocol, most frequent first
     tunnels: dict[str, int]  # packets by the outermost tunnel
     ipv6: int  # packets
     tagged: int  # packets with a VLAN tag
     fragments: int
-    duplicates: int  # packets seen within 5 ms before, octet by octet from the IP header on
-    ip_checksum_bad: int  # packets whose IPv4 header has a wrong one
-    transport_checksum_bad: int  # whole packets with a wrong one of TCP, UDP or ICMP
+    duplicates: int  # packets that repeat one seen within 5 ms before, byte for byte from the IP header on
+    ip_checksum_bad: int  # packets with a wrong IPv4 header checksum
+    transport_checksum_bad: int  # complete packets with a wrong TCP, UDP or ICMP checksum
     snaplen_cut: int
     first_seen_ns: int | None
     last_seen_ns: int | None
@@ -88,7 +88,7 @@ class Inspection:
 def inspect(
     capture: Given, *, hashing: bool = False, keep_going: bool = False, progress: Callable[[int], None] | None = None
 ) -> Inspection:
-    """Look at one capture. Raises CaptureError."""
+    """Inspect one capture. Raises CaptureError."""
     with source_of(capture).reader(hashing=hashing) as reader:
         layout, tally, survey, cursors = reader.container.layout, new_tally(), new_survey(), np.zeros(CURSORS, np.int64)
         walk = walk_with(FlowSettings(), layout)
@@ -105,7 +105,7 @@ def inspect(
 
 
 def _interfaces(layout: I64, interfaces: Interfaces) -> Iterator[Interface]:
-    """Yield the interfaces of the last section, as many as are told one by one."""
+    """Yield the interfaces of the last section, at most _MOST_INTERFACES."""
     for i in range(min(int(layout[INTERFACE_COUNT]), _MOST_INTERFACES)):
         resolution = int(interfaces.resolution[i])
         ticks = 10.0**resolution if resolution >= 0 else 2.0**-resolution
@@ -113,7 +113,7 @@ def _interfaces(layout: I64, interfaces: Interfaces) -> Iterator[Interface]:
 
 
 def _named(counts: I64, name: Callable[[int], str]) -> dict[str, int]:
-    """Return the counters that are not zero by name, most first."""
+    """Return the non-zero counters by name, largest first."""
     found = [(name(code), int(counts[code])) for code in counts.nonzero()[0].tolist()]
     return dict(sorted(found, key=lambda one: (-one[1], one[0])))
 

@@ -1,4 +1,4 @@
-"""Captures in, answer out: the whole program on one screen."""
+"""Turn captures into a result: the whole program in one place."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -46,21 +46,21 @@ from floodmark.vocabulary.vectors import BENIGN_VECTORS, Verdict
 from floodmark_core import status
 from floodmark_core.tables.sums import sum_flows
 
-_LARGE_BYTES = 32 << 20  # of captures in all: a tenth of a second on one processor
-# Every thread goes through all records, so where finding the next one is most of the work a second thread gains nothing (DESIGN.md D19).
+_LARGE_BYTES = 32 << 20  # total size of captures: a tenth of a second on one processor
+# Every thread goes through all records, so if finding the next one is most of the work, a second thread gains nothing (DESIGN.md D19).
 _SHORT_RECORD_BYTES = 1000
-_SNAPLEN_CUT_SHARE = 0.01  # of the packets: below it, cut packets are an accident
+_SNAPLEN_CUT_SHARE = 0.01  # of the packets: fewer truncated packets are an accident
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to run, as against what to find: nothing here changes a verdict."""
+    """How to run, not what to find: nothing here changes a verdict."""
 
-    memory_octets: int = 2 << 30  # most anonymous memory; what goes beyond it lies in temporary files
-    announce: Announce | None = None  # told when temporary files are needed
-    threads: int = 0  # most threads to use; 0: one for each processor this process may use
+    memory_octets: int = 2 << 30  # most anonymous memory; anything beyond goes to temporary files
+    announce: Announce | None = None  # called when temporary files are needed
+    threads: int = 0  # most threads to use; 0: one for each processor that this process may use
     hash_captures: bool = False
-    keep_going: bool = False  # after a damaged record, look for the next one, instead of leaving the rest unread
+    keep_going: bool = False  # after a damaged record, look for the next one instead of leaving the rest unread
 
 
 def classify(
@@ -68,10 +68,10 @@ def classify(
 ) -> Result:
     """Classify one or more captures, or folders of them, as one timeline in order of their first packets.
 
-    captures: a path, a binary file object, or several of them. Raises CaptureError for what cannot be read at all; damage inside a
-    capture is counted in its problems, and what in a folder looks like a capture by its name alone is left out and noted. Captures that
-    can be read only once, such as pipes, come after the others. Raises MemoryLimitError where more is needed than
-    ``options.memory_octets`` and there is no temporary space for the rest.
+    captures: a path, a binary file object, or several of them. Raises CaptureError for a capture that cannot be read at all; damage inside
+    a capture is counted in its problems, and a file in a folder that is a capture by its name alone is skipped and noted. Captures that
+    can be read only once, such as pipes, come after the others. Raises MemoryLimitError if more than ``options.memory_octets`` are
+    needed and there is no temporary space for the rest.
     """
     settings, options = settings or Settings(), options or Options()
     sources, left_out = listed(captures)
@@ -87,32 +87,32 @@ def classify(
         assert meter is not None  # noqa: S101 - there is a source
         duplicates = meter.duplicates
         flows, cells = meter.finish()
-        del meter  # and with it the indexes of its tables
+        del meter  # frees the indexes of its tables
         context = Context(flows, cells, View(flows, duplicates=duplicates, snaplen_cut=_is_cut(reads)))
         judged = events_of(context, decide(context, settings), _span_ns(reads), settings.event)
         named = (*mark_backscatter(context, judged.event_of), *mark_calm(context, judged.event_of, settings.calm))
         judged = replace(judged, events=tied(judged.events, round(settings.event.most_gap_s * 1e9)))
         result = _answer((reads, left_out, named), context, judged, (settings, options))
-        flows.workers = Workers()  # whoever asks the result later finds no other threads
+        flows.workers = Workers()  # the threads end here, so later use of the result is single-threaded
         return result
 
 
 def stream(captures: Given | Iterable[Given], settings: Settings | None = None, options: Options | None = None) -> Iterator[pa.RecordBatch]:
     """Yield the labelled flows of captures as Arrow batches; arguments and errors as for :func:`classify`.
 
-    A flow's label rests on all flows around it, so the first batch comes when the captures are read.
+    A flow's label depends on all flows around it, so the first batch comes only after all captures are read.
     """
     yield from classify(captures, settings, options).flows.batches()
 
 
 def _is_large(sources: list[Source]) -> bool:
-    """Tell whether reading takes long enough for several threads to gain: what has no size may be long."""
+    """Return whether reading takes long enough for several threads to pay off; a source of unknown size may be long."""
     sizes = [source.about_bytes for source in sources]
     return any(size is None for size in sizes) or sum(size for size in sizes if size is not None) >= _LARGE_BYTES
 
 
 def _read(meter: Meter, reader: BlockReader | MergedReader, progress: Progress | None, options: Options) -> list[ReadCapture]:
-    """Read what was opened to its end."""
+    """Read an opened capture, or merged captures, to the end."""
     if isinstance(reader, MergedReader):
         meter.read(reader)
         return reader.reads
@@ -121,7 +121,7 @@ def _read(meter: Meter, reader: BlockReader | MergedReader, progress: Progress |
 
 
 def _span_ns(reads: list[ReadCapture]) -> tuple[int, int]:
-    """Return the times of the first and last packet, (0, 0) where none has one."""
+    """Return the times of the first and last packet, (0, 0) if no packet has one."""
     timed = [read for read in reads if read.is_timed]
     return (min(read.first_ns for read in timed), max(read.last_ns for read in timed)) if timed else (0, 0)
 
@@ -174,13 +174,13 @@ def _answer(
 
 
 def _is_cut(reads: list[ReadCapture]) -> bool:
-    """Tell whether a snap length cut more packets than an accident would."""
+    """Return whether a snap length truncated more packets than an accident would."""
     cut = sum(int(read.tally.remark_count[status.REMARK_SNAPLEN_CUT]) for read in reads)
     return cut > _SNAPLEN_CUT_SHARE * sum(read.packets for read in reads)
 
 
 def _counts(flows: Flows, judged: Judged) -> tuple[dict[str, Count], dict[str, Count]]:
-    """Return what was counted of each verdict, and of each kind of benign traffic."""
+    """Return the counts of each verdict, and of each kind of benign traffic."""
     rows, more, _, place = flows.tables
 
     def add_up(part: Part) -> np.ndarray:
@@ -218,13 +218,13 @@ def _summary(read: ReadCapture) -> CaptureSummary:
 
 
 def _spilled(memory: Memory) -> Iterator[str]:
-    """Yield a note where the flows did not fit into the memory allowed."""
+    """Yield a note if the flows did not fit into the allowed memory."""
     if memory.spilled_bytes:
         yield f"{memory.spilled_bytes / 2**20:,.0f} MiB did not fit into the memory allowed and lay in temporary files"
 
 
 def _notes(reads: list[ReadCapture], totals: Totals, *, keep_going: bool) -> Iterator[str]:
-    """Yield what a reader should know beside the figures."""
+    """Yield what a reader should know besides the figures."""
     if totals.packets == 0:
         yield "no packet in the captures"
     elif totals.packets_in_flows == 0:

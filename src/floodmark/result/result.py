@@ -1,6 +1,6 @@
-"""What one run answers: captures, packets, classes, events and flows, as plain data and as the JSON document of the contract.
+"""The result of one run: captures, packets, classes, events and flows, as plain data and as the JSON document of the contract.
 
-Byte counts of captures and of the whole are octets on the wire, as capinfos counts them; those of verdicts, events and flows are IP octets.
+Byte counts of captures and totals are bytes on the wire, as capinfos counts them; those of verdicts, events and flows are IP bytes.
 """
 
 import json
@@ -37,12 +37,12 @@ def rfc3339(time_ns: int) -> str:
 
 @dataclass(frozen=True)
 class CaptureSummary:
-    """One capture as it was read. Times are nanoseconds since the epoch, None where it holds no packet."""
+    """One capture as it was read. Times are nanoseconds since the epoch, None if no packet has one."""
 
     path: str
     sha256: str | None
     format: str
-    compression: str | None  # that the file was unpacked from; offsets are those of the octets unpacked
+    compression: str | None  # of the file; offsets refer to the uncompressed bytes
     link_types: tuple[str, ...]
     packets: int
     bytes: int
@@ -54,22 +54,22 @@ class CaptureSummary:
 
 @dataclass(frozen=True)
 class Profile:
-    """What the captures can show, which limits what can be said about them. None: not assessed."""
+    """What the captures can show, which limits what can be concluded from them. None: not assessed."""
 
     one_sided: bool | None
     sampled: bool | None
     snaplen_cut: bool
-    payload_missing: bool | None  # cut off or overwritten in most flows
+    payload_missing: bool | None  # truncated or overwritten in most flows
     anonymised: bool | None
     starts_mid_attack: bool
     ends_mid_attack: bool
-    duplicates: float | None  # share of packets seen octet by octet within 5 ms before, from the IP header on; estimated on a part
+    duplicates: float | None  # share of packets that repeat one within 5 ms, byte for byte from the IP header on; estimated on a part
     span_s: float
 
 
 @dataclass(frozen=True)
 class Totals:
-    """Packets of all captures: those in flows, those that are not IP and those refused sum to all."""
+    """Totals of all captures: packets in flows, packets that are not IP and refused packets sum to all packets."""
 
     packets: int
     bytes: int
@@ -81,7 +81,7 @@ class Totals:
 
 @dataclass(frozen=True)
 class Count:
-    """Flows of one verdict, and what both their directions carried."""
+    """Flows of one verdict, with packets and bytes of both directions."""
 
     flows: int
     packets: int
@@ -94,7 +94,7 @@ class Grouping:
 
     column: str
     names: tuple[str, ...]
-    of_flow: np.ndarray  # int16, of each flow its place among the names; below 0: null
+    of_flow: np.ndarray  # int16, of each flow its index into the names; below 0: null
 
     @property
     def field(self) -> pa.Field:
@@ -102,19 +102,19 @@ class Grouping:
         return pa.field(self.column, pa.dictionary(pa.int16(), pa.string()))
 
     def put_to(self, batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-        """Return a batch with the column behind its own."""
+        """Return a batch with this column appended."""
         places = self.of_flow[batch.column("flow_id").to_numpy()]
         codes = pa.array(places, pa.int16(), mask=places < 0)
         return pa.RecordBatch.from_arrays([*batch.columns, pa.DictionaryArray.from_arrays(codes, pa.array(self.names))], schema=schema)
 
 
 class FlowRecords:
-    """The labelled flows, made as Arrow batches when they are asked for; anything that reads the Arrow stream interface reads them."""
+    """The labelled flows, as Arrow batches made on demand; readable through the Arrow C stream interface."""
 
     def __init__(self, flows: Flows, judged: Judged, grouping: "Grouping | None" = None) -> None:
         self._flows = flows
-        self.judged = judged  # what verdict, vector and event of each flow are made of
-        self._grouping = grouping  # a column more
+        self.judged = judged  # gives verdict, vector and event of each flow
+        self._grouping = grouping  # an additional column
 
     def grouped(self, grouping: "Grouping") -> "FlowRecords":
         """Return the same flows with a column that names the group of each."""
@@ -130,32 +130,32 @@ class FlowRecords:
         return len(self._flows)
 
     def timeline(self, bins: int = 60) -> Timeline:
-        """Return what each event and ordinary traffic carried in so many bins of the time that the captures span."""
+        """Return what each event and ordinary traffic carried over time, in ``bins`` bins that span the captures."""
         return timeline_of(self._flows, self.judged, bins)
 
     def rates_of(self, groups: np.ndarray, count: int, bins: int = 60) -> tuple[float, np.ndarray]:
-        """Return packets over time by any grouping of the flows: (bin s, [count, bins]). groups: int32 per flow, below ``count``."""
+        """Return packets over time by any grouping of the flows: (s per bin, [count, bins]). groups: int32 per flow, below ``count``."""
         numbers = groups.astype(np.int32, copy=False)
         _, bin_ns, packets, _ = spread_over_time(self._flows, lambda first, end: numbers[first:end], count, bins)
         return bin_ns / 1e9, packets
 
     def spread(self, groups: np.ndarray, count: int, start_ns: int, bin_ns: float, bins: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return packets and octets in given bins of time by any grouping of the flows: [count, bins]. groups: below ``count``."""
+        """Return packets and bytes in given time bins by any grouping of the flows: [count, bins]. groups: below ``count``."""
         numbers = groups.astype(np.int32, copy=False)
         return spread_over_bins(self._flows, lambda first, end: numbers[first:end], count, (start_ns, bin_ns, bins))
 
     def distributions(self, event: int) -> tuple[Distribution, Distribution]:
-        """Return how an event's packets are spread over TTLs and over sizes, beside the capture's ordinary traffic."""
+        """Return how an event's packets are distributed over TTLs and sizes, compared with the capture's ordinary traffic."""
         return distributions(self._flows, self.judged, event)
 
     def sources(self, event: int, most: int) -> list[str]:
-        """Return at most so many of the addresses that an event's packets come from, in order of their first flows."""
+        """Return at most ``most`` of an event's source addresses, in order of their first flows."""
         index, back = self._of_event(event)
         found = FlowSet(self._flows, index, back, np.ones(len(index), np.uint32))
         return [str(host) for host in found.senders(found.sources[1][:most])]
 
     def sent(self, event: int, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return the senders' half of a pair of columns, such as ``tcp_flags``, and their packets, of each flow of an event."""
+        """Return the senders' half of a pair of columns, such as ``tcp_flags``, and their packets, for each flow of an event."""
         index, back = self._of_event(event)
         halves = self._flows.columns(index, (f"{name}_initiator", f"{name}_responder", "initiator_packets", "responder_packets"))
         return (
@@ -164,7 +164,7 @@ class FlowRecords:
         )
 
     def tunnel_of(self, event: int) -> str | None:
-        """Return the tunnel that most of an event's flows come in, None where they come in none."""
+        """Return the tunnel type of most of an event's flows, None if they are not tunnelled."""
         index, _ = self._of_event(event)
         tunnel = int(np.bincount(self._flows.column("tunnel", index)).argmax()) if len(index) else 0
         return TUNNELS[tunnel - 1] if tunnel else None
@@ -179,9 +179,9 @@ class FlowRecords:
         return dict(found)
 
     def rows(self, names: Iterable[str], index: U32 | None = None) -> Iterator[tuple[U32, dict[str, np.ndarray]]]:
-        """Yield the numbers of some flows and columns of them as the tables hold them (flows.COLUMNS), until all were there.
+        """Yield the numbers of some flows and their columns in table form (flows.COLUMNS), part by part.
 
-        index: numbers of the flows that are wanted, by default of every one.
+        index: numbers of the wanted flows, by default all.
         """
         wanted = tuple(names)
         for start in range(0, len(self) if index is None else len(index), SAMPLE):
@@ -214,22 +214,22 @@ class FlowRecords:
 
 @dataclass(frozen=True)
 class Result:
-    """The answer of one run."""
+    """The result of one run."""
 
     captures: tuple[CaptureSummary, ...]
     profile: Profile
     totals: Totals
     verdicts: dict[str, Count]
-    benign: dict[str, Count]  # the benign flows by what they are, terms.BENIGN_VECTORS
+    benign: dict[str, Count]  # the benign flows by label, vectors.BENIGN_VECTORS
     events: tuple[Event, ...]
     settings: Settings  # as used
-    not_assessable: tuple[NotAssessable, ...]  # vectors that would not show, and why
+    not_assessable: tuple[NotAssessable, ...]  # vectors that could not have been detected, and why
     notes: tuple[str, ...]
     flows: FlowRecords = field(repr=False, compare=False)
-    left_out: tuple[CaptureError, ...] = field(default=(), repr=False, compare=False)  # members of folders that cannot be read; noted too
+    left_out: tuple[CaptureError, ...] = field(default=(), repr=False, compare=False)  # members of folders that cannot be read; also noted
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the answer as the JSON document of the contract (schema/result.schema.json), without the flows."""
+        """Return the result as the JSON document of the contract (schema/result.schema.json), without the flows."""
         document: dict[str, Any] = _plain(
             {
                 "schema_version": SCHEMA_VERSION,
@@ -248,13 +248,13 @@ class Result:
         return document
 
     def to_json(self, *, indent: int | None = None) -> str:
-        """Return the answer as JSON text, on one line unless ``indent`` says otherwise."""
+        """Return the result as JSON text, on one line unless ``indent`` is given."""
         return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
 
 
 def tool() -> dict[str, str]:
     """Return name and version of this program."""
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - costs milliseconds that most calls need not pay
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - takes milliseconds that most calls need not spend
 
     try:
         return {"name": "floodmark", "version": version("floodmark")}
@@ -263,12 +263,12 @@ def tool() -> dict[str, str]:
 
 
 def valid_text(text: str) -> str:
-    """Return a text that every JSON reader takes: octets of a file name that are no text are written as escapes."""
+    """Return a text that every JSON reader accepts: bytes of a file name that are not valid text are escaped."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
-    """Return a value with lists in place of tuples, as JSON gives it back."""
+def _plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Return a value with tuples replaced by lists, as JSON gives it back."""
     if isinstance(value, dict):
         return {key: _plain(each) for key, each in value.items()}
     if isinstance(value, str):

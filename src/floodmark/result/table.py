@@ -1,6 +1,6 @@
-"""Flows and their labels in, Arrow out: one row per flow in the columns of DESIGN.md (Flows), batch by batch.
+"""Convert flows and their labels to Arrow: one row per flow in the columns of DESIGN.md (Flows), batch by batch.
 
-Addresses are text. What a protocol does not have is null: ports of ICMP, TCP's columns of UDP.
+Addresses are text. Columns that do not apply to a protocol are null: ports for ICMP, TCP columns for UDP.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from floodmark_core.tables.text import LONGEST, write_addresses
 
 BATCH_ROWS = 1 << 17
 _NUMBERS = np.arange(256)
-_HAS_PORTS = np.isin(_NUMBERS, WITH_PORTS)  # by IP protocol
+_HAS_PORTS = np.isin(_NUMBERS, WITH_PORTS)  # indexed by IP protocol
 _IS_ICMP = np.isin(_NUMBERS, (1, 58))
 
 _VERDICTS = tuple(str(verdict) for verdict in Verdict)
@@ -127,7 +127,7 @@ ABOUT = {
 
 
 def batches(flows: Flows, judged: Judged, rows: int = BATCH_ROWS, index: np.ndarray | None = None) -> Iterator[pa.RecordBatch]:
-    """Yield the flows in order of their first packets, ``rows`` at a time. index: int64, the numbers of those wanted, by default all."""
+    """Yield the flows in order of their first packets, ``rows`` at a time. index: int64, numbers of the wanted flows, by default all."""
     count = len(flows) if index is None else len(index)
     for start in range(0, count, rows):
         end = min(start + rows, count)
@@ -141,12 +141,12 @@ def _addresses(hi: U64, lo: U64, version: U8) -> pa.Array:
 
 
 def _valid(mask: np.ndarray) -> pa.Buffer:
-    """Return a validity bitmap, which several columns may share. mask: bool, true where there is a value."""
+    """Return a validity bitmap, which several columns may share. mask: bool, true for valid values."""
     return pa.py_buffer(np.packbits(mask, bitorder="little"))
 
 
 def _column(kind: pa.DataType, values: np.ndarray, valid: pa.Buffer | None = None) -> pa.Array:
-    """Make a column of numbers without looking at each of them."""
+    """Return a column of numbers without visiting each of them."""
     data = np.ascontiguousarray(values, kind.to_pandas_dtype())
     return pa.Array.from_buffers(kind, len(values), [valid, pa.py_buffer(data)])
 
@@ -156,7 +156,7 @@ def _coded(codes: np.ndarray, names: tuple[str, ...]) -> pa.DictionaryArray:
 
 
 def _tunnels(flows: Flows, index: np.ndarray, tunnel: U8, outer_ipv6: U8) -> dict[str, pa.Array]:
-    """Return the tunnels that some flows came in, and their ends."""
+    """Return the tunnels of some flows, and their endpoints."""
     if not tunnel.any():
         nothing = pa.nulls(len(index), pa.string())
         return {"tunnel": pa.nulls(len(index), _words(TUNNELS)), "outer_initiator": nothing, "outer_responder": nothing}
@@ -176,7 +176,7 @@ def _tunnels(flows: Flows, index: np.ndarray, tunnel: U8, outer_ipv6: U8) -> dic
 
 
 def _labels(judged: Judged, event_of: np.ndarray) -> dict[str, pa.Array]:
-    """Return verdict, vector, event and confidence of some flows; the last entries of each list are for those that have no event."""
+    """Return verdict, vector, event and confidence of some flows; the last entries of each list are for flows without an event."""
     events = judged.events
     benign = [_VERDICTS.index(Verdict.BENIGN)] * len(BENIGN_VECTORS)
     verdicts = np.array([*(_VERDICTS.index(event.verdict) for event in events), *benign])
@@ -216,6 +216,6 @@ def batch_of(flows: Flows, judged: Judged, index: np.ndarray) -> pa.RecordBatch:
         **_labels(judged, judged.event_of[index]),
     }
     for field in SCHEMA:
-        if field.name not in columns:  # the rest stands in the tables under its own name; where it may be null, it is TCP's
+        if field.name not in columns:  # the tables hold the rest under the same names; nullable ones are TCP's
             columns[field.name] = _column(field.type, found[field.name], is_tcp if field.nullable else None)
     return pa.RecordBatch.from_arrays([columns[name] for name in SCHEMA.names], schema=SCHEMA)

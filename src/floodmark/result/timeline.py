@@ -1,7 +1,7 @@
-"""Packets and octets over time: of each event and of ordinary traffic, in bins of one length.
+"""Count packets and bytes over time, of each event and of ordinary traffic, in bins of equal length.
 
-Each flow is spread evenly over the time that it lasted. Where a few flows have wild time stamps the bins span what the others do, and
-those few fall to the first or the last.
+Each flow is spread evenly over its duration. If a few flows have wrong time stamps, the bins span only the others, and those few count
+in the first or last bin.
 """
 
 from collections.abc import Callable
@@ -16,35 +16,35 @@ from floodmark.flows.flowset import SAMPLE
 from floodmark_core.columns import F64, I32, U32
 from floodmark_core.tables.sums import spread_flows
 
-MOST_EVENTS = 200  # that have a row of their own; those of fewer packets share one
-_WILD_TIMES = 10.0  # what all flows span, compared with all but a thousandth at either end
+MOST_EVENTS = 200  # with a row of their own; those with fewer packets share one
+_WILD_TIMES = 10.0  # span of all flows, compared with that of all but a thousandth at either end
 _LEAST_NS = 1_000_000
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """What happened when. Rows of the arrays are the events named, in that order, then other events, then ordinary traffic."""
+    """Traffic over time. Rows of the arrays are the listed events, in that order, then all other events, then ordinary traffic."""
 
     start_ns: int
     bin_ns: float
     events: tuple[int, ...]  # ids
-    packets: F64 = field(repr=False)  # [rows, bins], of both directions
-    nbytes: F64 = field(repr=False)  # IP octets
+    packets: F64 = field(repr=False)  # [rows, bins], both directions
+    nbytes: F64 = field(repr=False)  # IP bytes
 
     def of_event(self, event: int) -> F64:
-        """Return the packets of an event in each bin, of all that have no row of their own where it has none."""
+        """Return the packets of an event in each bin; for an event without its own row, those of all such events."""
         row: F64 = self.packets[self.events.index(event) if event in self.events else len(self.events)]
         return row
 
     @property
     def ordinary(self) -> F64:
-        """Packets of ordinary traffic in each bin."""
+        """The packets of ordinary traffic in each bin."""
         row: F64 = self.packets[-1]
         return row
 
 
 def timeline_of(flows: Flows, judged: Judged, bins: int) -> Timeline:
-    """Count what flows carried in so many bins of time, by event."""
+    """Count what flows carried in ``bins`` time bins, by event."""
     shown = _largest(judged.events)
     row_of = np.full(len(judged.events) + 1, len(shown), np.int32)
     row_of[[event.id - 1 for event in shown]] = np.arange(len(shown))
@@ -56,9 +56,9 @@ def timeline_of(flows: Flows, judged: Judged, bins: int) -> Timeline:
 
 
 def spread_over_time(flows: Flows, group_of: Callable[[int, int], I32], groups: int, bins: int) -> tuple[int, float, F64, F64]:
-    """Count what flows carried in bins of time, by group.
+    """Count what flows carried in time bins, by group.
 
-    group_of: returns the groups of the flows from one to before another. Returns (start ns, bin ns, packets and octets [groups, bins]).
+    group_of: returns the groups of the flows from one to before another. Returns (start ns, bin ns, packets and bytes [groups, bins]).
     """
     start_ns, end_ns = _span(flows)
     bin_ns = max((end_ns - start_ns) / bins, _LEAST_NS / bins)
@@ -66,7 +66,7 @@ def spread_over_time(flows: Flows, group_of: Callable[[int, int], I32], groups: 
 
 
 def spread_over_bins(flows: Flows, group_of: Callable[[int, int], I32], groups: int, given: tuple[int, float, int]) -> tuple[F64, F64]:
-    """Count what flows carried in given bins: start in ns, length of a bin in ns, number. Arguments and answer as above."""
+    """Count what flows carried in given bins: start in ns, length of a bin in ns, number. Other arguments and result as above."""
     (start_ns, bin_ns, bins), (rows, more, _, place) = given, flows.tables
 
     def add_up(part: Part) -> tuple[F64, F64]:
@@ -88,7 +88,7 @@ def _largest(events: list[Event]) -> list[Event]:
 
 
 def _span(flows: Flows) -> tuple[int, int]:
-    """Return the time that nearly all flows span."""
+    """Return the time span of nearly all flows: (first ns, last ns)."""
     if not len(flows):
         return 0, 0
     step = -(-len(flows) // SAMPLE)

@@ -1,1 +1,1 @@
-"""From flows to findings: what a capture shows of each host, and the rules that judge it."""
+"""Turn flows into findings: what a capture shows of each host, and the rules that judge it."""

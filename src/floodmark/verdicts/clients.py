@@ -1,4 +1,4 @@
-"""TCP connections by the service they go to, and the measures that several rules take of them."""
+"""Group TCP connections by service, and compute the measures that several rules use."""
 
 from collections.abc import Callable, Iterator
 
@@ -25,7 +25,7 @@ def services(context: Context, least: int, rows: I64 | None = None) -> list[Flow
 
 
 def pairs(context: Context, least: int, rows: I64) -> Iterator[FlowSet]:
-    """Yield the connections of each client to one service that are at least so many, of those given."""
+    """Yield the connections of each client to each service, among those given, if there are at least ``least``."""
     if len(rows) < least:
         return
     hosts, _ = number_services(context, rows)
@@ -37,14 +37,14 @@ def pairs(context: Context, least: int, rows: I64) -> Iterator[FlowSet]:
 
 
 def number_services(context: Context, rows: I64) -> tuple[I32, I64]:
-    """Give the connections to one host and port one number. Returns (number of each, first of each)."""
+    """Assign one number to all connections to the same host and port. Returns (number of each, first connection of each number)."""
     seen = context.flows.columns(rows, ("responder_hi", "responder_lo", "responder_port", "ip_version"))
     port = seen["responder_port"].astype(np.uint64) | seen["ip_version"].astype(np.uint64) << np.uint64(16)
     return number(seen["responder_hi"], seen["responder_lo"], port)
 
 
 def connections_where(context: Context, chosen: Callable[[FlowSet], np.ndarray]) -> I64:
-    """Return the connections that a test chooses, looked at some at a time."""
+    """Return the connections that a predicate selects, evaluated in chunks."""
     rows = context.established
     parts = [rows[start : start + SAMPLE] for start in range(0, len(rows), SAMPLE)]
     kept = [part[chosen(context.clients(part))] for part in parts]
@@ -63,19 +63,19 @@ def service_of(flows: FlowSet) -> tuple[Host, int]:
 
 
 def begins_with(prefix: np.ndarray, word: bytes) -> np.ndarray:
-    """Tell of each payload's first eight octets whether they begin with a word of four."""
+    """Return for each payload whether it begins with a four-byte word. prefix: first eight bytes of each payload."""
     said: np.ndarray = prefix >> np.uint64(32) == np.uint64(int.from_bytes(word, "big"))
     return said
 
 
 def duration_s(flows: FlowSet) -> np.ndarray:
-    """Return how long each connection was seen, in seconds."""
+    """Return the duration of each connection as captured, in seconds."""
     seconds: np.ndarray = (flows.column("last_seen_ns") - flows.column("first_seen_ns")) / 1e9
     return seconds
 
 
 def most_at_once(flows: FlowSet) -> int:
-    """Return how many of the flows were open at the same time."""
+    """Return the largest number of flows that were open at the same time."""
     begins, ends = np.sort(flows.column("first_seen_ns")), np.sort(flows.column("last_seen_ns"))
     ended = np.searchsorted(ends, begins, side="left")
     return int((np.arange(1, len(begins) + 1) - ended).max())
@@ -88,13 +88,13 @@ def variation(values: np.ndarray) -> float:
 
 
 def busiest(times: np.ndarray, weights: np.ndarray, span_s: float) -> float:
-    """Return the most requests a second over any ten seconds, or over the whole where that is shorter."""
+    """Return the most requests a second over any ten seconds, or over the whole span if that is shorter."""
     window_s = min(max(span_s, 1.0), 10.0)
     return most_within(times, weights, window_s) / window_s
 
 
 def most_within(times: np.ndarray, weights: np.ndarray, window_s: float) -> int:
-    """Return the largest sum of the whole weights of what happens within any stretch of so many seconds. times: in nanoseconds."""
+    """Return the largest sum of integer weights within any window of ``window_s`` seconds. times: in nanoseconds."""
     order = np.argsort(times, kind="stable")
     ordered, sums = times[order], np.concatenate(([0], np.cumsum(weights[order])))
     until = np.searchsorted(ordered, ordered + int(window_s * 1e9), side="right")

@@ -1,4 +1,4 @@
-"""Flows and cells in, context out: what one flow cannot show. Who received how much of what, from how many, and who else talks to whom."""
+"""Build from flows and cells the context that no single flow shows: who received how much of what, from how many, and who talks to whom."""
 
 from functools import cached_property
 from typing import NamedTuple
@@ -24,7 +24,7 @@ from floodmark_core.protocols import ICMP, ICMPV6, SECOND_NS, TCP, UDP, UDP_LITE
 from floodmark_core.tables.grouping import keep_frequent
 from floodmark_core.tables.picking import pick_received
 
-VICTIM_PACKETS = 20  # a host that received fewer of everything is no victim that can be named
+VICTIM_PACKETS = 20  # a host that received fewer packets in all cannot be named as a victim
 _MOSTLY = 0.8  # of the packets of a kind
 # Traffic kinds of the cells by IP protocol.
 _TCP_KINDS = (kinds.TCP_SYN, kinds.TCP_SYNACK, kinds.TCP_RST, kinds.TCP_FIN, kinds.TCP_ACK, kinds.TCP_DATA, kinds.TCP_ODD)
@@ -32,26 +32,26 @@ _ICMP_KINDS = (kinds.ICMP_ECHO, kinds.ICMP_ECHO_REPLY, kinds.ICMP_ERROR, kinds.I
 _UDP_KINDS = (kinds.UDP, kinds.UDP_FROM_SERVICE)
 _OTHER_KINDS = (kinds.FRAGMENT, kinds.GRE, kinds.IPSEC, kinds.OTHER_IP)
 _CELL_KINDS = {TCP: _TCP_KINDS, UDP: _UDP_KINDS, UDP_LITE: _UDP_KINDS, ICMP: _ICMP_KINDS, ICMPV6: _ICMP_KINDS}
-# One-way packets of other kinds than answers over UDP: what another flood is made of.
+# One-way packets of all kinds but UDP replies: what other floods consist of.
 _OTHER_FLOODS = (
     shapes.SYN, shapes.SYN_BARE, shapes.ODD_FLAGS, shapes.SYN_ACK, shapes.RST, shapes.FIN, shapes.ACK, shapes.UDP, shapes.ICMP_ECHO,
     shapes.ICMP_ECHO_REPLY, shapes.ICMP_ERROR, shapes.ICMP_OTHER, shapes.FRAGMENT, shapes.GRE, shapes.IPSEC, shapes.OTHER_IP,
 )  # fmt: skip
 _LEAST_BUCKETS = 1 << 16
-_SETTLED_NS = SECOND_NS  # the first repetition of an unanswered SYN or segment comes after a second (RFC 6298)
+_SETTLED_NS = SECOND_NS  # the first retransmission of an unanswered SYN or segment follows after a second (RFC 6298)
 
 
 class Spoken(NamedTuple):
-    """What several rules ask of every established connection, in the order of ``Context.established``."""
+    """What several rules need of every established connection, in the order of ``Context.established``."""
 
     kind: U8  # of the client's first payload, floodmark_core.flows.payload
     port: U16  # of the service
     asked: np.ndarray  # bool: a request was recognised
-    denied: np.ndarray  # bool: an answer said that somebody may not
+    denied: np.ndarray  # bool: a response denied access
 
 
 class Context:
-    """The flows of one run in their surroundings."""
+    """The flows of one run in context."""
 
     def __init__(self, flows: Flows, cells: Rows, view: View | None = None) -> None:
         """view: what the captures can show."""
@@ -61,12 +61,12 @@ class Context:
         self._prepare()
 
     def _prepare(self) -> None:
-        """Find who received what."""
+        """Determine who received what."""
         self._find_hosts()
         self._shape()
 
     def _find_hosts(self) -> None:
-        """List the hosts that received enough to be victims, and their cells."""
+        """List the hosts that received enough packets to be victims, and their cells."""
         cells = self.cells
         version = cells["ip_version"].astype(np.uint64)
         groups, leaders = number(cells["dst_hi"].copy(), cells["dst_lo"].copy(), version)
@@ -84,7 +84,7 @@ class Context:
         self._cell_second: I64 = cells["second"][self._cell_order]
 
     def _shape(self) -> None:
-        """Give every flow its shape and receiver."""
+        """Assign every flow its shape and receiver."""
         rows, hosts = len(self.flows), len(self.host_lo)
         table = np.full(1 << max(2 * hosts, 1).bit_length(), -1, np.int32)
 
@@ -105,7 +105,7 @@ class Context:
             return seen, dialogues
 
         done = self.flows.workers.each(shape_part, self.flows.workers.parts(rows))
-        self.shape: U8 = shape  # of each flow, floodmark_core.flows.shapes
+        self.shape: U8 = shape  # per flow, floodmark_core.flows.shapes
         self.sent_packets: I64 = np.sum([seen.sent for seen, _ in done], axis=0)
         self._received_in_shape: I64 = np.sum([seen.received for seen, _ in done], axis=0)
         self.dialogues_seen: I64 = np.sum([dialogues for _, dialogues in done], axis=0)
@@ -116,7 +116,7 @@ class Context:
         """Return the flows that may be a scanner's probes, of initiators that have at least ``least`` of them."""
         chosen, hashes, workers = self.may_probe.copy(), self.flows.initiator_hashes, self.flows.workers
         parts = len(workers.parts(len(self.flows)))
-        # Each thread looks at its part of the initiators, in buckets of its own.
+        # Each thread handles its part of the initiators, in its own buckets.
         size = max(_LEAST_BUCKETS, 1 << (int(chosen.sum(dtype=np.int64)) // (2 * parts)).bit_length())
         rooms = [self.flows.memory.array(size, np.uint8) for _ in range(parts)]
         workers.each(lambda part: keep_frequent(hashes, chosen, least, rooms[part], part, parts), range(parts))
@@ -127,14 +127,14 @@ class Context:
         return Host(int(self.host_version[number]), int(self.host_hi[number]), int(self.host_lo[number]))
 
     def hosts_with(self, shape: int, least: int) -> list[int]:
-        """Return the hosts that received at least ``least`` packets in flows of a shape, most first; multicast excepted."""
+        """Return the hosts that received at least ``least`` packets in flows of a shape, most packets first, except multicast."""
         packets = self._received_in_shape[:, shape]
         enough = np.nonzero(packets >= least)[0]
         ordered = enough[np.argsort(-packets[enough], kind="stable")]
         return [int(host) for host in ordered if not self.host(int(host)).is_many]
 
     def received_beside_floods(self, host: int) -> int:
-        """Return the packets that a host received apart from one-way ones that are no answers over UDP: another flood hides nothing."""
+        """Return the packets that a host received, less one-way ones that are not UDP replies, so that another flood hides nothing."""
         return int(self.received_packets[host] - self._received_in_shape[host, list(_OTHER_FLOODS)].sum())
 
     def shaped(self, host: int, shape: int) -> FlowSet:
@@ -143,7 +143,7 @@ class Context:
         return self.flow_set(self._order[self._starts[group] : self._starts[group + 1]])
 
     def flow_set(self, index: Numbers) -> FlowSet:
-        """Wrap rows, each seen from its receiving end."""
+        """Return flows by row as a set, each seen from its receiving end."""
         chosen = listed(index)
         back, packets, workers = np.empty(len(chosen), bool), np.empty(len(chosen), np.uint32), self.flows.workers
         given = (self.toward, self.packets_toward, chosen)
@@ -163,23 +163,23 @@ class Context:
         return rows
 
     def unnumbered_to(self, host: int, numbers: I32) -> FlowSet:
-        """Return the flows that a host received whose number, of numbers of all flows, is below 0."""
+        """Return the flows that a host received whose number is below 0. numbers: of all flows."""
         rows = self._rows_to(host)
         parts = [rows[start : start + SAMPLE] for start in range(0, len(rows), SAMPLE)]
         free = self.flows.workers.each(lambda part: part[numbers[part] < 0], parts)
         return self.flow_set(np.concatenate(free) if free else rows)
 
     def dialogues_of(self, host: int) -> FlowSet:
-        """Return the two-way UDP flows that a listed host began, seen from it."""
+        """Return the two-way UDP flows that a listed host initiated, seen from that host."""
         index = self._dialogues.of(self.host(host))
         return FlowSet(self.flows, listed(index), np.ones(len(index), bool), _stopped(self.flows.column("responder_packets", index)))
 
     def connections_of(self, host: Host) -> FlowSet:
-        """Return the TCP connections that a host began, seen from the servers."""
+        """Return the TCP connections that a host initiated, seen from the servers."""
         return self.clients(self._connections.of(host))
 
     def clients(self, index: Numbers) -> FlowSet:
-        """Wrap rows in which the initiator is the one to judge."""
+        """Return flows by row as a set in which the initiator is the sender."""
         return FlowSet(self.flows, listed(index), np.zeros(len(index), bool), _stopped(self.flows.column("initiator_packets", index)))
 
     def dialogue_packets(self, host: int) -> int:
@@ -187,7 +187,7 @@ class Context:
         return self.shaped(host, shapes.UDP_DIALOGUE).total_packets + self.dialogues_of(host).total_packets
 
     def udp_receivers(self, least: int) -> list[int]:
-        """Return the hosts that received at least so many packets of one-way UDP, or as the asked side of two-way UDP."""
+        """Return the hosts that received at least ``least`` packets of one-way UDP, or as responders of two-way UDP."""
         return sorted({*self.hosts_with(shapes.UDP, least), *self.hosts_with(shapes.UDP_DIALOGUE, least)})
 
     @cached_property
@@ -201,16 +201,16 @@ class Context:
         return int(self.cells["last_ns"].max()) if len(self.cells) else 0
 
     def settled(self, flows: FlowSet) -> FlowSet:
-        """Return flows, of a sample, of which it is known what became: they were answered, or had a second in which to go on.
+        """Return, from a sample of some flows, those whose outcome is known: they were answered, or had a second in which to continue.
 
-        In an excerpt of 20 ms every flow is brief and nothing is complete, whatever it was going to be.
+        In an excerpt of 20 ms every flow is brief and none is complete, whatever would have become of it.
         """
         seen = flows.sample
         known = (seen.received("packets") > 0) | (seen.column("first_seen_ns") <= self.end_ns - _SETTLED_NS)
         return seen.where(known)
 
     def completions_like(self, host: int, options: U32) -> int:
-        """Return how many connections to a host were completed after a SYN with one of these option signatures."""
+        """Return the number of connections to a host completed after a SYN with one of these option signatures."""
         held = self.shaped(host, shapes.NO_SHAPE)
         began = held.column("stage") & kinds.STAGE_SYN > 0
         return int(np.isin(held.column("tcp_options")[began], np.unique(options)).sum())
@@ -226,7 +226,7 @@ class Context:
         return others.where(mine) if len(others) else others
 
     def errors_from(self, host: int, flows: FlowSet) -> int:
-        """Return the ICMP errors that a host sent to those senders of some flows that sent most."""
+        """Return the number of ICMP errors that a host sent to the top senders of some flows."""
         errors = 0
         for source in flows.ranked_sources[1]:
             number = self.host_numbers.get(source.host)
@@ -237,19 +237,19 @@ class Context:
         return errors
 
     def known_source_share(self, host: int, flows: FlowSet) -> float:
-        """Return the share of fragment flows whose sender also sends the host something else."""
+        """Return the share of fragment flows whose sender also sends the host other packets."""
         others = self.everything_to(host)
         others = others.where(others.column("is_fragment") == 0)
         return float(np.isin(flows.sent("lo") ^ flows.sent("hi"), others.sent("lo") ^ others.sent("hi")).mean())
 
     def answers(self, host: int) -> bool:
-        """Tell whether a host's answers would be in the capture: it sends one packet for a hundred, or other dialogues are whole."""
+        """Return whether a host's replies would be in the capture: it sends one packet per hundred received, or dialogues are two-way."""
         return int(self.sent_packets[host]) * 100 >= int(self.received_packets[host]) or self.one_sided is False
 
     def burst_pps(self, host: int, flows: FlowSet) -> float:
-        """Return the packets a second of the busiest stretch of some flows that a host received, seen by itself if that is faster.
+        """Return the packets a second in the busiest stretch of flows that a host received: by the flows, or by the cells if higher.
 
-        Flows of many packets do not say when each came; the cells do, where these flows are most of what came of their kind.
+        Flows of many packets do not show when each packet arrived; the cells do, if these flows are most of the traffic of their kind.
         """
         rate = flows.busiest_rate_pps
         if flows.total_packets <= 2 * len(flows):
@@ -263,7 +263,7 @@ class Context:
         return max(rate, float(np.bincount(second, weights=cells["packets"]).max()) * flows.total_packets / packets)
 
     def asked_everyone(self, host: int, ports: tuple[int, ...]) -> bool:
-        """Tell whether a host asked all its neighbours at once, by multicast or broadcast, on one of some ports."""
+        """Return whether a host queried all its neighbours at once, by multicast or broadcast, on one of some ports."""
         rows = self.to_everyone
         seen = self.flows.columns(rows, ("initiator_hi", "initiator_lo", "responder_port"))
         mine = (seen["initiator_lo"] == self.host_lo[host]) & (seen["initiator_hi"] == self.host_hi[host])
@@ -276,7 +276,7 @@ class Context:
         seen = self.flows.columns(rows, ("responder_hi", "responder_lo", "ip_version", "initiator_packets"))
         lo, four = seen["responder_lo"], seen["ip_version"] == 4
         many = four & ((lo >> np.uint64(28) == 0xE) | (lo & np.uint64(0xFF) == 0xFF))
-        # A reflector whose address ends in 255 is a responder by its port, though nothing was ever sent to it.
+        # A reflector whose address ends in 255 is a responder because of its port, though nothing was sent to it.
         found: U32 = rows[(many | (~four & (seen["responder_hi"] >> np.uint64(56) == 0xFF))) & (seen["initiator_packets"] > 0)]
         return found
 
@@ -301,13 +301,13 @@ class Context:
 
     @cached_property
     def established(self) -> I64:
-        """Rows of TCP flows in which a connection was held: a handshake, or a dialogue joined in the middle."""
+        """Rows of TCP flows that are connections: with a handshake, or a dialogue joined in the middle."""
         index = np.nonzero(self.shape == shapes.NO_SHAPE)[0]
         return index[self.flows.column("header_whole", index) > 0]
 
     @cached_property
     def spoken(self) -> Spoken:
-        """What was said in the established connections."""
+        """Payload facts of the established connections."""
         rows, names = self.established, ("initiator_payload_kind", "responder_port", "requests", "denied_responses")
         kind, port = np.empty(len(rows), np.uint8), np.empty(len(rows), np.uint16)
         asked, denied = np.empty(len(rows), bool), np.empty(len(rows), bool)
@@ -320,12 +320,12 @@ class Context:
 
     @cached_property
     def one_sided(self) -> bool | None:
-        """Tell whether most TCP flows of at least three packets show one direction only; None where there are none."""
+        """Return whether most TCP flows of at least three packets show only one direction; None if there are none."""
         seen, one_way, acknowledging = (int(count) for count in self.dialogues_seen)
         return bool(acknowledging > 0.5 * seen or one_way > 0.9 * seen) if seen else None
 
 
 def _stopped(packets: np.ndarray) -> U32:
-    """Return packets per flow as sets of flows hold them: stopping at 4,294,967,295."""
+    """Return packets per flow in the form that sets of flows use: capped at 4,294,967,295."""
     stopped: U32 = np.minimum(packets, 0xFFFFFFFF).astype(np.uint32)
     return stopped

@@ -1,8 +1,8 @@
-"""All rules over one context, findings side by side, one event number per flow: which finding explains which flow.
+"""Run all rules over one context, and decide which finding explains which flow: at most one finding holds a flow.
 
-The most exact rules go first. A finding gives up the flows that an earlier one explains, and falls when most of it is gone: a scan is
-not also a SYN flood, a request flood not also a connection flood. What an attack brings with it (the RSTs among reflected SYN-ACKs)
-joins it instead of standing beside it.
+The most exact rules go first. A finding loses the flows that an earlier one explains, and is rejected when most of it is gone: a scan is
+not also a SYN flood, a request flood not also a connection flood. By-products of an attack (the RSTs among reflected SYN-ACKs) are merged
+into it instead of being reported separately.
 """
 
 from collections.abc import Iterable
@@ -19,14 +19,14 @@ from floodmark.verdicts.rules import carpet
 from floodmark.verdicts.weighing import REPORTED, Finding
 from floodmark_core.columns import I32
 
-_COMPARED = 50  # attacks of one kind on one victim, the last ones
+_COMPARED = 50  # most attacks of one kind on one victim that are compared, the latest ones
 _WORTH_NAMING = 0.1  # confidence
-_KEPT_SHARE = 0.5  # a finding that keeps less than this of its packets was another one's shadow
+_KEPT_SHARE = 0.5  # of its packets; a finding that keeps less is a side effect of another one
 
 
 @dataclass(frozen=True)
 class Considered:
-    """A vector that a rule looked at and that is not said, and why."""
+    """A vector that was considered but not reported, and why."""
 
     vector: str
     confidence: float
@@ -42,7 +42,7 @@ class Decision:
 
 
 class _Attack:
-    """A finding that stands, and what joined it."""
+    """An accepted finding, and the findings merged into it."""
 
     def __init__(self, number: int, finding: Finding) -> None:
         self.number = number
@@ -51,13 +51,13 @@ class _Attack:
         self._parts = [finding]
 
     def take_in(self, part: Finding) -> None:
-        """Add what the attack brings with it, or what is the same from another source."""
+        """Merge a by-product of the attack, or the same attack from another source."""
         self.packets += part.flows.total_packets
         self.first_ns, self.last_ns = min(self.first_ns, part.flows.first_ns), max(self.last_ns, part.flows.last_ns)
         self._parts.append(part)
 
     def whole(self) -> Finding:
-        """Return the finding with the flows of all that joined it, and a note for each vector among them."""
+        """Return the finding with the flows of all merged findings, and a note for each vector among them."""
         main, *joined = self._parts
         if not joined:
             return main
@@ -70,7 +70,7 @@ class _Attack:
 
 
 class _Docket:
-    """What stands so far: attacks by number, which of them holds each flow, and what fell."""
+    """The decisions so far: accepted attacks by number, which of them holds each flow, and rejected findings."""
 
     def __init__(self, context: Context) -> None:
         self.finding_of: I32 = context.flows.memory.array(len(context.flows), np.int32)
@@ -81,11 +81,11 @@ class _Docket:
 
     @property
     def explained(self) -> np.ndarray:
-        """Of each flow, whether a finding holds it."""
+        """For each flow, whether a finding holds it."""
         return self.finding_of >= 0
 
     def settle(self, candidates: list[Finding]) -> None:
-        """Let the findings of one family stand, join what stands, or fall."""
+        """Accept, merge or reject each finding of one family."""
         for candidate in sorted(candidates, key=_precedence):
             if not candidate.is_reported:
                 self._fell(candidate, f"confidence below {REPORTED}")
@@ -114,7 +114,7 @@ class _Docket:
 
 
 def decide(context: Context, settings: RuleSettings) -> Decision:
-    """Let every family of rules judge, in their order, and settle which findings stand; then floods once more, with prefixes as victims."""
+    """Run every family of rules in order and decide which findings to accept; then run the flood rules again with prefixes as victims."""
     docket, volumetric = _Docket(context), settings.volumetric
     for judge in JUDGES:
         docket.settle(judge.find(Case(context, volumetric, settings.application, docket.explained)))
@@ -125,7 +125,7 @@ def decide(context: Context, settings: RuleSettings) -> Decision:
 
 
 def _without_carpets(findings: list[Finding], settings: VolumetricSettings) -> list[Finding]:
-    """Put the findings on neighbours that are one carpet together."""
+    """Merge the findings on neighbouring hosts that are one carpet attack."""
     gone: set[int] = set()
     for places in carpet.neighbours(findings, settings):
         parts = sorted((findings[place] for place in places), key=lambda part: -part.flows.total_packets)
@@ -139,12 +139,12 @@ def _without_carpets(findings: list[Finding], settings: VolumetricSettings) -> l
 
 
 def _precedence(finding: Finding) -> tuple[float, int]:
-    """Order findings of one family: more packets first, earlier first."""
+    """Return the sort key of findings of one family: more packets first, then earlier ones."""
     return -finding.flows.total_packets, finding.flows.first_ns
 
 
 def _unexplained(finding: Finding, finding_of: I32) -> Finding | None:
-    """Return the finding without the flows that others explain, or None where little is left."""
+    """Return the finding without the flows that others explain, or None if little is left."""
     rest = finding.flows.unnumbered(finding_of)
     if rest is finding.flows:
         return finding
@@ -154,7 +154,7 @@ def _unexplained(finding: Finding, finding_of: I32) -> Finding | None:
 
 
 def _main_attack(attacks: Iterable[_Attack], finding: Finding) -> _Attack | None:
-    """Return a larger attack on the same victim at the same time that brings this one with it, or is the same from another source."""
+    """Return a larger attack on the same victim at the same time of which this is a by-product, or the same attack from another source."""
     if len(finding.victims) > 1:
         return None
     packets, first_ns, last_ns = finding.flows.total_packets, finding.flows.first_ns, finding.flows.last_ns

@@ -1,4 +1,4 @@
-"""The same flows with prefixes in the place of hosts: for attacks that spread over many neighbours, each of which receives little."""
+"""The context by prefix instead of by host, for attacks spread over many neighbouring hosts, each of which receives little."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,14 +11,14 @@ from floodmark.verdicts.context import Context
 from floodmark_core.columns import I32, I64, U32, U64, Rows
 from floodmark_core.flows import shapes
 
-_BITS = {4: 24, 6: 64}  # of the prefixes looked at: what is routed and delegated by itself
-_MOST_PREFIXES = 1000  # that are judged, those that received most first
+_BITS = {4: 24, 6: 64}  # length of the prefixes examined: what is routed and delegated separately
+_MOST_PREFIXES = 1000  # most prefixes that are judged, those that received most packets first
 FLOOD_SHAPES = tuple(shape for shape in range(shapes.SHAPES) if shape not in (shapes.NO_SHAPE, shapes.UDP_DIALOGUE))
 
 
 @dataclass(frozen=True)
 class SpreadThresholds(Checked):
-    """Which prefixes are hit as a whole: many hosts received something, and none most of it."""
+    """Which prefixes are hit as a whole: many hosts received packets, and none received most of them."""
 
     carpet_targets: int = threshold(8, "hosts of a prefix")
     carpet_target_share: float = threshold(0.3, "of the prefix's packets that a single host receives, at most")
@@ -33,10 +33,10 @@ def prefix_of(host: Host) -> Host:
 
 
 class PrefixContext(Context):
-    """Flows by the prefixes that received them; what is asked of a host is answered for all hosts of the prefix together."""
+    """Flows by the prefix that received them; every method about a host answers for all hosts of the prefix together."""
 
     def __init__(self, whole: Context, settings: SpreadThresholds, taken: np.ndarray) -> None:
-        """taken: bool per flow row, true for flows that need not be looked at."""
+        """taken: bool per flow row, true for flows to ignore."""
         self._whole, self._limits, self._taken = whole, settings, taken
         super().__init__(whole.flows, whole.cells, whole.view)
 
@@ -51,7 +51,7 @@ class PrefixContext(Context):
         self._list_prefixes(np.nonzero(free)[0] if enough else np.zeros(0, np.int64))
 
     def _list_prefixes(self, rows: I64) -> None:
-        """Find the prefixes in which many hosts received some of the free flows and none most of them."""
+        """Find the prefixes in which many hosts received some of the free flows and none received most of them."""
         flows = self._whole.flow_set(rows)
         hi, lo, version = flows.received("hi"), flows.received("lo"), flows.column("ip_version")
         hosts, first = number(hi, lo, version.astype(np.uint64))
@@ -74,13 +74,13 @@ class PrefixContext(Context):
         self._group_flows()
 
     def _order_keys(self) -> None:
-        """Order the listed prefixes by a key, so that one is found by halving."""
+        """Sort the listed prefixes by a key, for binary search."""
         keys = _key(self.host_hi, self.host_lo, self.host_version)
         self._key_order = np.argsort(keys, kind="stable")
         self._keys = keys[self._key_order]
 
     def _group_flows(self) -> None:
-        """Sort all flows by the prefix and the shape in which it received them; count what prefixes received and sent."""
+        """Group all flows by receiving prefix and shape; count the packets that each prefix received and sent."""
         count, rows = len(self.host_lo), len(self.flows)
         self.sent_packets = np.zeros(count, np.int64)
         self._received_in_shape = np.zeros((count, shapes.SHAPES), np.int64)
@@ -91,7 +91,7 @@ class PrefixContext(Context):
         self._starts, self._order = split(groups, count * shapes.SHAPES, self.flows.memory, self.flows.workers)
 
     def _group_part(self, index: U32, groups: I32) -> None:
-        """Do so for some flows in a row."""
+        """Do so for some consecutive flows."""
         part = slice(int(index[0]), int(index[-1]) + 1)
         names = [f"{end}_{what}" for end in ("initiator", "responder") for what in ("hi", "lo", "packets")]
         seen = self.flows.columns(index, ("ip_version", *names))
@@ -104,7 +104,7 @@ class PrefixContext(Context):
         np.add.at(self._received_in_shape, (receiver[mine], shape[mine]), self.packets_toward[part][mine].astype(np.int64))
 
     def _numbers(self, hi: U64, lo: U64, version: np.ndarray) -> np.ndarray:
-        """Return the number of each address's prefix, -1 where it is not listed."""
+        """Return the number of each address's prefix, -1 if it is not listed."""
         if not len(self._keys):
             return np.full(len(hi), -1, np.int64)
         net_hi, net_lo = masked(hi, lo, version)
@@ -133,19 +133,19 @@ class PrefixContext(Context):
         return split(numbers, len(self.host_lo))
 
     def asked_everyone(self, host: int, ports: tuple[int, ...]) -> bool:
-        """Tell whether a host of a prefix asked all its neighbours at once on one of some ports."""
+        """Return whether a host of a prefix queried all its neighbours at once on one of some ports."""
         seen = self.flows.columns(self.to_everyone, ("initiator_hi", "initiator_lo", "ip_version", "responder_port"))
         asked = self._numbers(seen["initiator_hi"], seen["initiator_lo"], seen["ip_version"]) == host
         return bool((asked & np.isin(seen["responder_port"], ports)).any())
 
     def dialogues_of(self, host: int) -> FlowSet:
-        """Return the two-way UDP flows that the hosts of a prefix began."""
+        """Return the two-way UDP flows that the hosts of a prefix initiated."""
         index = self._of_prefix(self._udp_dialogues, host)
         packets = np.minimum(self.flows.column("responder_packets", index), 0xFFFFFFFF).astype(np.uint32)
         return FlowSet(self.flows, index, np.ones(len(index), bool), packets)
 
     def connections_of(self, host: Host) -> FlowSet:
-        """Return the TCP connections that the hosts of a prefix began."""
+        """Return the TCP connections that the hosts of a prefix initiated."""
         place = self.host_numbers.get(host)
         return super().connections_of(host) if place is None else self.clients(self._of_prefix(self._held, place))
 
@@ -158,7 +158,7 @@ class PrefixContext(Context):
         return self._by_initiator(self.established.astype(np.uint32))
 
     def _by_initiator(self, rows: U32) -> tuple[U32, I64, U32]:
-        """Sort flows by the prefix of their initiators. Returns (rows, starts, order) as split does."""
+        """Group flows by the prefix of their initiators. Returns (rows, starts, order); starts and order as from split."""
         seen = self.flows.columns(rows, ("initiator_hi", "initiator_lo", "ip_version"))
         numbers = self._numbers(seen["initiator_hi"], seen["initiator_lo"], seen["ip_version"]).astype(np.int32)
         return rows, *split(numbers, len(self.host_lo))
@@ -171,12 +171,12 @@ class PrefixContext(Context):
 
 
 def _key(hi: U64, lo: U64, version: np.ndarray) -> U64:
-    """Fold a prefix into one word; two that are alike in it are one missed, and no prefix of the internet's is."""
+    """Hash a prefix to one word; if two collide, one is missed, but no prefixes of the internet do."""
     key: U64 = hi * np.uint64(0x9E3779B97F4A7C15) ^ lo ^ version.astype(np.uint64)
     return key
 
 
 def masked(hi: U64, lo: U64, version: np.ndarray) -> tuple[U64, U64]:
-    """Return the prefixes of addresses."""
+    """Return the prefixes of addresses, as high and low halves."""
     is_v4 = version == 4
     return hi, np.where(is_v4, lo & np.uint64(0xFFFFFF00), np.uint64(0))

@@ -1,4 +1,4 @@
-"""Every family of rules, in the order of judging; the settings that they declare; the register of their rules."""
+"""All families of rules, in order of execution; the settings that they declare; the register of their rules."""
 
 from dataclasses import dataclass, replace
 from graphlib import TopologicalSorter
@@ -63,7 +63,7 @@ class ApplicationSettings(
 
 
 def in_order(families: tuple[Family, ...]) -> list[Judge]:
-    """Return every way of judging, each behind those that it must come after. Raises graphlib.CycleError where that cannot be."""
+    """Return all judges, each after those that must run before it. Raises graphlib.CycleError if that is impossible."""
     judges = {judge.name: judge for family in families for judge in family.judges}
     return [judges[name] for name in TopologicalSorter({name: judge.after for name, judge in judges.items()}).static_order()]
 
@@ -72,7 +72,7 @@ JUDGES = in_order(FAMILIES)
 
 
 class RuleSettings(Protocol):
-    """Settings as far as rules have any."""
+    """The part of the settings that rules use."""
 
     @property
     def volumetric(self) -> VolumetricSettings:
@@ -85,13 +85,13 @@ class RuleSettings(Protocol):
 
 @dataclass(frozen=True)
 class Registered:
-    """A rule with what it belongs to."""
+    """A rule with its families, its vectors and its setting."""
 
     rule: Rule
     families: tuple[str, ...]
     vectors: tuple[str, ...]
-    setting: str | None  # that it is compared with, None where that depends
-    value: float | None  # of that setting, by default
+    setting: str | None  # that it is compared with, None if there is no single one
+    value: float | None  # default of that setting
 
 
 def rules() -> list[Registered]:
@@ -108,7 +108,7 @@ def rules() -> list[Registered]:
 
 
 def _setting(name: str) -> tuple[str | None, float | None]:
-    """Return the table and the default of the setting of some name."""
+    """Return the full name and the default of a setting, (None, None) if there is none."""
     for table, defaults in (("volumetric", VolumetricSettings()), ("application", ApplicationSettings())):
         if hasattr(defaults, name):
             return f"{table}.{name}", getattr(defaults, name)

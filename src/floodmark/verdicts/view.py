@@ -1,6 +1,6 @@
-"""What captures can show of the traffic that passed: whole dialogues or one direction, every packet or a sample, payload or none.
+"""Determine what captures can show of the traffic: whole dialogues or one direction, every packet or a sample, payload or none.
 
-Measured on the flows themselves, on at most 65,536 of each kind. Rules ask these questions before they take an absence for a sign.
+Measured on the flows themselves, on at most 65,536 of each kind. Rules check this before they take missing traffic as evidence.
 """
 
 from functools import cached_property
@@ -14,10 +14,10 @@ from floodmark_core.columns import I64
 from floodmark_core.flows import payload
 from floodmark_core.protocols import TCP, UDP
 
-_FEWEST = 20  # flows that must show something before it is believed
-_COVERED = 0.9  # of the octets between sequence numbers: less was lost, or never taken
+_FEWEST = 20  # fewest flows for a conclusion
+_COVERED = 0.9  # of the bytes between sequence numbers; if fewer are captured, packets were lost or sampled
 _FEWEST_STREAMS, _STREAM_PACKETS = 5, 3
-_LONGEST_STREAM = 1 << 30  # octets: a sequence number may have gone round
+_LONGEST_STREAM = 1 << 30  # bytes; beyond it, a sequence number may have wrapped around
 _BEGAN_BEFORE_NS = 1_000_000_000
 _BRIEF_PACKETS, _EACH_WAY = 2, 0.1
 _MISSING_SHARE, _ZEROED_SHARE = 0.5, 0.9
@@ -28,7 +28,7 @@ class View:
     """The flows of one run as evidence of how they were captured."""
 
     def __init__(self, flows: Flows, *, duplicates: float | None = None, snaplen_cut: bool = False) -> None:
-        """duplicates: share of packets seen twice. snaplen_cut: whether many packets were cut."""
+        """duplicates: share of packets seen twice. snaplen_cut: whether many packets were truncated."""
         self._flows = flows
         self.duplicates = duplicates
         self.snaplen_cut = snaplen_cut
@@ -40,7 +40,7 @@ class View:
 
     @cached_property
     def coverage(self) -> float | None:
-        """Share of the octets that TCP streams went on by which are in the capture; None where too few streams show."""
+        """Share of the bytes by which TCP streams advanced that are in the capture; None if there are too few streams."""
         names = (
             "protocol", "header_whole", "from_responder", "tcp_seq", "initiator_next_seq", "responder_next_seq",
             "initiator_payload_octets", "responder_payload_octets", "initiator_payload_packets", "responder_payload_packets",
@@ -57,9 +57,9 @@ class View:
         fit &= (spans > 0) & (spans < _LONGEST_STREAM)
         heard = np.where(back, seen["tcp_flags_initiator"], seen["tcp_flags_responder"])
         answered = (heard & (kinds.SYN | kinds.FIN | kinds.PSH) > 0) | ((heard & kinds.ACK > 0) & (heard & kinds.RST == 0))
-        fit &= answered | (heard == 0)  # what only gets resets is no stream
+        fit &= answered | (heard == 0)  # flows answered only by resets are not streams
         dialogues = fit & (opened | answered)
-        unasked = fit & ~dialogues & back  # servers' answers, of which the questions are not there: to one host they are a reflection
+        unasked = fit & ~dialogues & back  # servers' replies without requests: if to one host, a reflection
         if len(np.unique(seen["initiator_lo"][unasked])) < _FEWEST_STREAMS:
             fit &= ~unasked
         if int(dialogues.sum()) >= _FEWEST_STREAMS:
@@ -70,10 +70,10 @@ class View:
 
     @cached_property
     def sampled(self) -> bool | None:
-        """Tell whether packets are missing in the middle of streams, as in a sample; None where that cannot be said.
+        """Return whether packets are missing in the middle of streams, as in a sample; None if unknown.
 
-        Where streams are too short to tell, by flows that begin in the middle of a dialogue long after the capture began, in both
-        directions of the same services: whoever floods a host with segments does not send its answers too.
+        If streams are too short, this is judged by flows that begin mid-dialogue long after the capture began, in both directions of the
+        same services: whoever floods a host with segments does not send its replies too.
         """
         if self.coverage is not None and self.coverage < _COVERED:
             return True
@@ -94,10 +94,11 @@ class View:
 
     @cached_property
     def _payloads(self) -> tuple[int, float, float]:
-        """Return (directions of flows that carried payload, share of them of which none was captured, share in which it is all zeros).
+        """Return (flow directions that carried payload, share of them with none captured, share of them with only zeros).
 
-        Whoever overwrites payloads does so in all protocols: the last is the smaller share of TCP's and of all others'. A flood of zeros
-        over UDP alone, beside TCP that says something, overwrites nothing; without any TCP it cannot be told, and is taken for a flood.
+        Anonymisers overwrite payloads in all protocols: the last value is the smaller of the shares for TCP and for all others. Zeros over
+        UDP alone, beside TCP with real payload, are a flood; without any TCP the two cannot be distinguished, and zeros are taken for a
+        flood.
         """
         names = (
             "protocol", "initiator_payload_octets", "responder_payload_octets", "initiator_payload_kind", "responder_payload_kind",
@@ -106,13 +107,13 @@ class View:
         seen = self._flows.columns(self._spaced.astype(np.uint32), names)
         codes, prefixes, tcp = [], [], []
         for end in ("initiator", "responder"):
-            said = (seen[f"{end}_payload_octets"] > 0) & np.isin(seen["protocol"], _RECOGNISED)  # nothing else is ever recognised
+            said = (seen[f"{end}_payload_octets"] > 0) & np.isin(seen["protocol"], _RECOGNISED)  # no other protocol is recognised
             codes.append(seen[f"{end}_payload_kind"][said])
             prefixes.append(seen[f"{end}_prefix"][said])
             tcp.append(seen["protocol"][said] == TCP)
         kind, prefix, of_tcp = np.concatenate(codes), np.concatenate(prefixes), np.concatenate(tcp)
         unread = (kind == payload.NONE) & (prefix == 0)
-        if self.snaplen_cut:  # four octets or fewer are left of what was said
+        if self.snaplen_cut:  # four bytes or fewer of the payload are left
             unread |= (kind == payload.UNRECOGNISED) & (prefix & np.uint64(0xFFFFFFFF) == 0)
         absent = float(unread.mean()) if len(kind) else 0.0
         if int(of_tcp.sum()) < _FEWEST_STREAMS:
@@ -123,12 +124,12 @@ class View:
 
     @cached_property
     def payload_missing(self) -> bool | None:
-        """Tell whether what was said is not in the capture: cut off, or overwritten; None where too little was said."""
+        """Return whether payload is truncated or overwritten; None if there was too little of it."""
         count, absent, zeros = self._payloads
         return None if count < _FEWEST else absent >= _MISSING_SHARE or zeros >= _ZEROED_SHARE
 
     @cached_property
     def anonymised(self) -> bool | None:
-        """Tell whether payloads were overwritten with zeros; None where too little was said. Addresses that were changed show nowhere."""
+        """Return whether payloads were overwritten with zeros; None if there were too few. Changed addresses cannot be detected."""
         count, absent, zeros = self._payloads
         return None if count < _FEWEST or absent >= _MISSING_SHARE else zeros >= _ZEROED_SHARE

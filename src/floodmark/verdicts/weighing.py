@@ -1,10 +1,10 @@
-"""Measured values weighed against thresholds: the reasons of a finding, and the confidence they add up to.
+"""Weigh measured values against thresholds: the reasons of a finding, and the confidence they add up to.
 
-Evidence comes in groups that do not depend on each other; within a group only the strongest counts, so that one fact measured twice
-cannot pass for two. The weights are log-odds, the base is the odds of an attack before anything is known. They are this project's own
-choice, see DESIGN.md, Verdicts; two strong structural groups and a magnitude pass the level at which a finding is reported.
+Evidence comes in independent groups; within a group only the strongest reason counts, so that one fact measured twice does not count
+twice. The weights are log-odds; the base is the log-odds of an attack before anything is known. They are this project's own choice, see
+DESIGN.md, Verdicts; two strong structural groups and a magnitude reach the level at which a finding is reported.
 
-What most families of floods weigh alike stands here too: their floors, their magnitude, forged sources, the limits of a view.
+What most families of floods weigh alike is here too: floors, magnitude, forged sources, limits of the view.
 """
 
 import math
@@ -15,33 +15,33 @@ from floodmark.flows.flowset import FlowSet, Host
 from floodmark_core.protocols import TCP
 
 BASE = -4.5
-REPORTED = 0.6  # least confidence of a finding that is reported
-MOST_VICTIMS = 100  # listed by a finding; victim_count has them all
+REPORTED = 0.6  # least confidence of a reported finding
+MOST_VICTIMS = 100  # most victims that a finding lists; victim_count counts all
 STRONG, CLEAR, SOLID, FAIR, SLIGHT = 3.0, 2.5, 2.0, 1.5, 1.0
 AGAINST = -2.5
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One fact that speaks for or against an attack. Its id is public: it stands in every JSON answer in which the rule fired."""
+    """One fact for or against an attack. Its id is public: it appears in every JSON result in which the rule fired."""
 
     id: str
     group: str  # of rules that measure one fact; only the strongest of a group counts
-    measures: str  # what the measured value is
-    sentence: str  # for a reader, a format of the measured value and other facts
-    why: str  # it is evidence
-    threshold: str = ""  # name of the setting that the value is compared with; empty where it follows from several
+    measures: str  # description of the measured value
+    sentence: str  # for a reader: format string for the measured value and other facts
+    why: str  # why this fact is evidence
+    threshold: str = ""  # name of the setting that the value is compared with; empty if it is derived from several
 
 
 @dataclass(frozen=True)
 class Reason:
-    """A rule that fired: what was measured, the threshold it passed, and the sentence for a reader."""
+    """A rule that fired: the measured value, the threshold it passed, and the sentence for a reader."""
 
     rule: str
     measured: float
     threshold: float
     text: str
-    weight: float  # what it adds to the logarithm of the odds where it is its group's strongest; below 0 it speaks against
+    weight: float  # added to the log-odds if it is the strongest of its group; below 0: evidence against
     group: str = ""  # of reasons that measure one fact; only the strongest of a group counts
 
 
@@ -55,27 +55,27 @@ class Evidence:
     notes: list[str] = field(default_factory=list)
 
     def add(self, rule: Rule, weight: float, measured: float, threshold: float, **facts: object) -> None:
-        """Record a rule that fired; ``weight`` < 0 speaks against the finding. facts: what its sentence names beside the measured value."""
+        """Record a rule that fired; ``weight`` < 0 is evidence against the finding. facts: other values in its sentence."""
         side = rule.group if weight >= 0 else f"{rule.group}, against"
         self.weights[side] = max(self.weights.get(side, weight), weight, key=abs)
         text = rule.sentence.format(measured=measured, threshold=threshold, **facts)
         self.reasons.append(Reason(rule.id, round(float(measured), 6), float(threshold), text, weight, side))
 
     def cap(self, confidence: float, why: str) -> None:
-        """Limit the confidence and say why."""
+        """Cap the confidence and note why."""
         self.caps.append(confidence)
         self.notes.append(why)
 
     @property
     def confidence(self) -> float:
-        """Return the probability the evidence adds up to, 0 to 1, after caps."""
+        """Return the probability that the evidence adds up to, 0 to 1, after caps."""
         odds = BASE + sum(self.weights.values())
         return min([1 / (1 + math.exp(-odds)), *self.caps])
 
 
 @dataclass
 class Finding:
-    """An attack as one rule family sees it, before findings are put side by side."""
+    """An attack as one rule family sees it, before findings are compared."""
 
     vector: str
     victims: list[Host]
@@ -83,18 +83,18 @@ class Finding:
     evidence: Evidence
     ports: list[int]
     spoofed: float | None = None  # probability that source addresses are forged
-    by_products: tuple[str, ...] = ()  # vectors that this one brings with it
-    victim_count: int = 0  # where not all victims are listed
+    by_products: tuple[str, ...] = ()  # vectors that this one causes as well
+    victim_count: int = 0  # if not all victims are listed
 
     @property
     def is_reported(self) -> bool:
-        """Tell whether the confidence reaches the level of a report."""
+        """Return whether the confidence is high enough to report."""
         return self.evidence.confidence >= REPORTED
 
 
 @dataclass(frozen=True)
 class FloodThresholds(Checked):
-    """What every family of floods asks: is it enough, how fast is it, and are its sources real."""
+    """Thresholds of all families of floods: is there enough traffic, how fast is it, and are its sources real."""
 
     flood_packets: int = threshold(50, "fewest packets of a kind that can be called a flood")
     flood_rate_pps: float = threshold(500.0, "mean over the burst; below it, structure must carry the verdict")
@@ -148,9 +148,9 @@ SAME_SIZE = Rule(
 
 
 def floor_reached(flows: FlowSet, settings: FloodThresholds, rate_pps: float | None = None) -> bool:
-    """Tell whether there is enough to be called a flood: a rate, or a number that structure can carry.
+    """Return whether there is enough traffic for a flood: a sufficient rate, or enough packets for structural evidence.
 
-    rate_pps: of the busiest stretch, where the flows alone do not show it.
+    rate_pps: of the busiest stretch, if the flows alone do not show it.
     """
     packets, rate = flows.total_packets, flows.busiest_rate_pps if rate_pps is None else rate_pps
     if packets >= settings.flood_packets and rate >= settings.flood_rate_pps:
@@ -159,26 +159,26 @@ def floor_reached(flows: FlowSet, settings: FloodThresholds, rate_pps: float | N
 
 
 def weigh_magnitude(evidence: Evidence, rate_pps: float, floor_pps: float, what: str, clear_at: float) -> None:
-    """Add the magnitude group: at the floor fair, at ``clear_at`` times the floor clear."""
+    """Add the magnitude group: fair at the floor, clear at ``clear_at`` times the floor."""
     if rate_pps >= floor_pps:
         evidence.add(RATE, CLEAR if rate_pps >= clear_at * floor_pps else FAIR, rate_pps, floor_pps, what=what)
 
 
 def weigh_few_fast_sources(evidence: Evidence, flows: FlowSet, settings: FloodThresholds, what: str) -> None:
-    """Add what each of a few sources sends."""
+    """Add the rate of each source if there are few."""
     rate = flows.total_packets / flows.source_count / flows.span_s
     if flows.source_count < settings.many_sources and rate >= settings.source_rate_pps:
         evidence.add(RATE_PER_SOURCE, FAIR, rate, settings.source_rate_pps, what=what)
 
 
 def weigh_spoofing(evidence: Evidence, flows: FlowSet, settings: FloodThresholds) -> float | None:
-    """Add the spoofing group. Returns how likely the source addresses are forged, or None where that cannot be said."""
+    """Add the spoofing group. Returns the probability that source addresses are forged, or None if unknown."""
     sources, concentration = flows.source_count, settings.ttl_concentration
     share = sources / flows.total_packets
     if sources < settings.many_sources:
         return None
     ttls = flows.effective_ttls()
-    # In a network of its own hosts have few TTLs too; over TCP their SYNs would have options and answers.
+    # Hosts of one local network have few TTLs too; over TCP their SYNs would have options and replies.
     few = sources >= settings.few_ttls_sources and ttls <= settings.few_ttls and int(flows.sample.column("protocol")[0]) == TCP
     if share >= settings.spoofed_sources_per_packet and (ttls / sources <= concentration or few):
         evidence.add(TTL_CONCENTRATION, CLEAR, ttls / sources, concentration, sources=sources, ttls=ttls)
@@ -189,7 +189,7 @@ def weigh_spoofing(evidence: Evidence, flows: FlowSet, settings: FloodThresholds
 
 
 def weigh_land(evidence: Evidence, flows: FlowSet, settings: FloodThresholds) -> bool:
-    """Tell whether packets seem to come from the host that they go to, and add what that says (LAND, CVE-1999-0016)."""
+    """Return whether packets have their destination as source address, and add that evidence (LAND, CVE-1999-0016)."""
     seen = flows.sample
     same = (seen.sent("hi") == seen.received("hi")) & (seen.sent("lo") == seen.received("lo"))
     share = float(same.mean())
@@ -200,7 +200,7 @@ def weigh_land(evidence: Evidence, flows: FlowSet, settings: FloodThresholds) ->
 
 
 def cap_for_view(evidence: Evidence, *, answers: bool, packets: int, span_s: float) -> None:
-    """Apply the caps of a view that shows less than the whole."""
+    """Cap the confidence if the capture does not show all of the traffic."""
     if not answers:
         evidence.cap(0.85, "one-sided: the victim's own packets are not in the capture, so replies and completions cannot be assessed")
     if packets < 100:

@@ -1,1 +1,1 @@
-"""Rules by family: each file looks at one kind of traffic and says what in it would be an attack."""
+"""Rules by family: each file examines one kind of traffic and decides what in it is an attack."""

@@ -1,4 +1,4 @@
-"""Carpet bombing: a flood that is spread over the hosts of a prefix, so that none of them receives much."""
+"""Carpet bombing: a flood spread over the hosts of a prefix, so that none of them receives much."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,12 +14,12 @@ from floodmark.verdicts.prefixes import PrefixContext, SpreadThresholds, prefix_
 from floodmark.verdicts.weighing import MOST_VICTIMS, SLIGHT, Finding, FloodThresholds, Rule
 from floodmark.vocabulary.vectors import VECTORS, Verdict
 
-OverPrefixes: TypeAlias = Callable[[np.ndarray], list[Finding]]  # given which flows a finding holds already
+OverPrefixes: TypeAlias = Callable[[np.ndarray], list[Finding]]  # takes a mask of the flows that a finding already holds
 
 
 @dataclass(frozen=True)
 class CarpetThresholds(SpreadThresholds, FloodThresholds):
-    """When a flood is one on a whole prefix."""
+    """When a flood counts as one on a whole prefix."""
 
     carpet_reflector_times: float = threshold(0.5, "carpet_packets: so many packets of a protocol are enough for reflection onto a prefix")
 
@@ -32,16 +32,16 @@ CARPET = Rule(
 
 
 def carpet_floods(case: Case[CarpetThresholds, Any], judges: Sequence[Judge]) -> Iterator[OverPrefixes]:
-    """Yield the rules of floods with prefixes as the victims, in order of their exactness, over the flows that no finding holds yet.
+    """Yield the flood rules with prefixes as victims, most exact first, over the flows that no finding holds yet.
 
-    judges: those that judge over prefixes, in order of judging.
+    judges: those that run over prefixes, in order of execution.
     """
     settings = case.volumetric
     prefixes = PrefixContext(case.context, settings, case.explained)
     if not len(prefixes.host_lo):
         return
-    whole: Any = settings  # the table of all families' thresholds; reflection declares those of reflectors
-    # Structure alone carries no verdict here: every prefix receives a little of everything.
+    whole: Any = settings  # has the thresholds of all families; the reflector ones are declared by reflection
+    # Structure alone is not enough here: every prefix receives a little of everything.
     strict = replace(
         whole,
         flood_packets=settings.carpet_packets,
@@ -60,7 +60,7 @@ def carpet_floods(case: Case[CarpetThresholds, Any], judges: Sequence[Judge]) ->
 
 
 def _spread(finding: Finding, explained: np.ndarray, settings: CarpetThresholds) -> Finding | None:
-    """Return a finding about a prefix with the hosts that it hit as its victims, None where a few of them got most of it."""
+    """Return a finding about a prefix with the hosts that were hit as its victims, None if a few hosts received most of it."""
     flows = finding.flows.not_taken(explained)
     if not len(flows):
         return None
@@ -74,7 +74,7 @@ def _spread(finding: Finding, explained: np.ndarray, settings: CarpetThresholds)
 
 
 def as_carpet(finding: Finding, prefix: Host, largest: float, settings: CarpetThresholds) -> Finding:
-    """Return a finding with a prefix and the hosts in it as its victims. largest: share of the packets that one of them received."""
+    """Return a finding with a prefix and its hosts as victims. largest: largest share of the packets that one host received."""
     count, hosts = finding.flows.receiver_count, finding.flows.receivers(MOST_VICTIMS - 1)
     if all(reason.rule != CARPET.id for reason in finding.evidence.reasons):
         finding.evidence.add(CARPET, SLIGHT, count, settings.carpet_targets, prefix=prefix, largest=largest)
@@ -82,7 +82,7 @@ def as_carpet(finding: Finding, prefix: Host, largest: float, settings: CarpetTh
 
 
 def neighbours(findings: list[Finding], settings: CarpetThresholds) -> list[list[int]]:
-    """Return groups of findings, by number, that are one carpet: the same flood on many hosts of one prefix at the same time."""
+    """Return groups of findings, by index, that are one carpet attack: the same flood on many hosts of one prefix at the same time."""
     by_prefix: dict[tuple[Host, str], list[int]] = {}
     for place, finding in enumerate(findings):
         if VECTORS[finding.vector][0] is Verdict.VOLUMETRIC and (len(finding.victims) == 1 or finding.victims[0].bits):

@@ -1,4 +1,4 @@
-"""Floods of messages inside dialogues that stay open: publications to an MQTT broker, industrial commands, SIP requests."""
+"""Floods of messages inside long-lived dialogues: publications to an MQTT broker, industrial commands, SIP requests."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +21,7 @@ _MODBUS_WRITES = (5, 6, 15, 16, 22, 23)  # function codes
 
 @dataclass(frozen=True)
 class CommandThresholds(Checked):
-    """What floods of messages and of SIP requests are told by."""
+    """Thresholds for floods of messages and of SIP requests."""
 
     command_rate_mps: float = threshold(100.0, "packets with messages of one client to a broker or a controller, mean over its connections")
     flood_commands: int = threshold(100, "fewest packets with messages that can be called a flood")
@@ -131,14 +131,14 @@ def command_floods(case: Case[Any, CommandThresholds]) -> list[Finding]:
 
 
 def _is_fast(flows: FlowSet, settings: CommandThresholds) -> bool:
-    """Tell whether a client takes part in what several do together."""
+    """Return whether a client is fast enough to be part of a joint flood."""
     messages = int(flows.column("initiator_payload_packets").sum())
     rate = messages / max(flows.span_s, settings.command_shortest_s)
     return messages >= settings.command_client_messages and rate >= settings.command_rate_mps
 
 
 def _messages_of(flows: FlowSet, total: int, settings: CommandThresholds) -> Finding | None:
-    """Judge what a client, or several that are alike, say to one service. total: messages that it receives of all clients."""
+    """Judge the messages of one client, or of several similar ones, to one service. total: messages from all clients to it."""
     sent, answered = flows.column("initiator_payload_packets"), flows.column("responder_payload_packets")
     messages = int(sent.sum())
     rate = messages / max(flows.span_s, settings.command_shortest_s)
@@ -175,7 +175,7 @@ def _messages_of(flows: FlowSet, total: int, settings: CommandThresholds) -> Fin
 
 
 def sip_floods(case: Case[Any, CommandThresholds]) -> list[Finding]:
-    """Find floods of SIP requests over UDP: calls and registrations that come to nothing."""
+    """Find floods of SIP requests over UDP: calls and registrations that lead to nothing."""
     context, settings = case.context, case.application
     found = []
     least = settings.sip_requests

@@ -1,4 +1,4 @@
-"""Connection floods: connections opened to carry nothing, handshakes abandoned, attempts repeated at a closed port."""
+"""Connection floods: connections opened for nothing, abandoned handshakes, repeated attempts at a closed port."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +19,7 @@ from floodmark_core.flows import payload, shapes
 
 @dataclass(frozen=True)
 class ConnectionThresholds(RequestThresholds):
-    """What connections that lead to nothing are told by."""
+    """Thresholds for connections that lead to nothing."""
 
     connection_rate_cps: float = threshold(100.0, "connections to one service that carry almost nothing, in the busiest ten seconds")
     handshake_rate_cps: float = threshold(20.0, "TLS handshakes with one service that lead to nothing, in the busiest ten seconds")
@@ -93,7 +93,7 @@ SUSTAINED = Rule(
 
 
 def connection_floods(case: Case[Any, ConnectionThresholds]) -> list[Finding]:
-    """Find connections opened in numbers to carry nothing, and connection attempts repeated against a closed port."""
+    """Find many connections opened for nothing, abandoned handshakes, and repeated connection attempts at a closed port."""
     context, settings = case.context, case.application
     return _idle_floods(context, settings) + _handshake_floods(context, settings) + _refused_floods(context, settings)
 
@@ -134,7 +134,7 @@ def _idle_floods(context: Context, settings: ConnectionThresholds) -> list[Findi
 
 
 def _handshake_floods(context: Context, settings: ConnectionThresholds) -> list[Finding]:
-    """Judge TLS connections that end after the client's first words: the server has done its costly part for nothing."""
+    """Judge TLS connections that end after the ClientHello: the server has done its costly part for nothing."""
     found = []
     for flows in services(context, settings.flood_connections):
         greeting = flows.where(flows.column("initiator_payload_kind") == 2 * payload.TLS + payload.REQUEST)
@@ -155,13 +155,13 @@ def _handshake_floods(context: Context, settings: ConnectionThresholds) -> list[
         alike = variation(left.column("initiator_payload_octets").astype(float))
         if alike <= settings.connection_alike_variation:
             evidence.add(ALIKE, SLIGHT, alike, settings.connection_alike_variation, what="the size of the ClientHello")
-        brief = greeting.where(only_hello)  # with those that the capture's end cut
+        brief = greeting.where(only_hello)  # including those that the end of the capture cut off
         found.append(Finding("tls-handshake-flood", [service_host(flows)], brief, evidence, [int(flows.column("responder_port")[0])]))
     return found
 
 
 def _refused_floods(context: Context, settings: ConnectionThresholds) -> list[Finding]:
-    """Judge ordinary-looking connection attempts that one source repeats against one port although none succeeds."""
+    """Judge ordinary-looking connection attempts that one source repeats at one port although none succeeds."""
     found = []
     floor = settings.connection_attempt_times * settings.request_rate_rps
     for host in context.hosts_with(shapes.SYN, settings.flood_connections):

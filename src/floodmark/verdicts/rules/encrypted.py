@@ -1,4 +1,4 @@
-"""Request floods inside TLS, told without what is said: many short connections of one shape, opened faster than people do."""
+"""Request floods inside TLS, detected without plaintext: many short connections of one shape, opened faster than people do."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +14,12 @@ from floodmark.verdicts.rules.requests import CLIENTS_ALIKE, ONE_CLIENT
 from floodmark.verdicts.weighing import CLEAR, FAIR, Evidence, Finding, Rule
 from floodmark_core.flows import payload
 
-_CAP = 0.7  # of the confidence: what is not read can be something else
+_CAP = 0.7  # of the confidence: unread content can be something else
 
 
 @dataclass(frozen=True)
 class HttpsThresholds(ConnectionThresholds):
-    """What floods of requests inside TLS are told by."""
+    """Thresholds for floods of requests inside TLS."""
 
     https_connections_times: float = threshold(0.5, "flood_connections: so many are enough, each is several packets of handshake")
     https_client_packets: int = threshold(2, "fewest payload packets of the client: the ClientHello and something after it")
@@ -89,7 +89,7 @@ def _https_flood(flows: FlowSet, all_connections: int, settings: HttpsThresholds
     per_client = np.bincount(groups, minlength=len(clients))
     rate = busiest(flows.column("first_seen_ns"), np.ones(len(flows), np.int64), flows.span_s)
     fastest = float(per_client.max()) / max(flows.span_s, 1.0)
-    # Machines that do one thing are a flood at a lower rate than visitors are.
+    # Machines that repeat one thing are a flood at a lower rate than visitors.
     floor = settings.insistent_service_rate_rps if same else settings.service_request_rate_rps
     if rate < floor and fastest < settings.request_rate_rps:
         return None
@@ -112,7 +112,7 @@ def _https_flood(flows: FlowSet, all_connections: int, settings: HttpsThresholds
 
 
 def _weigh_clients(evidence: Evidence, per_client: np.ndarray, settings: HttpsThresholds) -> None:
-    """Add the clients group: all connect equally often, or one of them most."""
+    """Add the clients group: all clients connect equally often, or one of them makes most connections."""
     clients, share = len(per_client), float(per_client.max()) / float(per_client.sum())
     varies = variation(per_client)
     if clients >= settings.https_alike_clients and varies <= settings.https_clients_variation:

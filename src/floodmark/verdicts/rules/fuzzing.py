@@ -1,4 +1,4 @@
-"""Fuzzing: one source that sends a service another malformed message in each of many connections."""
+"""Fuzzing: one source that sends a different malformed message to a service in each of many connections."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ from floodmark.verdicts.weighing import CLEAR, FAIR, SLIGHT, Evidence, Finding, 
 from floodmark_core import kinds
 from floodmark_core.flows import payload
 
-# What clients of a port begin with.
+# Protocols of a port that a client's first payload may be.
 _SPOKEN = {
     22: (payload.SSH,), 80: (payload.HTTP, payload.HTTP2), 8000: (payload.HTTP, payload.HTTP2), 8080: (payload.HTTP, payload.HTTP2),
     443: (payload.TLS,), 8443: (payload.TLS,), 1883: (payload.MQTT,), 3389: (payload.RDP, payload.TLS),
@@ -24,7 +24,7 @@ _SPOKEN = {
 
 @dataclass(frozen=True)
 class FuzzingThresholds(Checked):
-    """What fuzzing is told by."""
+    """Thresholds for fuzzing."""
 
     fuzzing_connections: int = threshold(50, "fewest malformed connections of one client to one service")
     fuzzing_duration_s: float = threshold(30.0, "of a malformed connection, at most")
@@ -58,7 +58,7 @@ CUT_OFF = Rule(
 
 
 def fuzzing(case: Case[Any, FuzzingThresholds]) -> list[Finding]:
-    """Find fuzzing of services whose clients' first words are known."""
+    """Find fuzzing of services whose clients' first messages are known."""
     context, settings = case.context, case.application
     rows = context.established[np.isin(context.spoken.port, [*_SPOKEN, *payload.COMMANDS])]
     if len(rows):
@@ -76,7 +76,7 @@ def _fuzzing(flows: FlowSet, settings: FuzzingThresholds) -> Finding | None:
         first = (flows.column("initiator_prefix") >> np.uint64(32)) & np.uint64(0xDFDFDFDF)
         proper = np.isin(first, [int.from_bytes(command, "big") for command in payload.COMMANDS[port]])
     over = flows.column("stage") & (kinds.STAGE_CLOSED | kinds.STAGE_FIN_RESPONDER) > 0
-    cut_off = (flows.column("responder_payload_octets") == 0) & over  # begins like the protocol and is not worth an answer
+    cut_off = (flows.column("responder_payload_octets") == 0) & over  # closed without a reply, even if it begins like the protocol
     malformed = flows.where((~proper | cut_off) & (duration_s(flows) <= settings.fuzzing_duration_s))
     share = len(malformed) / len(flows)
     if len(malformed) < settings.fuzzing_connections or share < settings.fuzzing_malformed_share:

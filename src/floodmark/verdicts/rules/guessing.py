@@ -1,4 +1,4 @@
-"""Guessing at log-ins, by the shape of the connections: many, short, alike."""
+"""Password guessing, by the shape of the connections: many, short, alike."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ from floodmark_core import kinds
 
 @dataclass(frozen=True)
 class GuessingThresholds(RequestThresholds):
-    """What guessing is told by; requests that come faster than insistent_request_rate_rps are a flood that is refused."""
+    """Thresholds for guessing; requests faster than insistent_request_rate_rps are a flood that is being refused."""
 
     guessing_connections: int = threshold(10, "fewest brief ones of one source to one service within the window")
     guessing_window_s: float = threshold(60.0, "in which connections, or denied requests, of one source are counted")
@@ -104,7 +104,7 @@ def guessing(case: Case[Any, GuessingThresholds]) -> list[Finding]:
 
 
 def _brief(flows: FlowSet, settings: GuessingThresholds) -> FlowSet:
-    """Return the connections that are short enough for a log-in that failed, and over."""
+    """Return the closed connections that are short enough for a failed log-in."""
     up, down = flows.column("initiator_payload_octets").astype(float), flows.column("responder_payload_octets").astype(float)
     closed = np.isin(flows.column("end_reason"), (kinds.END_FIN, kinds.END_RST, kinds.END_REUSE))
     small = (up > 0) & (down > 0) & (up <= settings.guessing_client_bytes) & (down <= settings.guessing_server_bytes)
@@ -112,7 +112,7 @@ def _brief(flows: FlowSet, settings: GuessingThresholds) -> FlowSet:
 
 
 def _alike(flows: FlowSet, settings: GuessingThresholds) -> FlowSet:
-    """Return the connections that are about as long as the median one, both ways: a guess that succeeds is longer."""
+    """Return the connections with about as many bytes as the median one, in both directions: a successful guess has more."""
     kept = np.ones(len(flows), bool)
     for end in ("initiator", "responder"):
         sizes = flows.column(f"{end}_payload_octets").astype(float)
@@ -166,7 +166,7 @@ def _guessing(flows: FlowSet, settings: GuessingThresholds) -> Finding | None:
 
 
 def distributed_guessing(case: Case[Any, GuessingThresholds]) -> list[Finding]:
-    """Find log-ins tried by many sources, each of which tries too seldom to be told by itself."""
+    """Find log-ins tried by many sources, each of which tries too seldom to be detected by itself."""
     context, settings = case.context, case.application
     rows = context.established
     rows = rows[np.isin(context.spoken.port, list(LOGIN_PORTS)) & ~case.explained[rows]]
@@ -204,7 +204,7 @@ def distributed_guessing(case: Case[Any, GuessingThresholds]) -> list[Finding]:
 
 
 def credential_stuffing(case: Case[Any, GuessingThresholds]) -> list[Finding]:
-    """Find passwords tried over HTTP: the same path asked for again and again, and denied."""
+    """Find passwords tried over HTTP: the same path requested repeatedly, and denied."""
     context, settings = case.context, case.application
     rows = context.established[context.spoken.denied]
     found = []
@@ -223,7 +223,7 @@ def credential_stuffing(case: Case[Any, GuessingThresholds]) -> list[Finding]:
 
 
 def _denied(flows: FlowSet, settings: GuessingThresholds, *, distributed: bool) -> Finding | None:
-    """Judge the connections of one client, or of all, in which requests were denied."""
+    """Judge the connections of one client, or of all clients, in which requests were denied."""
     requests, denied, answers = (flows.column(name).astype(np.int64) for name in ("requests", "denied_responses", "responses"))
     posted = float(begins_with(flows.column("initiator_prefix"), b"POST").mean()) >= settings.denied_posted_share
     least = settings.denied_requests if posted else settings.unposted_denied_requests
@@ -234,7 +234,7 @@ def _denied(flows: FlowSet, settings: GuessingThresholds, *, distributed: bool) 
     if busiest_count < least:
         return None
     if int(requests.sum()) / max(flows.span_s, 1.0) >= settings.insistent_request_rate_rps:
-        return None  # a server that refuses a flood of requests; the rules of floods judge it
+        return None  # a server refusing a flood of requests; the flood rules judge it
     share = count / max(int(answers.sum()), 1)
     paths = flows.column("path_hash")
     values, counts = np.unique(paths, return_counts=True)

@@ -1,4 +1,4 @@
-"""HTTP/2 in the clear: streams that are opened only to be cancelled, heads that never end."""
+"""Attacks over cleartext HTTP/2: streams opened only to be cancelled, headers that never end."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from floodmark_core.flows import payload
 
 @dataclass(frozen=True)
 class Http2Thresholds(Checked):
-    """What floods of HTTP/2 frames are told by."""
+    """Thresholds for floods of HTTP/2 frames."""
 
     flood_resets: int = threshold(
         100, "streams cancelled, or CONTINUATION frames, of all connections that take part", "Envoy allows 250 resets a second"
@@ -52,7 +52,7 @@ FRAMES_UNANSWERED = Rule(
 
 
 class _Kind(NamedTuple):
-    """What a flood of frames is called, as an answer and in a sentence, and where its frames are counted."""
+    """A kind of frame flood: its vector, the column that counts its frames, its rule, and the frames' name in a sentence."""
 
     vector: str
     column: str
@@ -81,7 +81,7 @@ def http2_floods(case: Case[Any, Http2Thresholds]) -> list[Finding]:
 
 
 def _flood(flows: FlowSet, kind: _Kind, settings: Http2Thresholds) -> Finding:
-    """Weigh the connections that do one of the two."""
+    """Weigh the connections of one kind of flood."""
     count = int(flows.column(kind.column).sum())
     evidence = Evidence()
     evidence.add(kind.rule, STRONG, count, settings.flood_resets, limit=settings.http2_head_frames)

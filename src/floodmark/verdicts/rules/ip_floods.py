@@ -1,4 +1,4 @@
-"""Floods below the transport layer: ICMP, fragments without their first, GRE, IPsec and other IP protocols."""
+"""Floods below the transport layer: ICMP, fragments without the first one, GRE, IPsec and other IP protocols."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -31,7 +31,7 @@ from floodmark_core.protocols import SECOND_NS
 
 @dataclass(frozen=True)
 class IpThresholds(FloodThresholds):
-    """What floods of ICMP and of IP packets without ports are known by."""
+    """Thresholds for floods of ICMP and of IP packets without ports."""
 
     icmp_echo_rate_pps: float = threshold(100.0, "echo requests or replies to one host; a hundred times what a monitor sends")
     icmp_error_rate_pps: float = threshold(500.0, "ICMP errors (BlackNurse) or other ICMP messages to one host")
@@ -100,7 +100,7 @@ FRAGMENTS_SHARE = Rule(
 
 
 class _Kind(NamedTuple):
-    """What a flood of ICMP messages is called, as an answer and in a sentence, and the rate from which on it is one."""
+    """A kind of ICMP flood: its vector, the messages' name in a sentence, and the least rate."""
 
     vector: str
     what: str
@@ -129,7 +129,7 @@ def icmp_floods(case: Case[IpThresholds, Any]) -> list[Finding]:
 
 
 def _without_monitors(flows: FlowSet, settings: IpThresholds) -> FlowSet:
-    """Drop what is steady and slow: a ping a second is somebody's monitoring beside the flood."""
+    """Drop steady, slow flows: one ping a second is monitoring beside the flood."""
     seconds = (flows.column("last_seen_ns") - flows.column("first_seen_ns")) / SECOND_NS
     return flows.where((seconds < settings.icmp_monitor_s) | (flows.packets > settings.icmp_monitor_rate_pps * seconds))
 
@@ -189,7 +189,7 @@ def ip_floods(case: Case[IpThresholds, Any]) -> list[Finding]:
                 evidence.add(MANY_SOURCES, weight, sources, settings.many_sources, what=what)
             one_way = 1 - int(flows.received("packets").sum()) / packets
             if one_way > settings.ip_one_way_share and answers:
-                # Of a tunnel in use both ends send.
+                # Both ends of a tunnel in use send.
                 tunnel = shape in (shapes.GRE, shapes.IPSEC) and sources >= settings.many_sources
                 evidence.add(ONE_WAY, CLEAR if tunnel else FAIR, one_way, settings.ip_one_way_share, what=what)
             if shape == shapes.FRAGMENT:
@@ -202,7 +202,7 @@ def ip_floods(case: Case[IpThresholds, Any]) -> list[Finding]:
 
 
 def _weigh_fragments(context: Context, evidence: Evidence, host: int, flows: FlowSet, settings: IpThresholds) -> None:
-    """Add what only fragments show: no first fragments, tiny ones, a large part of the victim's traffic."""
+    """Add evidence of fragments only: no first fragments, tiny fragments, a large share of the victim's traffic."""
     packets = flows.total_packets
     orphans = 1 - context.known_source_share(host, flows)
     if orphans >= settings.fragment_orphan_share:

@@ -1,4 +1,4 @@
-"""Floods of questions that a server is made to answer: DNS, with its water torture and its garbage, and game queries."""
+"""Floods of queries that a server has to answer: DNS, including water torture and garbage, and game queries."""
 
 from dataclasses import dataclass
 
@@ -35,7 +35,7 @@ _NO_ERROR, _FORMAT_ERROR, _SERVER_FAILURE, _NO_SUCH_NAME, _REFUSED = 0, 1, 2, 3,
 
 @dataclass(frozen=True)
 class QueryThresholds(Checked):
-    """What floods of questions are told by."""
+    """Thresholds for floods of queries."""
 
     query_rate_qps: float = threshold(500.0, "DNS queries to one server, in the busiest stretch")
     query_clear_times: float = threshold(10.0, "the floor of a rate of DNS or game queries, from which on the rate is clear evidence")
@@ -127,7 +127,7 @@ GAME_QUERIES_PER_SOURCE = Rule(
 
 
 def query_floods(case: Case[FloodThresholds, QueryThresholds]) -> list[Finding]:
-    """Find floods of DNS questions and of game queries."""
+    """Find floods of DNS queries and of game queries."""
     found: list[Finding | None] = []
     context, limits, settings = case.context, case.volumetric, case.application
     for host in context.udp_receivers(limits.flood_packets):
@@ -146,24 +146,24 @@ def query_floods(case: Case[FloodThresholds, QueryThresholds]) -> list[Finding]:
 
 
 def _answered(flows: FlowSet) -> np.ndarray:
-    """Tell of each flow whether its questions got an answer."""
+    """Return for each flow whether its queries got a response."""
     got: np.ndarray = flows.received("packets") > 0
     return got
 
 
 def _response_codes(flows: FlowSet) -> np.ndarray:
-    """Return the RCODE of each flow's first answer; meaningless where there is none."""
+    """Return the RCODE of each flow's first response; meaningless if there is none."""
     codes: np.ndarray = (flows.received("prefix") >> np.uint64(48)).astype(np.int64) & 15
     return codes
 
 
 def _water_torture(context: Context, host: int, flows: FlowSet, settings: QueryThresholds) -> Finding | None:
-    """Judge questions for names under one domain that nobody asks for twice and that do not exist."""
+    """Judge queries for names under one domain that are never queried twice and do not exist."""
     if flows.total_packets < settings.torture_queries or not context.answers(host):
-        return None  # whether names exist is in the answers alone
+        return None  # only responses show whether names exist
     words = flows.sent("prefix")
     parents, names = words >> np.uint64(33), words & np.uint64(0xFFFFFFFF)
-    mapped = parents == names >> np.uint64(1)  # a name of one label, or under arpa
+    mapped = parents == names >> np.uint64(1)  # a single-label name, or one under arpa
     values, counts = np.unique(parents[~mapped], return_counts=True)
     if not len(values):
         return None
@@ -192,14 +192,14 @@ def _water_torture(context: Context, host: int, flows: FlowSet, settings: QueryT
 
 
 def _without_visitors(under: FlowSet, settings: QueryThresholds) -> FlowSet:
-    """Return questions under one domain without those for names that exist and that several ask for: the domain's own visitors."""
+    """Return queries under one domain, except those for existing names that were queried several times: the domain's own visitors."""
     _, place, counts = np.unique(under.sent("prefix") & np.uint64(0xFFFFFFFF), return_inverse=True, return_counts=True)
     exists = _answered(under) & (_response_codes(under) == _NO_ERROR)
     return under.where(~(exists & (counts[place] >= settings.torture_visitor_flows)))
 
 
 def _dns_flood(case: Case[FloodThresholds, QueryThresholds], host: int, flows: FlowSet) -> Finding | None:
-    """Judge questions by their number: more than a server's clients ask, and mostly left without an answer."""
+    """Judge queries by number: more than a server's clients send, and mostly unanswered."""
     context, limits, settings = case.context, case.volumetric, case.application
     floor = settings.query_rate_qps
     rate = flows.busiest_rate_pps if len(flows) else 0.0
@@ -227,7 +227,7 @@ def _dns_flood(case: Case[FloodThresholds, QueryThresholds], host: int, flows: F
 
 
 def _dns_garbage(case: Case[FloodThresholds, QueryThresholds], host: int, flows: FlowSet, questions: FlowSet) -> Finding | None:
-    """Judge datagrams to a DNS server that are no DNS messages; where no such server shows they are a flood like any other."""
+    """Judge datagrams to a DNS server that are not DNS messages; if no DNS server is visible, they are an ordinary flood."""
     context, limits, settings = case.context, case.volumetric, case.application
     if not len(flows) or not floor_reached(flows, limits):
         return None
@@ -249,7 +249,7 @@ def _dns_garbage(case: Case[FloodThresholds, QueryThresholds], host: int, flows:
 
 
 def _game_flood(case: Case[FloodThresholds, QueryThresholds], host: int, flows: FlowSet) -> Finding | None:
-    """Judge queries that browsers of game servers send now and then, sent to one server in numbers."""
+    """Judge large numbers of queries to one game server, which server browsers send only now and then."""
     context, limits, settings = case.context, case.volumetric, case.application
     if not len(flows) or not floor_reached(flows, limits):
         return None

@@ -1,4 +1,4 @@
-"""Reflection: answers that nobody asked for, from many servers to one victim, over UDP or as TCP SYN-ACKs."""
+"""Reflection: unsolicited responses from many servers to one victim, over UDP, as TCP SYN-ACKs or from middleboxes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -30,28 +30,28 @@ from floodmark_core import kinds
 from floodmark_core.flows import payload, shapes
 from floodmark_core.protocols import SECOND_NS
 
-_CLIENT_PORTS = 32_768  # from here on systems number the ports of clients
-# Protocols whose replies ordinary clients receive from many servers at once.
+_CLIENT_PORTS = 32_768  # start of the range from which systems choose client ports
+# Protocols whose responses ordinary clients receive from many servers at once.
 _NOISY = (
     payload.STUN, payload.DTLS, payload.OPENVPN, payload.GAME, payload.MDNS, payload.NETBIOS, payload.NTP, payload.COAP, payload.QUIC,
     payload.BITTORRENT, payload.TFTP, payload.NATPMP,
 )  # fmt: skip
-# Protocols by which a host asks all its neighbours at once, and on which ports: each of them answers it alone.
+# Protocols by which a host queries all its neighbours at once, and their ports: each neighbour replies by unicast.
 _DISCOVERY = {
     payload.SSDP: (1900,), payload.MDNS: (5353, 5355), payload.NETBIOS: (137,), payload.WSD: (3702,), payload.COAP: (5683,),
     payload.BACNET: (47808,), payload.SLP: (427,), payload.UBIQUITI: (10001,), payload.DHIP: (37810,), payload.MSSQL: (1434,),
     payload.RIP: (520,), payload.GAME: (27015, 27016), payload.PLEX: (32412, 32414), payload.JENKINS: (33848,), payload.XDMCP: (177,),
     payload.PORTMAP: (111,),
 }  # fmt: skip
-# Protocols that some hosts ask many servers for: a resolver, a VPN gateway.
+# Protocols in which some hosts query many servers: a resolver, a VPN gateway.
 _ASKED_WIDELY = (*_NOISY, payload.DNS, payload.IKE)
-# Protocols of which ordinary clients hear from hundreds of hosts, so that only unasked answers say something.
+# Protocols in which ordinary clients hear from hundreds of hosts, so that only unsolicited responses are evidence.
 _NEEDS_QUESTIONS = (payload.BITTORRENT,)
 
 
 @dataclass(frozen=True)
 class ReflectionThresholds(FloodThresholds):
-    """What answers that nobody asked for are told by."""
+    """Thresholds for unsolicited responses."""
 
     reflector_packets: int = threshold(10, "fewest packets of responses whose protocol is recognised in the payload")
     reflector_sources: int = threshold(3, "fewest servers that send such responses; more where hosts ask many of them")
@@ -170,7 +170,7 @@ FEW_SOURCE_PORTS = Rule(
 
 
 def udp_reflections(case: Case[ReflectionThresholds, Any]) -> list[Finding]:
-    """Find UDP reflection, protocol by protocol as the payloads say."""
+    """Find UDP reflection, one protocol at a time as recognised in the payloads."""
     found = []
     context, settings = case.context, case.volumetric
     for host in context.hosts_with(shapes.UDP_ANSWER, settings.reflector_packets):
@@ -188,33 +188,33 @@ def udp_reflections(case: Case[ReflectionThresholds, Any]) -> list[Finding]:
 
 
 def _solicited_share(context: Context, host: int, code: int, unsolicited: int) -> float:
-    """Return the share of a protocol's answers to a host that it asked for."""
+    """Return the share of a protocol's responses to a host that were solicited."""
     dialogues = context.dialogues_of(host)
     asked = int(dialogues.packets[dialogues.column("responder_payload_kind") == code].sum())
     return asked / max(asked + unsolicited, 1)
 
 
 def _is_enough(context: Context, host: int, flows: FlowSet, settings: ReflectionThresholds) -> bool:
-    """Tell whether there are answers enough, from servers enough, and a part of what the host receives that is worth a name."""
+    """Return whether there are enough packets, enough servers and a sufficient share of the host's traffic."""
     enough = flows.total_packets >= settings.reflector_packets and flows.source_count >= settings.reflector_sources
     return enough and flows.total_packets >= settings.reflector_share * context.received_beside_floods(host)
 
 
 def _is_ordinary(context: Context, host: int, protocol: int, flows: FlowSet, settings: ReflectionThresholds) -> bool:
-    """Tell whether answers without questions say nothing: neighbours were asked all at once, or questions would not show."""
+    """Return whether responses without requests prove nothing: the host queried all neighbours, or requests would not be captured."""
     if protocol in _DISCOVERY and context.asked_everyone(host, _DISCOVERY[protocol]):
         return True
     return not context.answers(host) and not _shows_without_questions(protocol, flows, settings)
 
 
 def _shows_without_questions(protocol: int, flows: FlowSet, settings: ReflectionThresholds) -> bool:
-    """Tell whether answers of a protocol say anything where the questions would not be in the capture."""
+    """Return whether a protocol's responses are evidence even if requests would not be in the capture."""
     if protocol in _NEEDS_QUESTIONS:
         return False
-    if protocol == payload.DNS:  # a resolver hears of many names, the victim of few
+    if protocol == payload.DNS:  # a resolver gets responses for many names, a victim for few
         names = flows.sample.sent("prefix") & np.uint64(0xFFFFFFFF)
         return modal_share(names) >= settings.reflector_one_name_share or distinct(names) <= settings.reflector_few_names
-    if protocol == payload.NTP:  # the time, in as many bytes as were asked with
+    if protocol == payload.NTP:  # time responses, as large as the requests
         return False
     if protocol == payload.QUIC:
         sources = flows.source_count
@@ -223,7 +223,7 @@ def _shows_without_questions(protocol: int, flows: FlowSet, settings: Reflection
 
 
 def _fewest_sources(protocol: int, settings: ReflectionThresholds, *, answers: bool) -> int:
-    """Return how many servers must answer before that says something: more where hosts ask many of them and questions cannot be seen."""
+    """Return how many servers must respond to be evidence: more if hosts query many of them, or if requests would not be captured."""
     if protocol in _NOISY or (not answers and protocol in _ASKED_WIDELY):
         return settings.reflector_widely_asked_sources
     return settings.reflector_sources if answers else settings.reflector_one_sided_sources
@@ -264,7 +264,7 @@ def _udp_reflection(context: Context, host: int, protocol: int, flows: FlowSet, 
 
 
 def _unrecognised_reflection(context: Context, host: int, flows: FlowSet, settings: ReflectionThresholds) -> Finding | None:
-    """Judge one-way UDP that comes from one port of many servers with a payload of no known protocol."""
+    """Judge one-way UDP from one port of many servers, with a payload of no known protocol."""
     ports = flows.sent("port")
     port = top_ports(ports, 1)[0]
     flows = flows.where(ports == port)
@@ -276,19 +276,19 @@ def _unrecognised_reflection(context: Context, host: int, flows: FlowSet, settin
         or (port >= _CLIENT_PORTS and port not in REFLECTOR_PORTS)
         or flows.effective_ttls() / sources <= settings.ttl_concentration
     ):
-        return None  # forged sources that share one port are a direct flood
+        return None  # forged sources that share a port are a direct flood
     codes = flows.sample.sent("payload_kind")
     repeated = float((codes == payload.UNIFORM).mean()) >= settings.modal_share and not context.view.payload_missing
     same, one_tool = modal_share(flows.sample.sent("prefix")), settings.reflector_one_tool_share
     alike = same >= one_tool and flows.modal_size_share() >= one_tool and not context.view.payload_missing
     if repeated or alike or context.asked_everyone(host, (port,)):
-        return None  # what no service says, or what one tool says everywhere, or what neighbours were asked for
+        return None  # no service sends that; or one tool sends it everywhere; or neighbours were queried
     evidence, what = Evidence(), f"datagrams from port {port}"
     answers = context.answers(host)
     evidence.add(MANY_REFLECTORS, CLEAR if answers else SOLID, sources, settings.unrecognised_reflector_sources, what=what)
     unread = bool(context.view.payload_missing)
     share = len(flows) / len(ports)
-    known = CLEAR if unread and port in REFLECTOR_PORTS else FAIR  # the port is all that is left to know a reflector by
+    known = CLEAR if unread and port in REFLECTOR_PORTS else FAIR  # without payload only the port identifies a reflector
     evidence.add(SAME_SOURCE_PORT, known, share, settings.reflector_port_share, port=port)
     if same >= settings.reflector_same_payload_share and not unread:
         evidence.add(SAME_PAYLOAD_START, FAIR, same, settings.reflector_same_payload_share)
@@ -298,7 +298,7 @@ def _unrecognised_reflection(context: Context, host: int, flows: FlowSet, settin
 
 
 def synack_reflections(case: Case[ReflectionThresholds, Any]) -> list[Finding]:
-    """Find SYN-ACKs from many servers, or from one again and again, that follow no SYN of the victim."""
+    """Find SYN-ACKs from many servers, or repeatedly from one, that follow no SYN from the victim."""
     found = []
     context, settings = case.context, case.volumetric
     for host in context.hosts_with(shapes.SYN_ACK, settings.unrecognised_reflector_packets):
@@ -315,7 +315,7 @@ def _synack_reflection(context: Context, host: int, flows: FlowSet, settings: Re
     packets, sources = flows.total_packets, flows.source_count
     others = sum(context.shaped(host, shape).total_packets for shape in (shapes.RST, shapes.FIN, shapes.ACK, shapes.DATA))
     if packets < settings.flood_packets or packets < settings.synack_share * (packets + others):
-        return None  # a flood of all sorts of segments has SYN-ACKs too
+        return None  # a flood of mixed segments has SYN-ACKs too
     evidence = Evidence()
     answers = context.answers(host)
     if sources >= settings.unrecognised_reflector_sources:
@@ -350,17 +350,17 @@ def _synack_reflection(context: Context, host: int, flows: FlowSet, settings: Re
 
 
 def middlebox_reflections(case: Case[ReflectionThresholds, Any]) -> list[Finding]:
-    """Find answers of middleboxes: HTTP that belongs to no connection, from many hosts to one (Bock et al., USENIX Security 2021)."""
+    """Find responses of middleboxes: HTTP outside any connection, from many hosts to one (Bock et al., USENIX Security 2021)."""
     found: list[Finding] = []
     context, settings = case.context, case.volumetric
     if context.view.sampled:
-        return []  # what is left of dialogues looks like this
+        return []  # sampled dialogues look like this
     joined_ns = round(settings.middlebox_joined_s * SECOND_NS)
     for host in context.hosts_with(shapes.DATA, settings.unrecognised_reflector_packets):
         answers = _http_answers(context.shaped(host, shapes.DATA))
-        if context.answers(host):  # more than a few segments are no stream either where the host says nothing to them
+        if context.answers(host):  # even more than a few segments are no stream if the host sends them no payload
             answers = answers.joined(_http_answers(context.shaped(host, shapes.NO_SHAPE)))
-        later = answers.where(answers.column("first_seen_ns") > context.begin_ns + joined_ns)  # not the rest of what began before
+        later = answers.where(answers.column("first_seen_ns") > context.begin_ns + joined_ns)  # not the rest of connections from before
         sources = later.source_count if len(later) else 0
         enough = answers.total_packets >= settings.flood_packets and answers.busiest_rate_pps >= settings.sustained_rate_pps
         if sources < settings.unrecognised_reflector_sources or not enough:
@@ -390,13 +390,13 @@ def middlebox_reflections(case: Case[ReflectionThresholds, Any]) -> list[Finding
 
 
 def _http_answers(flows: FlowSet) -> FlowSet:
-    """Return the flows whose sender begins with an HTTP answer and whose receiver says nothing, or only resets."""
+    """Return the flows without a connection whose sender begins with an HTTP response and whose receiver sends no payload."""
     said = (flows.sent("payload_kind") == 2 * payload.HTTP + payload.REPLY) & (flows.received("payload_octets") == 0)
     return flows.where(said & (flows.column("stage") & kinds.STAGE_ESTABLISHED == 0)) if len(flows) else flows
 
 
 def _beside(context: Context, host: int, answers: FlowSet) -> list[FlowSet]:
-    """Return what comes with middleboxes' answers: other segments of theirs, and resets of those that say nothing else."""
+    """Return what accompanies middlebox responses: their other data, and RSTs, ACKs, FINs and SYN-ACKs from the same ports meanwhile."""
     data = context.also_from(host, shapes.DATA, answers)
     parts = [data.where(~np.isin(data.index, answers.index)) if len(data) else data]
     for shape in (shapes.RST, shapes.ACK, shapes.FIN, shapes.SYN_ACK):

@@ -16,7 +16,7 @@ from floodmark_core.columns import I64
 
 @dataclass(frozen=True)
 class RequestThresholds(Checked):
-    """What floods of requests are told by, in the clear and inside TLS."""
+    """Thresholds for floods of requests, in cleartext and inside TLS."""
 
     request_rate_rps: float = threshold(10.0, "requests, or TLS connections, of one client, mean over the event")
     service_request_rate_rps: float = threshold(50.0, "requests, or TLS connections, to one service in the busiest ten seconds")
@@ -106,7 +106,7 @@ def request_floods(case: Case[Any, RequestThresholds]) -> list[Finding]:
         groups, clients = asking.sources
         per_client = np.bincount(groups, weights=requests, minlength=len(clients))
         fastest = float(per_client.max()) / asking.span_s
-        # Machines that hammer one thing are a flood at a lower rate than visitors are.
+        # Machines that insist on one thing are a flood at a lower rate than visitors.
         insistent = float(np.median(per_client)) / asking.span_s >= settings.insistent_request_rate_rps
         floor = settings.insistent_service_rate_rps if insistent else settings.service_request_rate_rps
         least = fewest if insistent and len(clients) >= settings.http_insistent_clients else settings.flood_requests
@@ -120,14 +120,14 @@ def request_floods(case: Case[Any, RequestThresholds]) -> list[Finding]:
             weight = CLEAR if fastest >= settings.http_clear_times * settings.request_rate_rps else FAIR
             evidence.add(REQUESTS_PER_SOURCE, weight, fastest, settings.request_rate_rps)
         port = int(flows.column("responder_port")[0])
-        # Of a cut head the target may be cut too.
+        # In a truncated request head the target may be truncated too.
         vector = "http-flood" if context.view.snaplen_cut else _request_vector(asking, settings)
         found.append(Finding(vector, [service_host(flows)], asking, evidence, [port]))
     return found
 
 
 def _busy(context: Context, rows: I64, requests: np.ndarray, least: int) -> I64:
-    """Return those of some connections whose service got at least so many requests."""
+    """Return the connections whose service got at least ``least`` requests."""
     groups, leaders = number_services(context, rows)
     totals = np.bincount(groups, weights=requests, minlength=len(leaders))
     busy: I64 = rows[totals[groups] >= least] if len(rows) else rows
@@ -135,9 +135,9 @@ def _busy(context: Context, rows: I64, requests: np.ndarray, least: int) -> I64:
 
 
 def _machines(flows: FlowSet, settings: RequestThresholds) -> FlowSet:
-    """Return the connections of clients that ask for one thing again and again, or all where there are no such clients.
+    """Return the connections of clients that request one path repeatedly, or all connections if there are no such clients.
 
-    In a flood beside ordinary visitors only the clients that carry evidence themselves are part of it.
+    If a flood mixes with ordinary visitors, only clients that show evidence themselves are part of it.
     """
     paths, requests = flows.column("path_hash"), flows.column("requests").astype(np.int64)
     groups, clients = flows.sources
@@ -153,7 +153,7 @@ def _machines(flows: FlowSet, settings: RequestThresholds) -> FlowSet:
 
 
 def _request_vector(flows: FlowSet, settings: RequestThresholds) -> str:
-    """Name a flood by its methods, or by queries that are never the same twice."""
+    """Return the vector of a flood by its methods, or by query strings that never repeat."""
     requests = flows.column("requests").astype(np.int64)
     different = int(flows.column("varied_requests").sum()) + len(np.unique(flows.column("query_hash")))
     one_path = modal_share(flows.column("path_hash")) >= settings.http_one_path_share
@@ -167,7 +167,7 @@ def _request_vector(flows: FlowSet, settings: RequestThresholds) -> str:
 
 
 def _weigh_requests(evidence: Evidence, flows: FlowSet, requests: np.ndarray, per_client: np.ndarray, settings: RequestThresholds) -> None:
-    """Add what tells a machine's requests from people's: one target, one at a time, alike, without an answer."""
+    """Add what distinguishes a machine's requests from people's: one target, one request per connection, alike, unanswered."""
     paths = flows.column("path_hash")
     values, counts = np.unique(paths, return_counts=True)
     same = float(flows.column("same_path_requests")[paths == values[counts.argmax()]].sum() / requests.sum())
@@ -186,7 +186,7 @@ def _weigh_requests(evidence: Evidence, flows: FlowSet, requests: np.ndarray, pe
 
 
 def _weigh_clients(evidence: Evidence, per_client: np.ndarray, settings: RequestThresholds) -> None:
-    """Add the clients group: all ask equally often, or one of them asks for most."""
+    """Add the clients group: all clients send equally many requests, or one of them sends most."""
     clients, varies = len(per_client), variation(per_client)
     many_alike = clients >= settings.http_alike_clients and varies <= settings.http_clients_variation
     few_alike = clients >= settings.http_few_alike_clients and varies <= settings.http_few_clients_variation

@@ -1,4 +1,4 @@
-"""Scans: one source that knocks at many ports of a host, or at one port of many hosts, and is mostly refused or ignored."""
+"""Scans: one source that probes many ports of a host, or one port of many hosts, and is mostly refused or ignored."""
 
 from dataclasses import dataclass
 from itertools import islice
@@ -16,13 +16,13 @@ from floodmark.verdicts.weighing import CLEAR, FAIR, MOST_VICTIMS, SLIGHT, Evide
 from floodmark_core.flows import shapes
 from floodmark_core.protocols import SECOND_NS, TCP, UDP
 
-_PORTS_LOOKED_AT = 10  # of one source, those with most flows
+_PORTS_LOOKED_AT = 10  # most ports of one source, those with most flows
 _ZEEK = "Zeek's legacy scan policy"
 
 
 @dataclass(frozen=True)
 class ScanThresholds(Checked):
-    """What a scan is told by, and where it becomes a flood."""
+    """Thresholds for scans, and for scans that are floods."""
 
     scan_ports: int = threshold(15, "ports of one host that a source tries", _ZEEK)
     scan_hosts: int = threshold(25, "hosts that a source tries", _ZEEK)
@@ -82,7 +82,7 @@ FEW_TRIES = Rule(
 
 
 def scans(case: Case[Any, ScanThresholds]) -> list[Finding]:
-    """Find vertical, horizontal, stealth and UDP scans and host sweeps, by source."""
+    """Find vertical, horizontal, stealth and UDP scans, and host sweeps, by source."""
     context, settings = case.context, case.application
     least = min(settings.scan_ports, settings.scan_hosts)
     rows, flows = context.probes(least), context.flows
@@ -98,7 +98,7 @@ def scans(case: Case[Any, ScanThresholds]) -> list[Finding]:
 
 
 def _without_floods(found: list[Finding], settings: ScanThresholds) -> list[Finding]:
-    """Drop the parts of a flood: several sources that try one host or prefix at the same time, at a rate that no scanner needs."""
+    """Drop parts of a flood: several sources that probe one host or prefix at the same time, at a rate that no scanner needs."""
     parts: dict[Host, list[Finding]] = {}
     for finding in found:
         parts.setdefault(_target(finding), []).append(finding)
@@ -118,12 +118,12 @@ def _without_floods(found: list[Finding], settings: ScanThresholds) -> list[Find
 
 
 def _target(finding: Finding) -> Host:
-    """Return what a scan is aimed at: a host, or the prefix of the first of several."""
+    """Return the target of a scan: a host, or the prefix of the first of several."""
     return finding.victims[0] if len(finding.victims) == 1 else prefix_of(finding.victims[0])
 
 
 def _densest(flows: FlowSet, window_s: float) -> FlowSet:
-    """Return the flows of the window in which most of them begin."""
+    """Return the flows that begin in the window with most flow starts."""
     times, window_ns = flows.column("first_seen_ns"), round(window_s * SECOND_NS)
     ordered = np.sort(times)
     until = np.searchsorted(ordered, ordered + window_ns, side="right")
@@ -168,13 +168,13 @@ def _scans_of(context: Context, index: np.ndarray, settings: ScanThresholds) -> 
 
 
 def _successes(spoke: FlowSet, same: np.ndarray) -> int:
-    """Return how many contacts of a source became connections that carried something. same: which of them count."""
+    """Return how many contacts of a source became connections with payload. same: which of them count."""
     kept = spoke.where(same)
     return _contacts(kept)[0] if len(kept) else 0
 
 
 def _weigh_common(evidence: Evidence, flows: FlowSet, contacts: tuple[int, int], what: str, settings: ScanThresholds) -> None:
-    """Add what all scans share: contacts that fail, little said, probes that are alike, speed."""
+    """Add evidence that all scans share: failed contacts, fan-out, resets, crafted probes, speed."""
     failures, successes = contacts
     failed = failures / (failures + successes)
     if failed >= settings.scan_failure_share:
@@ -195,14 +195,14 @@ def _weigh_common(evidence: Evidence, flows: FlowSet, contacts: tuple[int, int],
 
 
 def _vertical(context: Context, flows: FlowSet, spoke: FlowSet, settings: ScanThresholds) -> Finding | None:
-    """Judge one source against one host. spoke: its connections that carried something."""
+    """Judge one source against one host. spoke: its connections with payload."""
     dense = _densest(flows, settings.scan_window_s)
     contacts, _, ports = _contacts(dense)
     sent = int(dense.packets.sum())
     if ports < settings.scan_ports:
         return None
     if sent >= settings.scan_flood_packets and sent / dense.span_s >= settings.scan_flood_rate_pps:
-        return None  # harm by quantity: the flood rules judge it
+        return None  # overwhelms by volume: the flood rules judge it
     tries = len(dense) / ports
     if tries > settings.scan_most_tries_times * settings.scan_tries_per_port:
         return None
@@ -232,14 +232,14 @@ def _vertical(context: Context, flows: FlowSet, spoke: FlowSet, settings: ScanTh
 
 
 def _is_barrage(flows: FlowSet, settings: ScanThresholds) -> bool:
-    """Tell whether datagrams to many ports are no probes: those are short, and empty or made for the service of each port."""
+    """Return whether datagrams to many ports are not probes: probes are short, and empty or specific to each port's service."""
     mean_bytes = float(flows.column("initiator_payload_octets").sum()) / max(flows.total_packets, 1)
     alike = modal_share(flows.column("initiator_prefix")) >= settings.scan_udp_same_share
     return mean_bytes > settings.scan_udp_probe_bytes or (mean_bytes >= settings.scan_udp_same_bytes and alike)
 
 
 def initiator_of(flows: FlowSet) -> Host:
-    """Return the host that began all of some flows."""
+    """Return the host that initiated all of these flows."""
     return flows.senders(np.zeros(1, np.int64))[0]
 
 
@@ -252,11 +252,11 @@ def _horizontal(context: Context, flows: FlowSet, spoke: FlowSet, settings: Scan
     if hosts < settings.scan_hosts:
         return None
     if int(dense.packets.sum()) > settings.scan_udp_host_tries * hosts and dense.column("protocol")[0] == UDP:
-        return None  # nobody asks so often: the rules of floods judge it
+        return None  # too many tries for a scan: the flood rules judge it
     evidence = Evidence()
     is_echo = context.shape[flows.index[0]] == shapes.ICMP_ECHO
     if is_echo:
-        # Where packets are missing, answers stand without their questions.
+        # If packets are missing, replies appear without their requests.
         number_of = context.host_numbers.get(initiator_of(dense))
         alone = len(context.shaped(number_of, shapes.ICMP_ECHO_REPLY)) if number_of is not None else 0
         answered = min(int((dense.column("responder_packets") > 0).sum()) + alone, hosts)

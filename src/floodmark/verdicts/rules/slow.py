@@ -1,4 +1,4 @@
-"""Slow dialogues: connections kept open by saying almost nothing."""
+"""Slow attacks: connections kept open by sending almost nothing."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from floodmark.verdicts.weighing import FAIR, SLIGHT, SOLID, STRONG, Evidence, F
 from floodmark_core import kinds
 from floodmark_core.protocols import SECOND_NS
 
-# What telling needs of each connection.
+# Columns needed to classify a connection.
 _SEEN = (
     "stage",
     "initiator_payload_packets",
@@ -38,7 +38,7 @@ _WEB_PORTS = (80, 81, 8000, 8008, 8080, 8081, 8888)
 
 @dataclass(frozen=True)
 class SlowThresholds(Checked):
-    """What a slow connection is, and how many of them are an attack."""
+    """Thresholds for a slow connection, and for how many of them are an attack."""
 
     slow_connections: int = threshold(5, "fewest to one service that are slow in one way and open at the same time")
     slow_silent_times: float = threshold(4.0, "slow_connections: fewest where the service says nothing, and nothing shows what is sent")
@@ -95,23 +95,23 @@ SLOW_SHARE = Rule(
 
 
 class _Kind(NamedTuple):
-    """A way to be slow: its vector, the rule that says what such connections do, and how many of them it takes."""
+    """A way to be slow: its vector, the rule that describes such connections, and how many of them it takes."""
 
     vector: str
     rule: Rule
-    times: float = 1.0  # slow_connections: the fewest
-    does: str = ""  # where the rule's sentence leaves it open
+    times: float = 1.0  # fewest connections, as a multiple of slow_connections
+    does: str = ""  # fills in the rule's sentence, if that leaves it open
 
 
-# Headers that may have ended unseen: the parent is all that can be said.
+# Headers that may have ended unseen: only the parent vector is certain.
 _HEADERS_OR_BODY = _Kind("slow-connection", SLOW_CONNECTION, does="trickle an HTTP POST; the capture does not show whether headers or body")
 
 
 def _kinds(settings: SlowThresholds) -> tuple[_Kind, ...]:
-    """Return the ways to be slow, the most exact first."""
+    """Return the ways to be slow, most exact first."""
     return (
         _Kind("http-slow-headers", HTTP_SLOW_HEADERS),
-        # Of headers or a body: where it was joined does not show.
+        # Headers or body: the capture joined in the middle, so which one does not show.
         _Kind("slow-connection", SLOW_CONNECTION, does="trickle small pieces to a web server and get only errors or no answer"),
         _Kind("http-slow-post", HTTP_SLOW_POST),
         _Kind("http-slow-read", HTTP_SLOW_READ),
@@ -120,7 +120,7 @@ def _kinds(settings: SlowThresholds) -> tuple[_Kind, ...]:
 
 
 def slow_connections(case: Case[Any, SlowThresholds]) -> list[Finding]:
-    """Find connections kept open by saying almost nothing, by service."""
+    """Find connections kept open by sending almost nothing, by service."""
     context, settings = case.context, case.application
     rows = connections_where(context, lambda flows: np.any(_slow_kinds(flows, settings), axis=0))
     totals = {service_of(flows): len(flows) for flows in services(context, settings.slow_connections)} if len(rows) else {}
@@ -137,7 +137,7 @@ def slow_connections(case: Case[Any, SlowThresholds]) -> list[Finding]:
 
 
 def _may_be_bodies(context: Context, flows: FlowSet, settings: SlowThresholds) -> bool:
-    """Tell whether heads that seem to stay open may have ended where the capture does not show it, and bodies follow."""
+    """Return whether headers that seem to stay open may have ended without the capture showing it, with bodies following."""
     posted = float(begins_with(flows.column("initiator_prefix"), b"POST").mean()) >= settings.slow_posted_share
     return posted and (context.view.snaplen_cut or context.view.sampled is True)
 
@@ -163,7 +163,7 @@ def _slow(slow: FlowSet, kind: _Kind, all_connections: int, settings: SlowThresh
 
 
 def _slow_kinds(flows: FlowSet, settings: SlowThresholds) -> list[np.ndarray]:
-    """Tell of each connection whether it is slow, for each of _kinds."""
+    """Return for each of _kinds a mask of the connections that are slow in this way."""
     seen = flows.flows.columns(flows.index, _SEEN)
     stage, packets = seen["stage"], seen["initiator_payload_packets"]
     sent_bytes, age = seen["initiator_payload_octets"], (seen["last_seen_ns"] - seen["first_seen_ns"]) / SECOND_NS
@@ -176,7 +176,7 @@ def _slow_kinds(flows: FlowSet, settings: SlowThresholds) -> list[np.ndarray]:
     old = age >= settings.slow_age_s
     aged = age >= settings.slow_early_age_times * settings.slow_age_s
     few_windows = seen["small_window_packets"] >= settings.slow_window_share * seen["initiator_packets"]
-    # A head joined in the middle: header lines and nothing else, to a server that is silent or answers with an error.
+    # Headers joined in the middle: header lines and nothing else, to a server that is silent or responds with an error.
     in_pieces = (small == packets) & (packets > 0) & (sent_bytes / np.maximum(packets, 1) <= settings.slow_piece_bytes)
     dribble = (requests == 0) & in_pieces & trickle & aged
     silent = (seen["responder_payload_octets"] == 0) & (packets >= settings.slow_silent_packets)

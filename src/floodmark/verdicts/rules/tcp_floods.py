@@ -1,4 +1,4 @@
-"""Floods of TCP segments that belong to no connection: SYNs, and every other flag, judged per victim."""
+"""Floods of TCP segments that belong to no connection, SYNs and all other flags, judged per victim."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -38,7 +38,7 @@ _SIX_FLAGS = 0x3F  # URG ACK PSH RST SYN FIN
 
 @dataclass(frozen=True)
 class TcpThresholds(FloodThresholds):
-    """What floods of segments without a connection are told by."""
+    """Thresholds for floods of segments without a connection."""
 
     no_options_share: float = threshold(0.9, "of the SYNs to a host that carry no TCP options", "of 1,751 ordinary SYNs, none did")
     syn_repeat_tries: int = threshold(10, "SYNs of one five-tuple", "Linux sends 1 + 6 (tcp_syn_retries)")
@@ -119,7 +119,7 @@ SAME_WINDOW = Rule(
 
 
 class _Kind(NamedTuple):
-    """What a flood of segments is called, as an answer and in a sentence."""
+    """A kind of segment flood: its vector, and the segments' name in a sentence."""
 
     vector: str
     what: str
@@ -134,7 +134,7 @@ def syn_floods(case: Case[TcpThresholds, Any]) -> list[Finding]:
         bare, ordinary = context.shaped(host, shapes.SYN_BARE), context.shaped(host, shapes.SYN)
         bare, ordinary = bare.not_taken(case.explained), ordinary.not_taken(case.explained)
         share = bare.total_packets / max(bare.total_packets + ordinary.total_packets, 1)
-        # Where nearly all SYNs are bare, one with options is an ordinary SYN that failed beside them.
+        # If nearly all SYNs have no options, one with options is an ordinary SYN that failed beside them.
         flows = bare if share >= settings.no_options_share else bare.joined(ordinary)
         if len(flows) and floor_reached(flows, settings, context.burst_pps(host, flows)):
             found.append(_syn_flood(context, host, flows, share, settings))
@@ -150,7 +150,7 @@ def _syn_flood(context: Context, host: int, flows: FlowSet, bare: float, setting
     repeats = flows.total_packets / len(flows)
     if repeats >= settings.syn_repeat_tries:
         evidence.add(SYN_REPEATED, CLEAR, repeats, settings.syn_repeat_tries)
-    # Who completes a handshake sends once more, which shows where the SYN does; a sample has lost it.
+    # Completing a handshake takes another packet, which would be captured like the SYN; a sample has lost it.
     if not context.view.sampled and context.settled(flows).total_packets >= settings.flood_packets:
         completed = context.completions_like(host, flows.sample.column("tcp_options"))
         share = completed / (completed + flows.total_packets)
@@ -168,7 +168,7 @@ def _syn_flood(context: Context, host: int, flows: FlowSet, bare: float, setting
 
 
 def _weigh_uniform_syns(evidence: Evidence, flows: FlowSet, settings: TcpThresholds) -> None:
-    """Add the uniformity group: one window, one option string, one sequence number."""
+    """Add the uniformity group: one window, one set of options, one sequence number."""
     if flows.total_packets < settings.flood_packets or len(flows) < settings.alike_flows:
         return
     isn = modal_share(flows.sample.column("initiator_isn"))
@@ -186,14 +186,14 @@ _FLAG_SHAPES = {
     shapes.DATA: _Kind("tcp-ack-flood", "data segments"),
     shapes.ODD_FLAGS: _Kind("tcp-flag-flood", "segments with impossible flags"),
 }
-# Shapes of segments that belong to no connection.
+# Shapes of segments without a connection.
 _STATELESS = (shapes.SYN, shapes.SYN_BARE, shapes.SYN_ACK, shapes.RST, shapes.FIN, shapes.ACK, shapes.DATA, shapes.ODD_FLAGS)
-# Those whose flags any connection has; data and bare acknowledgements together are what one tool sends.
+# Those with flags that every connection has; one tool sends both data and bare acknowledgements.
 _LEGAL = (shapes.SYN_ACK, shapes.RST, shapes.FIN, shapes.ACK, shapes.DATA)
 
 
 def flag_mixes(case: Case[TcpThresholds, Any]) -> list[Finding]:
-    """Find floods whose segments carry all sorts of flags, before each sort is judged for itself."""
+    """Find floods whose segments carry mixed flags, before each kind is judged by itself."""
     found = []
     context, settings = case.context, case.volumetric
     for host in context.hosts_with(shapes.ODD_FLAGS, settings.flood_packets):
@@ -211,7 +211,7 @@ def flag_mixes(case: Case[TcpThresholds, Any]) -> list[Finding]:
 
 
 def out_of_state_floods(case: Case[TcpThresholds, Any]) -> list[Finding]:
-    """Find floods of segments that any connection has, of several kinds mixed, which belong to none."""
+    """Find floods of several kinds of legal segments mixed, which belong to no connection."""
     found = []
     context, settings = case.context, case.volumetric
     hosts = {host for shape in _LEGAL for host in context.hosts_with(shape, settings.flood_packets // 2)}
@@ -239,17 +239,17 @@ def flag_floods(case: Case[TcpThresholds, Any]) -> list[Finding]:
                 continue
             sent = int(context.sent_packets[host])
             if shape == shapes.RST and context.view.sampled and sent >= settings.refused_by_victim_share * flows.total_packets:
-                continue  # refusals of what the host sent, which a sample has lost
+                continue  # refusals of packets that the host sent, which a sample has lost
             evidence, kind = Evidence(), of_shape
             if shape == shapes.ODD_FLAGS:
                 evidence.add(IMPOSSIBLE_FLAGS, CLEAR, flows.total_packets, settings.flood_packets)
                 if float((flows.sample.column("flags") & _SIX_FLAGS == kinds.FIN).mean()) >= settings.modal_share:
-                    kind = _FLAG_SHAPES[shapes.FIN]  # a FIN that acknowledges nothing
+                    kind = _FLAG_SHAPES[shapes.FIN]  # a FIN without ACK
             found.append(_flag_flood(context, host, flows, evidence, kind, settings))
     return found
 
 
-def _flag_flood(  # noqa: PLR0913, PLR0917 - evidence gathered so far goes in with the rest
+def _flag_flood(  # noqa: PLR0913, PLR0917 - takes the evidence gathered so far as well
     context: Context, host: int, flows: FlowSet, evidence: Evidence, kind: _Kind, settings: TcpThresholds
 ) -> Finding:
     """Weigh segments without a connection."""

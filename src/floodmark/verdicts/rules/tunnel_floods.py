@@ -1,7 +1,7 @@
-"""Floods of tunnel packets whose insides are made up: GRE and IP in IP with random packets inside, as Mirai's bots send them.
+"""Floods of tunnel packets with made-up content: GRE and IP in IP with random inner packets, as Mirai's bots send them.
 
-Every packet inside is a flow of its own to a host of its own, so that only the tunnel's own end shows the flood. A tunnel in use holds
-dialogues, and a mirror of a flood on another host holds a victim that is not the mirror's own end.
+Every inner packet is its own flow to its own host, so only the tunnel endpoint shows the flood. A tunnel in use carries dialogues, and a
+mirror of a flood on another host carries a victim that is not the mirror's own endpoint.
 """
 
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ _VECTORS = {
 
 @dataclass(frozen=True)
 class TunnelThresholds(FloodThresholds):
-    """What made-up packets inside a tunnel are known by."""
+    """Thresholds for made-up packets inside a tunnel."""
 
     tunnel_flow_packets: int = threshold(3, "of a flow inside that is no dialogue, at most")
     tunnel_lonely_share: float = threshold(0.9, "of the flows inside that are so short and that nobody answers")
@@ -61,7 +61,7 @@ RANDOM_INSIDE = Rule(
 
 
 def tunnel_floods(case: Case[TunnelThresholds, Any]) -> list[Finding]:
-    """Find hosts that are flooded with tunnel packets."""
+    """Find hosts flooded with tunnel packets."""
     context, settings = case.context, case.volumetric
     index = context.flows.tunnelled
     index = index[np.isin(context.flows.column("tunnel", index), list(_VECTORS))]
@@ -96,7 +96,7 @@ def tunnel_floods(case: Case[TunnelThresholds, Any]) -> list[Finding]:
 
 
 def _outer_ends(flows: FlowSet) -> tuple[tuple[U64, U64], tuple[U64, U64]]:
-    """Return the ends of the tunnels that flows came in, those of the senders' side first: high and low halves."""
+    """Return the tunnel endpoints of flows, the senders' side first: high and low halves."""
     ends, back = flows.flows.outer_ends(flows.index), flows.from_responder
     initiator, responder = (ends[0], ends[1]), (ends[2], ends[3])
     senders = np.where(back, responder[0], initiator[0]), np.where(back, responder[1], initiator[1])
@@ -109,7 +109,7 @@ def _count_addresses(hi: U64, lo: U64) -> int:
 
 
 def _made_up(victim: Host, flows: FlowSet, settings: TunnelThresholds) -> Evidence | None:
-    """Weigh what is inside the tunnel packets that one host received; None where it is in use, or meant for others."""
+    """Weigh the inner packets of the tunnels to one host; None if the tunnel is in use, or its content is meant for others."""
     count, most = len(flows), settings.tunnel_flow_packets
     lonely = float(np.mean((flows.packets <= most) & (flows.received("packets") == 0)))
     forged = flows.source_count / count

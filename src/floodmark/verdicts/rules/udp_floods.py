@@ -1,4 +1,4 @@
-"""Direct UDP floods: datagrams to one victim that are no protocol's answers and get none."""
+"""Direct UDP floods: datagrams to one victim that are not responses of any protocol and get none."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -37,7 +37,7 @@ from floodmark_core.flows import payload, shapes
 
 @dataclass(frozen=True)
 class UdpThresholds(FloodThresholds):
-    """What direct UDP floods are known by, and the ordinary one-way traffic that looks like them."""
+    """Thresholds for direct UDP floods, and for ordinary one-way traffic that looks like them."""
 
     one_way_share: float = threshold(0.9, "of the UDP packets to a host that get no answer")
     udp_settled_share: float = threshold(0.5, "of the flows of which it is known what became: with fewer, nothing is said of answers")
@@ -136,7 +136,7 @@ def _udp_flood(context: Context, host: int, flows: FlowSet, settings: UdpThresho
     sweeps = len(flows) / flows.source_count
     ports = distinct(flows.sample.received("port"))
     if sweeps >= settings.udp_sweep_tuples_times * settings.udp_sweep_ports or ports >= settings.udp_sweep_ports:
-        # A gateway's calls go to many ports too, but last.
+        # Calls through a gateway use many ports too, but last longer.
         everywhere = ports >= settings.udp_sweep_clear_ports and packets <= settings.udp_sweep_flow_packets * len(flows)
         evidence.add(
             PORT_SWEEP, CLEAR if everywhere else FAIR, max(sweeps, ports), settings.udp_sweep_ports,
@@ -168,30 +168,30 @@ def _udp_flood(context: Context, host: int, flows: FlowSet, settings: UdpThresho
 
 
 def _sameness(context: Context, flows: FlowSet, settings: UdpThresholds) -> tuple[float, float, bool]:
-    """Return the share of datagrams that are empty, the share that begin alike, and whether either makes them one tool's."""
+    """Return the share of empty datagrams, the share that begin alike, and whether either shows that one tool sent them."""
     seen = flows.sample
     nbytes, codes = seen.sent("payload_octets"), seen.sent("payload_kind")
     empty = float((seen.packets * (nbytes == 0)).sum() / seen.total_packets)
-    if context.view.payload_missing:  # whoever overwrote the payloads made them alike
+    if context.view.payload_missing:  # overwriting made the payloads alike
         return empty, 0.0, empty >= settings.modal_share
     same = max(modal_share(seen.sent("prefix")), float((codes == payload.UNIFORM).mean()))
     several = same >= settings.modal_share and len(flows) >= settings.alike_flows
     return empty, same, bool(empty >= settings.modal_share or several or (codes == payload.UNIFORM).all())
 
 
-def _weigh_repetition(  # noqa: PLR0913 - what was measured before goes in
+def _weigh_repetition(  # noqa: PLR0913 - takes values measured before
     evidence: Evidence, flows: FlowSet, same: float, settings: UdpThresholds, *, rate_pps: float, answers: bool
 ) -> None:
-    """Add what senders say that repeat one thing quickly. same: share of the datagrams that are alike."""
+    """Add evidence of senders that repeat one payload quickly. same: share of the datagrams that are alike."""
     each = rate_pps / flows.source_count
     if each >= settings.source_rate_pps:
         evidence.add(RATE_PER_SOURCE, FAIR, each, settings.source_rate_pps, what="near-identical datagrams")
-        if not answers:  # media and streams, which go one way too, do not repeat themselves
+        if not answers:  # media and streams are one-way too, but do not repeat themselves
             evidence.add(REPETITION, CLEAR, same, settings.modal_share)
 
 
 def _weigh_ordinary(evidence: Evidence, flows: FlowSet, settings: UdpThresholds, *, streaming: bool) -> None:
-    """Add what speaks for ordinary one-way traffic: media, collectors of logs and flows, a few long streams."""
+    """Add evidence of ordinary one-way traffic: media, collectors of logs and flow records, a few long streams."""
     seen = flows.sample
     codes = seen.sent("payload_kind")
     media = float((seen.packets * np.isin(codes // 2, MEDIA_PROTOCOLS) * (codes > payload.UNIFORM)).sum() / seen.total_packets)
