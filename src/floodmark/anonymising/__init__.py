@@ -1,1 +1,1 @@
-"""Captures that can be shared: addresses, names and payloads replaced under a key, and the answers still the same."""
+"""Anonymise captures for sharing: addresses, names and payloads are replaced under a key, and the results stay the same."""

@@ -1,9 +1,9 @@
-"""A capture in, one that can be shared out: addresses, names and payloads gone, and what the verdicts rest on still there.
+"""Write anonymised copies of captures: addresses, names and payloads are removed, everything the verdicts rely on is kept.
 
-Addresses keep the prefixes they share (Crypto-PAn: J. Xu, J. Fan, M. Ammar, S. Moon, ICNP 2002), under a key; what has a meaning of its own
-stays: multicast, broadcast, unspecified and link-local addresses, and that an address ends in 255. MAC addresses, names, targets of
-requests and the first octets of what is not recognised are replaced under the key, alike by alike. Everything else that is no header is
-overwritten (``floodmark_core.blanking.blanking``). Who has the key can do it again, and comes to the same octets.
+Addresses keep the prefixes they share (Crypto-PAn: J. Xu, J. Fan, M. Ammar, S. Moon, ICNP 2002), under a key; special addresses are kept:
+multicast, broadcast, unspecified and link-local ones, and that an address ends in 255. MAC addresses, names, request targets and the first
+bytes of unrecognised payloads are replaced under the key, equal ones by equal ones. All other bytes that are not headers are overwritten
+(``floodmark_core.blanking.blanking``). The same key gives the same bytes again.
 """
 
 from dataclasses import dataclass
@@ -24,17 +24,17 @@ from floodmark_core.blanking.sketching import MOST_PLACES, new_places
 from floodmark_core.columns import BATCH, U8
 from floodmark_core.status import STOP_BATCH_FULL
 
-KEY_BYTES = 32  # fewest of a key file
-_BLOCK_BYTES = 4 << 20  # of a capture looked at together
+KEY_BYTES = 32  # smallest size of a key file
+_BLOCK_BYTES = 4 << 20  # of a capture processed at once
 _FRAMES = 1 << 16
 
 
 @dataclass(frozen=True)
 class Anonymised:
-    """What was written."""
+    """What was written to one anonymised capture."""
 
     packets: int
-    put_back: int  # payloads of which the first octets stay as they were: others would have looked like a protocol
+    put_back: int  # payloads whose first bytes were kept: any others would have looked like a protocol
 
 
 def load_key(path: str) -> bytes:
@@ -49,10 +49,10 @@ def load_key(path: str) -> bytes:
 
 
 def anonymise(capture: Given, path: str, anonymiser: Anonymiser, *, payload: bool = True, keep_going: bool = False) -> Anonymised:
-    """Write a capture that can be shared, as pcapng with times in nanoseconds.
+    """Write an anonymised capture, as pcapng with nanosecond timestamps.
 
-    payload: keep what tells protocols and the course of dialogues; otherwise packets end with their last header. Raises CaptureError,
-    OutputError.
+    payload: keep what identifies protocols and the course of dialogues; otherwise packets end with their last header. Raises
+    CaptureError, OutputError.
     """
     with source_of(capture).reader(_BLOCK_BYTES) as reader, appearing_whole(path) as file:
         run = _Run(CaptureWriter(file, "anonymised by floodmark"), anonymiser, payload=payload)
@@ -77,7 +77,7 @@ def anonymise(capture: Given, path: str, anonymiser: Anonymiser, *, payload: boo
 
 
 class _Run:
-    """What is carried through one capture."""
+    """State kept while one capture is anonymised."""
 
     def __init__(self, writer: CaptureWriter, anonymiser: Anonymiser, *, payload: bool) -> None:
         self.writer, self._anonymiser, self._payload = writer, anonymiser, payload
@@ -85,7 +85,7 @@ class _Run:
         self.packets = self.put_back = 0
 
     def write(self, out: U8, count: int) -> None:
-        """Write blanked frames, with what is noted in them replaced."""
+        """Write blanked frames, with the places noted in them replaced."""
         frames = self.frames
         used = int(frames.frame_at[count - 1] + frames.captured_length[count - 1]) if count else 0
         self.put_back += self._anonymiser.put(out[: max(used, 1)], self.places)

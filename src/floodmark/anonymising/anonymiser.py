@@ -1,4 +1,4 @@
-"""What takes the place of addresses, names and words: alike by alike, under a key."""
+"""Replace addresses, names and words under a key, equal ones by equal ones."""
 
 import hmac
 from collections.abc import Callable
@@ -24,19 +24,19 @@ from floodmark_core.blanking.sketching import (
 )
 from floodmark_core.columns import I64, U8
 
-_MOST_REMEMBERED = 1 << 20  # texts whose replacement is kept
+_MOST_REMEMBERED = 1 << 20  # texts whose replacement is cached
 _VOWELS, _CONSONANTS, _SIGNS = b"aeiou", b"bcdfghjklmnpqrstvwxz", b"abcdefghijklmnopqrstuvwxyz0123456789"
 _TARGET_SIGNS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-_LOOKED_AT_BYTES, _PORT_DIGITS, _MOST_TRIES = 1000, 5, 64  # of a target, of a port, to find a word
-_SHORT_LABEL = 6  # octets: whether a shorter one looks made up is not asked
-_DNS_PORT, _QR_AT, _OF_TCP = 53, 2, 256  # the bit there says who asks, in a message that is none too; codes from 256 on are TCP's
+_LOOKED_AT_BYTES, _PORT_DIGITS, _MOST_TRIES = 1000, 5, 64  # bytes of a target, digits of a port, tries to find a word
+_SHORT_LABEL = 6  # bytes: shorter labels are not tested for randomness
+_DNS_PORT, _QR_AT, _OF_TCP = 53, 2, 256  # the bit there marks replies, even where the message is not DNS; codes from 256 on are TCP's
 
 
 class Anonymiser:
-    """Replaces addresses, names and what else a key is needed for."""
+    """Replace addresses, names and everything else that needs a key."""
 
     def __init__(self, key: bytes) -> None:
-        """Derive what is needed from a key of any length."""
+        """Derive the keys that are needed from a key of any length."""
         material = HKDF(SHA256(), 32 + 32 + 32 + 32, salt=None, info=b"floodmark anonymise 1").derive(key)
         self._prefixes = CryptoPan(material[:32])
         self._macs, self._words = (cipher_of(material[at : at + 32]) for at in (32, 64))
@@ -44,7 +44,7 @@ class Anonymiser:
         self._texts: dict[tuple[int, bytes], bytes] = {}
 
     def put(self, out: U8, places: Places) -> int:
-        """Replace what is noted in blanked frames. Returns in how many payloads the first octets were put back."""
+        """Replace the places noted in blanked frames. Returns the number of payloads whose first bytes were put back."""
         _replace(out, places.v4[: places.used[V4]], 4, self._prefixes.addresses4)
         _replace(out, places.v6[: places.used[V6]], 16, self._prefixes.addresses6)
         _replace(out, places.macs[: places.used[MACS]], 6, self._mac_addresses)
@@ -54,7 +54,7 @@ class Anonymiser:
         return kept_as_is
 
     def _mac_addresses(self, found: U8) -> U8:
-        """Replace MAC addresses; groups stay groups, and everyone stays everyone."""
+        """Replace MAC addresses; group addresses stay group addresses, and broadcast stays broadcast."""
         blocks = np.zeros((len(found), 16), np.uint8)
         blocks[:, :6] = found
         made = encrypted(self._macs, blocks)[:, :6].copy()
@@ -64,9 +64,9 @@ class Anonymiser:
         return made
 
     def _put_words(self, out: U8, places: Places) -> int:
-        """Replace the first octets of payloads, alike by alike, with others until none looks like something that it was not.
+        """Replace the first bytes of payloads, equal ones by equal ones, until no payload looks like something it was not.
 
-        Returns how many stay as they were because none did.
+        Returns how many were left unchanged because no replacement did.
         """
         words = places.words[: places.used[WORDS]]
         if not len(words):
@@ -86,7 +86,7 @@ class Anonymiser:
         return len(some)
 
     def _put_some(self, out: U8, words: I64, columns: I64, before: U8, number: int) -> None:
-        """Replace the first octets of some payloads. number: of the try."""
+        """Replace the first bytes of some payloads. number: of the try."""
         blocks = np.zeros((len(words), 16), np.uint8)
         blocks[:, :8], blocks[:, 8], blocks[:, 9] = before, words[:, 2], number
         unique, back = np.unique(blocks, axis=0, return_inverse=True)
@@ -97,7 +97,7 @@ class Anonymiser:
         out[columns[changed]] = made[changed]
 
     def text(self, kind: int, text: bytes) -> bytes:
-        """Return what stands in place of a name or a target, as long as it is."""
+        """Return the replacement of a name or a target, of the same length."""
         made = self._texts.get((kind, text))
         if made is None:
             if len(self._texts) >= _MOST_REMEMBERED:
@@ -112,13 +112,13 @@ class Anonymiser:
         return made
 
     def _target(self, kind: int, text: bytes) -> bytes:
-        """Return letters and digits by what of a target is looked at."""
+        """Return letters and digits derived from the first _LOOKED_AT_BYTES bytes of a target."""
         key, looked_at = self._text_key, bytes((kind,)) + text[:_LOOKED_AT_BYTES]
         parts = (hmac.digest(key, number.to_bytes(4, "big") + looked_at, sha256) for number in range(-(-len(text) // 32)))
         return bytes(_TARGET_SIGNS[byte % len(_TARGET_SIGNS)] for byte in b"".join(parts)[: len(text)])
 
     def _wire_name(self, text: bytes, *, is_random: bool) -> bytes:
-        """Replace the labels of a name as DNS writes it (RFC 1035 section 3.1); the last ones under arpa stay."""
+        """Replace the labels of a name in DNS wire format (RFC 1035 section 3.1); the last ones under arpa are kept."""
         labels, lengths, at = [], [], 0
         while at < len(text):
             lengths.append(text[at])
@@ -128,7 +128,7 @@ class Anonymiser:
         return b"".join(bytes((length,)) + label for length, label in zip(lengths, made, strict=True))[: len(text)]
 
     def _host(self, text: bytes) -> bytes:
-        """Replace the host of an HTTP request; its port stays."""
+        """Replace the host of an HTTP request; its port is kept."""
         name, colon, port = text.strip().lower().partition(b":")
         if not port.isdigit() or len(port) > _PORT_DIGITS:
             name, colon, port = text.strip().lower(), b"", b""
@@ -149,8 +149,8 @@ class Anonymiser:
 
 
 def _label(digest: bytes, nbytes: int, *, is_random: bool) -> bytes:
-    """Make a label out of a digest that looks made up, or like a word (floodmark_core.flows.payload.looks_random)."""
-    digest *= -(-nbytes // len(digest)) or 1  # a label has 63 octets at most, other names may have more
+    """Return a label from a digest that looks random, or like a word (floodmark_core.flows.payload.looks_random)."""
+    digest *= -(-nbytes // len(digest)) or 1  # a label has 63 bytes at most, other names may have more
     if is_random:
         return bytes(_CONSONANTS[digest[place] % len(_CONSONANTS)] for place in range(nbytes))
     if nbytes < _SHORT_LABEL:
@@ -159,7 +159,7 @@ def _label(digest: bytes, nbytes: int, *, is_random: bool) -> bytes:
 
 
 def _replace(out: U8, at: I64, nbytes: int, make: Callable[[U8], U8]) -> None:
-    """Replace what stands at some places, alike by alike."""
+    """Replace the nbytes at some places, equal ones by equal ones."""
     if not len(at):
         return
     places = at[:, None] + np.arange(nbytes)

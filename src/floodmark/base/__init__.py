@@ -1,1 +1,1 @@
-"""What every program needs and no capture does: memory, threads, files written whole, text made safe to print."""
+"""General utilities: memory, threads, atomic file writes, settings, text made safe to print."""

@@ -2,7 +2,7 @@
 
 
 def shown(text: str) -> str:
-    """Return text with everything that is not printable written out, as Python writes it in a string."""
+    """Return text with unprintable characters replaced by Python escape sequences."""
     if text.isprintable():
         return text
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode("ascii") for sign in text)

@@ -1,6 +1,6 @@
-"""Memory of one run: arrays that are zero until first touched, within an allowed size.
+"""Allocate the memory of one run: arrays that are zero until first touched, within a limit.
 
-What goes beyond it lies in temporary files that are mapped: the system keeps as much of them in memory as is free and writes the rest to
+What exceeds the limit goes to memory-mapped temporary files: the system keeps as much of them in memory as is free and writes the rest to
 disk. They have no name, so nothing is left behind however the program ends.
 """
 
@@ -24,18 +24,18 @@ from floodmark.errors import MemoryLimitError
 from floodmark_core.columns import Rows
 
 _HUGE_PAGES = getattr(mmap, "MADV_HUGEPAGE", None)
-_NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)  # unknown to the mmap module of Python 3.11
-_LARGE = 8 << 20  # octets; a smaller array would waste a huge page and is not worth a file
-_FOR_ARRAYS = 0.75  # of what is allowed; the rest is for what NumPy makes on the way
-_FOR_ROWS = 0.8  # of that; rows are written in order, which suits a file better than the index that finds them
-_SPARE_DISK = 1 << 28  # octets left for others
-_GROWTH = 1.25  # at least, of rows: room that is not used is still counted
+_NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)  # missing from the mmap module of Python 3.11
+_LARGE = 8 << 20  # bytes; a smaller array would waste a huge page and is not worth a file
+_FOR_ARRAYS = 0.75  # share of the limit; the rest is for NumPy's temporaries
+_FOR_ROWS = 0.8  # share of that; rows are written in order, so they suit a file better than their index does
+_SPARE_DISK = 1 << 28  # bytes left for others
+_GROWTH = 1.25  # smallest growth factor of rows: unused room still counts
 
 Announce = Callable[[str], None]
 
 
 def _in_huge_pages(memory: mmap.mmap) -> None:
-    """Ask for huge pages, which are found three times as fast and looked up less often."""
+    """Request huge pages, which are allocated three times as fast and looked up less often."""
     if _HUGE_PAGES is not None:
         with suppress(OSError):  # a kernel without huge pages, or a file's memory: slower, not wrong
             memory.madvise(_HUGE_PAGES)
@@ -43,29 +43,29 @@ def _in_huge_pages(memory: mmap.mmap) -> None:
 
 @dataclass
 class _Taken:
-    """What one array takes."""
+    """Memory taken by one array."""
 
     nbytes: int
-    file: BinaryIO | None  # None: anonymous
+    file: BinaryIO | None  # None: anonymous memory
 
 
 class Memory:
-    """Gives out arrays and counts what they take.
+    """Allocate arrays and count their memory.
 
-    limit_octets: most anonymous memory, None for as much as there is. announce: told when temporary space is taken.
+    limit_bytes: most anonymous memory; None: no limit. announce: called when temporary space is first needed.
     """
 
     def __init__(self, limit_bytes: int | None = None, announce: Announce | None = None) -> None:
         self._limit = limit_bytes
         self._announce = announce
-        self._used = 0  # octets of anonymous arrays
+        self._used = 0  # bytes of anonymous arrays
         self._in_files = 0
         self._taken: WeakKeyDictionary[mmap.mmap, _Taken] = WeakKeyDictionary()
-        self._lock = RLock()  # threads take arrays side by side, and give them back at any moment
-        self.spilled_bytes = 0  # most that lay in temporary files at one time
+        self._lock = RLock()  # threads allocate concurrently, and free at any moment
+        self.spilled_bytes = 0  # most in temporary files at one time
 
     def array(self, count: int, dtype: Any) -> NDArray[Any]:  # noqa: ANN401 - whatever NumPy takes for a type
-        """Return an array of zeros, in huge pages. Raises MemoryLimitError where neither memory nor disk has room for it."""
+        """Return an array of zeros, in huge pages. Raises MemoryLimitError if neither memory nor disk has room for it."""
         kind = np.dtype(dtype)
         memory = self.take(count * kind.itemsize)
         if len(memory) >= _LARGE:
@@ -73,9 +73,9 @@ class Memory:
         return np.frombuffer(memory, kind, count)
 
     def take(self, nbytes: int, share: float = 1.0, *, set_aside: bool = False) -> mmap.mmap:
-        """Return so much memory, all zero. share: part of the allowed memory that this may make full.
+        """Return nbytes of memory, all zero. share: part of the limit that this may fill up.
 
-        set_aside: map as much as that part, of which only ``octets`` count until :meth:`resize` asks for more.
+        set_aside: map that whole part, of which only ``nbytes`` count until :meth:`resize` asks for more.
         """
         with self._lock:
             nbytes = max(nbytes, mmap.PAGESIZE)
@@ -91,7 +91,7 @@ class Memory:
             return memory
 
     def resize(self, memory: mmap.mmap, nbytes: int, share: float = 1.0) -> mmap.mmap:
-        """Return memory that holds what this one holds, then zeros; its pages are moved (mremap), not copied, where that can be."""
+        """Return memory with the same contents, then zeros; its pages are moved (mremap) rather than copied where possible."""
         with self._lock:
             taken = self._taken[memory]
             nbytes = max(nbytes, mmap.PAGESIZE)
@@ -112,15 +112,15 @@ class Memory:
 
     @staticmethod
     def _anonymous(nbytes: int, set_aside: int) -> mmap.mmap:
-        """Map memory with addresses for more of it, where the system gives them."""
+        """Map memory, with address space reserved for more where the system allows it."""
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
         if set_aside > nbytes:
-            with suppress(OSError):  # a limit on addresses (ulimit -v)
+            with suppress(OSError):  # a limit on address space (ulimit -v)
                 return mmap.mmap(-1, set_aside, flags=flags | _NO_RESERVE)
         return mmap.mmap(-1, nbytes, flags=flags)
 
     def is_anonymous(self, memory: mmap.mmap) -> bool:
-        """Tell whether memory lies in no file."""
+        """Return whether memory is not backed by a file."""
         return self._taken[memory].file is None
 
     def _copied(self, memory: mmap.mmap, nbytes: int, share: float) -> mmap.mmap:
@@ -133,7 +133,7 @@ class Memory:
         return self._limit is None or self._used + nbytes <= self._limit * _FOR_ARRAYS * share
 
     def _reserved(self, nbytes: int, file: BinaryIO | None = None) -> BinaryIO:
-        """Return a temporary file, or the one given, of so many octets, for which the disk has set room aside."""
+        """Return a temporary file, or the one given, of nbytes with disk space allocated."""
         folder = tempfile.gettempdir()
         missing = nbytes - (os.fstat(file.fileno()).st_size if file is not None else 0)
         free = shutil.disk_usage(folder).free - _SPARE_DISK
@@ -147,7 +147,7 @@ class Memory:
         if file is None:
             file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - it lives as long as its map
         if missing > 0:
-            os.posix_fallocate(file.fileno(), 0, nbytes)  # a page for which the disk has no room would end the process later
+            os.posix_fallocate(file.fileno(), 0, nbytes)  # otherwise a page without disk space would kill the process later
         return file
 
     def _count(self, taken: _Taken, nbytes: int) -> None:
@@ -167,8 +167,8 @@ class Memory:
 class GrowingRows:
     """A structured array that starts with room for ``capacity`` rows and grows.
 
-    Addresses for as much as may lie in memory are set aside at once, which takes none, so growing moves nothing. Beyond that the memory
-    may move: views of :attr:`rows` taken before :meth:`reach` must be dropped first.
+    Address space for all rows that may be in memory is reserved at once, which takes no memory, so growing moves nothing. Beyond that
+    the rows may move: views of :attr:`rows` must be dropped before :meth:`reach`.
     """
 
     def __init__(self, dtype: np.dtype[Any], capacity: int, memory: Memory) -> None:
@@ -178,12 +178,12 @@ class GrowingRows:
         self.rows: Rows = np.frombuffer(self._taken, dtype, capacity)
 
     def reach(self, rows: int) -> None:
-        """Make room for at least so many rows in all; new rows are zero."""
+        """Make room for at least ``rows`` rows in total; new rows are zero."""
         if rows > len(self.rows):
             self._resize(max(rows, int(len(self.rows) * _GROWTH)))
 
     def trim(self, rows: int) -> Rows:
-        """Give back the room behind the first ``rows``. Returns them."""
+        """Free the memory behind the first ``rows`` rows. Returns these."""
         if self._memory.is_anonymous(self._taken):
             self._resize(max(rows, 1))
         return self.rows[:rows]

@@ -1,4 +1,4 @@
-"""IP networks, as text and as a test on columns of addresses."""
+"""Parse IP networks, and test columns of addresses for membership."""
 
 from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -13,7 +13,7 @@ Network: TypeAlias = IPv4Network | IPv6Network
 
 
 def within(version: U8, hi: U64, lo: U64, networks: Iterable[Network]) -> np.ndarray:
-    """Tell of each address whether it lies in one of some networks."""
+    """Return whether each address is in one of the networks."""
     found = np.zeros(len(lo), bool)
     by_length: dict[tuple[int, int], list[Network]] = {}
     for network in networks:

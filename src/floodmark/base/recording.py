@@ -1,4 +1,4 @@
-"""Packets in, a pcapng capture with times in nanoseconds out (draft-ietf-opsawg-pcapng)."""
+"""Write packets as a pcapng capture with nanosecond timestamps (draft-ietf-opsawg-pcapng)."""
 
 import struct
 from typing import BinaryIO, Protocol
@@ -10,11 +10,11 @@ from floodmark_core.records.carving import PACKET_OVERHEAD, write_packets
 
 _SECTION, _INTERFACE = 0x0A0D0D0A, 1
 _COMMENT, _RESOLUTION, _APPLICATION = 1, 9, 4  # options
-_LARGEST_COMMENT = 65_000  # octets: the length of an option has 16 bits
+_LARGEST_COMMENT = 65_000  # bytes: the length of an option has 16 bits
 
 
 class Framed(Protocol):
-    """Packets whose frames stand in a block, as columns."""
+    """Packets whose frames are in a block, as columns."""
 
     @property
     def frame_at(self) -> I64:
@@ -26,11 +26,11 @@ class Framed(Protocol):
 
     @property
     def captured_length(self) -> I64:
-        """Octets."""
+        """Bytes."""
 
     @property
     def wire_length(self) -> I64:
-        """Octets."""
+        """Bytes."""
 
     @property
     def link_type(self) -> I32:
@@ -38,7 +38,7 @@ class Framed(Protocol):
 
 
 class CaptureWriter:
-    """Writes sections of packets, each with a comment that says what they are."""
+    """Write sections of packets, each with a comment that describes them."""
 
     def __init__(self, file: BinaryIO, comment: str) -> None:
         self._file, self._comment = file, comment
@@ -48,14 +48,14 @@ class CaptureWriter:
         self._begun = False
 
     def begin(self, snaplen: int = 0) -> None:
-        """Begin a section. snaplen: most octets of its packets; 0: no limit."""
+        """Begin a section. snaplen: most bytes of a packet; 0: no limit."""
         self._interfaces, self._snaplen, self._begun = {}, max(snaplen, 0), True
         name = comment_option("<", "floodmark", _APPLICATION).tobytes()
         body = struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1) + comment_option("<", self._comment).tobytes() + name + bytes(4)
         self._file.write(_block(_SECTION, body))
 
     def write(self, block: U8, packets: Framed, count: int, chosen: U8 | None = None) -> None:
-        """Write the first packets whose frames stand in a block, or those of them that are chosen."""
+        """Write the first ``count`` packets of a block, or those of them that are chosen."""
         if not self._begun:
             self.begin()
         mask: U8 = np.ones(count, np.uint8) if chosen is None else chosen
@@ -73,13 +73,13 @@ class CaptureWriter:
         self._file.write(self._out[:nbytes].data)
 
     def finish(self) -> None:
-        """Make a capture of nothing a valid one."""
+        """Make a capture without packets valid."""
         if not self._begun:
             self.begin()
 
 
 def comment_option(order: str, text: str, code: int = _COMMENT) -> U8:
-    """Return an option of a block that is a text. order: of its octets, as struct names it."""
+    """Return a text as an option of a block. order: byte order, as in struct."""
     value = text.encode("utf-8", "backslashreplace")[:_LARGEST_COMMENT]
     nbytes = struct.pack(f"{order}HH", code, len(value)) + value + bytes(-len(value) % 4)
     return np.frombuffer(nbytes, np.uint8)
@@ -91,6 +91,6 @@ def _block(kind: int, body: bytes) -> bytes:
 
 
 def _interface(link_type: int, snaplen: int) -> bytes:
-    """Return the description of an interface whose times are in nanoseconds; of an unknown link type where there is none."""
+    """Return an interface description with nanosecond timestamps; a missing link type becomes an unknown one."""
     options = struct.pack("<HHB3x", _RESOLUTION, 1, 9) + bytes(4)
     return _block(_INTERFACE, struct.pack("<HHI", link_type & 0xFFFF, 0, snaplen) + options)

@@ -1,6 +1,6 @@
-"""Settings as frozen data: every value declared once, with what it means and where it comes from, and checked when it is made.
+"""Declare settings as frozen data: every value once, with its meaning and source, and validated when created.
 
-The name of a setting ends with its unit (:data:`UNITS`); what declares settings is a frozen dataclass that inherits :class:`Checked`.
+The name of a setting ends with its unit (:data:`UNITS`); settings are declared in frozen dataclasses that inherit :class:`Checked`.
 """
 
 import tomllib
@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 from floodmark.errors import SettingsError
 
-LARGEST = 1_000_000_000  # of any setting: thirty years of seconds still fit int64 nanoseconds
+LARGEST = 1_000_000_000  # value of any setting: thirty years in seconds still fit int64 nanoseconds
 OWN = "this project's own choice"
-# What the last part of a setting's name says of its unit.
+# Unit by the last part of a setting's name.
 UNITS = {
     "s": "seconds", "pps": "packets a second", "rps": "requests a second", "qps": "questions a second", "cps": "connections a second",
     "mps": "messages a second", "fps": "frames a second", "bps": "bits a second", "bytes": "bytes", "share": "share, 0 to 1",
@@ -29,22 +29,22 @@ _Value = TypeVar("_Value", int, float, str)
 
 
 def threshold(default: _Value, meaning: str, source: str = OWN) -> _Value:
-    """Return a dataclass field with its default, what it means, and where the value comes from."""
+    """Return a dataclass field with its default, meaning and source."""
     made: _Value = field(default=default, metadata={"meaning": meaning, "source": source})
     return made
 
 
 def unit_of(name: str) -> str:
-    """Return the unit that a setting's name ends with. Raises KeyError for one without."""
+    """Return the unit at the end of a setting's name. Raises KeyError if there is none."""
     return UNITS[name.rsplit("_", 1)[-1]]
 
 
 @dataclass(frozen=True)
 class Checked:
-    """Settings that hold only what can be used: numbers from 0, counts from 1, words of a list. Raises SettingsError."""
+    """Settings that accept only valid values: numbers from 0, counts from 1, words of a list. Raises SettingsError."""
 
     def __post_init__(self) -> None:
-        """Check every value, and make whole numbers floats where a float is meant."""
+        """Check every value, and convert whole numbers to float where a float is expected."""
         for setting in fields(self):
             value, kind = getattr(self, setting.name), int if isinstance(setting.default, int) else float
             name = f"{type(self).__name__.removesuffix('Settings').lower()}.{setting.name}"
@@ -61,7 +61,7 @@ class Checked:
 
 
 def read_toml(path: str) -> dict[str, Any]:
-    """Read a TOML file. Raises SettingsError where it cannot be read, or is none."""
+    """Read a TOML file. Raises SettingsError if it cannot be read or is not valid TOML."""
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The core compiled before its first use, on two processors where there are two."""
+"""Compile the core before its first use, on two processors if there are two."""
 
 import os
 import subprocess
@@ -10,9 +10,9 @@ from floodmark_core.warm import compile_beside, compile_rest, compile_whole
 
 
 def warm(*, everything: bool = True) -> None:
-    """Compile the kernels into the cache, or load those that are there; all of them, or those that classifying needs.
+    """Compile the kernels into the cache, or load those already there: all of them, or only those needed to classify.
 
-    A second process compiles one half meanwhile and hands it over in the cache. If it cannot, this process does it all.
+    A second process compiles one half meanwhile and passes it on through the cache. If it cannot, this process compiles everything.
     """
     if not compiled_before():
         _compile_on_two()
@@ -22,10 +22,10 @@ def warm(*, everything: bool = True) -> None:
 
 
 def _compile_on_two() -> None:
-    """Compile both halves, one by a second process where that is possible."""
+    """Compile both halves, one in a second process if possible."""
     helper = None
     if keeps_kernels() and processors() > 1 and sys.executable:
-        # No shell, and nothing in it that anybody chose but the environment itself.
+        # No shell, and no input from outside except the environment itself.
         command = [sys.executable, "-m", "floodmark_core.warm"]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         helper = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603

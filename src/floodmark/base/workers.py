@@ -1,4 +1,4 @@
-"""Rows in, parts of them worked on side by side: kernels release the GIL, so threads are enough."""
+"""Process parts of rows in parallel: kernels release the GIL, so threads are enough."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ _FEWEST_ROWS = 1 << 16  # in a part: handing one over costs some tens of microse
 
 
 class Part(NamedTuple):
-    """Some rows that one thread works on."""
+    """Rows that one thread works on."""
 
     number: int
     first: int
@@ -26,7 +26,7 @@ def processors() -> int:
 
 
 class Workers:
-    """A number of threads for one run. Which of them does what never shows in the answer."""
+    """The threads of one run. Which of them does what never affects the result."""
 
     def __init__(self, threads: int = 1) -> None:
         self.threads = threads
@@ -42,13 +42,13 @@ class Workers:
             self._pool.shutdown()
 
     def parts(self, rows: int, fewest: int | None = None) -> list[Part]:
-        """Cut rows into one part a thread, or fewer where that is not worth it. fewest: rows of a part."""
+        """Split rows into one part per thread, or fewer if that is not worth it. fewest: smallest number of rows in a part."""
         count = max(min(self.threads, rows // (fewest or _FEWEST_ROWS)), 1)
         edges = pairwise(rows * part // count for part in range(count + 1))
         return [Part(number, first, end) for number, (first, end) in enumerate(edges)]
 
     def each(self, task: Callable[[Item], T], items: Sequence[Item]) -> list[T]:
-        """Run a task for each of some parts or other items. Returns what it returns for each, in their order."""
+        """Run a task on each part or other item. Returns the results in order."""
         if self._pool is None or len(items) == 1:
             return [task(item) for item in items]
         return list(self._pool.map(task, items))

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Write files atomically: they appear whole or not at all."""
 
 import contextlib
 import secrets
@@ -9,28 +9,28 @@ from typing import BinaryIO
 
 from floodmark.errors import OutputError
 
-_OF_THE_SYSTEM = (("/", "dev"), ("/", "proc"))  # where a name may stand for an open file
+_OF_THE_SYSTEM = (("/", "dev"), ("/", "proc"))  # where a name may refer to an open file
 _CODECS = {".zst": "zstd", ".gz": "gzip", ".lz4": "lz4", ".bz2": "bz2"}
 
 
 @contextlib.contextmanager
 def appearing_whole(path: str) -> Iterator[BinaryIO]:
-    """Open a file beside the one asked for, which takes its name once all is written; a device or a pipe is written to as it is.
+    """Open a temporary file next to the target, which it replaces once complete; devices and pipes are written directly.
 
-    ``-`` is standard output. Raises OutputError for what the system refuses, also while the file is being written.
+    ``-`` is standard output. Raises OutputError for system errors, also while the file is being written.
     """
     try:
         with _beside(Path(path)) as file:
             yield file
     except BrokenPipeError:
-        raise  # the reader has had enough
+        raise  # the reader has closed the pipe
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
 
 
 @contextlib.contextmanager
 def packed(path: str) -> Iterator[BinaryIO]:
-    """Open a file that appears whole, compressed as its name says: .gz, .zst, .bz2 or .lz4. Raises OutputError."""
+    """Open a file for atomic writing, compressed according to its suffix: .gz, .zst, .bz2 or .lz4. Raises OutputError."""
     import pyarrow as pa  # noqa: PLC0415 - most files are not compressed
 
     codec = next((codec for ending, codec in _CODECS.items() if path.endswith(ending)), None)
@@ -52,7 +52,7 @@ def _beside(path: Path) -> Iterator[BinaryIO]:
         with path.open("wb") as file:
             yield file
         return
-    path = path.resolve()  # a link stays one
+    path = path.resolve()  # a symbolic link stays one
     part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:
         with part.open("xb") as file:

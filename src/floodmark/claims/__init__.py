@@ -1,1 +1,1 @@
-"""Claims about attacks held against an answer: whose hosts they are, how each unit is counted, whether the number holds."""
+"""Check claims about attacks against a result: whose hosts were hit, how each unit is counted, whether the number holds."""

@@ -1,6 +1,6 @@
-"""Named groups of addresses, ports, VLANs and host names: which part of a capture belongs to the electoral system, which to the grid.
+"""Assign traffic to assets, named groups of addresses, ports, VLANs and host names such as the electoral system or the grid.
 
-A TOML file has a table for each asset; what an asset names of one kind are alternatives, of several kinds all must hold:
+A TOML file has one table per asset; values of one kind are alternatives, and all kinds given must match:
 
     [electoral]
     title = "Electoral system"
@@ -9,8 +9,8 @@ A TOML file has a table for each asset; what an asset names of one kind are alte
     vlans = [100]
     host_names = ["vote.example"]
 
-A flow belongs to the asset of the end that was attacked, otherwise of its responder, otherwise of its initiator. Where several assets
-hold an end, the most specific does: the longest prefix, then one that names ports, then one that names VLANs, then the first of the file.
+A flow belongs to the asset of the end that was attacked, otherwise of its responder, otherwise of its initiator. If several assets match
+an end, the most specific wins: the longest prefix, then one with ports, then one with VLANs, then the first in the file.
 """
 
 from collections.abc import Iterable, Mapping
@@ -34,20 +34,20 @@ from floodmark.result.result import Count, Grouping, Result, rfc3339
 from floodmark.vocabulary.payloads import payload_name
 from floodmark.vocabulary.vectors import Verdict
 
-UNMATCHED = "unmatched"  # name of the row of what belongs to no asset
+UNMATCHED = "unmatched"  # name of the row for traffic of no asset
 _KEYS = {"title": str, "addresses": list, "ports": list, "vlans": list, "host_names": list}
 _MOST_SERVICES = 12
 _NOWHERE = (ip_network("::/128"),)  # the unspecified address, which no packet goes to
 _SAID_NOTHING = ("none", "unrecognised", "one octet repeated")
 
 
-AssetsOfEvents: TypeAlias = Mapping[int, tuple[str, ...]]  # names of the assets that each event's flows belong to, by the event's id
+AssetsOfEvents: TypeAlias = Mapping[int, tuple[str, ...]]  # event id -> names of the assets of its flows
 NO_ASSETS: AssetsOfEvents = {}
 
 
 @dataclass(frozen=True)
 class Asset:
-    """A named group. What is empty is not asked."""
+    """A named group. Empty fields match anything."""
 
     name: str
     title: str
@@ -58,25 +58,25 @@ class Asset:
 
     @property
     def lengths(self) -> list[int]:
-        """Return the prefix lengths of its addresses, from the longest on; one of 0 where it names none."""
+        """Return the prefix lengths of its addresses, longest first; a single 0 if it has none."""
         return sorted({_specific(network) for network in self.addresses}, reverse=True) or [0]
 
 
 @dataclass(frozen=True)
 class AssetSummary:
-    """What a capture holds of one asset. Times are nanoseconds since the epoch, None where there was no attack."""
+    """Traffic of one asset in a capture. Times are nanoseconds since the epoch, None if there was no attack."""
 
     name: str
     title: str
     verdicts: dict[str, Count]
-    events: tuple[int, ...]  # ids of those whose flows are of this asset
+    events: tuple[int, ...]  # ids of those with flows of this asset
     first_attack_ns: int | None
     last_attack_ns: int | None
-    peak_pps: float  # of its attacks together, over one of sixty parts of the captures' time
-    services: dict[str, int] = field(default_factory=dict)  # flows by the protocol that they speak, most first
+    peak_pps: float  # of its attacks together, over one sixtieth of the captures' time
+    services: dict[str, int] = field(default_factory=dict)  # flows by protocol, most first
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the summary as the JSON document has it."""
+        """Return the summary as in the JSON document."""
         first, last = (None if time_ns is None else rfc3339(time_ns) for time_ns in (self.first_attack_ns, self.last_attack_ns))
         return {
             "name": self.name,
@@ -91,12 +91,12 @@ class AssetSummary:
 
 
 def _specific(network: Network) -> int:
-    """Return how specific a network is, IPv4 and IPv6 on one scale: the hosts that it leaves open, from 128 down."""
+    """Return how specific a network is, IPv4 and IPv6 on one scale: 128 minus its number of host bits."""
     return 128 - (network.max_prefixlen - network.prefixlen)
 
 
 def load_assets(path: str) -> tuple[Asset, ...]:
-    """Read a file of assets. Raises SettingsError naming what is wrong."""
+    """Read a file of assets. Raises SettingsError that names the fault."""
     document = read_toml(path)
     assets = tuple(_asset(name, table, path) for name, table in document.items())
     if not assets:
@@ -143,9 +143,9 @@ def with_learned_addresses(
     keep_going: bool = False,
     progress: Progress | None = None,
 ) -> tuple[Asset, ...]:
-    """Return assets with the addresses that the captures tell of their host names; a name of which nothing is told holds nothing.
+    """Return assets with the addresses found in the captures for their host names; a name without addresses matches nothing.
 
-    The captures are read once more where an asset has names. Raises CaptureError, also for what can be read only once.
+    The captures are read once more if an asset has host names. Raises CaptureError, also for captures that can be read only once.
     """
     names = {name for asset in assets for name in asset.host_names}
     if not names:
@@ -159,31 +159,31 @@ def with_learned_addresses(
 
 
 def by_asset(result: Result, assets: tuple[Asset, ...]) -> Result:
-    """Return an answer whose flows have a column ``asset``: the name of what each belongs to, null where it belongs to none."""
+    """Return a result whose flows have a column ``asset``: the name of each flow's asset, null if it has none."""
     grouping = Grouping("asset", tuple(asset.name for asset in assets), assets_of_flows(result, assets))
     return replace(result, flows=result.flows.grouped(grouping))
 
 
 def document_of(result: Result, summaries: tuple[AssetSummary, ...] = ()) -> dict[str, Any]:
-    """Return the JSON document of an answer, with what it holds of each asset where that was asked for."""
+    """Return the JSON document of a result, with its asset summaries if there are any."""
     return result.to_dict() | ({"assets": [summary.to_dict() for summary in summaries]} if summaries else {})
 
 
 def assets_of_flows(result: Result, assets: tuple[Asset, ...]) -> np.ndarray:
-    """Return the asset of each flow: int16, its place among the assets, -1 where it belongs to none."""
+    """Return the asset of each flow: int16, its index in assets, -1 if it has none."""
     judged, flows = result.flows.judged, result.flows
     names = ["ip_version", "vlan", *(f"{end}_{what}" for end in ("initiator", "responder") for what in ("hi", "lo", "port"))]
     found = np.full(len(flows), -1, np.int16)
     for index, seen in flows.rows(names):
         at = slice(int(index[0]), int(index[-1]) + 1)
         initiator, responder = (_of_ends(seen, end, assets) for end in ("initiator", "responder"))
-        first = (judged.event_of[at] >= 0) & (judged.back[at] > 0)  # the initiator is the one attacked
+        first = (judged.event_of[at] >= 0) & (judged.back[at] > 0)  # the initiator is the victim
         found[at] = np.where(first & (initiator >= 0), initiator, np.where(responder >= 0, responder, initiator))
     return found
 
 
 def _of_ends(seen: dict[str, np.ndarray], end: str, assets: tuple[Asset, ...]) -> np.ndarray:
-    """Return the most specific asset that one end of some flows belongs to."""
+    """Return the most specific asset that one end of each flow belongs to."""
     found = np.full(len(seen["vlan"]), -1, np.int16)
     best = np.full(len(found), -1, np.int64)
     outer = np.where(seen["vlan"] >> 12 > 0, seen["vlan"] >> 12, seen["vlan"])
@@ -203,7 +203,7 @@ def _of_ends(seen: dict[str, np.ndarray], end: str, assets: tuple[Asset, ...]) -
 
 
 def summarise(result: Result, assets: tuple[Asset, ...]) -> tuple[AssetSummary, ...]:
-    """Return what the captures of an answer hold of each asset, and at the end of what belongs to none."""
+    """Return a summary of each asset, and last of the traffic of no asset."""
     of_flow, judged = assets_of_flows(result, assets), result.flows.judged
     tallies = [_Tally() for _ in range(len(assets) + 1)]
     for index, seen in result.flows.rows(_Tally.NEEDED):
@@ -227,18 +227,18 @@ def assets_of_events(summaries: Iterable[AssetSummary]) -> AssetsOfEvents:
 
 
 class _Tally:
-    """What is counted of one asset."""
+    """Counters of one asset."""
 
     _SUMMED = tuple(f"{end}_{what}" for what in ("packets", "octets") for end in ("initiator", "responder"))
     NEEDED = (*_SUMMED, "initiator_payload_kind", "responder_payload_kind", "first_seen_ns", "last_seen_ns")
 
     def __init__(self) -> None:
-        self._by_event: dict[int, np.ndarray] = {}  # -1: benign; flows, packets, octets
+        self._by_event: dict[int, np.ndarray] = {}  # -1: benign; flows, packets, bytes
         self._kinds = np.zeros((2, 256), np.int64)
         self._attacks_ns: list[int] = []
 
     def add(self, seen: dict[str, np.ndarray], event: np.ndarray) -> None:
-        """Count some flows. event: place of each one's event, -1 where it has none."""
+        """Count some flows. event: index of each flow's event, -1 if it has none."""
         packets, nbytes = (seen[f"initiator_{what}"] + seen[f"responder_{what}"] for what in ("packets", "octets"))
         for place in np.unique(event):
             mine = event == place
@@ -251,7 +251,7 @@ class _Tally:
             self._attacks_ns += [int(seen["first_seen_ns"][attacked].min()), int(seen["last_seen_ns"][attacked].max())]
 
     def summary(self, name: str, title: str, peak_pps: float, events: list[Event]) -> AssetSummary:
-        """Return what was counted."""
+        """Return the counts as a summary."""
         verdicts = dict.fromkeys(map(str, Verdict), np.zeros(3, np.int64))
         for place, counts in self._by_event.items():
             verdict = str(events[place].verdict if place >= 0 else Verdict.BENIGN)
@@ -269,7 +269,7 @@ class _Tally:
 
 
 def _peaks(result: Result, of_flow: np.ndarray, count: int) -> list[float]:
-    """Return the most packets of attacks a second that each asset had, over the bins of a timeline, then those of what has none."""
+    """Return the peak attack rate of each asset, in packets a second over the bins of a timeline, then that of flows of no asset."""
     asset = np.where(of_flow >= 0, of_flow, count)
     groups = np.where(result.flows.judged.event_of >= 0, asset, count + 1)
     bin_s, packets = result.flows.rates_of(groups, count + 2)
@@ -277,7 +277,7 @@ def _peaks(result: Result, of_flow: np.ndarray, count: int) -> list[float]:
 
 
 def _named(flows_by_kind: np.ndarray) -> dict[str, int]:
-    """Return flows by the protocol that they speak, most first. flows_by_kind: by payload code."""
+    """Return flows by protocol, most first. flows_by_kind: by payload code."""
     found: dict[str, int] = {}
     for kind in np.nonzero(flows_by_kind)[0].tolist():
         name = payload_name(kind)

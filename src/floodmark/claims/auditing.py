@@ -1,6 +1,6 @@
-"""A claim and an answer in, what the captures say of the claim out: every defensible way of counting, side by side.
+"""Check a claim against a result by every defensible way of counting, side by side.
 
-"Attack" has no agreed unit. So each unit is counted by itself in every window of the claim's period, and by each the claim is supported,
+"Attack" has no agreed unit. So each unit is counted separately in every window of the claim's period, and for each the claim is supported,
 not supported or not decidable, with the reasons.
 """
 
@@ -15,35 +15,35 @@ from floodmark.claims.counting import Counted, Series
 from floodmark.errors import SettingsError
 from floodmark.result.result import SCHEMA_VERSION, Result, rfc3339, tool
 
-EVERYTHING = "all"  # the row of all flows, whatever asset they are of
+EVERYTHING = "all"  # the row of all flows, whatever their asset
 SUPPORTED, NOT_SUPPORTED, UNDECIDABLE = "supported", "not supported", "not decidable"
 
-_WHOLE = 0.98  # of the period that the captures must span to be judged on it
-_Z = 1.96  # of an interval of 95 %
-_LARGEST = {"bytes": 1500}  # most that one packet adds to a unit: Ethernet's MTU; 1 of the others
-_SHARED = ("packets", "attack packets", "bytes")  # units of which a sample holds its share
+_WHOLE = 0.98  # share of the period that the captures must span to be judged
+_Z = 1.96  # for a 95 % interval
+_LARGEST = {"bytes": 1500}  # most that one packet adds to a unit: Ethernet's MTU; 1 for the others
+_SHARED = ("packets", "attack packets", "bytes")  # units that scale with the sampling rate
 _BOTH_DIRECTIONS = (*_SHARED, "requests")  # units that need both directions
-_JUDGED = ("attack packets", "attack flows", "sources", "real sources", "events")  # units of what was found to be an attack
+_JUDGED = ("attack packets", "attack flows", "sources", "real sources", "events")  # units that count detected attacks
 _CLOCK = ("time_jump_back", "time_jump_ahead", "time_unusable")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What captures say of a claim by one way of counting."""
+    """The verdict on a claim by one way of counting."""
 
     unit: str
     asset: str  # name of the asset, EVERYTHING or UNMATCHED
-    peak: float  # most in any window of the period, as it stands in the captures
-    peak_start_ns: int  # where that window begins
-    median: float  # over the windows that lie in the captures
-    above_s: float  # time that lies in windows which reach the claim
+    peak: float  # most in any window of the period, as captured
+    peak_start_ns: int  # start of that window
+    median: float  # over the windows within the captures
+    above_s: float  # time covered by windows that reach the claim
     total: float  # in the captures
-    low: float  # the true peak was at least that, with 95 % where packets were sampled
-    high: float | None  # and at most that; None: nothing bounds it
+    low: float  # lower bound of the true peak, at 95 % if packets were sampled
+    high: float | None  # upper bound; None: unbounded
     ratio: float  # best estimate of the peak / claim
     verdict: str
-    reasons: tuple[str, ...]  # why it may be more than was measured
-    trailing: tuple[float, ...]  # most that any window holds which ends in each of some even parts of the captures' time
+    reasons: tuple[str, ...]  # why it may be more than measured
+    trailing: tuple[float, ...]  # largest window that ends in each of several equal parts of the captures' time
 
     def to_dict(self) -> dict[str, Any]:
         """Return the finding as plain data."""
@@ -58,18 +58,18 @@ class Finding:
 
 @dataclass(frozen=True)
 class Audit:
-    """A claim and what was found of it: by each unit, for everything, then for each asset."""
+    """A claim and its findings: by unit, for all flows, then for each asset."""
 
     claim: Claim
     captures: tuple[str, ...]
     span_s: float
-    sampling: float  # packets that passed for each one in the captures, as declared
+    sampling: float  # packets that passed per packet captured, as declared
     findings: tuple[Finding, ...]
-    titles: dict[str, str] = field(default_factory=dict)  # of the assets, by their names
+    titles: dict[str, str] = field(default_factory=dict)  # of the assets, by name
 
     @property
     def told(self) -> tuple[Finding, ...]:
-        """Return the findings of what the claim is about."""
+        """Return the findings for the subject of the claim."""
         return tuple(each for each in self.findings if each.asset == (self.claim.asset or EVERYTHING))
 
     def to_dict(self) -> dict[str, Any]:
@@ -87,10 +87,10 @@ class Audit:
 
 
 def audit(result: Result, claim: Claim, assets: tuple[Asset, ...] = (), *, sampling: float = 1.0) -> Audit:
-    """Count an answer's captures by every unit that a claim may mean.
+    """Count a result by every unit that a claim may mean.
 
-    sampling: packets that passed for each one in the captures, as whoever took them declares; 1: none was left out. Raises SettingsError
-    where the claim is about an asset that there is not, or the captures span more than a million of its periods.
+    sampling: packets that passed per packet captured, as declared by whoever captured them; 1: not sampled. Raises SettingsError if the
+    claim is about an unknown asset, or the captures span more than a million of its periods.
     """
     rows = (EVERYTHING, *(asset.name for asset in assets), *((UNMATCHED,) if assets else ()))
     if claim.asset is not None and claim.asset not in rows[1:]:
@@ -108,7 +108,7 @@ def audit(result: Result, claim: Claim, assets: tuple[Asset, ...] = (), *, sampl
 
 
 def _limits(result: Result, claim: Claim, unit: str, sampling: float) -> tuple[str, ...]:
-    """Return why more of a unit may have passed than captures show; a declared sampling rate bounds packets and flows, and is none."""
+    """Return why more of a unit may have passed than was captured; a declared sampling rate is none, as it bounds packets and flows."""
     profile, found = result.profile, _damage(result)
     if profile.span_s < _WHOLE * claim.period_s:
         found.append(f"the captures span {profile.span_s:,.3g} s of a period of {claim.period}")
@@ -124,7 +124,7 @@ def _limits(result: Result, claim: Claim, unit: str, sampling: float) -> tuple[s
 
 
 def _damage(result: Result) -> list[str]:
-    """Return what captures themselves say of packets that they lost, or of times that are wrong."""
+    """Return what captures report about lost packets or wrong times."""
     found, counts = [], dict.fromkeys(("dropped_by_capture", *_CLOCK), 0)
     for capture in result.captures:
         for problem in capture.problems:
@@ -141,16 +141,16 @@ def _damage(result: Result) -> list[str]:
 
 @dataclass(frozen=True)
 class _Limits:
-    """What bounds the truth: how many packets passed for each that is here, and why more may have passed nevertheless."""
+    """What bounds the true count: packets that passed per packet captured, and why more may have passed."""
 
     sampling: float
     reasons: tuple[str, ...]
 
     def bounds(self, peak: float, unit: str) -> tuple[float, float | None]:
-        """Return what passed at least and at most, with 95 %.
+        """Return the lower and upper bound of what passed, at 95 %.
 
-        Of a sample, packets are a Poisson count (Duffield et al., 2003); a flow or a request has at least one packet, so that there are at
-        most as many as of packets of which each is one.
+        Sampled packets are a Poisson count (Duffield et al., 2003). A flow or a request has at least one packet, so there are at most as
+        many as if each were one packet.
         """
         low, high = peak, peak
         if self.sampling > 1:

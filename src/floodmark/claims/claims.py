@@ -1,4 +1,4 @@
-"""What somebody claims: so many attacks in a minute, on whom, and who says so.
+"""Read a claim: how many attacks in which period, on whom, and who says so.
 
 [claim]
 number = 30_000_000
@@ -14,7 +14,7 @@ from typing import Any
 from floodmark.base.thresholds import read_toml
 from floodmark.errors import SettingsError
 
-# What can be counted, in the order of an answer: unit -> what it is.
+# What can be counted, in output order: unit -> meaning.
 UNITS = {
     "packets": "packets that belong to flows, ordinary ones too",
     "attack packets": "packets of the flows of attacks, both directions",
@@ -27,7 +27,7 @@ UNITS = {
     "real sources": "distinct addresses that send attacks, without the attacks whose addresses are forged",
     "events": "attacks, each flood, scan or guessing as one",
 }
-EVERY = "attacks"  # a unit that nobody has agreed on: all of them are counted
+EVERY = "attacks"  # has no agreed meaning: all units are counted
 _KEYS = ("number", "unit", "period", "asset", "source")
 _SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0}
 _LONGEST_S = 366 * 86_400
@@ -35,7 +35,7 @@ _LONGEST_S = 366 * 86_400
 
 @dataclass(frozen=True)
 class Claim:
-    """So many of a unit in a period, of one asset or of everything, and who says so."""
+    """A number of a unit in a period, for one asset or all flows, and who says so."""
 
     number: float
     unit: str = EVERY
@@ -45,7 +45,7 @@ class Claim:
 
     @property
     def units(self) -> tuple[str, ...]:
-        """Return the ways of counting that it may mean."""
+        """Return the units that it may mean."""
         return tuple(UNITS) if self.unit == EVERY else (self.unit,)
 
     @property
@@ -59,7 +59,7 @@ class Claim:
 
 
 def load_claim(path: str) -> Claim:
-    """Read a TOML file with a table [claim]. Raises SettingsError naming what is wrong."""
+    """Read a TOML file with a table [claim]. Raises SettingsError that names the fault."""
     document = read_toml(path)
     table = document.get("claim")
     if not isinstance(table, dict) or len(document) > 1:
@@ -82,7 +82,7 @@ def _claim(table: dict[str, Any]) -> Claim:
     if unit != EVERY and unit not in UNITS:
         raise ValueError(f"claim.unit must be {EVERY}, {', '.join(UNITS)}; found {unit!r}")
     if not isinstance(source, str) or not isinstance(asset, str | None):
-        raise ValueError("claim.asset and claim.source must be texts")  # noqa: TRY004 - said as a file that is wrong
+        raise ValueError("claim.asset and claim.source must be texts")  # noqa: TRY004 - reported as a faulty file
     return Claim(float(number), unit, _period_s(table.get("period", "1 minute")), asset, source)
 
 

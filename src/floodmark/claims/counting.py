@@ -1,7 +1,7 @@
-"""Flows in, what every window of a period holds of them out: packets, requests, distinct sources and more, by asset.
+"""Count packets, requests, distinct sources and more in every window of a period, by asset.
 
-A window may begin at any thousandth of the period, and is named by the bin of time in which it ends; the first ones begin before the
-captures. What a flow of several packets carried is spread evenly over the time that it lasted; a flow of one packet stands where it was.
+A window may begin at any thousandth of the period, and is identified by the time bin in which it ends; the first ones begin before the
+captures. The traffic of a flow of several packets is spread evenly over its duration; a flow of one packet counts at its time.
 """
 
 from collections.abc import Callable
@@ -17,11 +17,11 @@ from floodmark.result.result import Result
 from floodmark_core.columns import F64, I32, I64, U32, U64
 from floodmark_core.protocols import SECOND_NS, TCP
 
-_STEPS = 1000  # places in a period where a window may begin
-_MOST_BINS = 1_000_000  # of a series; a capture of more than a thousand periods has fewer places, of more than a million none
-_PARTS = 240  # of the captures' time, in which a series is told over time
-_FORGED = 0.5  # probability of forged sources from which on those of an event do not count as real
-_AT_ONCE = 1 << 21  # flows whose sources are told apart at a time
+_STEPS = 1000  # positions in a period where a window may begin
+_MOST_BINS = 1_000_000  # of a series; captures of more than a thousand periods have fewer positions, of more than a million none
+_PARTS = 240  # of the captures' time, for a series over time
+_FORGED = 0.5  # probability of spoofing from which an event's sources do not count as real
+_AT_ONCE = 1 << 21  # flows whose distinct sources are counted at a time
 _MOST_SHARDS = 256
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 _SYN = 2
@@ -30,7 +30,7 @@ _ENDS = tuple(f"{end}_{half}" for end in ("initiator", "responder") for half in 
 
 @dataclass(frozen=True)
 class Series:
-    """One row of a unit: what is in every window, by the bin in which it ends, and in all. The first windows begin before the captures."""
+    """One row of a unit: the amount in every window, by the bin in which it ends, and in total. The first begin before the captures."""
 
     sums: F64
     total: float
@@ -41,30 +41,30 @@ class Series:
 
     @property
     def peak(self) -> tuple[float, int]:
-        """Return the most of any window, and when the first such window begins."""
+        """Return the largest amount in any window, and when the first such window begins."""
         place = int(self.sums.argmax())
         return float(self.sums[place]), int(self.start_ns + max(place - self.window + 1, 0) * self.bin_ns)
 
     @property
     def median(self) -> float:
-        """Return the median of the windows that lie in the captures; of captures shorter than a window, what is in them."""
+        """Return the median of the windows within the captures; for captures shorter than a window, their total."""
         return float(np.median(self.sums[min(self.window, len(self.sums)) - 1 :]))
 
     @property
     def trailing(self) -> tuple[float, ...]:
-        """Return the most of the windows that end in each of some even parts of the time."""
+        """Return the largest window that ends in each of several equal parts of the time."""
         starts = np.unique(np.linspace(0, len(self.sums), _PARTS, endpoint=False).astype(np.int64))
         return tuple(np.maximum.reduceat(self.sums, starts).round(3).tolist())
 
     def reaching_s(self, least: float) -> float:
-        """Return how much time lies in windows of at least so much."""
+        """Return the seconds covered by windows of at least ``least``."""
         ends = np.flatnonzero(self.sums >= least)
         bins = int(np.minimum(np.diff(ends), self.window).sum()) + min(self.window, int(ends[0]) + 1) if len(ends) else 0
         return min(bins * self.bin_ns / SECOND_NS, self.span_s)
 
 
 class Counted:
-    """The flows of an answer, counted over time by asset. Raises SettingsError for captures of more than a million periods."""
+    """The flows of a result, counted over time by asset. Raises SettingsError for captures of more than a million periods."""
 
     def __init__(self, result: Result, period_s: float, assets: tuple[Asset, ...]) -> None:
         self._flows, self._judged = result.flows, result.flows.judged
@@ -78,13 +78,13 @@ class Counted:
         self._window = max(int(min(_STEPS, _MOST_BINS * period_ns / span_ns)), 1)
         self._bin_ns = period_ns / self._window
         self._bins, self._span_s = int(span_ns / self._bin_ns) + 1, span_ns / SECOND_NS
-        self._groups = len(assets) + 1  # the last is of flows of no asset
+        self._groups = len(assets) + 1  # the last is for flows of no asset
         of_flow = assets_of_flows(result, assets) if assets else np.full(len(result.flows), -1, np.int16)
         self._asset = np.where(of_flow < 0, len(assets), of_flow).astype(np.int32)
         self._attacks = self._judged.event_of >= 0
 
     def of(self, unit: str) -> list[Series]:
-        """Return one unit: of everything, of each asset, and of what belongs to none."""
+        """Return one unit: for all flows, for each asset, and for flows of no asset."""
         everywhere = np.ones(len(self._flows), bool)
         count: dict[str, Callable[[], list[Series]]] = {
             "packets": lambda: self._carried(everywhere, 0),
@@ -101,17 +101,17 @@ class Counted:
         return count[unit]()
 
     def _real(self) -> np.ndarray:
-        """Return whether each flow is of an attack whose sources are not forged."""
+        """Return whether each flow belongs to an attack whose sources are not spoofed."""
         forged = np.array([(event.spoofed or 0.0) >= _FORGED for event in self._judged.events] + [True], bool)
         return ~forged[np.maximum(self._judged.event_of, -1)]
 
     def _carried(self, mine: np.ndarray, which: int) -> list[Series]:
-        """Return packets (0) or octets (1) of some flows."""
+        """Return packets (0) or bytes (1) of some flows."""
         groups = np.where(mine, self._asset, self._groups)
         return self._summed(self._flows.spread(groups, self._groups + 1, self._start_ns, self._bin_ns, self._bins)[which][:-1])
 
     def _begun(self, mine: np.ndarray, amount: Callable[[dict[str, np.ndarray]], F64]) -> list[Series]:
-        """Return an amount of each of some flows, where it begins."""
+        """Return an amount per flow of some flows, at the time each begins."""
         amounts = np.zeros(self._groups * self._bins)
         for index, seen in self._flows.rows(("first_seen_ns", "protocol", "flags", "requests")):
             at = slice(int(index[0]), int(index[-1]) + 1)
@@ -121,7 +121,7 @@ class Counted:
         return self._summed(amounts.reshape(self._groups, self._bins))
 
     def _events(self) -> list[Series]:
-        """Return the attacks, where they begin; of an asset those that have flows of it, of everything each once."""
+        """Return the events at the time they begin: for an asset those with flows of it, for all flows each once."""
         started = np.array([event.start_ns for event in self._judged.events], np.int64)
         amounts = np.zeros((self._groups + 1, self._bins))
         for group in range(self._groups):
@@ -131,9 +131,9 @@ class Counted:
         return self._rows(np.array([window_sums(row, self._window) for row in amounts]), amounts.sum(axis=1))
 
     def _sources(self, mine: np.ndarray) -> list[Series]:
-        """Return the distinct addresses that send some flows in each window.
+        """Return the number of distinct addresses that send some flows in each window.
 
-        Those of different shards differ: they are told apart shard by shard, so that memory does not grow with the flows.
+        No address is in two shards: they are counted shard by shard, so that memory does not grow with the flows.
         """
         shards = min(1 + int(mine.sum()) // _AT_ONCE, _MOST_SHARDS)
         of_flow = self._shards(shards) if shards > 1 else np.zeros(len(mine), np.uint8)
@@ -149,7 +149,7 @@ class Counted:
         return self._rows(sums, totals)
 
     def _shards(self, count: int) -> np.ndarray:
-        """Return a number below ``count`` of each flow, by the attacker's address."""
+        """Return a number below ``count`` for each flow, by the attacker's address."""
         found = np.empty(len(self._flows), np.uint8)
         for index, seen in self._flows.rows(_ENDS):
             hi, lo = self._attackers(index, seen)
@@ -157,7 +157,7 @@ class Counted:
         return found
 
     def _attackers(self, index: U32, seen: dict[str, np.ndarray]) -> tuple[U64, U64]:
-        """Return the halves of the attackers' addresses: the responders' where the initiator is the one attacked."""
+        """Return the halves of the attackers' addresses: the responders' if the initiator is the victim."""
         turned = self._judged.back[index] > 0
         hi, lo = (np.where(turned, seen[f"responder_{half}"], seen[f"initiator_{half}"]).astype(np.uint64) for half in ("hi", "lo"))
         return hi, lo
@@ -178,7 +178,7 @@ class Counted:
         return places
 
     def _summed(self, amounts: F64) -> list[Series]:
-        """Return amounts in bins by asset as windows, with everything before them."""
+        """Return amounts in bins by asset as windows, preceded by their sum."""
         whole = np.concatenate((amounts.sum(axis=0, keepdims=True), amounts))
         return self._rows(np.array([window_sums(row, self._window) for row in whole]), whole.sum(axis=1))
 
@@ -199,7 +199,7 @@ def _attempts(seen: dict[str, np.ndarray]) -> F64:
 
 
 def window_sums(amounts: F64, window: int) -> F64:
-    """Return the sum of every window by the bin in which it ends; of one that begins before the captures, what is there."""
+    """Return the sum of every window by the bin in which it ends; of one that begins before the captures, the captured part."""
     grown = np.concatenate((np.zeros(1), np.cumsum(amounts)))
     ends = np.arange(1, len(amounts) + 1)
     sums: F64 = grown[ends] - grown[np.maximum(ends - window, 0)]
@@ -207,18 +207,18 @@ def window_sums(amounts: F64, window: int) -> F64:
 
 
 def distinct(source: I32, first: I64, last: I64, bins: int, window: int) -> tuple[F64, int]:
-    """Return how many sources send in each window, by the bin in which it ends, and in all.
+    """Return how many sources send in each window, by the bin in which it ends, and in total.
 
-    first, last: bins from and to which a flow of a source lasts. It is in the windows that end from ``first`` to ``last + window - 1``;
-    of a source's flows in order, each adds those that the ones before it were not in.
+    first, last: first and last bin of each flow. A flow is in the windows that end from ``first`` to ``last + window - 1``; each of a
+    source's flows, in order, adds the windows that its earlier flows were not in.
     """
     if (first[1:] < first[:-1]).any():  # the clock went back
         in_time = np.argsort(first, kind="stable")
         source, first, last = source[in_time], first[in_time], last[in_time]
     starts, order = split(source, int(source.max(initial=-1)) + 1)
     numbers, first, last = source[order].astype(np.int64), first[order], last[order]
-    reached = np.maximum.accumulate(numbers * bins + last) - numbers * bins  # by this flow and those before it of its source
-    begins, ends = first.copy(), last + window  # before ``ends``
+    reached = np.maximum.accumulate(numbers * bins + last) - numbers * bins  # by this flow and earlier ones of its source
+    begins, ends = first.copy(), last + window  # exclusive end
     again = numbers[1:] == numbers[:-1]
     begins[1:] = np.where(again, np.maximum(first[1:], reached[:-1] + window), first[1:])
     adds = (begins < ends) & (begins < bins)

@@ -1,6 +1,6 @@
-"""Host names that a capture tells the addresses of: by DNS answers, by the names that TLS and HTTP clients ask for.
+"""Find the addresses of host names in captures, from DNS responses and from the names that TLS and HTTP clients request.
 
-Only packets that can hold one are looked at, and of these only the captured octets; what is malformed tells nothing.
+Only packets that can hold a name are read, and of these only the captured bytes; malformed ones are ignored.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,9 +19,9 @@ from floodmark_core.protocols import TCP, UDP
 
 Address = IPv4Address | IPv6Address
 _DNS_PORT = 53
-_MOST_LOOKED_AT = 1_000_000  # packets: a flood of requests tells nothing new
+_MOST_LOOKED_AT = 1_000_000  # packets: more of a request flood adds nothing new
 _TLS_HANDSHAKE, _CLIENT_HELLO, _SERVER_NAME = 22, 1, 0
-_REQUEST_LETTERS = np.frombuffer(b"GPHDOCT", np.uint8)  # with which methods begin
+_REQUEST_LETTERS = np.frombuffer(b"GPHDOCT", np.uint8)  # first letters of the methods
 _HEAD_BYTES = 2048
 _MOST_POINTERS, _MOST_LABELS = 16, 128
 _A, _AAAA = 1, 28
@@ -35,7 +35,7 @@ def addresses_of(
     keep_going: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, set[Address]]:
-    """Return the addresses that captures tell of some host names. Raises CaptureError, also for what can be read only once."""
+    """Return the addresses found for some host names. Raises CaptureError, also for captures that can be read only once."""
     found: dict[str, set[Address]] = {name: set() for name in names}
     looked_at = 0
 
@@ -52,7 +52,7 @@ def addresses_of(
 
 
 def _worth_a_look(stretch: Stretch) -> np.ndarray:
-    """Return the packets that may tell a name: DNS answers, TLS client hellos, HTTP requests."""
+    """Return the packets that may hold a name: DNS responses, TLS ClientHellos, HTTP requests."""
     seen, count = stretch.traced, stretch.packets
     protocol, nbytes, at = seen.protocol[:count], seen.payload_octets[:count], seen.payload_at[:count]
     captured = at + 12 <= seen.frame_at[:count] + seen.captured_length[:count]
@@ -81,7 +81,7 @@ def _address(version: int, hi: int, lo: int) -> Address:
 
 
 def dns_addresses(message: bytes) -> Iterator[tuple[str, Address]]:
-    """Yield the names asked for in a DNS answer and each address that it gives (RFC 1035 section 4)."""
+    """Yield the name queried in a DNS response with each address that it gives (RFC 1035 section 4)."""
     try:
         questions, answers = (int.from_bytes(message[at : at + 2], "big") for at in (4, 6))
         if not message[2] & 0x80 or questions != 1:
@@ -102,7 +102,7 @@ def dns_addresses(message: bytes) -> Iterator[tuple[str, Address]]:
 
 
 def _dns_name(message: bytes, at: int) -> tuple[str, int]:
-    """Read a name. Returns it in lower case and the place behind it. Raises IndexError or ValueError for what is none."""
+    """Read a name. Returns it in lower case and the offset behind it. Raises IndexError or ValueError if it is malformed."""
     labels, after, pointers = [], -1, 0
     while message[at]:
         if message[at] >= 0xC0:
@@ -120,7 +120,7 @@ def _dns_name(message: bytes, at: int) -> tuple[str, int]:
 
 
 def server_name(record: bytes) -> str | None:
-    """Return the name that a TLS client asks for (RFC 6066 section 3), None where it names none or its hello is not whole."""
+    """Return the server name in a TLS ClientHello (RFC 6066 section 3), None if there is none or the hello is incomplete."""
     try:
         if record[1] != 3 or record[5] != _CLIENT_HELLO:
             return None
@@ -138,12 +138,12 @@ def server_name(record: bytes) -> str | None:
                 return name.decode("ascii").lower().rstrip(".") if len(name) == size and size else None
             at += 4 + length
     except (IndexError, ValueError):
-        pass  # a greeting that is cut or damaged names nobody
+        pass  # a truncated or damaged hello holds no name
     return None
 
 
 def requested_host(payload: U8) -> str | None:
-    """Return the host that an HTTP/1 request asks for (RFC 9110 section 7.2), without a port."""
+    """Return the host of an HTTP/1 request (RFC 9110 section 7.2), without a port."""
     for line in payload[:_HEAD_BYTES].tobytes().split(b"\r\n")[1:]:
         if line[:5].lower() == b"host:":
             host = line[5:].strip().decode("ascii", "replace").lower()

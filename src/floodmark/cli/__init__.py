@@ -1,4 +1,4 @@
-"""The command line: arguments in, exit code out. Whatever needs the compiled core is imported only when a capture is to be read."""
+"""The command line. Whatever needs the compiled core is imported only when a capture is to be read."""
 
 import sys
 
@@ -21,10 +21,10 @@ from floodmark.cli.verify import verify
 
 
 class _Program(click.Group):
-    """The commands, which end in order when they are interrupted."""
+    """The command group, which exits cleanly when interrupted."""
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run a command; one that is interrupted leaves no half of a file behind, and no traceback."""
+        """Run a command; if interrupted, it leaves no partial file and prints no traceback."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""``floodmark anonymise``: captures that can be shared."""
+"""``floodmark anonymise``: anonymise captures for sharing."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""``floodmark audit``: whether captures bear out what somebody claims."""
+"""``floodmark audit``: check a claim against captures."""
 
 import json
 import sys

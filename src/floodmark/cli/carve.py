@@ -1,4 +1,4 @@
-"""``floodmark carve``: the packets of an attack out of captures."""
+"""``floodmark carve``: extract the packets of an attack from captures."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""``floodmark classify``: captures in, the answer out."""
+"""``floodmark classify``: classify the traffic in captures."""
 
 import json
 import sys
@@ -73,13 +73,13 @@ def classify(
 
             labelled = by_asset(result, assets) if assets else result
             write_flows(flows_path, labelled.flows.batches(), labelled.flows.schema)
-    for skipped in result.left_out if form == "json" else ():  # the text says so among its notes
+    for skipped in result.left_out if form == "json" else ():  # the text has them among its notes
         say(skipped)
     sys.exit(UNREADABLE if result.left_out else ATTACK_FOUND if _asked_for(result, fail_on) else ANSWERED)
 
 
 def _answer_each(captures: tuple[str, ...], how: Reading, form: str, fail_on: str | None, assets_path: str | None) -> int:
-    """Answer captures one by one; one that cannot be read does not stop the rest. Returns the exit code."""
+    """Classify captures one by one; one that cannot be read does not stop the rest. Returns the exit code."""
     code = ANSWERED
     given = list(members(captures))
     for member in given:

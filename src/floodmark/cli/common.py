@@ -1,4 +1,4 @@
-"""What the commands share: exit codes, sizes, progress, how errors are said, how captures are to be read."""
+"""What the commands share: exit codes, sizes, progress, error messages, options for reading captures."""
 
 import json
 import os
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from floodmark.settings import Settings
 
 ANSWERED, ATTACK_FOUND, WRONG_USAGE, UNREADABLE = 0, 1, 2, 3
-INTERRUPTED = 130  # as shells say it: 128 and the number of SIGINT
+INTERRUPTED = 130  # as in shells: 128 plus the number of SIGINT
 VERDICTS = ("volumetric", "application-layer", "benign")
 _PIPE_WIDTH = 140  # columns of a report that does not go to a terminal
 _UNITS = {
@@ -54,7 +54,7 @@ class Size(click.ParamType):  # type: ignore[type-arg] # not generic before clic
     name = "size"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ANN401 - click's signature
-        """Return the octets that a text says."""
+        """Return a size in bytes."""
         if isinstance(value, int):
             return value
         digits = value.strip().rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ ")
@@ -76,7 +76,7 @@ ASSETS = click.option("--assets", "assets_path", type=click.Path(dir_okay=False)
 
 @dataclass(frozen=True)
 class Reading:
-    """How captures are to be read and judged, as the command line says."""
+    """How captures are to be read and classified, according to the command line."""
 
     settings: "Settings"
     options: "Options"
@@ -90,7 +90,7 @@ class Reading:
 
 
 def say_problems(result: "Result") -> None:
-    """Say what is wrong with the captures, where the answer itself does not: on standard error."""
+    """Print problems of the captures on standard error, where the output itself does not show them."""
     for capture in result.captures:
         for problem in capture.problems:
             where = "" if problem.first_offset is None else f", first at byte {problem.first_offset:,}"
@@ -98,7 +98,7 @@ def say_problems(result: "Result") -> None:
 
 
 def refuse_overwriting(captures: tuple[str, ...], path: str | None) -> None:
-    """End the program where what is to be written would take the place of what is to be read, or stand in a folder that is read."""
+    """Exit if the output would overwrite an input, or be in a folder that is read."""
     if path in (None, "-"):
         return
     target = Path(str(path)).resolve()
@@ -111,7 +111,7 @@ def refuse_overwriting(captures: tuple[str, ...], path: str | None) -> None:
 
 
 def assets_of(path: str | None, captures: "Sequence[str | Source]", how: Reading) -> "tuple[Asset, ...]":
-    """Return the assets of a file, with the addresses that captures tell of their names. Raises SettingsError, CaptureError."""
+    """Return the assets of a file, with the addresses that captures hold for their names. Raises SettingsError, CaptureError."""
     if path is None:
         return ()
     from floodmark.claims.assets import load_assets, with_learned_addresses
@@ -120,7 +120,7 @@ def assets_of(path: str | None, captures: "Sequence[str | Source]", how: Reading
 
 
 def summaries(path: str | None, result: "Result", captures: "Sequence[str | Source]", how: Reading) -> "tuple[AssetSummary, ...]":
-    """Return what an answer holds of each asset of a file. Raises SettingsError, CaptureError."""
+    """Return a result's summary of each asset of a file. Raises SettingsError, CaptureError."""
     if path is None:
         return ()
     from floodmark.claims.assets import summarise
@@ -130,7 +130,7 @@ def summaries(path: str | None, result: "Result", captures: "Sequence[str | Sour
 
 @contextmanager
 def ending() -> "Iterator[None]":
-    """Say an error and end the program: where a file of settings, assets or claims cannot be used, or a capture or an output not."""
+    """Print an error and exit: 2 for a file of settings, assets or claims, 3 for a capture or an output."""
     try:
         yield
     except SettingsError as error:
@@ -142,7 +142,7 @@ def ending() -> "Iterator[None]":
 
 
 def reading(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that say how captures are read, as one argument ``how``."""
+    """Add the options for reading captures to a command, which gets them as one argument ``how``."""
 
     @click.option("--memory", type=Size(), default="2GiB", show_default=True, help="Most memory; the rest goes to temporary files.")
     @click.option("--threads", type=click.IntRange(1), help="Most threads to use; by default one for each processor.")
@@ -176,7 +176,7 @@ def reading(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _settings(path: str | None, tunnels: str | None) -> "Settings":
-    """Return the settings of a file, or the defaults. Ends the program where they cannot be used."""
+    """Return the settings of a file, or the defaults. Exits if they cannot be used."""
     from floodmark.settings import Settings, load_settings
 
     try:
@@ -188,7 +188,7 @@ def _settings(path: str | None, tunnels: str | None) -> "Settings":
 
 
 def members(captures: tuple[str, ...]) -> "Iterator[Source | CaptureError]":
-    """Yield captures one by one, folders replaced by what they hold; what cannot be one as the error that says why."""
+    """Yield captures one by one, with folders expanded; for what cannot be one, the error that says why."""
     from floodmark.captures.sources import expand
 
     for path in captures:
@@ -199,19 +199,19 @@ def members(captures: tuple[str, ...]) -> "Iterator[Source | CaptureError]":
 
 
 def show(write: Callable[[], None]) -> None:
-    """Print an answer. Raises OutputError where it cannot be written."""
+    """Print a result. Raises OutputError if it cannot be written."""
     try:
         write()
         sys.stdout.flush()
     except BrokenPipeError:
-        raise  # the reader has had enough; click ends the program without a word
+        raise  # the reader has closed the pipe; click exits silently
     except OSError as error:
         discard_output()
         raise OutputError(f"the answer cannot be written: {error.strerror or error}") from error
 
 
 def discard_output() -> None:
-    """Let what standard output still holds go nowhere: Python writes it at its end, and would fail once more with code 120."""
+    """Discard what standard output still holds: Python writes it at exit, and would fail again with code 120."""
     with suppress(OSError, ValueError):  # a stream without a descriptor
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
@@ -219,7 +219,7 @@ def discard_output() -> None:
 
 
 def show_page(text: str) -> None:
-    """Print a text that is no answer to a capture, and end where it cannot be written."""
+    """Print a text that is not the result of a capture, and exit if it cannot be written."""
     try:
         show(lambda: click.echo(text, nl=False))
     except OutputError as error:
@@ -228,14 +228,14 @@ def show_page(text: str) -> None:
 
 
 def console() -> "Console":
-    """Return what prints a report: as wide as the terminal, or as a report for a pipe is."""
+    """Return a console for reports: as wide as the terminal, or of fixed width for a pipe."""
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False, emoji=False)
 
 
 def show_error(path: str, error: FloodmarkError, form: str) -> None:
-    """Say why a capture has no answer: as a document of its own where documents are asked for, and on standard error."""
+    """Report why a capture has no result: as a JSON document if JSON is requested, and on standard error."""
     if form == "json":
         from floodmark.result.result import SCHEMA_VERSION, tool, valid_text
 
@@ -252,12 +252,12 @@ def show_error(path: str, error: FloodmarkError, form: str) -> None:
 
 
 def say(what: object) -> None:
-    """Say something beside the answer: an error, or why it takes longer."""
+    """Print a message on standard error: an error, or why it takes longer."""
     click.echo(f"floodmark: {shown(str(what))}", err=True)
 
 
 def sharing_of(key_path: str | None, payload: str) -> "Sharing":
-    """Return how captures are to be anonymised. Without a key of somebody's, with one that nobody has. Raises SettingsError."""
+    """Return how captures are to be anonymised; without a key file, with a random key that is not kept. Raises SettingsError."""
     import secrets
 
     from floodmark.anonymising.anonymise import KEY_BYTES, load_key
@@ -274,7 +274,7 @@ def ask_passphrase() -> str:
 
 
 def announce_compilation() -> None:
-    """Say why the first run takes longer than those after it, and compile."""
+    """Report why the first run takes longer, and compile."""
     from floodmark_core import compiled_before
 
     if not compiled_before():
@@ -286,7 +286,7 @@ def announce_compilation() -> None:
 
 @contextmanager
 def progress() -> "Iterator[Progress | None]":
-    """Show how far reading is, on standard error when it is a terminal."""
+    """Show reading progress on standard error, if it is a terminal."""
     if not sys.stderr.isatty():
         yield None
         return

@@ -1,4 +1,4 @@
-"""``floodmark custody``: the log of an evidence bundle, shown or added to."""
+"""``floodmark custody``: show the log of an evidence bundle, or add to it."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""``floodmark evidence``: an answer with all that it takes for somebody else to check it."""
+"""``floodmark evidence``: write a result with everything that others need to check it."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""``floodmark explain``: why a verdict is what it is."""
+"""``floodmark explain``: explain a verdict."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from floodmark.errors import CaptureError, FloodmarkError
 if TYPE_CHECKING:
     from floodmark.result.result import Result
 
-_MOST_FLOWS = 5  # that are told of those with the same ends
+_MOST_FLOWS = 5  # shown of those with the same endpoints
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""``floodmark export``: an answer in a form that other programs take."""
+"""``floodmark export``: write results in the formats of other programs."""
 
 import sys
 from collections.abc import Callable
@@ -69,7 +69,7 @@ def export(captures: tuple[str, ...], *, form: str, show_victims: bool, path: st
 
 
 def _writer(form: str, found: "tuple[AssetSummary, ...]", *, victims: bool) -> "Callable[[str, Result], object]":
-    """Return what writes a form. found: what there is of each asset."""
+    """Return the function that writes a form. found: summaries of the assets."""
     from floodmark.claims.assets import assets_of_events
 
     assets = assets_of_events(found)

@@ -1,4 +1,4 @@
-"""``floodmark inspect``: what is in captures, without a verdict."""
+"""``floodmark inspect``: describe captures, without a verdict."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""``floodmark mitigate``: a rule that would have stopped an attack, and what else it would have hit."""
+"""``floodmark mitigate``: print a rule that would have stopped an attack, and what else it would have hit."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""``floodmark vectors``, ``rules``, ``settings`` and ``warm``: what needs no capture."""
+"""``floodmark vectors``, ``rules``, ``settings`` and ``warm``: commands that need no capture."""
 
 import sys
 import time

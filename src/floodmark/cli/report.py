@@ -1,4 +1,4 @@
-"""``floodmark report``: an answer as a page."""
+"""``floodmark report``: write a result as a page."""
 
 import sys
 

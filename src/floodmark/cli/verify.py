@@ -1,4 +1,4 @@
-"""``floodmark verify``: whether an evidence bundle is as it was made."""
+"""``floodmark verify``: check whether an evidence bundle was altered."""
 
 import json
 import sys

@@ -1,1 +1,1 @@
-"""Evidence bundles: made, sealed, kept in custody and verified."""
+"""Make, seal, log and verify evidence bundles."""

@@ -1,7 +1,7 @@
-"""Who did what with a bundle, and when: lines that are only ever added, each of which names the hash of the one before it.
+"""The custody log, who did what with a bundle and when: append-only lines, each of which holds the hash of the one before it.
 
-A line is JSON in one form (layout.canonical_line). ``digest`` is the SHA-256 of the line without digest and signature, ``signature`` the
-Ed25519 signature over the digest by ``public_key``, where whoever wrote the line has a key.
+A line is canonical JSON (layout.canonical_line). ``digest`` is the SHA-256 of the line without digest and signature, ``signature`` the
+Ed25519 signature over the digest by ``public_key``, if the author of the line has a key.
 """
 
 import hashlib
@@ -17,9 +17,9 @@ from floodmark.evidence.seal.packing import opened, pack
 from floodmark.evidence.seal.signing import Signer, is_signed
 from floodmark.result.result import tool, valid_text
 
-SEALED = "sealed the bundle"  # action of the line that names the manifest's hash
-REPLY_DIGEST = "timestamp_reply_sha256"  # in the detail of lines that are added when there is one
-_FIRST = "0" * 64  # what the first line names as the one before it
+SEALED = "sealed the bundle"  # action of the line that holds the manifest's hash
+REPLY_DIGEST = "timestamp_reply_sha256"  # in the detail of lines added while there is a reply
+_FIRST = "0" * 64  # previous hash in the first line
 _KEYS = {"number", "at", "by", "action", "detail", "tool", "previous"}
 
 
@@ -28,19 +28,19 @@ class Entry:
     """One line of the log."""
 
     number: int
-    at: str  # RFC 3339, UTC, by the clock of the machine
+    at: str  # RFC 3339, UTC, by the machine's clock
     by: str
     action: str
     detail: dict[str, Any]
     public_key: str | None  # in hexadecimal, of the signature
 
     def __str__(self) -> str:
-        """Return the line as people read it."""
+        """Return the line for people to read."""
         return f"{self.number}  {self.at}  {self.by}  {self.action}{'' if self.public_key is None else '  (signed)'}"
 
 
 def now() -> str:
-    """Return the time as a bundle says it."""
+    """Return the current time in a bundle's format."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -64,10 +64,10 @@ def append(folder: Path, by: str, action: str, detail: dict[str, Any], signer: S
 
 
 def add(path: str, by: str, action: str, signer: Signer | None = None) -> list[Entry]:
-    """Add a line to the log of a bundle, a folder or a zip file, and return all of them.
+    """Add a line to the log of a bundle, a folder or a zip file, and return all lines.
 
-    An authority's reply that lies there is vouched for by its hash. Raises SettingsError where the line cannot be added, or the log is not
-    as it was written: a line behind such a one would vouch for it; CaptureError, OutputError.
+    If the bundle has a timestamp reply, the line holds its hash. Raises SettingsError if the line cannot be added, or the log was altered,
+    because a new line would vouch for the altered ones; CaptureError, OutputError.
     """
     if action == SEALED:
         raise SettingsError(f"{action!r} is what the log says of its making; say it in other words")
@@ -98,7 +98,7 @@ def _sound(path: str, folder: Path) -> list[Entry]:
 
 
 def read(nbytes: bytes) -> tuple[list[Entry], list[str]]:
-    """Read a log. Returns its lines, and what is wrong with it, where something is."""
+    """Read a log. Returns its lines, and its faults if there are any."""
     entries: list[Entry] = []
     faults: list[str] = []
     previous = _FIRST
@@ -116,7 +116,7 @@ def read(nbytes: bytes) -> tuple[list[Entry], list[str]]:
 
 
 def _fault(line: bytes, number: int, previous: str) -> str | None:
-    """Return what is wrong with a line."""
+    """Return what is wrong with a line, None if nothing is."""
     try:
         document = json.loads(line)
         unsigned = {key: value for key, value in document.items() if key not in ("digest", "signature")}
@@ -135,7 +135,7 @@ def _fault(line: bytes, number: int, previous: str) -> str | None:
 
 
 def _is_signed_as_it_says(document: dict[str, Any], digest: str) -> bool:
-    """Tell whether a line has the signature of the key that it names, or names none and has none."""
+    """Return whether a line is signed by the key that it names, or has neither key nor signature."""
     if "public_key" not in document:
         return "signature" not in document
     signature = bytes.fromhex(document["signature"])

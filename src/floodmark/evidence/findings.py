@@ -1,4 +1,4 @@
-"""What verifying a bundle found: what holds, what was altered, and what nothing in it can show."""
+"""Results of verifying a bundle: what holds, what was altered, and what the bundle cannot show."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Alteration:
-    """Something that is not as it was made."""
+    """Something that was altered."""
 
     path: str  # in the bundle
     what: str
@@ -14,16 +14,16 @@ class Alteration:
 
 @dataclass
 class Verified:
-    """What was found."""
+    """The result of verifying a bundle."""
 
-    held: list[str] = field(default_factory=list)  # what was checked and holds, in words
+    held: list[str] = field(default_factory=list)  # checks that passed, in words
     altered: list[Alteration] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)  # what nothing here can show, and what to do about it
-    public_key: str | None = None  # of whoever signed it, where the signature holds
+    remarks: list[str] = field(default_factory=list)  # what the bundle cannot show, and what to do about it
+    public_key: str | None = None  # of the signer, if the signature is valid
 
     @property
     def is_whole(self) -> bool:
-        """Tell whether nothing was altered."""
+        """Return whether nothing was altered."""
         return not self.altered
 
     def alter(self, path: str, what: str) -> None:
@@ -31,7 +31,7 @@ class Verified:
         self.altered.append(Alteration(path, what))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what was found as plain values."""
+        """Return the result as plain values."""
         return {
             "whole": self.is_whole,
             "altered": [{"path": each.path, "what": each.what} for each in self.altered],

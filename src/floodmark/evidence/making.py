@@ -1,4 +1,4 @@
-"""Captures in, an evidence bundle out: the answer, the packets of its events tied to the captures, and all that it takes to check them."""
+"""Make an evidence bundle: the result, the packets of its events tied to the captures, and all that is needed to check them."""
 
 import secrets
 import shutil
@@ -45,22 +45,22 @@ NOBODY = "not named"
 
 @dataclass(frozen=True)
 class Recipe:
-    """By what a bundle is made, beside the captures."""
+    """How a bundle is made, apart from the captures."""
 
     settings: Settings
     options: Options
     victims: bool = False  # named in the STIX file too
-    assets_path: str | None = None  # of the file that names groups
-    names: Mapping[str, str] = field(default_factory=dict)  # by which captures are called, by their paths; otherwise their own
+    assets_path: str | None = None  # of the file of assets
+    names: Mapping[str, str] = field(default_factory=dict)  # path -> name of a capture; otherwise its file name
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What the files of a bundle were made of."""
+    """What the files of a bundle were made from."""
 
     found: tuple[Event, ...]
     totals: Totals
-    originals: list[dict[str, Any]]  # as the manifest has them
+    originals: list[dict[str, Any]]  # as in the manifest
     events: list[dict[str, Any]]  # as above
 
 
@@ -85,9 +85,9 @@ def make(  # noqa: PLR0913 - captures, a place, a recipe and who does it
     sharing: Sharing | None = None,
     progress: Progress | None = None,
 ) -> Made:
-    """Write a bundle, a folder or with a name that ends in .zip a zip file, which appears whole or not at all.
+    """Write a bundle atomically: a folder, or a zip file if the name ends in .zip.
 
-    by: who makes it, for the log. sharing: make it of anonymised copies of the captures, of which nobody can tell assets.
+    by: who makes it, for the log. sharing: make it from anonymised copies of the captures, for which assets cannot be determined.
     Raises CaptureError, SettingsError, OutputError.
     """
     if sharing is not None and recipe.assets_path is not None:
@@ -114,7 +114,7 @@ def make(  # noqa: PLR0913 - captures, a place, a recipe and who does it
 
 @contextmanager
 def _beside(path: str) -> Iterator[Path]:
-    """Give a folder beside the place where a bundle is to be; what is left of it in the end goes away."""
+    """Yield a folder next to the bundle's path; what is left of it is removed at the end."""
     target = Path(path)
     if target.exists() and (is_packed(path) or not target.is_dir() or any(target.iterdir())):
         raise OutputError(f"{path}: is there already; a bundle is never written over")
@@ -141,7 +141,7 @@ def _move(folder: Path, path: str) -> None:
 
 
 def write_contents(captures: list[str], folder: Path, recipe: Recipe, progress: Progress | None = None) -> Contents:
-    """Write what follows from the captures and the recipe alone: the answer, the packets of its events and their proofs.
+    """Write what depends on the captures and the recipe alone: the result, the packets of its events and their proofs.
 
     Raises CaptureError, SettingsError, OutputError.
     """
@@ -149,7 +149,7 @@ def write_contents(captures: list[str], folder: Path, recipe: Recipe, progress: 
     result = _named(classify(captures, settings, replace(options, hash_captures=True), progress), recipe.names)
     _write_answer(folder, result, recipe, captures)
     summaries, found, totals, judged = result.captures, result.events, result.totals, result.flows.judged
-    del result  # the packets are told apart by the labels alone
+    del result  # the packets are assigned by the labels alone
     groups, memory = in_groups(in_order), Memory(options.memory_octets, options.announce)
     packets, going_on = [capture.packets for capture in summaries], options.keep_going
     labels = label_packets(groups, packets, judged, settings.flow, memory=memory, keep_going=going_on, progress=progress)
@@ -162,7 +162,7 @@ def write_contents(captures: list[str], folder: Path, recipe: Recipe, progress: 
 
 
 def _write_answer(folder: Path, result: Result, recipe: Recipe, captures: list[str]) -> None:
-    """Write the answer in all its forms."""
+    """Write the result in all its forms."""
     told: tuple[AssetSummary, ...] = ()
     if recipe.assets_path is not None:
         assets = load_assets(recipe.assets_path)
@@ -177,7 +177,7 @@ def _write_answer(folder: Path, result: Result, recipe: Recipe, captures: list[s
 
 
 def _named(result: Result, names: Mapping[str, str]) -> Result:
-    """Return an answer that says the names of captures where it said their paths: those are of one machine."""
+    """Return a result with the names of captures in place of their paths, which belong to one machine."""
     called = {capture.path: names.get(capture.path) or valid_text(Path(capture.path).name) for capture in result.captures}
     notes = list(result.notes)
     for path in sorted(called, key=len, reverse=True):
@@ -187,7 +187,7 @@ def _named(result: Result, names: Mapping[str, str]) -> Result:
 
 
 def _original(number: int, capture: CaptureSummary, source: Source, proven: Proven) -> dict[str, Any]:
-    """Return what the manifest says of a capture."""
+    """Return the manifest's entry for a capture."""
     packed = source.size_bytes if capture.compression is not None else None
     nbytes = proven.content_octets if packed is None else packed
     about = asdict(proven)
@@ -199,7 +199,7 @@ def _original(number: int, capture: CaptureSummary, source: Source, proven: Prov
 
 
 def _event(event: Event, proven: list[Proven]) -> dict[str, Any]:
-    """Return what the manifest says of an event."""
+    """Return the manifest's entry for an event."""
     found = {number: one.carved[event.id] for number, one in enumerate(proven, 1) if event.id in one.carved}
     return {
         "id": event.id, "verdict": str(event.verdict), "vector": event.vector, "packets": event.packets,
@@ -211,7 +211,7 @@ def _event(event: Event, proven: list[Proven]) -> dict[str, Any]:
 def _log(  # noqa: PLR0913, PLR0917 - as for make
     folder: Path, contents: Contents, shared: dict[str, Any] | None, begun_at: str, by: str, signer: Signer | None
 ) -> None:
-    """Write the first lines of the log: what was done to come to the bundle, in its order."""
+    """Write the first lines of the log: the steps that led to the bundle, in order."""
     taken = [{key: original[key] for key in ("name", "octets", "sha256")} for original in contents.originals]
     if shared is None:
         custody.append(folder, by, "read the captures, without writing to them", {"begun_at": begun_at, "originals": taken}, signer)
@@ -229,7 +229,7 @@ def _log(  # noqa: PLR0913, PLR0917 - as for make
 def _seal(  # noqa: PLR0913, PLR0917 - as for make
     folder: Path, contents: Contents, shared: dict[str, Any] | None, by: str, signer: Signer | None, recipe: Recipe
 ) -> str:
-    """Write the manifest and what vouches for it. Returns its SHA-256."""
+    """Write the manifest and the files that vouch for it. Returns its SHA-256."""
     made_at = custody.now()
     if signer is not None:
         (folder / layout.SIGNER).write_bytes(signer.public_pem)
@@ -261,7 +261,7 @@ def _seal(  # noqa: PLR0913, PLR0917 - as for make
 
 
 def write_words(folder: Path, contents: Contents, made_at: str, by: str, *, keep_going: bool) -> None:
-    """Write what a bundle says of itself: how to check it and have it again, and its metadata. The environment is written before."""
+    """Write how to check and reproduce a bundle, and its metadata. The environment must be written before."""
     names = [original["name"] for original in contents.originals]
     versions = layout.parsed((folder / layout.ENVIRONMENT).read_bytes())
     (folder / layout.REPEAT).write_text(repeat(names, versions, keep_going=keep_going), encoding="utf-8")
@@ -275,7 +275,7 @@ def _listed(folder: Path, name: str) -> dict[str, Any]:
 
 
 def _carved(folder: Path, event: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return what the metadata say of a carved file."""
+    """Return the metadata of a carved file."""
     return _listed(folder, name) | {"event": event["id"], "original": int(Path(name).stem.rpartition("-")[2])}
 
 

@@ -1,13 +1,13 @@
-"""A manifest in, what it says out, where it has the shape that a bundle's manifest has: it may come from anybody."""
+"""Parse and validate a manifest, which is untrusted: it may come from anybody."""
 
 from pathlib import PurePosixPath
 from typing import Any
 
 from floodmark.evidence.layout import BUNDLE_VERSION, PARTS, carved_name, parsed, proof_name
 
-_LONGEST_NAME, _DEEPEST = 255, 8  # octets of a part of a path, and parts
+_LONGEST_NAME, _DEEPEST = 255, 8  # bytes of a path component, and components
 _CONTAINERS = ("pcap", "pcap-ns", "pcap-modified", "pcap-nokia", "pcapng", "snoop")
-_MOST = 1 << 62  # of any number: what is added to it still fits 64 bits
+_MOST = 1 << 62  # of any number: sums still fit 64 bits
 _TEXT, _NUMBER, _FLAG, _NOTHING = str, int, bool, type(None)
 _CAPTURE = {"number": _NUMBER, "octets": _NUMBER, "sha256": _TEXT, "packets": _NUMBER}
 _SHAPE: dict[str, Any] = {
@@ -34,7 +34,7 @@ _SHAPE: dict[str, Any] = {
 
 
 def manifest_of(nbytes: bytes) -> dict[str, Any]:
-    """Return what a manifest says. Raises ValueError where it is none, or one of another version."""
+    """Return a manifest's contents. Raises ValueError if it is invalid, or of another version."""
     try:
         document = parsed(nbytes)
     except RecursionError as error:
@@ -53,7 +53,7 @@ def manifest_of(nbytes: bytes) -> dict[str, Any]:
 
 
 def _check_what_it_holds(document: dict[str, Any]) -> None:
-    """Raise ValueError where a manifest's captures, events and files do not belong together."""
+    """Raise ValueError if a manifest's captures, events and files are inconsistent."""
     numbers = [original["number"] for original in document["originals"]]
     if numbers != list(range(1, len(numbers) + 1)) or [event["id"] for event in document["events"]] != list(
         range(1, len(document["events"]) + 1)
@@ -82,7 +82,7 @@ def _check_what_it_holds(document: dict[str, Any]) -> None:
 
 
 def _check(value: Any, shape: Any, where: str) -> None:  # noqa: ANN401 - whatever JSON holds
-    """Raise ValueError where a value has not a shape: a type, one of several, a list of one, an object with these keys or with any."""
+    """Raise ValueError if a value does not match a shape: a type, one of several, a list of one, an object with these keys or with any."""
     if isinstance(shape, tuple):
         if value is not None or _NOTHING not in shape:
             _check(value, shape[0], where)

@@ -1,4 +1,4 @@
-"""Originals and a bundle in, whether the one gives the other out: everything that follows from the captures is made once more."""
+"""Check that a bundle follows from its originals: everything derived from the captures is made again and compared."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ from floodmark.evidence.sharing import Sharing, anonymised_copies, sources_of
 from floodmark.result.pipeline import Options
 from floodmark.settings import load_settings
 
-_MOST_TOLD = 5  # differences of one document
+_MOST_TOLD = 5  # most differences listed for one document
 
 
 def compare(  # noqa: PLR0913 - as for verify
@@ -33,9 +33,9 @@ def compare(  # noqa: PLR0913 - as for verify
     options: Options,
     progress: Progress | None,
 ) -> None:
-    """Check captures against what a bundle says of its originals; with all of them make its contents again. Raises CaptureError.
+    """Check captures against a bundle's originals; if all are given, make its contents again. Raises CaptureError.
 
-    anonymiser: with the key of a bundle that was made of anonymised copies, to make them again of the captures.
+    anonymiser: with the key of a bundle made from anonymised copies, to make these again from the captures.
     """
     shared = manifest["anonymised"]
     if shared is None or anonymiser is None:
@@ -63,9 +63,9 @@ def _compare_originals(  # noqa: PLR0913 - as above
     options: Options,
     progress: Progress | None,
 ) -> None:
-    """Check captures against the originals of a bundle. names: of each path, what it is called."""
+    """Check captures against the originals of a bundle. names: path -> name to report."""
     wanted = {original["sha256"]: original for original in manifest["originals"]}
-    given: dict[str, list[str]] = {}  # of each hash the paths, of the same capture under several names several
+    given: dict[str, list[str]] = {}  # hash -> paths; several if a capture has several names
     for path, called in names.items():
         try:
             digest = layout.sha256_of(Path(path))
@@ -120,7 +120,7 @@ def _files(paths: list[str]) -> Iterator[str]:
 
 
 def _compare_files(folder: Path, again: Path, found: Verified) -> None:
-    """Compare the files of a bundle with those that its originals give."""
+    """Compare the files of a bundle with those made from its originals."""
     names = [name for name in names_in(again) if name != layout.ENVIRONMENT]
     different = [name for name in names if not _same(folder / name, again / name)]
     if not different:
@@ -137,7 +137,7 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def _software(folder: Path) -> list[str]:
-    """Return what made a bundle and is another version here."""
+    """Return the software that made a bundle and has another version here."""
     try:
         then, now = json.loads((folder / layout.ENVIRONMENT).read_bytes()), environment()
         before = {"python": then["python"], "floodmark": then["tool"]["version"], **then["dependencies"]}
@@ -148,7 +148,7 @@ def _software(folder: Path) -> list[str]:
 
 
 def _difference(one: Path, other: Path) -> str:
-    """Return how a file of a bundle differs from the one that the originals give."""
+    """Return how a file of a bundle differs from the one made from the originals."""
     if not one.is_file():
         return "is missing, and the originals give it"
     if one.suffix != ".json":

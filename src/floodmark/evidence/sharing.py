@@ -1,4 +1,4 @@
-"""Captures in, anonymised ones for a bundle to be made of out, and what the bundle says of those they were made of."""
+"""Make anonymised copies of captures for a bundle, and the manifest's entries for their originals."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -21,11 +21,11 @@ class Sharing:
     """How captures are to be anonymised."""
 
     anonymiser: Anonymiser
-    payload: bool = True  # keep what tells protocols and the course of dialogues
+    payload: bool = True  # keep what identifies protocols and the course of dialogues
 
 
 def sources_of(captures: list[str]) -> list[Source]:
-    """Return captures in the order in which they are read. Raises CaptureError for what cannot be read twice."""
+    """Return captures in the order in which they are read. Raises CaptureError for captures that cannot be read twice."""
     sources, left_out = listed(captures)
     if left_out:
         raise left_out[0]
@@ -36,7 +36,7 @@ def sources_of(captures: list[str]) -> list[Source]:
 
 
 def anonymised_copies(captures: list[str], folder: Path, sharing: Sharing, *, keep_going: bool) -> tuple[list[str], dict[str, Any]]:
-    """Write anonymised copies of captures to a folder. Returns their paths, and what a manifest says of them.
+    """Write anonymised copies of captures to a folder. Returns their paths and their entry for the manifest.
 
     Raises CaptureError, OutputError.
     """
@@ -53,7 +53,7 @@ def anonymised_copies(captures: list[str], folder: Path, sharing: Sharing, *, ke
 
 
 def differences(before: Iterable[Event], after: Iterable[Event]) -> list[str]:
-    """Return in words what is found in captures and not in their anonymised copies, and the other way round."""
+    """Return in words what is found in captures but not in their anonymised copies, and vice versa."""
     theirs, ours = (Counter((event.vector, event.packets) for event in events) for events in (before, after))
     lost = [f"not found without the payloads: {_said(event)}" for event in (theirs - ours).elements()]
     return lost + [f"found only without the payloads: {_said(event)}" for event in (ours - theirs).elements()]

@@ -1,4 +1,4 @@
-"""A bundle in, what of it still is as it was made out, and what exactly is not: offline, and without trusting who made it."""
+"""Verify what in a bundle is unaltered, and exactly what is not: offline, and without trusting its maker."""
 
 import tempfile
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from floodmark.evidence.seal.signing import SIGNATURE_BYTES, fingerprint, is_sig
 from floodmark.evidence.seal.timestamp import is_request, request, stamped
 from floodmark.result.pipeline import Options
 
-_Log: TypeAlias = tuple[list[custody.Entry], bool]  # lines that are as they were, and whether all are
+_Log: TypeAlias = tuple[list[custody.Entry], bool]  # unaltered lines, and whether all are unaltered
 _DISAGREES = {
     layout.SIGNATURE: f"is not the signature of {layout.MANIFEST} by the key that it names: one of the two is not by whoever has that key"
 }
@@ -38,9 +38,9 @@ def verify(  # noqa: PLR0913 - what a bundle can be checked against
 ) -> Verified:
     """Check a bundle, a folder or a zip file.
 
-    originals: captures that it was made of, in any order and perhaps not all; from all of them the answer is made again. public_key: in
-    hexadecimal, of whoever must have signed it. anonymiser: with the key of a bundle that was made of anonymised copies.
-    Raises CaptureError where there is no bundle, or an original cannot be read.
+    originals: captures that it was made from, in any order and perhaps not all; if all are given, the result is computed again.
+    public_key: of the expected signer, in hexadecimal. anonymiser: with the key of a bundle made from anonymised copies.
+    Raises CaptureError if there is no bundle, or an original cannot be read.
     """
     found = Verified()
     with _opened(path, found) as folder:
@@ -63,7 +63,7 @@ def verify(  # noqa: PLR0913 - what a bundle can be checked against
 
 @contextmanager
 def _opened(path: str, found: Verified) -> Iterator[Path | None]:
-    """Give the folder of a bundle, None where it is a zip file that is not as it was packed."""
+    """Yield the folder of a bundle, None if it is a zip file that cannot be unpacked as it was packed."""
     if Path(path).is_dir():
         if not any((Path(path) / name).exists() for name in (layout.MANIFEST, layout.DIGEST, layout.CUSTODY)):
             raise CaptureError(path, f"no evidence bundle: there is no {layout.MANIFEST} in it")
@@ -85,10 +85,10 @@ def _opened(path: str, found: Verified) -> Iterator[Path | None]:
 
 
 def _manifest(folder: Path, log: _Log, found: Verified) -> dict[str, Any] | None:
-    """Check the manifest by all that vouches for it. Returns it, None where it cannot be relied on.
+    """Check the manifest against all files that vouch for it. Returns it, None if it cannot be relied on.
 
-    Several files hold its hash. With a signature that holds, or where more of them say that it is this manifest than that it is another, it
-    is as it was, and those that do not say so are what was altered.
+    Several files hold its hash. If its signature is valid, or more of them confirm the manifest than contradict it, it is unaltered, and
+    the files that do not confirm it are reported as altered.
     """
     nbytes = layout.small_file(folder / layout.MANIFEST)
     if nbytes is None:
@@ -100,7 +100,7 @@ def _manifest(folder: Path, log: _Log, found: Verified) -> dict[str, Any] | None
     except ValueError as error:
         document, fault = None, str(error)
     said = _said_of_it(folder, nbytes, digest, document, log)
-    signed = said.get(layout.SIGNATURE) is True  # which nobody can make without the key
+    signed = said.get(layout.SIGNATURE) is True  # which cannot be made without the key
     against, agreeing = list(said.values()).count(False), list(said.values()).count(True)
     if not signed and agreeing <= against:
         found.alter(layout.MANIFEST, "is not what its hash says; what it says of the other files cannot be relied on")
@@ -117,7 +117,7 @@ def _manifest(folder: Path, log: _Log, found: Verified) -> dict[str, Any] | None
 
 
 def _said_of_it(folder: Path, nbytes: bytes, digest: str, document: dict[str, Any] | None, log: _Log) -> dict[str, bool | None]:
-    """Return what each file that vouches for a manifest says: that it is this one, another, or (None) nothing that it could have said."""
+    """Return whether each file that vouches for a manifest confirms it (True), contradicts it (False) or is not valid itself (None)."""
     listed, asked = (layout.small_file(folder / name) or b"" for name in (layout.DIGEST, layout.TIMESTAMP_REQUEST))
     said: dict[str, bool | None] = {
         layout.DIGEST: listed == layout.digest_line(digest) if layout.is_digest_line(listed) else None,
@@ -134,7 +134,7 @@ def _said_of_it(folder: Path, nbytes: bytes, digest: str, document: dict[str, An
 
 
 def _custody(folder: Path, found: Verified) -> _Log:
-    """Read the log, and name what is wrong with it."""
+    """Read the log, and report its faults."""
     nbytes = layout.small_file(folder / layout.CUSTODY)
     if nbytes is None:
         found.alter(layout.CUSTODY, "is missing")
@@ -149,7 +149,7 @@ def _custody(folder: Path, found: Verified) -> _Log:
 
 
 def _check_signer(folder: Path, manifest: dict[str, Any], wanted: str | None, log: _Log, found: Verified) -> None:
-    """Check who signed the manifest, whose signature was looked at before."""
+    """Check who signed the manifest; its signature was checked before."""
     public_key = manifest["public_key"]
     if public_key is None:
         if (folder / layout.SIGNATURE).exists():
@@ -172,7 +172,7 @@ def _until_sealed(entries: list[custody.Entry]) -> int:
 
 
 def _check_files(folder: Path, manifest: dict[str, Any], found: Verified) -> set[str]:
-    """Check each file by its hash. Returns those that are as they were."""
+    """Check each file by its hash. Returns the unaltered ones."""
     sound = set()
     for listed in manifest["files"]:
         path, name = folder / listed["path"], listed["path"]
@@ -192,7 +192,7 @@ def _check_files(folder: Path, manifest: dict[str, Any], found: Verified) -> set
 
 
 def _check_for_others(folder: Path, listed: set[str], found: Verified) -> None:
-    """Find what is in a bundle and should not be: other files, links, folders for nothing."""
+    """Find what does not belong in a bundle: other files, links, unneeded folders."""
     folders = {str(parent) for name in listed for parent in PurePosixPath(name).parents}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
@@ -205,7 +205,7 @@ def _check_for_others(folder: Path, listed: set[str], found: Verified) -> None:
 
 
 def _check_reply(folder: Path, entries: list[custody.Entry], found: Verified) -> None:
-    """Look at an authority's reply, where there is one."""
+    """Check an authority's reply, if there is one."""
     reply = layout.small_file(folder / layout.TIMESTAMP_REPLY)
     if reply is None:
         if (folder / layout.TIMESTAMP_REPLY).exists():
@@ -226,7 +226,7 @@ def _check_reply(folder: Path, entries: list[custody.Entry], found: Verified) ->
 
 
 def _check_proof(folder: Path, manifest: dict[str, Any], original: dict[str, Any], sound: set[str], found: Verified) -> None:
-    """Check that the carved records of a capture lead to its root."""
+    """Check that the carved records of a capture lead to its Merkle root."""
     number, name = original["number"], original["name"]
     if not original["packets_carved"]:
         return
@@ -235,7 +235,7 @@ def _check_proof(folder: Path, manifest: dict[str, Any], original: dict[str, Any
     events = {event: packets for event, packets in counts.items() if packets}
     files = [layout.carved_name(event, number, original["container"]) for event in events]
     if not sound.issuperset([*tables, *files]):
-        return  # what is altered was named; that it leads nowhere says nothing new
+        return  # altered files were reported; that their proof fails adds nothing
     try:
         checked = check(folder, number, original["container"], original["content_octets"], sorted(events))
     except (ProofError, OSError, ValueError, pa.ArrowException) as error:
@@ -251,7 +251,7 @@ def _check_proof(folder: Path, manifest: dict[str, Any], original: dict[str, Any
 
 
 def _say_what_is_left(manifest: dict[str, Any], originals: list[str] | None, found: Verified) -> None:
-    """Say what the bundle alone cannot show."""
+    """Report what the bundle alone cannot show."""
     if manifest["public_key"] is None:
         found.remarks.append("not signed: its files agree with each other, which says nothing of who made them")
     elif found.public_key is not None:

@@ -1,1 +1,1 @@
-"""Rules that would have stopped an attack, measured on the capture that it is in."""
+"""Rules that would have stopped an attack, measured on its capture."""

@@ -1,4 +1,4 @@
-"""Filters as expressions of pcap-filter(7), for tcpdump, Wireshark's capture filters and what compiles to BPF."""
+"""Write filters as pcap-filter(7) expressions, for tcpdump, Wireshark's capture filters and anything that compiles to BPF."""
 
 from floodmark.base.networks import Network
 from floodmark.mitigation.filters import FLAGS_LOOKED_AT, Filter
@@ -24,7 +24,7 @@ def _bpf_of(chosen: Filter, version: int, destinations: tuple[Network, ...], sou
 
 
 def _transport(chosen: Filter, version: int) -> str:
-    """Return the terms behind the IP header as one; over IPv6 where no extension header stands between."""
+    """Return the terms on fields behind the IP header as one; over IPv6 they match only without extension headers."""
     if not chosen.needs_transport:
         return ""
     flags, offset = ("tcp[13]", "tcp[12]") if version == 4 else (f"ip6[{IPV6_BYTES + 13}]", f"ip6[{IPV6_BYTES + 12}]")
@@ -49,7 +49,7 @@ def _transport(chosen: Filter, version: int) -> str:
 
 
 def _nbytes(chosen: Filter, version: int) -> list[str]:
-    """Return the terms that look at the length and the TTL."""
+    """Return the terms on length and TTL."""
     length, ttl, less = ("ip[2:2]", "ip[8]", 0) if version == 4 else ("ip6[4:2]", "ip6[7]", IPV6_BYTES)
     terms = []
     if chosen.lengths:

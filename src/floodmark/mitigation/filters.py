@@ -1,4 +1,4 @@
-"""A filter of packets: some terms that must all hold. It matches here what a router, a firewall or a sniffer would match with it."""
+"""Packet filters: terms that must all match, applied here as a router, a firewall or a sniffer would apply them."""
 
 from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
@@ -14,13 +14,13 @@ FLAGS_LOOKED_AT = 0x3F  # URG ACK PSH RST SYN FIN
 
 
 class Packets(NamedTuple):
-    """The header fields that filters look at, one value per packet. Addresses are those of the innermost IP header."""
+    """The header fields that filters match on, one value per packet. Addresses are those of the innermost IP header."""
 
     ip_version: U8
     protocol: U8
     fragment: U8  # floodmark_core.packets.fragments
     ttl: U8
-    tcp_flags: U8  # of ICMP the type
+    tcp_flags: U8  # for ICMP the type
     tcp_options: U32  # 0: a SYN without options
     src_hi: U64
     src_lo: U64
@@ -37,7 +37,7 @@ class Packets(NamedTuple):
 
 @dataclass(frozen=True)
 class Filter:
-    """Terms that must all hold; None or nothing: the term is not asked."""
+    """Terms that must all match; None or empty: no such term."""
 
     destinations: tuple[Network, ...] = ()
     protocol: int | None = None
@@ -47,31 +47,31 @@ class Filter:
     flags: tuple[int, ...] = ()  # values of the six flags
     icmp_types: tuple[int, ...] = ()
     icmp_codes: tuple[int, ...] = ()
-    lengths: tuple[tuple[int, int], ...] = ()  # least and most IP octets
+    lengths: tuple[tuple[int, int], ...] = ()  # least and most IP bytes
     ttls: tuple[int, ...] = ()
     no_options: bool = False  # TCP without options
-    around: tuple[str, ...] = ()  # what stands before the IP header, in pcap-filter's words: vlan, mpls, pppoes
-    fragments_too: bool = False  # later fragments pass the terms that look behind the IP header, which they do not have
+    around: tuple[str, ...] = ()  # headers before the IP header, in pcap-filter's syntax: vlan, mpls, pppoes
+    fragments_too: bool = False  # later fragments pass the terms on transport fields, which they lack
 
     @property
     def terms(self) -> int:
-        """How many terms there are."""
+        """Number of terms."""
         return sum(bool(getattr(self, field.name)) for field in fields(self) if field.name not in ("fragments_too", "around"))
 
     @property
     def needs_transport(self) -> bool:
-        """Tell whether a term looks behind the IP header, which later fragments do not have."""
+        """Return whether a term is on transport fields, which later fragments lack."""
         return bool(self.source_ports or self.ports or self.flags or self.icmp_types or self.icmp_codes or self.no_options)
 
     @property
     def for_fragments(self) -> "Filter | None":
-        """Return the filter without the terms that later fragments do not have; None where they are not meant, or have every term."""
+        """Return the filter without terms on transport fields; None if there are none, or later fragments are not to match."""
         if not (self.needs_transport and self.fragments_too):
             return None
         return replace(self, source_ports=(), ports=(), flags=(), icmp_types=(), icmp_codes=(), no_options=False)
 
     def matches(self, packets: Packets) -> np.ndarray:
-        """Tell of each packet whether the filter matches it."""
+        """Return whether the filter matches each packet."""
         found = np.ones(len(packets.protocol), bool)
         if self.protocol is not None:
             found &= packets.protocol == self.protocol
@@ -86,7 +86,7 @@ class Filter:
         return found & self._transport(packets) if self.needs_transport else found
 
     def _transport(self, packets: Packets) -> np.ndarray:
-        """Tell of each packet whether the terms behind the IP header hold."""
+        """Return whether the terms on transport fields match each packet."""
         whole = packets.fragment <= FIRST
         found = whole.copy()
         for values, column in ((self.source_ports, packets.src_port), (self.ports, packets.dst_port)):
@@ -104,6 +104,6 @@ class Filter:
 
 
 def icmp_codes(packets: Packets) -> np.ndarray:
-    """Return the codes of ICMP messages; echoes, which have none that is used, have 0 (floodmark_core.packets.decode)."""
+    """Return the codes of ICMP messages; 0 for echoes, whose code is not used (floodmark_core.packets.decode)."""
     codes: np.ndarray = np.where(np.isin(packets.tcp_flags, _ECHOES), 0, packets.dst_port & 0xFF)
     return codes

@@ -1,4 +1,4 @@
-"""Filters as BGP flowspec routes (RFC 8955, RFC 8956), in the words of ExaBGP's configuration."""
+"""Write filters as BGP flowspec routes (RFC 8955, RFC 8956), in ExaBGP's configuration syntax."""
 
 from collections.abc import Sequence
 from itertools import product
@@ -9,11 +9,11 @@ from floodmark.vocabulary.terms import protocol_name
 from floodmark_core.protocols import TCP, UDP
 
 _FLAG_NAMES = ((1, "fin"), (2, "syn"), (4, "rst"), (8, "push"), (16, "ack"), (32, "urgent"))
-_NAMED = (1, TCP, UDP)  # protocols that have a name here
+_NAMED = (1, TCP, UDP)  # protocols that are written by name
 
 
 def write_flowspec(chosen: Filter, what: str, number: int) -> str:
-    """Return the routes of a filter: one for each pair of destination and source. what: it is for. number: of the event."""
+    """Return the routes of a filter: one per pair of destination and source. what: its purpose. number: of the event."""
     lines = [f"# {what}", "flow {"]
     for version, destinations, sources in split(chosen):
         suffix = "" if version == 4 else "/0"  # the offset of an IPv6 prefix
@@ -27,7 +27,7 @@ def write_flowspec(chosen: Filter, what: str, number: int) -> str:
 
 
 def _routes(chosen: Filter) -> list[tuple[str, Filter]]:
-    """Return the filter, and once more without what later fragments do not have where these are meant too."""
+    """Return the filter, and if later fragments are to match, a second one without terms on transport fields."""
     alone = chosen.for_fragments
     return [("", chosen), *([("-fragments", alone)] if alone is not None else [])]
 

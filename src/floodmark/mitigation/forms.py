@@ -1,4 +1,4 @@
-"""The forms that rules are written in, and what each of them can express."""
+"""The forms in which rules are written, and what each can express."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ class Form:
     """A form of rules."""
 
     terms: Collection[str]  # fields of Filter that it can express
-    most_sources: int  # networks of a rule
-    write: Callable[[Filter, str, int], str]  # (filter, what it is for, number of the event) -> text
-    lengths_of: Collection[int] | None = None  # protocols of which it knows lengths; None: all
+    most_sources: int  # networks in a rule
+    write: Callable[[Filter, str, int], str]  # (filter, purpose, number of the event) -> text
+    lengths_of: Collection[int] | None = None  # protocols whose lengths it can match; None: all
 
 
 def _write_cidr(chosen: Filter, what: str, _: int) -> str:

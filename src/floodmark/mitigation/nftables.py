@@ -1,4 +1,4 @@
-"""Filters as rules of nftables: a table that can be loaded as it stands."""
+"""Write filters as nftables rules: a table that can be loaded unchanged."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ _FLAG_NAMES = ((1, "fin"), (2, "syn"), (4, "rst"), (8, "psh"), (16, "ack"), (32,
 
 
 def write_nftables(chosen: Filter, what: str, number: int) -> str:
-    """Return the table of a filter. what: it is for. number: of the event."""
+    """Return the table of a filter. what: its purpose. number: of the event."""
     lines = [f"# {what}", "table inet floodmark {"]
     rules = []
     for version, destinations, sources in split(chosen):

@@ -1,7 +1,7 @@
-"""An event in, a filter that would have stopped it out, with what it would have hit in the capture.
+"""Find a filter that would have stopped an event, and measure what it would have hit in the capture.
 
-The attack's packets say which terms can be asked; every combination that a form can express is tried on a sample of the attack and of the
-ordinary traffic, and the one that is chosen is then measured on all packets.
+The attack's packets determine the candidate terms; every combination that a form can express is tried on a sample of the attack and of
+ordinary traffic, and the chosen one is then measured on all packets.
 """
 
 from collections.abc import Collection, Iterable
@@ -30,23 +30,23 @@ from floodmark_core.packets.links import ETHERNET
 from floodmark_core.protocols import ICMP, ICMPV6, TCP
 
 _SAMPLE = 1 << 17  # packets of each kind on which combinations are tried
-_COVERED = 0.98  # of the attack's packets that have what all of them have
-_TERM_COVERS = 0.9  # of them a term must hold for
-_STEP = 0.05  # of the attack; a rule that stops less than that more is no better
+_COVERED = 0.98  # share of the attack's packets that counts as all of them
+_TERM_COVERS = 0.9  # share of them that a term must match
+_STEP = 0.05  # share of the attack; a rule is only better if it stops at least that much more
 _MOST_PORTS, _MOST_FLAGS, _MOST_LENGTHS, _MOST_TTLS = 8, 3, 6, 6
-_MOST_HOSTS = 20_000  # that are looked at as sources
-_WHOLE_SHARE = 0.2  # of the packets that must not be later fragments for ports to be a term
-_FORGED = 0.5  # probability from which on sources say nothing
+_MOST_HOSTS = 20_000  # most hosts considered as sources
+_WHOLE_SHARE = 0.2  # share of packets that must not be later fragments for ports to be a term
+_FORGED = 0.5  # probability of spoofing from which sources are not used
 _SYN, _ICMP = 2, (ICMP, ICMPV6)
-_FEW_SOURCES = 20  # networks: then they are the attack, and a rule without them hits whoever uses the service
-# What a tool sends tells it; where its packets happen to come from, and how long they are, may be different tomorrow.
+_FEW_SOURCES = 20  # networks: so few are the attack, and a rule without them hits all users of the service
+# What a tool sends identifies it; where its packets come from, and how long they are, may be different tomorrow.
 _COSTS = {"lengths": 1, "ttls": 2, "sources": 3}
 _ATTACK, _ORDINARY, _OTHER = 0, 1, 2
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a filter would have hit in the capture: packets matched and packets in all."""
+    """What a filter would have hit in the capture: packets matched and packets in total."""
 
     attack: tuple[int, int]  # of the event, toward its victims
     ordinary: tuple[int, int]  # that belong to no attack
@@ -60,7 +60,7 @@ class Measured:
 
     @property
     def harm(self) -> float:
-        """Share of ordinary traffic that it matches: of that to the victims, or of all where that is more."""
+        """Share of ordinary traffic that it matches: of that to the victims or of all, whichever is larger."""
         return max(matched / total if total else 0.0 for matched, total in (self.beside, self.ordinary))
 
 
@@ -86,9 +86,9 @@ def rule_for(  # noqa: PLR0913 - as for classify
 ) -> Rule:
     """Find the filter that matches most of an event and least of everything else, and measure it.
 
-    captures: those of the answer, which are read twice more. form: that the rule is to be written in. most_harm: share of ordinary traffic
-    that it should match at most; where no combination stays below, the one that harms least is returned.
-    Raises CaptureError, also for what can be read only once.
+    captures: those of the result, which are read twice more. form: in which the rule is to be written. most_harm: largest share of
+    ordinary traffic that it should match; if every combination exceeds it, the least harmful one is returned.
+    Raises CaptureError, also for captures that can be read only once.
     """
     reading: dict[str, Any] = {"memory": memory, "keep_going": keep_going, "progress": progress}
     sample = _Sample(judged, event)
@@ -107,7 +107,7 @@ def _columns(stretch: Stretch) -> Packets:
 
 
 def _kinds(stretch: Stretch, judged: Judged, event: Event) -> np.ndarray:
-    """Tell of each packet whether it is of the attack, ordinary, or of another attack or the victim's part of this one (-1: no IP)."""
+    """Return the kind of each packet: attack, ordinary, or other (of another attack, or the victim's part of this one); -1: not IP."""
     flow, count = stretch.traced.flow[: stretch.packets], stretch.packets
     if not len(judged.event_of):
         return np.full(count, -1)
@@ -118,12 +118,12 @@ def _kinds(stretch: Stretch, judged: Judged, event: Event) -> np.ndarray:
 
 
 def _no_packets() -> Packets:
-    """Return no packets, in columns of the types that a trace tells."""
+    """Return no packets, in columns of a trace's types."""
     return Packets(*(getattr(new_traced(), name)[:0] for name in Packets._fields))
 
 
 def _around(header: bytes) -> tuple[str, ...]:
-    """Return what stands between an Ethernet header and the IP header, in pcap-filter's words."""
+    """Return the headers between Ethernet and IP, in pcap-filter's syntax."""
     found, at = [], 12
     while at + 2 <= len(header):
         kind, at = int.from_bytes(header[at : at + 2], "big"), at + 2
@@ -151,11 +151,11 @@ class _Sample:
         nothing = _no_packets()
         self._parts: dict[int, list[Packets]] = {_ATTACK: [nothing], _ORDINARY: [nothing]}
         self._every = dict.fromkeys(self._parts, 1)
-        self.around: tuple[str, ...] = ()  # what stands before the IP header of the attack's first packet
+        self.around: tuple[str, ...] = ()  # headers before the IP header of the attack's first packet
         self._seen = dict.fromkeys(self._parts, 0)
 
     def tell(self, stretch: Stretch) -> None:
-        """Take packets of a stretch of records."""
+        """Sample the packets of a stretch of records."""
         kinds, columns = _kinds(stretch, self._judged, self._event), _columns(stretch)
         if not self._seen[_ATTACK] and (kinds == _ATTACK).any():
             first = int(np.argmax(kinds == _ATTACK))
@@ -172,13 +172,13 @@ class _Sample:
                 self._every[kind] = 2 * every
 
     def packets(self, kind: int) -> Packets:
-        """Return the packets taken of a kind."""
+        """Return the sampled packets of a kind."""
         parts = self._parts[kind]
         return Packets(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
 class _Counts:
-    """What a filter matches of all packets."""
+    """Counts of what a filter matches among all packets."""
 
     def __init__(self, judged: Judged, event: Event, chosen: Filter) -> None:
         self._judged, self._event, self._filter = judged, event, chosen
@@ -194,19 +194,19 @@ class _Counts:
 
     @property
     def measured(self) -> Measured:
-        """What was counted."""
+        """The counts."""
         return Measured(*((int(matched), int(total)) for matched, total in self._sums))
 
 
 def _victims(event: Event) -> tuple[Network, ...]:
-    """Return whom an event hits: its prefix, or its hosts."""
+    """Return the victims of an event: its prefix, or its hosts."""
     if "/" in event.victims[0]:
         return (network_of(event.victims[0]),)
     return tuple(network_of(victim) for victim in event.victims)
 
 
 def _base(event: Event, attack: Packets, terms: Collection[str]) -> Filter:
-    """Return the terms that every filter has: to the victims, of the attack's protocol."""
+    """Return the terms that every filter has: the victims and the attack's protocol."""
     base = Filter(destinations=_victims(event)) if "destinations" in terms else Filter()
     protocols, counts = np.unique(attack.protocol, return_counts=True)
     if "protocol" in terms and len(counts) and counts.max() >= _TERM_COVERS * counts.sum():
@@ -215,7 +215,7 @@ def _base(event: Event, attack: Packets, terms: Collection[str]) -> Filter:
 
 
 def _few(values: np.ndarray, most: int) -> tuple[int, ...]:
-    """Return the values that nearly all packets have, or nothing where they are more than so many."""
+    """Return the values that nearly all packets have, or nothing if there are more than ``most``."""
     found, counts = np.unique(values, return_counts=True)
     order = np.argsort(-counts, kind="stable")[:most]
     covered = np.cumsum(counts[order]) >= _TERM_COVERS * max(counts.sum(), 1)
@@ -225,7 +225,7 @@ def _few(values: np.ndarray, most: int) -> tuple[int, ...]:
 
 
 def _terms_of(attack: Packets, event: Event, form: Form) -> dict[str, Any]:
-    """Return each term that a form has and that holds for nearly all of an attack, as a field of Filter."""
+    """Return each term that a form can express and that matches nearly all of an attack, as a field of Filter."""
     whole = attack.where(attack.fragment <= FIRST)
     tcp = whole.where(whole.protocol == TCP)
     found: dict[str, Any] = {"lengths": _lengths(attack, form), "ttls": _few(attack.ttl, _MOST_TTLS)}
@@ -248,7 +248,7 @@ def _terms_of(attack: Packets, event: Event, form: Form) -> dict[str, Any]:
 
 
 def _lengths(attack: Packets, form: Form) -> tuple[tuple[int, int], ...]:
-    """Return the few lengths that packets have, or the range of nearly all; nothing where a form knows none of their protocol."""
+    """Return the few lengths that packets have, or the range of nearly all; nothing if a form cannot match those of their protocol."""
     if not len(attack.ip_bytes) or (form.lengths_of is not None and not np.isin(attack.protocol, tuple(form.lengths_of)).all()):
         return ()
     few = _few(attack.ip_bytes, _MOST_LENGTHS)
@@ -257,7 +257,7 @@ def _lengths(attack: Packets, form: Form) -> tuple[tuple[int, int], ...]:
 
 
 def _sources(attack: Packets, most: int) -> tuple[Network, ...]:
-    """Return the addresses that an attack comes from as the fewest networks, nothing where these are more than so many."""
+    """Return the source addresses of an attack as the fewest networks, nothing if there are more than ``most``."""
     keys = np.unique(np.stack((attack.src_hi, attack.src_lo, attack.ip_version.astype(np.uint64)), axis=1), axis=0)
     if len(keys) > _MOST_HOSTS:
         return ()
@@ -268,9 +268,9 @@ def _sources(attack: Packets, most: int) -> tuple[Network, ...]:
 
 
 def _best(base: Filter, terms: dict[str, Any], sample: tuple[Packets, Packets, np.ndarray], most_harm: float) -> Filter:
-    """Return the combination of terms that matches most of the attack with little harm, of those that are as good the most telling one.
+    """Return the combination of terms that matches most of the attack with little harm; of equally good ones the most characteristic.
 
-    sample: packets of the attack, ordinary ones, and of these whether each goes to a victim.
+    sample: packets of the attack, ordinary packets, and whether each of the latter goes to a victim.
     """
     attack, ordinary, beside = sample
     alone = {name: Filter(**{name: value}, fragments_too=base.fragments_too) for name, value in terms.items()}
@@ -289,6 +289,6 @@ def _best(base: Filter, terms: dict[str, Any], sample: tuple[Packets, Packets, n
         return too_much, harm if too_much else 0.0, not names, -round(share / _STEP), cost, cost - len(names), harm
 
     every = [names for count in range(len(terms) + 1) for names in combinations(terms, count)]
-    if not base.terms:  # without terms of its own it would match everything
+    if not base.terms:  # a filter without terms would match everything
         every = [names for names in every if names] or [()]
     return replace(base, **{name: terms[name] for name in min(every, key=judged)})

@@ -1,4 +1,4 @@
-"""Filters as rules of Suricata, one for each TTL, combination of flags and length: its keywords take one value."""
+"""Write filters as Suricata rules, one for each TTL, combination of flags and length: its keywords take one value."""
 
 from collections.abc import Sequence
 from itertools import product
@@ -12,7 +12,7 @@ _FIRST_SID = 1_000_000  # of local rules
 
 
 def write_suricata(chosen: Filter, what: str, number: int) -> str:
-    """Return the rules of a filter. what: it is for. number: of the event."""
+    """Return the rules of a filter. what: its purpose. number: of the event."""
     name = {1: "icmp", TCP: "tcp", UDP: "udp", 58: "icmpv6"}.get(chosen.protocol or 0, "ip")
     own = [f"ip_proto:{chosen.protocol}"] if name == "ip" and chosen.protocol is not None else []
     sources, ends = (_listed([text_of(network) for network in networks]) for networks in (chosen.sources, chosen.destinations))
@@ -35,7 +35,7 @@ def _listed(values: Sequence[str]) -> str:
 
 
 def _flags(chosen: Filter) -> list[str]:
-    """Return what each combination of flags is in the rules; the two of ECN are left out of the comparison."""
+    """Return each combination of flags in rule syntax; the two ECN flags are ignored."""
     letters = ["".join(letter for bit, letter in _FLAG_LETTERS if value & bit) or "0" for value in chosen.flags]
     return [f"tcp.flags:{each},12" for each in letters] or [""]
 
@@ -53,7 +53,7 @@ def _ttls(chosen: Filter) -> list[str]:
 
 
 def _payload_sizes(chosen: Filter) -> list[str]:
-    """Return the payload lengths of datagrams of some IP lengths; the bounds of Suricata's ranges do not belong to them."""
+    """Return the UDP payload lengths for some IP lengths, in rule syntax; Suricata's ranges exclude their bounds."""
     less = (IPV4_BYTES if all(network.version == 4 for network in chosen.destinations) else IPV6_BYTES) + UDP_BYTES
     return [_size(low - less, high - less) for low, high in chosen.lengths] or [""]
 

@@ -1,4 +1,4 @@
-"""What the forms of rules share: addresses by IP version, networks as text."""
+"""Functions that the forms of rules share: addresses by IP version, networks as text."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ IPV4_BYTES, IPV6_BYTES, UDP_BYTES = 20, 40, 8  # of headers without options
 
 
 def split(chosen: Filter) -> list[tuple[int, tuple[Network, ...], tuple[Network, ...]]]:
-    """Return what a filter asks of addresses, once for each IP version: (version, destinations, sources)."""
+    """Return the addresses of a filter, once for each IP version: (version, destinations, sources)."""
     parts = []
     for version in (4, 6):
         ends = [tuple(network for network in networks if network.version == version) for networks in (chosen.destinations, chosen.sources)]
@@ -23,10 +23,10 @@ def split(chosen: Filter) -> list[tuple[int, tuple[Network, ...], tuple[Network,
 
 
 def text_of(network: Network) -> str:
-    """Return a network, a host without its length."""
+    """Return a network as text, a host without its prefix length."""
     return str(network.network_address) if network.prefixlen == network.max_prefixlen else str(network)
 
 
 def either(parts: Sequence[str]) -> str:
-    """Return alternatives in pcap-filter's words."""
+    """Return alternatives in pcap-filter's syntax."""
     return parts[0] if len(parts) == 1 else f"({' or '.join(parts)})"

@@ -1,1 +1,1 @@
-"""Answers out: one module per form in which a result can be read."""
+"""Output of results: one module per form."""

@@ -1,4 +1,4 @@
-"""What captures say of a claim, in words that can be quoted."""
+"""Print the audit of a claim, in sentences that can be quoted."""
 
 from rich import box
 from rich.console import Console
@@ -19,12 +19,12 @@ from floodmark.claims.claims import UNITS, Claim
 from floodmark.report.text import duration, moment
 
 _COLOURS = {SUPPORTED: "green", NOT_SUPPORTED: "red"}
-_FEW = 0.001  # of the claim, below which a ratio has no figures worth saying
+_FEW = 0.001  # share of the claim below which a ratio is not given in figures
 _NAMES = {EVERYTHING: "Everything in the captures", UNMATCHED: "What belongs to no asset"}
 
 
 def render_audit(found: Audit, console: Console) -> None:
-    """Print what was found of a claim: the claim, a sentence for each way of counting, then every figure."""
+    """Print an audit: the claim, a sentence for each way of counting, then every figure."""
     claim = found.claim
     console.print(Text(claim_sentence(claim), style="bold"))
     about = "one capture" if len(found.captures) == 1 else f"{len(found.captures)} captures"
@@ -51,7 +51,7 @@ def claim_sentence(claim: Claim) -> str:
 
 
 def sentence(finding: Finding, found: Audit) -> str:
-    """Return a finding in a sentence that stands by itself."""
+    """Return a finding as a self-contained sentence."""
     if found.sampling > 1:
         upper = f" and at most {finding.high:,.0f}" if finding.high is not None else ""
         count = f"at least {finding.low:,.0f}{upper} passed, of which {finding.peak:,.0f} were captured,"
@@ -71,12 +71,12 @@ def _ratio(finding: Finding) -> str:
 
 
 def title_of_asset(asset: str, found: Audit) -> str:
-    """Return what a row of assets is called."""
+    """Return the title of an asset's rows."""
     return _NAMES.get(asset) or shown(found.titles.get(asset, asset))
 
 
 def _table(findings: list[Finding], found: Audit) -> Table:
-    """Return findings as a table; what bounds the truth has columns where it is not what was measured."""
+    """Return findings as a table, with columns for the bounds if packets were sampled."""
     bounded = found.sampling > 1
     table = Table("counted as", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     names = (f"most in {found.claim.period}", *(("at least", "at most") if bounded else ()), "median", "in all", "/ claim", "time above")

@@ -1,4 +1,4 @@
-"""What captures say of a claim as one page that needs nothing beside it: every way of counting over time, against what is claimed."""
+"""Write the audit of a claim as one self-contained page: every way of counting over time, against the claimed number."""
 
 from typing import Any
 
@@ -9,8 +9,8 @@ from floodmark.report.templates import asset, policy, template
 from floodmark.result.result import tool
 
 _WIDTH, _HEIGHT = 480, 120  # of a chart, in its own units
-_ROOM = 1.08  # above the highest of a chart
-_MARKS = {SUPPORTED: "supported", UNDECIDABLE: "undecidable"}  # classes of the style
+_ROOM = 1.08  # headroom above the highest value of a chart
+_MARKS = {SUPPORTED: "supported", UNDECIDABLE: "undecidable"}  # CSS classes
 
 
 def claim_page(found: Audit) -> str:
@@ -38,8 +38,8 @@ def _mark(finding: Finding) -> str:
 
 
 def _told(finding: Finding, found: Audit) -> dict[str, Any]:
-    """Return what is shown of a way of counting: its sentence, and a chart of what passed in the period before each moment."""
-    scale = finding.ratio * found.claim.number / finding.peak if finding.peak else 1.0  # more than 1 of a sample
+    """Return what is shown of a finding: its sentence, and a chart of the amount in the period before each moment."""
+    scale = finding.ratio * found.claim.number / finding.peak if finding.peak else 1.0  # more than 1 for sampled packets
     most = max(finding.peak * scale, found.claim.number) * _ROOM
     step = _WIDTH / max(len(finding.trailing), 1)
     line = [f"{round(place * step, 1)},{round(_HEIGHT * (1 - value * scale / most), 1)}" for place, value in enumerate(finding.trailing)]

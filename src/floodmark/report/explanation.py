@@ -1,4 +1,4 @@
-"""Why a verdict is what it is, for a responder's eyes."""
+"""Print the reasons for a verdict."""
 
 from rich.console import Console
 from rich.text import Text
@@ -14,7 +14,7 @@ from floodmark.vocabulary.vectors import RECORDS, title_of
 
 
 def print_event(console: Console, event: Event, samples: list[SamplePacket]) -> None:
-    """Print why an event is said."""
+    """Print why an event is reported."""
     entry = RECORDS[event.vector]
     console.print(Text(f"{sentence(event)}.", style="bold"))
     console.print(Text(f"\n{entry.what}"))
@@ -52,7 +52,7 @@ _WHY_BENIGN = {
 
 
 def print_flow(console: Console, result: Result, row: int, samples: list[SamplePacket]) -> None:
-    """Print what is known of a flow, and why it has its verdict."""
+    """Print the facts of a flow, and the reasons for its verdict."""
     flow = result.flows.row(row)
     ends = " > ".join(_end(flow[end], flow[f"{end}_port"]) for end in ("initiator", "responder"))
     title = f"Flow {row}: {ends}, {protocol_name(flow['protocol'])}: {flow['verdict']}, {flow['vector']}"
@@ -82,7 +82,7 @@ def _end(address: str, port: int | None) -> str:
 
 
 def print_packets(console: Console, samples: list[SamplePacket]) -> None:
-    """Print packets, each with the beginning of what it says."""
+    """Print packets, each with the beginning of its payload."""
     if samples:
         console.print(Text("\nIts first packets", style="bold"))
     for packet in samples:

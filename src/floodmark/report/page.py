@@ -1,6 +1,6 @@
-"""An answer as one page that needs nothing beside it: no network, no fonts, no other file.
+"""Write a result as one self-contained page: no network, no fonts, no other file.
 
-What the page shows is made here as plain values; ``assets/page.html`` puts them into words.
+This module computes plain values; ``assets/page.html`` renders them.
 """
 
 import json
@@ -21,8 +21,8 @@ from floodmark.result.timeline import Timeline
 from floodmark.settings import settings_text
 from floodmark.vocabulary.vectors import RECORDS, Verdict, title_of
 
-_BINS, _ROWS = 480, 24  # of the timeline, and of the table beside it
-_MOST_EVENTS = 50  # that are told in full, those of most packets
+_BINS, _ROWS = 480, 24  # bins of the timeline, rows of its table
+_MOST_EVENTS = 50  # that are shown in full: those with most packets
 _MOST_LISTED, _MOST_CAPTURES = 500, 300  # that have a row
 _MOST_SERIES = 7  # vectors in the timeline; the others share one
 _BAR_WIDTH, _BAR_HEIGHT = 8, 120  # of a histogram
@@ -33,7 +33,7 @@ _MAKEUP = (
 
 
 def write_page(path: str, result: Result, assets: tuple[AssetSummary, ...] = ()) -> None:
-    """Write the page. assets: what the answer holds of each asset, where that was asked for. Raises OutputError."""
+    """Write the page. assets: summaries, if requested. Raises OutputError."""
     text = page_of(result, assets)
     with appearing_whole(path) as file:
         file.write(text.encode("utf-8", "backslashreplace"))
@@ -62,13 +62,13 @@ def page_of(result: Result, assets: tuple[AssetSummary, ...] = ()) -> str:
 
 
 def _largest(events: tuple[Event, ...]) -> list[Event]:
-    """Return the events that are told in full, in their order."""
+    """Return the events that are shown in full, in order."""
     most = sorted(range(len(events)), key=lambda place: -events[place].packets)[:_MOST_EVENTS]
     return [events[place] for place in sorted(most)]
 
 
 def _summary(result: Result) -> dict[str, Any]:
-    """Return what is said of the whole."""
+    """Return the values about the whole result."""
     total = sum(count.packets for count in result.verdicts.values())
     worst = max(result.events, key=lambda event: event.packets, default=None)
     return {
@@ -87,7 +87,7 @@ def _summary(result: Result) -> dict[str, Any]:
 
 
 def _chart(result: Result, timeline: Timeline) -> dict[str, Any]:
-    """Return the rates that the timeline shows: of ordinary traffic, of the vectors with most packets, of all others."""
+    """Return the rates in the timeline: of ordinary traffic, of the vectors with most packets, of all others."""
     vector_of = {event.id: event.vector for event in result.events}
     sums: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for row, event in enumerate(timeline.events):
@@ -130,7 +130,7 @@ def _rows(timeline: Timeline) -> list[dict[str, Any]]:
 
 
 def _event(result: Result, event: Event) -> dict[str, Any]:
-    """Return what the section of an event shows."""
+    """Return the values for the section of an event."""
     ttls, sizes = result.flows.distributions(event.id)
     entry = RECORDS[event.vector]
     return {
@@ -147,7 +147,7 @@ def _event(result: Result, event: Event) -> dict[str, Any]:
 
 
 def _bars(shares: tuple[Share, ...]) -> list[dict[str, Any]]:
-    """Return shares as bars of 200 units: what the attack alone has, and what ordinary traffic to the victim has of it too."""
+    """Return shares as bars of 200 units: the attack's, and the part of it that ordinary traffic to the victim has too."""
     return [
         {"share": part, "width": round(200 * part.share, 1), "ordinary": round(200 * part.share * (part.ordinary or 0.0), 1)}
         for part in shares

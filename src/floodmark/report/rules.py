@@ -1,4 +1,4 @@
-"""The register of rules as text, as JSON and as a page of the documentation."""
+"""Write the rule registry as text, as JSON and as a documentation page."""
 
 import json
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ _PAGE_HEAD = (
 
 
 def rules_text(chosen: Iterable[Registered]) -> str:
-    """Return what each rule says of itself, a paragraph each."""
+    """Return a description of each rule, one paragraph each."""
     return "\n".join(_paragraph(each) for each in chosen)
 
 

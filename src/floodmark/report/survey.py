@@ -1,4 +1,4 @@
-"""What is in a capture, for a responder's eyes."""
+"""Print an inspection of a capture."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ _MOST = 12  # lines of one kind
 
 
 def render_inspection(found: Inspection, console: Console) -> None:
-    """Print what is in a capture to a console."""
+    """Print an inspection to a console."""
     console.print(Text(shown(found.path), style="bold"))
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim")

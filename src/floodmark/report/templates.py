@@ -1,6 +1,6 @@
-"""Pages out of templates: every value in them is escaped, and a page loads nothing.
+"""Render pages from templates: every value in them is escaped, and a page loads nothing.
 
-Scripts and styles run by their hashes alone (Content-Security-Policy).
+Scripts and styles are allowed only by their hashes (Content-Security-Policy).
 """
 
 import base64
@@ -30,7 +30,7 @@ def asset(name: str) -> str:
 
 
 def policy(scripts: tuple[str, ...], style: str) -> str:
-    """Return the Content-Security-Policy of a page with these scripts and this style, and nothing else."""
+    """Return a Content-Security-Policy that allows these scripts and this style, and nothing else."""
     *running, styling = [f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in (*scripts, style)]
     return "; ".join((
         "default-src 'none'", f"script-src {' '.join(running) or chr(39) + 'none' + chr(39)}", f"style-src {styling}", "img-src data:",
@@ -43,5 +43,5 @@ def _percent(share: float | None) -> str:
 
 
 def _begun(text: str) -> str:
-    """Return a text as it begins a sentence; what is written large stays so."""
+    """Return a text with a capital first letter; the rest is unchanged."""
     return text[:1].upper() + text[1:]

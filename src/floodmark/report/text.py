@@ -1,4 +1,4 @@
-"""A result for a responder's eyes: what was read, the classes, the events and why, and what is wrong with the capture."""
+"""Print a result: what was read, the classes, the events with their reasons, and problems in the captures."""
 
 from datetime import UTC, datetime
 
@@ -21,18 +21,18 @@ _COLOURS = {Verdict.VOLUMETRIC: "red", Verdict.APPLICATION_LAYER: "yellow", Verd
 _MOST_EVENTS = 20
 _MOST_REASONS = 4
 _MOST_NAMED = 3  # vectors
-_WORTH_SAYING = 0.2  # share of an attack's packets that have something in common
-_MUCH_ORDINARY = 0.001  # share of ordinary traffic among what has it too
+_WORTH_SAYING = 0.2  # smallest share of an attack's packets for a common value to be named
+_MUCH_ORDINARY = 0.001  # smallest share of ordinary packets among those with a value to be named
 _MANY_DUPLICATES = 0.05  # share of the packets
-_WIDE, _NARROW = 136, 72  # columns of a console from which on the tables have more columns
-_VICTIM_WIDTH = 15  # of an IPv4 address; longer ones take several lines
-_SPARKS, _FEW_SPARKS = 16, 8  # bars of a picture of rates
+_WIDE, _NARROW = 136, 72  # console widths from which tables have more columns
+_VICTIM_WIDTH = 15  # of an IPv4 address; longer addresses take several lines
+_SPARKS, _FEW_SPARKS = 16, 8  # bars of a sparkline
 _BARS = "\u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
 _UNITS = ("", "k", "M", "G", "T")
 
 
 def render(result: Result, console: Console, assets: tuple[AssetSummary, ...] = ()) -> None:
-    """Print a result to a console. assets: what it holds of each asset, where that was asked for."""
+    """Print a result to a console. assets: summaries, if requested."""
     console.print(Group(*_parts(result, assets, console.width, pictures=console.encoding.startswith("utf"))))
 
 
@@ -56,7 +56,7 @@ def _parts(result: Result, assets: tuple[AssetSummary, ...], width: int, *, pict
 
 
 def headline(result: Result) -> Text:
-    """Return the answer in a sentence: what the largest attack is, on whom, how hard, when, from how many, how sure."""
+    """Return the result in a sentence: the largest attack, its victim, rates, time, number of sources and confidence."""
     if not result.totals.packets_in_flows:
         return Text("No flow to classify.", style="bold")
     if not result.events:
@@ -80,7 +80,7 @@ def sentence(event: Event) -> str:
 
 
 def period(start_ns: int, end_ns: int) -> str:
-    """Return a stretch of time to the second, in UTC, the day once where it is one."""
+    """Return a period to the second, in UTC; the date once if start and end share it."""
     start, end = (datetime.fromtimestamp(time_ns // 10**9, UTC) for time_ns in (start_ns, end_ns))
     until = f"{end:%H:%M:%S}" if start.date() == end.date() else f"{end:%Y-%m-%d %H:%M:%S}"
     return f"{start:%Y-%m-%d %H:%M:%S}\u2013{until} UTC"
@@ -117,7 +117,7 @@ def _classes(result: Result) -> Table:
 
 
 def _assets(assets: tuple[AssetSummary, ...]) -> Table:
-    """Return what each asset got as a table."""
+    """Return the assets as a table."""
     table = Table("asset", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in ("events", "attack packets", "benign packets", "attack peak"):
         table.add_column(name, justify="right")
@@ -138,11 +138,11 @@ def _assets(assets: tuple[AssetSummary, ...]) -> Table:
 
 
 def _events(result: Result, width: int, *, pictures: bool) -> Table:
-    """Return the events as a table; a narrow console gets fewer columns, and the sentence of each event has the rest."""
+    """Return the events as a table, with fewer columns on a narrow console."""
     events = result.events
     longer = max(
         max(len(_victims(event)) for event in events[:_MOST_EVENTS]) - _VICTIM_WIDTH, 0
-    )  # an address in two lines cannot be copied
+    )  # an address on two lines cannot be copied
     wide = width >= _WIDE + longer
     table = Table("#", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("vector", no_wrap=wide)
@@ -178,7 +178,7 @@ def _events(result: Result, width: int, *, pictures: bool) -> Table:
 
 
 def sparkline(amounts: np.ndarray) -> str:
-    """Return amounts as a line of bars, each as high as its share of the largest; a space where there is nothing."""
+    """Return amounts as a line of bars, scaled to the largest; a space for zero."""
     most = float(amounts.max()) if len(amounts) else 0.0
     if most <= 0:
         return " " * len(amounts)
@@ -197,7 +197,7 @@ def _reasons(event: Event) -> Text:
 
 
 def made_of(makeup: Makeup) -> str:
-    """Return in a line what most of an attack's packets have in common."""
+    """Return on one line what most of an attack's packets have in common."""
     kinds = (
         ("to port", makeup.ports), ("from port", makeup.source_ports), ("from", makeup.prefixes), ("payload", makeup.payloads),
         ("octets", makeup.packet_octets), ("first TTL", makeup.ttls),
@@ -212,7 +212,7 @@ def _share(part: Share) -> str:
 
 
 def problem_table(problems: list[tuple[CaptureSummary | Inspection, Problem]], *, several: bool) -> Table:
-    """Return what is wrong with captures as a table; several: which capture it is of is told."""
+    """Return the problems of captures as a table. several: name the capture of each."""
     columns = ["problem in the capture", *(["capture"] if several else [])]
     table = Table(*columns, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("count", justify="right")
@@ -269,7 +269,7 @@ def amount(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a length of time in the unit that suits it."""
+    """Return a duration in a suitable unit."""
     if seconds < 0.9995:  # rounds to a second
         return f"{seconds * 1000:.3g} ms"
     if seconds < 120:

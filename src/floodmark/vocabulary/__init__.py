@@ -1,1 +1,1 @@
-"""The names of answers and of the protocols they speak of: pure tables that everything else may import."""
+"""Names of vectors, payloads, services and protocols: pure tables that everything else may import."""

@@ -4,7 +4,7 @@ from floodmark.vocabulary.vectors import RECORDS, Verdict
 
 
 def page(vector: str) -> str:
-    """Return a vector's page, as Markdown. Raises KeyError for a name that is none."""
+    """Return a vector's page, as Markdown. Raises KeyError for an unknown name."""
     record = RECORDS[vector]
     family = "" if record.is_parent else f", a kind of [{record.parent}]({record.parent}.md)"
     kinds = [f"[{one.name}]({one.name}.md)" for one in RECORDS.values() if one.parent == vector and not one.is_parent]

@@ -1,4 +1,4 @@
-"""Names for the payload codes of the core, and which protocols' replies reflectors are made of."""
+"""Names for the core's payload codes, and the protocols whose replies reflectors send."""
 
 import numpy as np
 
@@ -6,12 +6,12 @@ from floodmark.vocabulary.vectors import PROTOCOL_RECORDS, RECORDS
 from floodmark_core.columns import U8
 from floodmark_core.flows import payload
 
-# Protocol (payload.py) -> vector that a flood of its replies is.
+# Protocol (payload.py) -> vector of a flood of its replies.
 REFLECTION_VECTORS = {getattr(payload, name): vector.name for vector in RECORDS.values() for name in vector.payloads}
 
 PROTOCOL_NAMES = {getattr(payload, name): protocol.title for name, protocol in PROTOCOL_RECORDS.items()}
 
-# Protocols of telephony, video, games and tunnels that are one-way UDP in a one-sided capture of ordinary traffic.
+# Telephony, video, game and tunnel protocols, which are one-way UDP in a one-sided capture of ordinary traffic.
 MEDIA_PROTOCOLS = (payload.RTP, payload.QUIC, payload.DTLS, payload.STUN, payload.OPENVPN, payload.BITTORRENT, payload.GAME)
 
 

@@ -1,6 +1,6 @@
-"""Port numbers whose meaning the classification uses: where servers listen, and which of them reflectors are made of.
+"""Port numbers that classification uses: where servers listen, and which services are used as reflectors.
 
-A port is only a hint: it settles who began a flow that was joined in the middle, and which payload shape to look for.
+A port is only a hint: it decides who started a flow captured from the middle, and which payload format to look for.
 Sources: IANA service names; US-CERT TA14-017A and the AMP-Research reports for reflectors.
 """
 
@@ -10,7 +10,7 @@ from floodmark.vocabulary.vectors import RECORDS
 from floodmark_core.columns import U8
 from floodmark_core.kinds import PORT_REFLECTOR, PORT_SERVICE
 
-# Services reached over TCP (and some over UDP) beside the well-known ports below 1024, all of which count as services.
+# Services over TCP (and some over UDP) in addition to the well-known ports below 1024, all of which count as services.
 SERVICE_PORTS = (
     1080, 1433, 1521, 1723, 1883, 2049, 2181, 2375, 2404, 3000, 3128, 3306, 3389, 4369, 4786, 4840, 5000, 5060, 5061, 5222, 5432, 5555,
     5601, 5672, 5900, 5901, 5984, 5985, 6379, 6443, 6667, 7547, 8000, 8008, 8080, 8081, 8443, 8554, 8883, 8888, 9000, 9042, 9092, 9100,
@@ -35,10 +35,10 @@ def service_ports() -> U8:
     return ranks
 
 
-# UDP services that only listen: syslog, SNMP traps, NetFlow, IPFIX, sFlow, StatsD, GELF. A stream to one gets no answer by design.
+# UDP services that only listen: syslog, SNMP traps, NetFlow, IPFIX, sFlow, StatsD, GELF. A stream to one gets no reply by design.
 ONE_WAY_PORTS = (162, 514, 2055, 4739, 6343, 8125, 9555, 9995, 9996, 12201)
 
-# Service by TCP port for guessing at log-ins: of "ssh" the vector is ssh-bruteforce.
+# Log-in service by TCP port, for password guessing: the vector of "ssh" is ssh-bruteforce.
 LOGIN_PORTS = {
     port: vector.name.removesuffix("-bruteforce") for vector in RECORDS.values() if vector.parent == "bruteforce" for port in vector.ports
 }

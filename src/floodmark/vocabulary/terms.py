@@ -46,7 +46,7 @@ ETHERTYPES = {
 
 WITH_PORTS = (TCP, UDP, DCCP, SCTP, UDP_LITE)
 
-# IP protocol numbers (the IANA registry) that captures hold.
+# IP protocol numbers (IANA registry) found in captures.
 PROTOCOLS = {
     0: "hopopt", 1: "icmp", 2: "igmp", 4: "ipip", 6: "tcp", 17: "udp", 33: "dccp", 41: "ipv6", 43: "ipv6-route", 44: "ipv6-frag",
     46: "rsvp", 47: "gre", 50: "esp", 51: "ah", 58: "icmpv6", 59: "ipv6-nonxt", 60: "ipv6-opts", 88: "eigrp", 89: "ospf", 97: "etherip",
@@ -65,7 +65,7 @@ def link_type_name(code: int) -> str:
 
 
 def ethertype_name(code: int) -> str:
-    """Return a short name of an EtherType, or its hexadecimal number; below the EtherTypes, that of a link type without IP."""
+    """Return a short name of an EtherType, or its hexadecimal number; lower values are names of link types without IP."""
     if 0 < code < 0x05FF:
         return link_type_name(code).lower().replace("_", "-")
     return ETHERTYPES.get(code, f"0x{code:04x}")

@@ -1,4 +1,4 @@
-"""The vocabulary of answers: what is known of each vector, out of vectors.toml; everything else that depends on a vector asks here."""
+"""Records of all vectors, from vectors.toml; everything that depends on a vector uses them."""
 
 import tomllib
 from collections.abc import Iterator
@@ -7,11 +7,11 @@ from enum import StrEnum
 from importlib.resources import files
 from typing import Any
 
-_OWN = ("title", "ports", "payloads", "told_by", "cells")  # fields that a vector does not have from its parent
+_OWN = ("title", "ports", "payloads", "told_by", "cells")  # fields that a vector does not inherit from its parent
 
 
 class Verdict(StrEnum):
-    """What a flow or an event is."""
+    """Class of a flow or an event."""
 
     VOLUMETRIC = "volumetric"  # overwhelms by volume
     APPLICATION_LAYER = "application-layer"  # abuses the protocol or the application
@@ -20,7 +20,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Technique:
-    """A technique of MITRE ATT&CK (Enterprise), under the id that MITRE's own STIX objects have."""
+    """A MITRE ATT&CK (Enterprise) technique, under the id of MITRE's own STIX object."""
 
     id: str
     name: str
@@ -30,17 +30,17 @@ class Technique:
 
     @property
     def url(self) -> str:
-        """Where ATT&CK describes it."""
+        """Its page at MITRE ATT&CK."""
         return f"https://attack.mitre.org/techniques/{self.id.replace('.', '/')}/"
 
 
 @dataclass(frozen=True)
 class Vector:
-    """One vector; vectors.toml says what each field is."""
+    """One vector; vectors.toml explains each field."""
 
     name: str
     verdict: Verdict
-    parent: str  # itself at the top
+    parent: str  # its own name at the top level
     title: str
     protocol: str
     technique: Technique
@@ -57,13 +57,13 @@ class Vector:
 
     @property
     def is_parent(self) -> bool:
-        """Tell whether it stands at the top."""
+        """Return whether it is a top-level vector."""
         return self.parent == self.name
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """What a payload is recognised as, and what others call it."""
+    """A protocol recognised in payloads, and its names elsewhere."""
 
     title: str
     zeek: str | None = None  # service in Zeek's conn.log
@@ -94,10 +94,10 @@ _READ = _document()
 RECORDS = {vector.name: vector for vector in _vectors(_READ)}
 PROTOCOL_RECORDS = {name: Protocol(**fields) for name, fields in _READ["protocol"].items()}
 
-# Vector -> (verdict, parent vector; itself at the top).
+# Vector -> (verdict, parent vector; itself at the top level).
 VECTORS = {name: (vector.verdict, vector.parent) for name, vector in RECORDS.items()}
 
-# The vector of a flow that belongs to no attack. In the list of events by flow they stand below 0: -1 the first, -2 the second.
+# Vectors of flows that belong to no attack. In the array of events by flow they are negative: -1 the first, -2 the second.
 ORDINARY, BACKSCATTER, BULK_TRANSFER, MEASUREMENT, FLASH_CROWD = "ordinary", "backscatter", "bulk-transfer", "measurement", "flash-crowd"
 BENIGN_VECTORS = (ORDINARY, BACKSCATTER, BULK_TRANSFER, MEASUREMENT, FLASH_CROWD)
 
@@ -109,15 +109,15 @@ def title_of(vector: str) -> str:
 
 
 def children(*parents: str) -> frozenset[str]:
-    """Return the vectors that are kinds of some parents."""
+    """Return the vectors below the given parents."""
     return family(*parents) - set(parents)
 
 
 def family(*parents: str) -> frozenset[str]:
-    """Return some parents and their kinds."""
+    """Return the given parents and the vectors below them."""
     return frozenset(name for name, vector in RECORDS.items() if vector.parent in parents)
 
 
 def told_by(what: str) -> frozenset[str]:
-    """Return the vectors that a capture must show something for: payload, answers, dialogues, outcomes or rate."""
+    """Return the vectors that require a capture to show this: payload, answers, dialogues, outcomes or rate."""
     return frozenset(name for name, vector in RECORDS.items() if what in vector.told_by)

@@ -1,1 +1,1 @@
-"""Which packets of the originals a bundle carries, and proof that they are theirs."""
+"""Packets carved from the originals, and proof that they are part of them."""

@@ -1,4 +1,4 @@
-"""Carved records and the tables of their proof in, the root that they lead to out. Needs nothing of the capture itself."""
+"""Compute the Merkle root from carved records and the tables of their proof, without the capture itself."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,27 +14,27 @@ from floodmark.evidence.proof.proving import CHUNKS, NODES, RECORDS, runs
 from floodmark_core.buffers.spans import place_spans
 from floodmark_core.columns import I32, I64, U8
 
-_BATCH_CHUNKS = 8192  # put together at one time
+_BATCH_CHUNKS = 8192  # assembled at one time
 _BATCH_RECORDS = 1 << 18
 _MOST_LEVELS = 64  # of a tree
-_ROW_BYTES, _SPARE_BYTES = CHUNK_BYTES + 64, 1 << 20  # that a row of a table takes at most, and a group of rows beside
+_ROW_BYTES, _SPARE_BYTES = CHUNK_BYTES + 64, 1 << 20  # most bytes of a table row, and overhead of a row group
 
 
 @dataclass(frozen=True)
 class Checked:
-    """What the carved records of one capture lead to."""
+    """What the carved records of one capture give."""
 
     root: str
     carved: dict[int, int]  # event -> packets
 
 
 class ProofError(Exception):
-    """Carved records and tables that do not belong together, and why."""
+    """Carved records and tables do not match, and why."""
 
 
 @dataclass(frozen=True)
 class _Spans:
-    """Octet ranges of a capture that are carved, in its order."""
+    """Carved byte ranges of a capture, in its order."""
 
     events: I32
     starts: I64
@@ -51,7 +51,7 @@ class _Spans:
         )
 
     def cut_at(self, offset: int) -> tuple["_Spans", "_Spans"]:
-        """Return what lies before an offset, and the rest; a range on both sides becomes two."""
+        """Return the ranges before an offset, and the rest; a range across it is split."""
         count = int(np.searchsorted(self.starts, offset))
         before, rest = self.part(0, count), self.part(count, len(self.starts))
         if count and self.ends[count - 1] > offset:
@@ -65,10 +65,10 @@ _NO_SPANS = _Spans(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.
 
 
 class _Records:
-    """The table of carved records, read as far as it is needed."""
+    """The table of carved records, read as needed."""
 
     def __init__(self, path: Path, nbytes: int) -> None:
-        """Open it. octets: that the carved files have, which no more records can hold."""
+        """Open the table. nbytes: size of the carved files, which their records cannot exceed."""
         self._batches = _batches(path, RECORDS, _BATCH_RECORDS, nbytes)
         self._left = nbytes
         self._ahead = _NO_SPANS
@@ -76,7 +76,7 @@ class _Records:
         self.carved: dict[int, int] = {}
 
     def until(self, offset: int) -> _Spans:
-        """Return what is carved before an offset and was not yet given."""
+        """Return the ranges before an offset that were not returned yet."""
         while not len(self._ahead.starts) or int(self._ahead.starts[-1]) < offset:
             batch = next(self._batches, None)
             if batch is None:
@@ -102,12 +102,12 @@ class _Records:
 
     @property
     def is_used_up(self) -> bool:
-        """Tell whether all was given."""
+        """Return whether all ranges were returned."""
         return not len(self._ahead.starts) and next(self._batches, None) is None
 
 
 class _Carved:
-    """The carved files of one capture, each read on from where it is."""
+    """The carved files of one capture, each read sequentially."""
 
     def __init__(self, names: dict[int, str], folder: Path) -> None:
         self._names = names
@@ -116,7 +116,7 @@ class _Carved:
         self.nbytes = sum(len(file) for file in self._files.values())
 
     def next(self, event: int, nbytes: int) -> U8:
-        """Return the next octets of an event's file; with event 0 of each one, where they must be the same."""
+        """Return the next bytes of an event's file; for event 0 of every file, where they must be the same."""
         if event == 0:
             found = [self.next(each, nbytes) for each in self._at]
             if any(not np.array_equal(found[0], other) for other in found[1:]):
@@ -131,16 +131,16 @@ class _Carved:
         return self._files[event][at : at + nbytes]
 
     def finish(self) -> None:
-        """Raise ProofError where a file has more octets than its records."""
+        """Raise ProofError if a file has more bytes than its records."""
         for event, at in self._at.items():
             if at != len(self._files[event]):
                 raise ProofError(f"{self._names[event]} has {len(self._files[event]) - at:,} octets more than its records")
 
 
 def check(folder: Path, number: int, container: str, content_octets: int, events: list[int]) -> Checked:
-    """Return the root that the carved records of a capture lead to. number: of the capture, from 1. events: that have a file of it.
+    """Return the root that the carved records of a capture lead to. number: of the capture, from 1. events: those with a file from it.
 
-    Raises ProofError where carved records and tables do not belong together, OSError and pyarrow's errors where they cannot be read.
+    Raises ProofError if carved records and tables do not match, OSError and pyarrow's errors if they cannot be read.
     """
     carved = _Carved({event: carved_name(event, number, container) for event in events}, folder)
     records = _Records(folder / proof_name(number, "records"), carved.nbytes)
@@ -164,7 +164,7 @@ def check(folder: Path, number: int, container: str, content_octets: int, events
 
 
 def _put_together(spans: _Spans, chunks: I64, beside: pa.BinaryArray, content_octets: int, carved: _Carved) -> bytes:
-    """Return the digests of some chunks, filled with the carved records in them and with what lies beside these."""
+    """Return the digests of some chunks, assembled from the carved records in them and the remaining bytes."""
     nbytes, marks = np.zeros(len(chunks) * CHUNK_BYTES, np.uint8), np.zeros(len(chunks) * CHUNK_BYTES, np.uint8)
     begun, ended = spans.starts // CHUNK_BYTES, (spans.ends - 1) // CHUNK_BYTES
     rows = np.minimum(np.searchsorted(chunks, begun), len(chunks) - 1)
@@ -185,7 +185,7 @@ def _put_together(spans: _Spans, chunks: I64, beside: pa.BinaryArray, content_oc
 
 
 def _batches(path: Path, schema: pa.Schema, rows: int, most: int) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a table, which has at most so many. It may come from anybody: what would unpack to too much is not unpacked."""
+    """Yield the rows of a table, at most ``most``. It is untrusted: one that would decompress to too much is refused."""
     repeated = [field.name for field in schema if pa.types.is_binary(field.type)]
     with pq.ParquetFile(path, read_dictionary=repeated) as file:
         plain = pa.schema([(field.name, getattr(field.type, "value_type", field.type)) for field in file.schema_arrow])
@@ -203,7 +203,7 @@ def _batches(path: Path, schema: pa.Schema, rows: int, most: int) -> Iterator[pa
 
 
 def _refuse_too_much(metadata: pq.FileMetaData, name: str, most: int) -> None:
-    """Raise ProofError where a table says that it has more rows, or octets, than a proof needs."""
+    """Raise ProofError if a table declares more rows or bytes than a proof needs."""
     if metadata.num_rows > most:
         raise ProofError(f"{name} has {metadata.num_rows:,} rows, and no proof of this needs more than {most:,}")
     for number in range(metadata.num_row_groups):

@@ -1,4 +1,4 @@
-"""Captures and an answer in, the event of each packet out: what the packets of one capture are to be told apart by, in its own order."""
+"""Assign an event to each packet, in the order of each capture."""
 
 from collections.abc import Sequence
 
@@ -17,10 +17,10 @@ from floodmark_core.records.framing import CONTAINER, MERGED, MERGED_CAPTURE
 
 
 class Labels:
-    """Of each capture, in the order of reading, the event that each of its packets counts to; 0 for none."""
+    """The event id of each packet, for each capture in reading order; 0 for none."""
 
     def __init__(self, groups: Sequence[Group], packets: Sequence[int], judged: Judged, memory: Memory) -> None:
-        """Make room. groups: captures as ordering.in_groups puts them. packets: how many each of them has, in the same order."""
+        """Allocate labels. groups: captures from ordering.in_groups. packets: number of packets of each, in the same order."""
         self.of_capture: list[I32] = [memory.array(max(count, 1), np.int32)[:count] for count in packets]
         self._judged = judged
         self._lengths = [len(group) for group in groups]
@@ -41,7 +41,7 @@ class Labels:
             self._fill(self._first, events)
             return
         numbers = stretch.block[stretch.traced.frame_at[: stretch.packets, None] + np.arange(MERGED_CAPTURE, MERGED_CAPTURE + 4) - 24]
-        captures = numbers.view(np.uint32).ravel()  # of at most 64 at a time, but more may follow each other
+        captures = numbers.view(np.uint32).ravel()  # at most 64 are merged at a time, but more may follow one another
         for capture in np.unique(captures).tolist():
             self._fill(self._first + capture, events[captures == capture])
 
@@ -52,7 +52,7 @@ class Labels:
 
 
 def _events(stretch: Stretch, judged: Judged) -> I32:
-    """Return the event of each packet: of an event's flows, those toward its victims count."""
+    """Return the event of each packet; in an event's flows, only packets toward its victims count."""
     flow = stretch.traced.flow[: stretch.packets]
     if not len(judged.event_of):
         return np.zeros(len(flow), np.int32)
@@ -71,7 +71,7 @@ def label_packets(  # noqa: PLR0913 - as for carving
     keep_going: bool = False,
     progress: Progress | None = None,
 ) -> list[I32]:
-    """Return, of each capture in the order of reading, the id of the event that each of its packets counts to; 0 for none.
+    """Return the event id of each packet, for each capture in reading order; 0 for none.
 
     Raises CaptureError.
     """

@@ -1,7 +1,7 @@
-"""Octets in, one hash over them all out, and what somebody who has only some of them needs to come to the same hash.
+"""Build a Merkle tree over bytes, and what a holder of only some of them needs to compute the same root.
 
-The tree is that of RFC 9162 section 2.1: SHA-256, 0x00 before a leaf and 0x01 before two nodes, a node without a neighbour taken up
-unchanged. A leaf is a chunk of fixed size. The digests lie in temporary files: a capture's are a thirty-second of its octets.
+The tree is that of RFC 9162 section 2.1: SHA-256, 0x00 before a leaf and 0x01 before two nodes, a node without a sibling moved up
+unchanged. A leaf is a chunk of fixed size. The digests are in temporary files: a capture's take a thirty-second of its size.
 """
 
 import hashlib
@@ -14,8 +14,8 @@ import numpy as np
 
 from floodmark_core.columns import I64, U8
 
-# Octets of a chunk. What lies beside a carved record in its chunks must be handed over too, so they are small: of the demonstration's
-# events 0.57 MB beside 0.88 MB of records. Hashing takes 2.0 s a GiB; with 256 octets 5.3 s and 0.34 MB, with 4,096 1.1 s and 0.66 MB.
+# Bytes of a chunk. The other bytes in the chunks of a carved record must be handed over too, so chunks are small: for the demo's events
+# 0.57 MB beside 0.88 MB of records. Hashing takes 2.0 s a GiB; with 256 bytes 5.3 s and 0.34 MB, with 4,096 1.1 s and 0.66 MB.
 CHUNK_BYTES = 1024
 DIGEST_BYTES = 32
 _LEAF, _NODE = b"\0", b"\1"
@@ -23,13 +23,13 @@ _PIECE_NODES = 1 << 16  # of a level hashed together
 
 
 def leaf_digests(nbytes: bytes | memoryview) -> bytes:
-    """Return the digests of whole chunks, and of what is left of one at the end."""
+    """Return the digests of whole chunks, and of a shorter one at the end."""
     digest, view = hashlib.sha256, memoryview(nbytes)
     return b"".join([digest(_LEAF + view[at : at + CHUNK_BYTES]).digest() for at in range(0, len(view), CHUNK_BYTES)])
 
 
 def _parents(digests: bytes) -> bytes:
-    """Return the level above some nodes, which begin at an even place."""
+    """Return the parents of some nodes, the first of which is at an even position."""
     digest, pairs = hashlib.sha256, len(digests) // (2 * DIGEST_BYTES) * 2 * DIGEST_BYTES
     above = [digest(_NODE + digests[at : at + 2 * DIGEST_BYTES]).digest() for at in range(0, pairs, 2 * DIGEST_BYTES)]
     return b"".join([*above, digests[pairs:]])
@@ -37,7 +37,7 @@ def _parents(digests: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Nodes:
-    """Some nodes of a tree: its levels from the leaves on, the places in them, and the digests."""
+    """Some nodes of a tree: their levels (0: leaves), positions in these, and digests."""
 
     levels: U8
     places: I64
@@ -45,10 +45,10 @@ class Nodes:
 
 
 class Tree:
-    """The hashes over one capture's octets."""
+    """The Merkle tree over one capture's bytes."""
 
     def __init__(self, leaves: BinaryIO) -> None:
-        """leaves: a file that holds their digests."""
+        """leaves: a file with their digests."""
         self._levels = [_mapped(leaves)]
         self._files = [leaves]
         while len(self._levels[-1]) > 1:
@@ -65,11 +65,11 @@ class Tree:
 
     @property
     def root(self) -> str:
-        """The hash over all, in hexadecimal."""
+        """Root hash, in hexadecimal."""
         return str(self._levels[-1][0].tobytes().hex())
 
     def beside(self, chunks: I64) -> Nodes:
-        """Return the nodes that lead from some chunks to the root: one proof for all of them. chunks: their numbers, ascending."""
+        """Return the nodes that lead from some chunks to the root, as one proof for all. chunks: their numbers, ascending."""
         levels, places, digests = [], [], []
         for level, count, missing in neighbours(chunks, self.chunks):
             assert count == len(self._levels[level])  # noqa: S101 - both halve
@@ -81,7 +81,7 @@ class Tree:
         return Nodes(np.concatenate(levels), np.concatenate(places), np.concatenate(digests))
 
     def close(self) -> None:
-        """Give the temporary files back."""
+        """Close the temporary files."""
         self._levels.clear()
         for file in self._files:
             file.close()
@@ -98,7 +98,7 @@ def _pieces(level: U8) -> Iterator[bytes]:
 
 
 def neighbours(chunks: I64, count: int) -> Iterator[tuple[int, int, I64]]:
-    """Yield of each level below the root its number, how many nodes it has, and those that some chunks' own do not tell."""
+    """Yield for each level below the root its number, its node count, and the siblings that some chunks do not determine."""
     known, level = np.unique(chunks), 0
     while count > 1:
         beside = known ^ 1
@@ -108,7 +108,7 @@ def neighbours(chunks: I64, count: int) -> Iterator[tuple[int, int, I64]]:
 
 
 def climb(chunks: I64, digests: bytes, count: int, nodes: Nodes) -> str | None:
-    """Return the root that some chunks lead to, None where the nodes beside them are not those of a proof.
+    """Return the root that some chunks lead to, None if the other nodes are not exactly those of a proof.
 
     chunks: numbers, ascending, of the leaves whose digests are given. count: of all leaves.
     """

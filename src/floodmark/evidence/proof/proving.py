@@ -1,8 +1,8 @@
-"""One capture in, the records of its events octet for octet out, and the proof that they stand in it.
+"""Carve the records of a capture's events byte for byte, and prove that they are part of it.
 
-The proof is a table of what each octet range of the capture is (``records``), of what lies beside those ranges in the chunks that hold
-them (``chunks``), and of the hashes that lead from these chunks to the root (``nodes``). Who has the carved records and these tables
-comes to the root without the capture.
+The proof has three tables: the carved byte ranges of the capture (``records``), the other bytes of the chunks that hold them (``chunks``),
+and the hashes that lead from these chunks to the root (``nodes``). With the carved records and these tables, the root can be computed
+without the capture.
 """
 
 import tempfile
@@ -30,8 +30,8 @@ from floodmark_core.columns import I32, I64, U8
 from floodmark_core.records.framing import CONTAINER, PCAPNG
 from floodmark_core.records.outlining import DESCRIPTION, LEAST_SPAN, RECORD, outline_block
 
-_PIECE_BYTES = 8 << 20  # of a capture looked at together, once its records are known
-# event: 0 for what stands in each event's file, the descriptions without which packets mean nothing.
+_PIECE_BYTES = 8 << 20  # of a capture processed at once, after its records are known
+# event: 0 for what is in every event's file, the descriptions without which packets cannot be read.
 RECORDS = pa.schema([("event", pa.int32()), ("offset", pa.int64()), ("octets", pa.int32())])
 CHUNKS = pa.schema([("chunk", pa.int64()), ("beside", pa.binary())])
 NODES = pa.schema([("level", pa.uint8()), ("place", pa.int64()), ("sha256", pa.binary(DIGEST_BYTES))])
@@ -39,7 +39,7 @@ NODES = pa.schema([("level", pa.uint8()), ("place", pa.int64()), ("sha256", pa.b
 
 @dataclass(frozen=True)
 class Proven:
-    """What a bundle says of one original capture. Offsets and chunks are those of its octets as they are unpacked."""
+    """What a bundle records about one original capture. Offsets and chunks refer to its uncompressed bytes."""
 
     container: str
     content_octets: int
@@ -52,7 +52,7 @@ class Proven:
 
 
 class _Watched:
-    """A capture's blocks; what is done with them is told once, in order and without a gap."""
+    """A capture's blocks; each consumed byte is passed on once, in order and without gaps."""
 
     def __init__(self, reader: BlockReader, passed: "_Passed") -> None:
         self._reader, self._passed = reader, passed
@@ -65,7 +65,7 @@ class _Watched:
         self.base, self.block, self.at_end = self._reader.base, self._reader.block, self._reader.at_end
 
     def next_block(self, consumed: int) -> U8:
-        """Go on behind so many octets."""
+        """Advance by ``consumed`` bytes."""
         self._passed.take(self.block[:consumed])
         self._reader.next_block(consumed)
         self._look()
@@ -73,26 +73,26 @@ class _Watched:
 
 
 class _Passed:
-    """The octets of a capture in order: hashed, and of chunks with carved records what lies beside those kept."""
+    """Hash the bytes of a capture in order, and keep the other bytes of chunks with carved records."""
 
     def __init__(self, chunks: pq.ParquetWriter | None, leaves: BinaryIO) -> None:
         self._chunks, self._leaves = chunks, leaves
         self._content = sha256()
-        self._rest: U8 = np.empty(0, np.uint8)  # octets of a chunk that is not yet whole
-        self._chunked = 0  # octets of chunks that are passed whole
-        self._starts: list[I64] = [np.empty(0, np.int64)]  # offsets of carved records that are not wholly in chunks passed
+        self._rest: U8 = np.empty(0, np.uint8)  # bytes of an incomplete chunk
+        self._chunked = 0  # bytes of chunks passed completely
+        self._starts: list[I64] = [np.empty(0, np.int64)]  # offsets of carved records not wholly in chunks passed
         self._ends: list[I64] = [np.empty(0, np.int64)]
         self._aside = ThreadPoolExecutor(1)
-        self.nbytes = 0  # passed
+        self.nbytes = 0  # passed so far
         self.shown: list[I64] = []  # chunks that hold carved records
 
     def carve(self, starts: I64, ends: I64) -> None:
-        """Tell of records that are carved out of what is passed next. starts, ends: offsets in the capture."""
+        """Announce records that are carved from the bytes passed next. starts, ends: offsets in the capture."""
         self._starts.append(starts)
         self._ends.append(ends)
 
     def take(self, nbytes: U8, *, last: bool = False) -> None:
-        """Pass over some octets."""
+        """Process the next bytes."""
         hashed: Future[None] = self._aside.submit(self._content.update, nbytes.data)
         for at in range(0, len(nbytes), _PIECE_BYTES):
             self._take_piece(nbytes[at : at + _PIECE_BYTES])
@@ -108,14 +108,14 @@ class _Passed:
         self._chunk(region[:whole])
 
     def _chunk(self, nbytes: U8) -> None:
-        """Pass over whole chunks, or over what the last one is."""
+        """Process whole chunks, or the shorter last one."""
         self._leaves.write(leaf_digests(nbytes.data))
         if self._chunks is not None:
             self._keep_beside(self._chunks, nbytes)
         self._chunked += len(nbytes)
 
     def _keep_beside(self, writer: pq.ParquetWriter, nbytes: U8) -> None:
-        """Keep what lies beside carved records in their chunks."""
+        """Keep the bytes beside carved records in their chunks."""
         starts, ends = np.concatenate(self._starts) - self._chunked, np.concatenate(self._ends) - self._chunked
         later = ends > len(nbytes)
         self._starts, self._ends = [starts[later] + self._chunked], [ends[later] + self._chunked]
@@ -125,7 +125,7 @@ class _Passed:
         shown = np.nonzero(carved.any(axis=1))[0]
         if not len(shown):
             return
-        marks[len(nbytes) :] = 1  # behind the end of the capture there is nothing
+        marks[len(nbytes) :] = 1  # there is nothing after the end of the capture
         if len(nbytes) < len(marks):
             nbytes = np.concatenate((nbytes, np.zeros(len(marks) - len(nbytes), np.uint8)))
         beside = carved[shown] == 0
@@ -137,14 +137,14 @@ class _Passed:
         self.shown.append(numbers)
 
     def finish(self) -> str:
-        """Return the hash of all octets."""
+        """Return the hash of all bytes."""
         self._aside.shutdown()
         return self._content.hexdigest()
 
 
 @dataclass
 class _Files:
-    """The tables of one capture's proof, while they are written."""
+    """Writers of the tables of one capture's proof."""
 
     folder: Path
     number: int
@@ -157,7 +157,7 @@ class _Files:
         self.stack.close()
 
     def writer(self, part: str, schema: pa.Schema) -> pq.ParquetWriter:
-        """Begin a table."""
+        """Open a table for writing."""
         path = self.folder / proof_name(self.number, part)
         path.parent.mkdir(parents=True, exist_ok=True)
         dense = {"offset": "DELTA_BINARY_PACKED", "chunk": "DELTA_BINARY_PACKED", "place": "DELTA_BINARY_PACKED"}
@@ -169,7 +169,7 @@ class _Files:
 
 
 class _Carver:
-    """Copies the records of events into their files, and lists where they stood."""
+    """Copy the records of events into their files, and list their offsets."""
 
     def __init__(self, labels: I32, files: _Files, container: str, passed: _Passed) -> None:
         self._labels, self._folder, self._number, self._container = labels, files.folder, files.number, container
@@ -180,7 +180,7 @@ class _Carver:
         self.seen = 0  # packets
 
     def take(self, block: U8, base: int, starts: I64, ends: I64, roles: U8) -> None:
-        """Copy what is to be carved of some records, given as indices into a block."""
+        """Copy the records to be carved. starts, ends: indices into a block."""
         is_record = roles == RECORD
         events = np.zeros(len(starts), np.int32)
         count = int(is_record.sum())
@@ -196,7 +196,7 @@ class _Carver:
         self._copy(block, starts, ends, events)
 
     def _copy(self, block: U8, starts: I64, ends: I64, events: I32) -> None:
-        """Append to the events' files. Descriptions go into all files, those begun later too, in their place among the records."""
+        """Append to the events' files. Descriptions go into all files, also later ones, in their position among the records."""
         for chosen in runs(events):
             event = int(events[chosen[0]])
             nbytes = _gathered(block, starts[chosen], ends[chosen])
@@ -220,7 +220,7 @@ class _Carver:
 
 
 def runs(events: I32) -> Iterator[I64]:
-    """Yield places of records that stand one after the other in the same file: each event's between two descriptions, and these."""
+    """Yield indices of records that follow one another in the same file: each event's between two descriptions, and these."""
     cuts = np.nonzero(events == 0)[0].tolist()
     for first, end in zip([0, *(cut + 1 for cut in cuts)], [*cuts, len(events)], strict=True):
         for event in np.unique(events[first:end]).tolist():
@@ -230,16 +230,16 @@ def runs(events: I32) -> Iterator[I64]:
 
 
 def _gathered(nbytes: U8, starts: I64, ends: I64) -> U8:
-    """Return some ranges of octets one after the other."""
+    """Return some byte ranges joined."""
     row = np.empty(int((ends - starts).sum()), np.uint8)
     gather_spans(nbytes, starts, ends, row)
     return row
 
 
 def prove(source: Source, number: int, labels: I32, folder: Path, *, keep_going: bool) -> Proven:
-    """Carve one capture's events and write the proof of it. number: of the capture, from 1. labels: the event of each of its packets.
+    """Carve one capture's events and write their proof. number: of the capture, from 1. labels: the event of each of its packets.
 
-    Raises CaptureError where it can no longer be read, or holds other packets than when it was answered.
+    Raises CaptureError if it can no longer be read, or holds other packets than when it was classified.
     """
     has_events = bool(labels.any())
     with source.reader() as reader, _Files(folder, number) as files, tempfile.TemporaryFile() as leaves:
@@ -268,7 +268,7 @@ def prove(source: Source, number: int, labels: I32, folder: Path, *, keep_going:
 
 
 def _walk(reader: _Watched, carver: _Carver | None, *, keep_going: bool) -> int:
-    """Read a capture to its end, as it was read to be answered. Returns the number of packets."""
+    """Read a capture to its end, as when it was classified. Returns the number of packets."""
     layout, interfaces, records, tally = reader.container.layout.copy(), new_interfaces(), new_records(), new_tally()
     packets = 0
 

@@ -1,8 +1,8 @@
-"""What a bundle holds and how it came about, in the words of CASE and UCO, as JSON-LD.
+"""Describe a bundle's contents and origin in the vocabulary of CASE and UCO, as JSON-LD.
 
 The ontologies are those of ontology.caseontology.org; documents were checked with its versions 1.4 and 1.5. Each original is a provenance
-record around a file with its hash; what was done to them are investigative actions with the program as their instrument; each event's
-carved records are a file that derives from an original. Ids follow from the content.
+record around a file with its hash; processing steps are investigative actions with the program as their instrument; each event's carved
+records are a file derived from an original. Ids are derived from the content.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""What software made a bundle, and how the answer is had again on any machine."""
+"""Record the software that made a bundle, and how to reproduce the result on any machine."""
 
 import platform
 import re
@@ -13,7 +13,7 @@ _NAME = re.compile(r"^[A-Za-z0-9._-]+")
 
 
 def environment() -> dict[str, Any]:
-    """Return versions of the program, of what it runs on and of all that it depends on."""
+    """Return versions of the program, its platform and all its dependencies."""
     return {
         "tool": tool(),
         "python": platform.python_version(),
@@ -25,7 +25,7 @@ def environment() -> dict[str, Any]:
 
 
 def _versions(name: str, found: dict[str, str]) -> dict[str, str]:
-    """Return the versions of what a distribution requires, and of what that requires."""
+    """Return the versions of a distribution's requirements, recursively."""
     try:
         required = metadata.requires(name) or []
     except metadata.PackageNotFoundError:
@@ -36,16 +36,16 @@ def _versions(name: str, found: dict[str, str]) -> dict[str, str]:
             continue
         try:
             found[match[0].lower()] = metadata.version(match[0])
-        except metadata.PackageNotFoundError:  # of another system or Python
+        except metadata.PackageNotFoundError:  # for another system or Python
             continue
         _versions(match[0], found)
     return found
 
 
 def repeat(names: list[str], versions: dict[str, Any], *, keep_going: bool) -> str:
-    """Return the commands that give the answer again.
+    """Return the commands that reproduce the result.
 
-    names: of the captures, which lie in the folder where they are run. versions: as :func:`environment` gives them.
+    names: of the captures, which are in the folder where they are run. versions: from :func:`environment`.
     """
     wanted = [f"floodmark=={versions['tool']['version']}", *(f"{name}=={version}" for name, version in versions["dependencies"].items())]
     options = " --keep-going" if keep_going else ""

@@ -1,4 +1,4 @@
-"""A folder in, a zip file out, and back: one zip file for one content, so that any changed octet shows."""
+"""Pack a folder into a zip file and back: one zip file for one content, so that any changed byte shows."""
 
 import tempfile
 import zipfile
@@ -10,17 +10,17 @@ from pathlib import Path, PurePosixPath
 from floodmark.base.writing import appearing_whole
 from floodmark.errors import CaptureError
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can say: a bundle's own times stand in its log
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can hold: a bundle's own times are in its log
 _PIECE_BYTES = 1 << 20
 _FAULTS = (zipfile.BadZipFile, ValueError, RuntimeError, NotImplementedError, EOFError, OSError, IndexError)
 
 
 class PackedError(Exception):
-    """A zip file that is not as it was packed, and where."""
+    """A zip file is not as it was packed, and where."""
 
 
 def is_packed(path: str) -> bool:
-    """Tell whether a bundle's name is that of a zip file."""
+    """Return whether a bundle's name is that of a zip file."""
     return path.lower().endswith(".zip")
 
 
@@ -42,7 +42,7 @@ def pack(folder: Path, path: str) -> None:
 
 
 def unpack(path: str, folder: Path) -> None:
-    """Unpack a zip file. Raises CaptureError where it cannot be read at all, PackedError where a part of it is not as it was packed."""
+    """Unpack a zip file. Raises CaptureError if there is no such file, PackedError if a part of it is not as it was packed."""
     if not Path(path).is_file():
         raise CaptureError(path, "no such file")
     try:
@@ -57,7 +57,7 @@ def unpack(path: str, folder: Path) -> None:
 
 @contextmanager
 def opened(path: str) -> Iterator[Path]:
-    """Give the folder of a bundle, which of a zip file is one for the time being. Raises CaptureError where there is none."""
+    """Yield the folder of a bundle, a temporary one for a zip file. Raises CaptureError if there is none."""
     if Path(path).is_dir():
         yield Path(path)
         return
@@ -84,7 +84,7 @@ def _unpack_one(archive: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path) -
 
 
 def difference(path: str, folder: Path, scratch: Path) -> str | None:
-    """Return where a zip file differs from what packing its content again gives, None where it does not."""
+    """Return where a zip file differs from its contents packed again, None if it does not."""
     again = scratch / "again.zip"
     pack(folder, str(again))
     try:

@@ -1,4 +1,4 @@
-"""Octets in, an Ed25519 signature out (RFC 8032), and the other way round.
+"""Sign bytes with Ed25519 (RFC 8032), and verify signatures.
 
 Keys are PEM or OpenSSH files, as openssl and ssh-keygen make them.
 """
@@ -20,21 +20,21 @@ from cryptography.hazmat.primitives.serialization import (
 
 from floodmark.errors import SettingsError
 
-Ask = Callable[[], str]  # asks somebody for the passphrase of a key
+Ask = Callable[[], str]  # asks for the passphrase of a key
 SIGNATURE_BYTES = 64
 _MAKE_ONE = "openssl genpkey -algorithm ed25519 -out key.pem makes one"
 _FAULTS = (ValueError, TypeError, UnsupportedAlgorithm)
 
 
 class Signer:
-    """Somebody who can sign."""
+    """Holder of a private key."""
 
     def __init__(self, key: Ed25519PrivateKey) -> None:
         self._key = key
         self.public_key = key.public_key().public_bytes_raw().hex()
 
     def sign(self, nbytes: bytes) -> bytes:
-        """Return the signature, 64 octets."""
+        """Return the signature, 64 bytes."""
         return self._key.sign(nbytes)
 
     @property
@@ -44,7 +44,7 @@ class Signer:
 
 
 def load_signer(path: str, ask: Ask | None = None) -> Signer:
-    """Read a private key. ask: is called for a passphrase where the key has one. Raises SettingsError."""
+    """Read a private key. ask: called for its passphrase, if it has one. Raises SettingsError."""
     nbytes = _read(path)
     load = load_ssh_private_key if b"OPENSSH PRIVATE KEY" in nbytes else load_pem_private_key
     try:
@@ -74,7 +74,7 @@ def load_public_key(path: str) -> str:
 
 
 def is_signed(nbytes: bytes, signature: bytes, public_key: str) -> bool:
-    """Tell whether a signature over some octets is that of a public key, in hexadecimal."""
+    """Return whether a signature over some bytes is valid for a public key, in hexadecimal."""
     try:
         Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key)).verify(signature, nbytes)
     except (InvalidSignature, ValueError):
@@ -83,7 +83,7 @@ def is_signed(nbytes: bytes, signature: bytes, public_key: str) -> bool:
 
 
 def fingerprint(public_key: str) -> str:
-    """Return what two people compare to know that they speak of the same key: SHA-256 over its 32 octets."""
+    """Return the fingerprint by which people compare keys: SHA-256 over the 32 bytes of the key."""
     return f"SHA256:{hashlib.sha256(bytes.fromhex(public_key)).hexdigest()}"
 
 

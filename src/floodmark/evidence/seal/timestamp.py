@@ -1,6 +1,6 @@
-"""A bundle's manifest in, the request for a trusted time stamp of it out (RFC 3161), and a look at the reply.
+"""Make the request for a trusted timestamp of a manifest (RFC 3161), and read the reply.
 
-The request has no nonce, so that it follows from the manifest alone; whoever has an authority sends it and puts the reply beside it.
+The request has no nonce, so that it depends on the manifest alone; users send it to an authority and put the reply next to it.
 """
 
 import hashlib
@@ -9,23 +9,23 @@ from rfc3161_client import HashAlgorithm, TimestampRequestBuilder, decode_timest
 
 
 def request(manifest: bytes) -> bytes:
-    """Return the request, DER, as application/timestamp-query takes it."""
+    """Return the request in DER, as for application/timestamp-query."""
     if not manifest:
-        return b""  # there is no manifest of nothing
+        return b""  # a manifest is never empty
     builder = TimestampRequestBuilder().data(manifest).hash_algorithm(HashAlgorithm.SHA256)
     return bytes(builder.nonce(nonce=False).cert_request(cert_request=True).build().as_bytes())
 
 
 def is_request(nbytes: bytes) -> bool:
-    """Tell whether some octets are such a request, for whichever manifest."""
+    """Return whether some bytes are such a request, for any manifest."""
     before, mark, after = request(b" ").partition(hashlib.sha256(b" ").digest())
     return len(nbytes) == len(before) + len(mark) + len(after) and nbytes.startswith(before) and nbytes.endswith(after)
 
 
 def stamped(reply: bytes, manifest: bytes) -> str | None:
-    """Return the time that an authority's reply says for a manifest, RFC 3339; None where it is no reply, or one for something else.
+    """Return the time that an authority's reply states for a manifest, RFC 3339; None if it is no reply, or one for something else.
 
-    Whether the authority's certificate is to be trusted is not looked at: that needs its chain (openssl ts -verify).
+    The authority's certificate is not verified: that needs its chain (openssl ts -verify).
     """
     try:
         told = decode_timestamp_response(reply).tst_info

@@ -20,7 +20,7 @@
     grid: {stroke: () => colour("--line"), width: 1}, ticks: {stroke: () => colour("--line"), width: 1},
   }, own);
 
-  // What is shown is stacked; what the legend hides is left out of the stack.
+  // Visible series are stacked; those hidden by the legend are left out.
   const stacked = (raw, isHidden) => {
     const out = [raw[0]], sums = new Array(raw[0].length).fill(0), bands = [];
     let below = 0;
@@ -64,7 +64,7 @@
     return new uPlot(options, first.data, element);
   };
 
-  // The legend by keyboard, and the picture named for those who do not see it.
+  // Make the legend usable by keyboard, and label the chart for screen readers.
   const reachable = (u, element, title) => {
     element.setAttribute("role", "group");
     element.setAttribute("aria-label", title);

@@ -1,1 +1,1 @@
-"""Answers in forms that other programs take: columns, text lines, threat intelligence, logs of SIEMs and of Zeek."""
+"""Export results for other programs: columns, text lines, threat intelligence, SIEM and Zeek logs."""

@@ -1,4 +1,4 @@
-"""Flows as Arrow, CSV and NDJSON, batch by batch; compressed where the file's name ends in .zst or .gz."""
+"""Write flows as Arrow, CSV and NDJSON, batch by batch; compressed if the file name ends in .zst or .gz."""
 
 import json
 from typing import Any
@@ -22,7 +22,7 @@ def write_arrow(path: str, flows: FlowRecords) -> None:
 
 
 def write_csv(path: str, flows: FlowRecords) -> None:
-    """Write flows as CSV with a line of names; what is null is empty."""
+    """Write flows as CSV with a header line; null values are empty."""
     plain = pa.schema([pa.field(field.name, _plain(field.type)) for field in flows.schema])
     with packed(path) as file, pa_csv.CSVWriter(_sink(file), plain, write_options=pa_csv.WriteOptions(quoting_style="needed")) as writer:
         for batch in flows.batches():
@@ -30,14 +30,14 @@ def write_csv(path: str, flows: FlowRecords) -> None:
 
 
 def write_ndjson(path: str, flows: FlowRecords) -> None:
-    """Write flows as JSON objects, one a line."""
+    """Write flows as JSON objects, one per line."""
     with packed(path) as file:
         for batch in flows.batches():
             file.write(bytes_of(json_lines(batch)))
 
 
 def write_json(path: str, result: Result, assets: tuple[AssetSummary, ...] = ()) -> None:
-    """Write the answer without its flows, as the JSON document of the contract. assets: what it holds of each, where asked for."""
+    """Write the result without its flows, as the JSON document of the schema. assets: summaries, if requested."""
     with packed(path) as file:
         file.write(json.dumps(document_of(result, assets), indent=2, allow_nan=False).encode() + b"\n")
 
@@ -46,5 +46,5 @@ def _plain(kind: pa.DataType) -> pa.DataType:
     return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
-def _sink(file: Any) -> Any:  # noqa: ANN401 - a file of Python's or of Arrow's
+def _sink(file: Any) -> Any:  # noqa: ANN401 - a Python or an Arrow file
     return file if isinstance(file, pa.NativeFile) else pa.PythonFile(file, "w")

@@ -1,7 +1,7 @@
-"""Attacks as DDoS fingerprints, in the JSON that the DDoS dissector writes and DDoSDB takes (NLADC/dissector, fingerprint_format.md).
+"""Write attacks as DDoS fingerprints, in the JSON of the DDoS dissector and DDoSDB (NLADC/dissector, fingerprint_format.md).
 
-Events that are one attack are the vectors of one fingerprint. Octets are those of IP packets. The target is anonymous unless it is asked
-for: a fingerprint is made to be shared.
+The events of one attack are the vectors of one fingerprint. Bytes are those of IP packets. The target is anonymous unless requested: a
+fingerprint is made to be shared.
 """
 
 import hashlib
@@ -20,14 +20,14 @@ from floodmark.events.makeup import Share
 from floodmark.result.result import Result
 from floodmark.vocabulary.vectors import RECORDS, VECTORS
 
-MOST_SOURCES = 100_000  # addresses of a vector that are listed
+MOST_SOURCES = 100_000  # most addresses listed per vector
 _MAPPED_SHARE = 0.1  # of the packets; less goes to "others"
 _EXPLAINED = 0.99
 _FLAGS = "CEUAPRSF"
 
 
 def write_ddosdb(path: str, result: Result, *, victims: bool = False, assets: AssetsOfEvents = NO_ASSETS) -> None:
-    """Write a fingerprint, or a list of them where there are several attacks. assets: of events, as tags. Raises OutputError."""
+    """Write a fingerprint, or a list of them for several attacks. assets: of events, as tags. Raises OutputError."""
     found = fingerprints(result, victims=victims, assets=assets)
     document = found[0] if len(found) == 1 else found
     with packed(path) as file:
@@ -101,14 +101,14 @@ def _source_port(shares: tuple[Share, ...]) -> int | str:
 
 
 def _mapped(shares: Iterable[tuple[str, float]]) -> dict[str, float]:
-    """Return the values that more than a tenth have, and what is left as others; empty where there are none."""
+    """Return the values with a share above a tenth, and the rest as others; empty if there are none."""
     found = {value: round(share, 3) for value, share in shares if share > _MAPPED_SHARE}
     left = 1 - sum(found.values())
     return found | {"others": round(left, 3)} if found and left > 1 - _EXPLAINED else found
 
 
 def _flags(result: Result, event: Event) -> dict[str, float]:
-    """Return which flags the senders set, over each flow of the attack."""
+    """Return which flags the senders set, over all flows of the attack."""
     flags, packets = result.flows.sent(event.id, "tcp_flags")
     totals = np.bincount(flags, weights=packets, minlength=256)
     order = np.argsort(-totals, kind="stable")

@@ -1,6 +1,6 @@
-"""Events as alerts and flows as connections in the Elastic Common Schema, one JSON object a line.
+"""Write events as alerts and flows as connections in the Elastic Common Schema, one JSON object per line.
 
-What the schema has no field for stands under ``floodmark``.
+Values for which the schema has no field are under ``floodmark``.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Arrow batches in, lines of text out, column by column: a million rows in the time that a loop takes for a few thousand."""
+"""Format Arrow batches as lines of text, column by column: a million rows in the time that a loop takes for a few thousand."""
 
 from collections.abc import Iterable
 
@@ -8,14 +8,14 @@ import pyarrow.compute as pc
 
 
 def text_of(column: pa.Array) -> pa.Array:
-    """Return a column as text, null where it is null."""
+    """Return a column as text; null stays null."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     return column if pa.types.is_string(column.type) else pc.cast(column, pa.string())
 
 
 def json_of(column: pa.Array) -> pa.Array:
-    """Return the values of a column as JSON. Text must be plain: names and addresses, in which nothing is to be escaped."""
+    """Return the values of a column as JSON. Text must need no escaping, as in names and addresses."""
     is_text = pa.types.is_dictionary(column.type) or pa.types.is_string(column.type)
     text = text_of(column)
     if is_text:
@@ -24,12 +24,12 @@ def json_of(column: pa.Array) -> pa.Array:
 
 
 def joined(*parts: pa.Array | str) -> pa.Array:
-    """Return the parts of each row one behind the other; null where one of them is."""
+    """Return the parts of each row joined; null if one of them is null."""
     return pc.binary_join_element_wise(*(pa.scalar(part) if isinstance(part, str) else part for part in parts), "")
 
 
 def where_known(*parts: pa.Array | str) -> pa.Array:
-    """Return the parts of each row one behind the other; nothing where one of them is null."""
+    """Return the parts of each row joined; empty if one of them is null."""
     return pc.fill_null(joined(*parts), "")
 
 

@@ -1,4 +1,4 @@
-"""Flows as a Parquet file, written batch by batch."""
+"""Write flows as a Parquet file, batch by batch."""
 
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from floodmark.base.writing import appearing_whole
 from floodmark.result.table import SCHEMA
 
-# Columns with few values in a batch; looking for repetitions in the others costs more than it saves.
+# Columns with few values in a batch; a dictionary for the others costs more than it saves.
 _REPEATING = [field.name for field in SCHEMA if pa.types.is_dictionary(field.type) or pa.types.is_uint8(field.type)] + [
     "responder",
     "responder_port",
@@ -17,14 +17,14 @@ _REPEATING = [field.name for field in SCHEMA if pa.types.is_dictionary(field.typ
     "inner_vlan",
     "tunnel",
 ]
-# Numbers of 64 bits are packed by their differences: a third of the time; times of a flood take a hundredth of the room.
+# Delta encoding of 64-bit numbers takes a third of the time; the times of a flood take a hundredth of the space.
 _GROWING = {field.name: "DELTA_BINARY_PACKED" for field in SCHEMA if field.type in (pa.int64(), pa.uint64())}
-# Columns that readers choose rows by: least and most of each group of rows are written for these.
+# Columns that readers filter by: minimum and maximum of each row group are written for these.
 _SOUGHT = ["flow_id", "initiator_port", "responder_port", "protocol", "first_seen_ns", "last_seen_ns", "event_id"]
 
 
 def write_flows(path: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema = SCHEMA) -> int:
-    """Write flows to a file that appears whole or not at all. Returns the number of rows. Raises OutputError."""
+    """Write flows to a file atomically. Returns the number of rows. Raises OutputError."""
     rows = 0
     with (
         appearing_whole(path) as file,
@@ -36,7 +36,7 @@ def write_flows(path: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema 
             column_encoding=_GROWING,
             write_statistics=_SOUGHT,
         ) as writer,
-        ThreadPoolExecutor(1) as aside,  # packs one batch while the next is made
+        ThreadPoolExecutor(1) as aside,  # compresses one batch while the next is made
     ):
         packed: Future[None] | None = None
         for batch in batches:

@@ -1,7 +1,7 @@
-"""Events as a STIX 2.1 bundle: what was seen, what pattern tells it again, which technique of ATT&CK it is, tied together by a report.
+"""Write events as a STIX 2.1 bundle: observed data, a pattern to recognise it, its ATT&CK technique, and a report that links them.
 
-Ids follow from the content, so that the same answer gives the same bundle. Victims are left out unless they are asked for: a bundle is
-made to be handed on.
+Ids are derived from the content, so that the same result gives the same bundle. Victims are left out unless requested: a bundle is made to
+be shared.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from floodmark.events.events import Event
 from floodmark.result.result import Result, tool
 from floodmark.vocabulary.vectors import RECORDS, title_of
 
-# Who made the techniques, under MITRE's own id. Whoever holds MITRE's objects keeps them: those here, of 1970, are older than any version.
+# Author of the techniques, under MITRE's own id. MITRE's own objects are not overwritten: those here, of 1970, are older than any version.
 _MITRE = "identity--c78cb6e5-0c4b-4611-8297-d1b8b55e40b5"
 _MOST_OBSERVED = 999_999_999  # STIX 2.1 section 4.14, number_observed
 
@@ -30,7 +30,7 @@ def write_stix(path: str, result: Result, *, victims: bool = False, assets: Asse
 
 
 def bundle_of(result: Result, *, victims: bool = False, assets: AssetsOfEvents = NO_ASSETS) -> v21.Bundle:
-    """Return the events as a bundle. victims: say whom they hit. assets: as for :func:`write_stix`."""
+    """Return the events as a bundle. victims: name the victims. assets: as for :func:`write_stix`."""
     made_by = tool()
     first = min((event.start_ns for event in result.events), default=0)
     when = _moment(first)
@@ -46,7 +46,7 @@ def bundle_of(result: Result, *, victims: bool = False, assets: AssetsOfEvents =
 
 
 def _objects(event: Event, author: str, assets: tuple[str, ...], *, victims: bool) -> list[Any]:
-    """Return the objects of one event, the report that holds them last."""
+    """Return the objects of one event, the report that refers to them last."""
     start, end = _moment(event.start_ns), _moment(max(event.end_ns, event.start_ns + 1_000_000))
     key = f"{event.vector}|{event.start_ns}|{event.victims[0]}|{event.packets}"
     common = {"created_by_ref": author, "created": end, "modified": end}
@@ -91,7 +91,7 @@ def _objects(event: Event, author: str, assets: tuple[str, ...], *, victims: boo
 
 
 def _observed(event: Event, start: datetime, end: datetime, *, victims: bool) -> list[Any]:
-    """Return the addresses and the traffic of an event: of each source that sent most, one."""
+    """Return the addresses and the traffic of an event: one each per top source."""
     named = victims and "/" not in event.victims[0]
     hit = _address(event.victims[0]) if named else None
     objects: list[Any] = [hit] if hit is not None else []
@@ -123,7 +123,7 @@ def _only_port(shares: tuple[Any, ...]) -> int | None:
 
 
 def _pattern(event: Event, *, victims: bool) -> str:
-    """Return the traffic in STIX's pattern language: by protocol and ports, and by addresses where those say something."""
+    """Return the traffic as a STIX pattern: by protocol and ports, and by addresses where those are meaningful."""
     terms = [f"network-traffic:protocols[*] = '{_protocols(event, 'ipv4')[-1]}'"]
     for name, shares in (("src_port", event.makeup.source_ports), ("dst_port", event.makeup.ports)):
         port = _only_port(shares)

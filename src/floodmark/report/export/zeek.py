@@ -1,6 +1,6 @@
-"""Flows as Zeek's conn.log, in the form of Zeek 7.1, with verdict, vector, event and confidence added behind its columns.
+"""Write flows as Zeek's conn.log, in the format of Zeek 7.1, with verdict, vector, event and confidence appended as columns.
 
-History has the letters of what was seen in one order, not in that of the packets; a service is told by its first payload.
+The letters of history are in a fixed order, not in that of the packets; a service is identified by its first payload.
 """
 
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ _FIELDS = (
     ("tunnel_parents", "set[string]"), ("ip_proto", "count"),
     ("verdict", "string"), ("vector", "string"), ("event_id", "count"), ("confidence", "double"),
 )  # fmt: skip
-_ASSET = (("asset", "string"),)  # where flows are told by asset
+_ASSET = (("asset", "string"),)  # if flows are grouped by asset
 _UNSET = "-"
 _FIN, _SYN, _RST, _PSH, _ACK = 1, 2, 4, 8, 16
 _DIGITS = np.frombuffer(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", np.uint8)
@@ -32,7 +32,7 @@ _SERVICES = {protocol.title: protocol.zeek for protocol in PROTOCOL_RECORDS.valu
 
 
 def write_zeek(path: str, flows: FlowRecords) -> None:
-    """Write flows as Zeek's readers take them. Raises OutputError."""
+    """Write flows as Zeek's log readers expect them. Raises OutputError."""
     fields = (*_FIELDS, *(_ASSET if "asset" in flows.schema.names else ()))
     with packed(path) as file:
         file.write(_head(fields))
@@ -105,14 +105,14 @@ def _known(values: pa.Array, known: np.ndarray) -> pa.Array:
 
 
 def _seconds(times_ns: np.ndarray) -> pa.Array:
-    """Return nanoseconds as seconds with six digits behind the point."""
+    """Return nanoseconds as seconds with six decimals."""
     micro = times_ns // 1000
     whole, rest = pc.cast(pa.array(micro // 1_000_000), pa.string()), pc.cast(pa.array(micro % 1_000_000), pa.string())
     return joined(whole, ".", pc.utf8_lpad(rest, 6, "0"))
 
 
 def _uids(numbers: np.ndarray, began: np.ndarray) -> pa.Array:
-    """Return an identifier of each flow: the same for the same captures, and another one in others."""
+    """Return an identifier of each flow: the same for the same captures, different for others."""
     mixed = (numbers.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) ^ began.astype(np.uint64)
     digits = np.empty((len(mixed), _UID_DIGITS + 1), np.uint8)
     digits[:, 0] = ord("C")
@@ -123,7 +123,7 @@ def _uids(numbers: np.ndarray, began: np.ndarray) -> pa.Array:
 
 
 def _service(seen: dict[str, pa.Array]) -> pa.Array:
-    """Return what the first payload of either side is, null where that says nothing."""
+    """Return the service of the first payload of either side, null if it is unknown."""
     found = None
     for end in ("initiator", "responder"):
         kinds = seen[f"{end}_payload_kind"]
