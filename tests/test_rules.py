@@ -20,7 +20,7 @@ from floodmark.verdicts.registry import FAMILIES, JUDGES, ApplicationSettings, V
 from floodmark.vocabulary.vectors import RECORDS
 
 ROOT = Path(__file__).parents[1]
-RULE_FILES = sorted((ROOT / "src" / "floodmark" / "verdicts" / "rules").glob("[a-z]*.py"))
+RULE_FILES = sorted((ROOT / "src" / "floodmark" / "verdicts" / "rules").rglob("[a-z]*.py"))
 REGISTERED = {each.rule.id: each for each in rules()}
 NEUTRAL = {0, 1}  # of sums, products and counts; they are compared with as what there is and what is whole
 # The order in which families explain flows, the most exact first. A change here changes answers.

@@ -107,17 +107,17 @@ class _Locator:
         return str(self._line)
 
 
-class _CacheImpl(CompileResultCacheImpl):  # type: ignore[misc] # Numba has no types here
+class _CacheImpl(CompileResultCacheImpl):
     _locator_classes = (_Locator,)
 
 
-class _Cache(FunctionCache):  # type: ignore[misc] # as above
+class _Cache(FunctionCache):
     _impl_class = _CacheImpl
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:  # noqa: ANN401 - Numba's own types
         """Load a kernel without what only compiling needs: Numba would first import all that it can compile, a third of a start."""
         with self._guard_against_spurious_io_errors():
-            return self._load_overload(sig, target_context)
+            return self._load_overload(sig, target_context)  # type: ignore[no-untyped-call] # Numba has few types
 
 
 def _compile(function: Callable[P, R], *, forceinline: bool) -> Callable[P, R]:
@@ -131,7 +131,7 @@ def _compile(function: Callable[P, R], *, forceinline: bool) -> Callable[P, R]:
         _nrt=False,
     )(function)
     if _CACHE is not None:
-        compiled._cache = _Cache(function)  # noqa: SLF001 - what Numba's option cache=True does, with a cache of ours
+        compiled._cache = _Cache(function)  # type: ignore[no-untyped-call] # noqa: SLF001 - what Numba's option cache=True does, with a cache of ours
     result: Callable[P, R] = compiled
     return result
 

@@ -15,7 +15,7 @@ from floodmark.verdicts.context import Context
 from floodmark.verdicts.declaring import Case
 from floodmark.verdicts.prefixes import prefix_of
 from floodmark.verdicts.registry import JUDGES, RuleSettings, VolumetricSettings
-from floodmark.verdicts.rules import carpet
+from floodmark.verdicts.rules.volumetric import carpet
 from floodmark.verdicts.weighing import REPORTED, Finding
 from floodmark_core.columns import I32
 

@@ -5,20 +5,22 @@ from graphlib import TopologicalSorter
 from typing import Protocol
 
 from floodmark.verdicts.declaring import Family, Judge
-from floodmark.verdicts.rules import (
-    carpet,
+from floodmark.verdicts.rules.application import (
     commands,
     connections,
     encrypted,
     fuzzing,
     guessing,
     http2,
-    ip_floods,
     query_floods,
-    reflection,
     requests,
     scans,
     slow,
+)
+from floodmark.verdicts.rules.volumetric import (
+    carpet,
+    ip_floods,
+    reflection,
     tcp_floods,
     tunnel_floods,
     udp_floods,

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from turning import Turn
 
-from floodmark.verdicts.rules import scans
+from floodmark.verdicts.rules.application import scans
 from floodmark_core import kinds
 from floodmark_core.protocols import ICMP, SECOND_NS, UDP
 from made_flows import START_NS, VICTIM, MadeFlows, fired, measured

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from turning import Turn
 
-from floodmark.verdicts.rules import tcp_floods
+from floodmark.verdicts.rules.volumetric import tcp_floods
 from floodmark.verdicts.weighing import FROM_ITSELF
 from floodmark_core import kinds
 from floodmark_core.protocols import SECOND_NS, UDP

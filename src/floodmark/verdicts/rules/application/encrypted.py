@@ -9,8 +9,8 @@ from floodmark.base.thresholds import threshold
 from floodmark.flows.flowset import FlowSet, modal_share
 from floodmark.verdicts.clients import busiest, duration_s, service_host, services, variation
 from floodmark.verdicts.declaring import Case, Family, Judge
-from floodmark.verdicts.rules.connections import CONNECTIONS_SHARE, ConnectionThresholds
-from floodmark.verdicts.rules.requests import CLIENTS_ALIKE, ONE_CLIENT
+from floodmark.verdicts.rules.application.connections import CONNECTIONS_SHARE, ConnectionThresholds
+from floodmark.verdicts.rules.application.requests import CLIENTS_ALIKE, ONE_CLIENT
 from floodmark.verdicts.weighing import CLEAR, FAIR, Evidence, Finding, Rule
 from floodmark_core.flows import payload
 

@@ -10,8 +10,8 @@ from floodmark.flows.flowset import number, split
 from floodmark.verdicts.clients import busiest, duration_s, service_host, services, variation
 from floodmark.verdicts.context import Context
 from floodmark.verdicts.declaring import Case, Family, Judge
-from floodmark.verdicts.rules.guessing import ALIKE
-from floodmark.verdicts.rules.requests import RequestThresholds
+from floodmark.verdicts.rules.application.guessing import ALIKE
+from floodmark.verdicts.rules.application.requests import RequestThresholds
 from floodmark.verdicts.weighing import CLEAR, FAIR, SLIGHT, SOLID, STRONG, Evidence, Finding, Rule
 from floodmark_core import kinds
 from floodmark_core.flows import payload, shapes

@@ -10,7 +10,7 @@ from floodmark.flows.flowset import FlowSet
 from floodmark.verdicts.clients import begins_with, connections_where, most_at_once, service_host, service_of, services, variation
 from floodmark.verdicts.context import Context
 from floodmark.verdicts.declaring import Case, Family, Judge
-from floodmark.verdicts.rules.guessing import ALIKE
+from floodmark.verdicts.rules.application.guessing import ALIKE
 from floodmark.verdicts.weighing import FAIR, SLIGHT, SOLID, STRONG, Evidence, Finding, Rule
 from floodmark_core import kinds
 from floodmark_core.protocols import SECOND_NS

@@ -9,7 +9,7 @@ from floodmark.base.thresholds import threshold
 from floodmark.flows.flowset import FlowSet, split
 from floodmark.verdicts.clients import begins_with, duration_s, most_within, pairs, service_host, services, variation
 from floodmark.verdicts.declaring import Case, Family, Judge
-from floodmark.verdicts.rules.requests import ONE_TARGET, RequestThresholds
+from floodmark.verdicts.rules.application.requests import ONE_TARGET, RequestThresholds
 from floodmark.verdicts.weighing import CLEAR, FAIR, SLIGHT, Evidence, Finding, Rule
 from floodmark.vocabulary.services import LOGIN_PORTS
 from floodmark_core import kinds

@@ -1,0 +1,1 @@
+"""Rules for attacks that abuse a protocol or an application."""

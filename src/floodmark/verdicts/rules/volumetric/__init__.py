@@ -1,0 +1,1 @@
+"""Rules for attacks that overwhelm by volume."""
