@@ -57,10 +57,10 @@ def complaint(result: Result) -> str:
         (b"just some text, long enough for a header", 0, "not a capture: begins with 6a757374"),
         (b"\0" * 100, 0, "not a capture: begins with 00000000"),
         (header()[:10], 10, "the pcap header ends after 10 of 24 octets"),
-        (header()[:23], 23, "the pcap header ends after 23 of 24 octets"),
+        (header()[:23], 23, "the pcap header ends after 23 of 24 bytes"),
         (b"\xd4\xc3\xb2", 0, "not a capture: begins with d4c3b2"),
-        (gzip.compress(gzip.compress(pcap([udp(0)]))), 0, "compressed twice, the second time with gzip"),
-        (pcapng([])[:11], 11, "the pcapng section header ends after 11 octets"),
+        (gzip.compress(gzip.compress(pcap([udp(0)]))), 0, "compressed twice, the inner layer with gzip"),
+        (pcapng([])[:11], 11, "the pcapng section header ends after 11 bytes"),
         (pcapng([])[:8] + b"\0\0\0\0" + pcapng([])[12:], 8, "pcapng byte-order magic expected, 00000000 found"),
         (header(version=(3, 0)), 4, "pcap version 3"),
     ],
@@ -111,7 +111,7 @@ def test_a_path_through_a_file_is_one_line(tmp_path: Path) -> None:
 
 def test_a_capture_with_a_header_alone_is_answered_as_empty() -> None:
     result = answer(header())
-    assert (result.totals.packets, result.totals.flows, result.notes) == (0, 0, ("no packet in the captures",))
+    assert (result.totals.packets, result.totals.flows, result.notes) == (0, 0, ("the captures contain no packet",))
 
 
 @pytest.mark.parametrize("cut", [1, 15, 16, 17, RECORD - 1])

@@ -51,7 +51,7 @@ def settings_from(document: dict[str, Any], path: str) -> Settings:
     tables = {table.name for table in fields(Settings)}
     for name, values in document.items():
         if name not in tables or not isinstance(values, dict):
-            raise SettingsError(f"{path}: unknown table [{name}]; there are {', '.join(sorted(tables))}")
+            raise SettingsError(f"{path}: unknown table [{name}]; known tables are {', '.join(sorted(tables))}")
         settings = replace(settings, **{name: _changed(getattr(settings, name), name, values, path)})
     return settings
 
@@ -63,9 +63,9 @@ def _changed(table: Checked, name: str, values: dict[str, Any], path: str) -> An
     for key, value in values.items():
         now = renamed.get(key, key)
         if now not in known:
-            raise SettingsError(f"{path}: unknown setting {name}.{key}; there are {', '.join(known)}")
+            raise SettingsError(f"{path}: unknown setting {name}.{key}; known settings are {', '.join(known)}")
         if now in wanted:
-            raise SettingsError(f"{path}: {name}.{now} is set twice, also by its former name")
+            raise SettingsError(f"{path}: {name}.{now} is set twice, once by its former name; remove one")
         wanted[now] = value
     try:
         return replace(table, **wanted)
@@ -74,8 +74,8 @@ def _changed(table: Checked, name: str, values: dict[str, Any], path: str) -> An
 
 
 def settings_text(settings: Settings) -> str:
-    """Return settings as TOML text that reproduces them, each with its unit, meaning and source."""
-    lines = ["# floodmark settings: every time-out and threshold. Keep what you change; what is left out keeps its default."]
+    """Write settings as the TOML file that gives them, each with its unit, its meaning and its source."""
+    lines = ["# floodmark settings: every time-out and threshold. Keep the lines you change; all others have their defaults."]
     for table in fields(settings):
         values, defaults = getattr(settings, table.name), getattr(Settings(), table.name)
         lines += ["", f"[{table.name}]"]

@@ -81,9 +81,9 @@ def test_the_end_that_is_attacked_decides(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("", "names no asset"), ("[a]", "names nothing"), ("[a]\nadresses = []", "unknown key a.adresses"), ("a = 1", "must be a table"),
+    [("", "defines no asset"), ("[a]", "a is empty"), ("[a]\nadresses = []", "unknown key a.adresses"), ("a = 1", "must be a table"),
      ('[a]\naddresses = ["1.2.3.4.5"]', "a.addresses"), ("[a]\nports = [70000]", "numbers from 0 to 65535"),
-     ("[unmatched]\nports = [1]", "is the name"),
+     ("[unmatched]\nports = [1]", "is reserved"),
      ('[a]\nports = "80"', "must be a list"), ("[a", "not valid TOML")],
 )  # fmt: skip
 def test_what_is_wrong_with_a_file_is_said(text: str, said: str, tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_a_tenth_of_a_claim_is_not_supported() -> None:
 def test_captures_shorter_than_the_period_cannot_say_that_there_was_not_more() -> None:
     found = by_unit(answer(syn_flood(2000)), Claim(20_000, period_s=60))
     assert (found["packets"].verdict, found["packets"].high) == ("not decidable", None)
-    assert "the captures span 1 s of a period of 1 minute" in found["packets"].reasons
+    assert "the captures cover only 1 s of a period of 1 minute" in found["packets"].reasons
     assert by_unit(answer(syn_flood(2000)), Claim(2000, period_s=60))["packets"].verdict == "supported"
 
 
@@ -87,7 +87,7 @@ def test_assets_and_what_is_of_none_add_up_to_everything(tmp_path: Path) -> None
 
 
 def test_a_claim_about_an_asset_that_there_is_not_is_refused() -> None:
-    with pytest.raises(SettingsError, match="'grid'; there are none"):
+    with pytest.raises(SettingsError, match="'grid'; known assets are none"):
         audit(answer(syn_flood(100)), Claim(1, asset="grid"))
 
 
@@ -142,7 +142,8 @@ def test_a_claim_is_read(tmp_path: Path) -> None:
         ("[claim]\nnumber = 1\nunit = 'hits'", "claim.unit"),
         ("[claim]\nnumber = 1\nperiod = 'minute'", "claim.period"), ("[claim]\nnumber = 1\nperiod = 60", "claim.period"),
         ("[claim]\nnumber = 1\nperiod = '0 seconds'", "claim.period"), ("[claim]\nnumber = 1\nperiod = 'nan days'", "claim.period"),
-        ("[claim]\nnumber = 1\nasset = 5", "must be texts"), ("[claim]\nnumber = 1\nwho = 'x'", "claim.who"), ("[claim", "not valid TOML"),
+        ("[claim]\nnumber = 1\nasset = 5", "must be strings"), ("[claim]\nnumber = 1\nwho = 'x'", "claim.who"),
+        ("[claim", "not valid TOML"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_claim_is_said(text: str, said: str, tmp_path: Path) -> None:

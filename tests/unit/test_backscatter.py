@@ -14,7 +14,9 @@ def test_answers_to_many_hosts_are_backscatter_of_the_one_that_gives_them() -> N
         assert result.events == ()
         assert set(result.flows.to_table()["vector"].to_pylist()) == {"backscatter"}
         assert result.verdicts["benign"].flows == 60
-        assert any(note.startswith("backscatter: 203.0.113.10 answers 60 hosts") for note in result.notes)
+        assert any(
+            note.startswith("backscatter: 203.0.113.10 sends ") and "unsolicited replies to 60 hosts" in note for note in result.notes
+        )
 
 
 def test_a_few_answers_and_answers_in_dialogues_are_ordinary() -> None:

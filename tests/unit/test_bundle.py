@@ -148,7 +148,9 @@ def test_captures_of_any_form_are_tied_to_their_bundle(form: str, tmp_path: Path
     expected = floodmark.classify([str(capture) for capture in captures], options=Options(keep_going=True))
     assert [event["packets"] for event in manifest["events"]] == [event.packets for event in expected.events]
     assert all(sum(event["packets_by_original"].values()) == event["packets"] for event in manifest["events"])
-    assert sum("stand in it" in held for held in found.held) == (0 if form in ("calm", "empty") else len(captures))
+    assert sum("carved packets, proven by its Merkle root" in held for held in found.held) == (
+        0 if form in ("calm", "empty") else len(captures)
+    )
     for capture, original in zip(captures, manifest["originals"], strict=True):
         assert original["sha256"] == hashlib.sha256(capture.read_bytes()).hexdigest()
         content = gzip.decompress(capture.read_bytes()) if form == "gzip" else capture.read_bytes()
@@ -319,7 +321,7 @@ def test_zip_members_that_lie_over_each_other_are_refused(tmp_path: Path) -> Non
     with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
         archive.write(inner, "a")
         archive.filelist += [copy.copy(archive.filelist[0]) for _ in range(9)]
-    assert "longer than it is" in altered(verify(str(tmp_path / "b.zip")))["b.zip"]
+    assert "longer than the file" in altered(verify(str(tmp_path / "b.zip")))["b.zip"]
 
 
 def in_manifest(change: Callable[[dict[str, Any]], object]) -> Change:
@@ -428,7 +430,7 @@ def test_names_that_are_no_text_are_written_as_escapes(tmp_path: Path) -> None:
 
 
 def test_the_line_that_seals_a_bundle_is_written_once(bundle: Path) -> None:
-    with pytest.raises(SettingsError, match="in other words"):
+    with pytest.raises(SettingsError, match="use other words"):
         custody.add(str(bundle), "A. Clerk", custody.SEALED)
 
 
@@ -442,7 +444,7 @@ def test_a_forged_answer_shows_when_it_is_made_again_from_the_originals(tmp_path
     assert without.is_whole
     assert any("not signed" in remark for remark in without.remarks)
     told = altered(verify(str(folder), originals=[str(DEMO)]))
-    assert told == {layout.REPORT: "is not what the originals give: events[0].packets says 30000000, the originals give 2792"}
+    assert told == {layout.REPORT: "does not match the originals: events[0].packets is 30000000, from the originals 2792"}
 
 
 def test_carved_packets_that_were_never_in_the_original_are_not_proven(tmp_path: Path) -> None:
@@ -453,7 +455,7 @@ def test_carved_packets_that_were_never_in_the_original_are_not_proven(tmp_path:
     (folder / name).write_bytes(octets)
     seal_again(folder)
     told = altered(verify(str(folder)))
-    assert told == {layout.proof_name(1, "records"): "the packets carved out of demo.pcap do not lead to its Merkle root"}
+    assert told == {layout.proof_name(1, "records"): "the packets carved from demo.pcap do not lead to its Merkle root"}
 
 
 def test_a_capture_that_is_not_the_original_is_named(signed: Path, tmp_path: Path) -> None:
@@ -461,8 +463,8 @@ def test_a_capture_that_is_not_the_original_is_named(signed: Path, tmp_path: Pat
     other.write_bytes(DEMO.read_bytes()[:-1] + b"\0")
     found = verify(str(signed), originals=[str(other)])
     assert list(altered(found)) == [str(other)]
-    assert "the original of this name had " in found.altered[0].what
-    assert any("was not given" in remark for remark in found.remarks)
+    assert "that of the original of this name is " in found.altered[0].what
+    assert any("missing originals: " in remark for remark in found.remarks)
 
 
 def test_a_signature_is_by_whom_it_should_be(signed: Path, tmp_path: Path) -> None:
@@ -470,7 +472,7 @@ def test_a_signature_is_by_whom_it_should_be(signed: Path, tmp_path: Path) -> No
     assert verify(str(signed), public_key=mine).public_key == mine
     other = Signer(Ed25519PrivateKey.generate()).public_key
     told = altered(verify(str(signed), public_key=other))
-    assert told == {layout.SIGNATURE: f"is by {fingerprint(mine)}, and should be by {fingerprint(other)}"}
+    assert told == {layout.SIGNATURE: f"is by {fingerprint(mine)}; expected {fingerprint(other)}"}
     assert set(altered(verify(str(made(tmp_path, DEMO)), public_key=other))) == {layout.MANIFEST}
 
 
@@ -483,10 +485,10 @@ def test_keys_are_read_as_openssl_and_ssh_keygen_write_them(tmp_path: Path) -> N
     path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")))
     assert load_signer(str(path), lambda: "secret").public_key == signer.public_key
     for ask in (None, lambda: "wrong"):
-        with pytest.raises(SettingsError, match="no Ed25519 private key"):
+        with pytest.raises(SettingsError, match="not a usable Ed25519 private key"):
             load_signer(str(path), ask)
     path.write_bytes(X25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    with pytest.raises(SettingsError, match="of another kind"):
+    with pytest.raises(SettingsError, match="not an Ed25519 private key"):
         load_signer(str(path))
     for encoding, form in ((Encoding.PEM, PublicFormat.SubjectPublicKeyInfo), (Encoding.OpenSSH, PublicFormat.OpenSSH)):
         path.write_bytes(key.public_key().public_bytes(encoding, form))
@@ -519,7 +521,7 @@ def test_lines_can_be_added_to_the_log_and_none_be_altered(bundle: Path) -> None
     lines = (bundle / layout.CUSTODY).read_bytes().splitlines(keepends=True)
     (bundle / layout.CUSTODY).write_bytes(b"".join(lines[:1] + lines[2:]))
     assert set(altered(verify(str(bundle)))) == {layout.CUSTODY}
-    with pytest.raises(SettingsError, match="not as it was written"):
+    with pytest.raises(SettingsError, match="was altered"):
         custody.add(str(bundle), "A. Clerk", "handed on")
 
 
@@ -553,24 +555,24 @@ def test_a_bundle_tells_of_assets_where_they_are_given(tmp_path: Path) -> None:
     make([str(incident)], str(tmp_path / "bundle"), recipe)
     found = verify(str(tmp_path / "bundle"), originals=[str(incident)])
     assert found.is_whole, found.altered
-    assert any("made again" in held for held in found.held)
+    assert any("analysis repeated" in held for held in found.held)
     report = json.loads((tmp_path / "bundle" / layout.REPORT).read_bytes())
     assert [asset["name"] for asset in report["assets"]] == ["electoral", "portals", "electricity", "oil-gas", "unmatched"]
     assert pq.read_table(tmp_path / "bundle" / layout.FLOWS)["asset"].null_count == 0
-    with pytest.raises(SettingsError, match="anonymised copies have others"):
+    with pytest.raises(SettingsError, match="cannot be combined with anonymised copies"):
         make([str(incident)], str(tmp_path / "x"), recipe, sharing=Sharing(Anonymiser(bytes(32))))
 
 
 def test_a_bundle_is_written_whole_or_not_at_all_and_never_over_another(tmp_path: Path) -> None:
     folder = made(tmp_path, DEMO)
-    with pytest.raises(OutputError, match="is there already"):
+    with pytest.raises(OutputError, match="already exists"):
         made(tmp_path, DEMO)
     capture = tmp_path / "no.pcap"
     capture.write_bytes(b"nothing")
     with pytest.raises(CaptureError):
         make([str(capture)], str(tmp_path / "other"), Recipe(Settings(), Options()))
     assert sorted(path.name for path in tmp_path.iterdir()) == [folder.name, capture.name]
-    with pytest.raises(CaptureError, match="no evidence bundle"):
+    with pytest.raises(CaptureError, match="not an evidence bundle"):
         verify(str(tmp_path))
 
 
@@ -578,7 +580,7 @@ def test_the_commands_say_what_they_found(tmp_path: Path) -> None:
     runner, path = CliRunner(), str(tmp_path / "bundle.zip")
     assert runner.invoke(main, ["evidence", str(DEMO), "-o", path, "--by", "A. Responder"]).exit_code == 0
     done = runner.invoke(main, ["verify", path, "--original", str(DEMO)])
-    assert (done.exit_code, done.stdout.splitlines()[-1]) == (0, "The bundle is as it was made.")
+    assert (done.exit_code, done.stdout.splitlines()[-1]) == (0, "The bundle is intact.")
     assert json.loads(runner.invoke(main, ["verify", path, "--format", "json"]).stdout)["whole"] is True
     assert (
         runner.invoke(main, ["custody", path, "--add", "received", "--by", "A. Clerk"])
@@ -588,11 +590,11 @@ def test_the_commands_say_what_they_found(tmp_path: Path) -> None:
     assert "A. Responder" in runner.invoke(main, ["custody", path]).stdout
     Path(path).write_bytes(Path(path).read_bytes()[:-1])
     done = runner.invoke(main, ["verify", path])
-    assert (done.exit_code, done.stdout.splitlines()[-1]) == (1, "The bundle is NOT as it was made: 1 file altered.")
+    assert (done.exit_code, done.stdout.splitlines()[-1]) == (1, "The bundle is NOT intact: 1 file altered.")
     for wrong in (["custody", path, "--add", "x"], ["evidence", str(DEMO), "-o", str(tmp_path / "x"), "--key", str(DEMO)]):
         assert runner.invoke(main, wrong).exit_code == 2
     assert runner.invoke(main, ["verify", str(tmp_path)]).exit_code == 3
     ten = [udp(number) for number in range(10)]
     (tmp_path / "calm.pcap").write_bytes(pcap(ten))
     done = runner.invoke(main, ["evidence", str(tmp_path / "calm.pcap"), "-o", str(tmp_path / "calm")])
-    assert done.stdout.startswith(f"{tmp_path / 'calm'}: 0 events, 0 packets out of 1 captures")
+    assert done.stdout.startswith(f"{tmp_path / 'calm'}: 0 events, 0 packets from 1 captures")

@@ -316,7 +316,7 @@ def test_a_member_that_is_a_capture_by_name_alone_is_left_out_with_its_reason(tm
 
 
 def test_a_name_that_no_file_can_have_is_refused() -> None:
-    with pytest.raises(CaptureError, match="no name of a file"):
+    with pytest.raises(CaptureError, match="not a valid file name"):
         source_of("a\0b").reader()
 
 
@@ -324,8 +324,8 @@ def test_a_name_that_no_file_can_have_is_refused() -> None:
     ("source", "why"),
     [
         (io.StringIO("text"), "mode 'rb'"),
-        (OnlyRead(None), "nothing to read yet"),
-        (OnlyRead("text"), "gives str, not bytes"),
+        (OnlyRead(None), "no data available yet"),
+        (OnlyRead("text"), "returns str, not bytes"),
         (OnlyRead(EOFError("cut")), "cannot be read: cut"),
     ],
     ids=["text", "not-ready", "str", "cut-short"],

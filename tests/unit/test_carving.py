@@ -118,7 +118,7 @@ def test_several_captures_that_overlap_are_carved_in_order_of_time(tmp_path: Pat
 @pytest.mark.parametrize(
     ("options", "said"),
     [(["--event", "7"], "no event has the id 7; there are events 1 to 1"), (["--victim", "192.0.2.9"], "no event has the victim 192.0.2.9"),
-     ([], "say which packets")],
+     ([], "no packets selected")],
 )  # fmt: skip
 def test_what_there_is_not_is_wrong_usage(options: list[str], said: str, tmp_path: Path) -> None:
     (tmp_path / "in.pcap").write_bytes(pcap(PACKETS))

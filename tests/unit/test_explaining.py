@@ -42,8 +42,8 @@ def test_what_would_have_changed_it_is_enough_to_change_it(result: floodmark.Res
         if deciding:
             assert any(f"{group.confidence_without:.2f}, below {REPORTED}" in text for group in deciding)
         else:
-            assert "no single fact decides" in text
-    assert {"no single fact decides" in nearest_change(event) for event in result.events} == {True, False}
+            assert "no single reason is decisive" in text
+    assert {"no single reason is decisive" in nearest_change(event) for event in result.events} == {True, False}
 
 
 def test_an_event_is_explained_with_measures_thresholds_and_packets(result: floodmark.Result) -> None:
@@ -53,7 +53,7 @@ def test_an_event_is_explained_with_measures_thresholds_and_packets(result: floo
     for reason in result.events[0].reasons:
         assert f"({reason.rule}: {reason.measured:.6g} against {reason.threshold:.6g})" in said
     assert "What would have changed it" in done.output
-    assert "33.123.63.245:36953 > 203.0.113.10:443, TCP, SYN, window 512, no options, TTL 51, 40 octets, 0 of payload" in said
+    assert "33.123.63.245:36953 > 203.0.113.10:443, TCP, SYN, window 512, no options, TTL 51, 40 bytes, 0 of payload" in said
 
 
 @pytest.mark.parametrize(
@@ -65,8 +65,8 @@ def test_a_flow_is_found_by_its_number_or_its_ends_in_either_direction(result: f
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("99999", "no flow has the number"), ("203.0.113.5:1 203.0.113.30:80 tcp", "no flow has the ends"), ("nonsense", "names no flow"),
-     ("a:1 b:2 tcp", "no address"), ("203.0.113.5:1 203.0.113.30:80 carrier-pigeon", "no protocol")],
+    [("99999", "no flow has the flow_id"), ("203.0.113.5:1 203.0.113.30:80 tcp", "no flow matches"), ("nonsense", "is not a flow"),
+     ("a:1 b:2 tcp", "is not an address"), ("203.0.113.5:1 203.0.113.30:80 carrier-pigeon", "is not a protocol")],
 )  # fmt: skip
 def test_a_flow_that_there_is_not_is_said(result: floodmark.Result, text: str, said: str) -> None:
     with pytest.raises(FloodmarkError, match=said):

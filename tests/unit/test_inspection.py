@@ -89,7 +89,7 @@ def test_the_command_prints_a_page_or_a_line(tmp_path: Path) -> None:
     (tmp_path / "a.pcap").write_bytes(pcap(MIXED))
     page = run(tmp_path / "a.pcap")
     assert page.exit_code == 0
-    assert "longest silence" in page.stdout
+    assert "longest gap" in page.stdout
     assert "arp" in page.stdout
     line = run(tmp_path / "a.pcap", "--format", "json", "--hash")
     document = json.loads(line.stdout)

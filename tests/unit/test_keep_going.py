@@ -73,7 +73,7 @@ def test_without_it_the_rest_is_left_unread_and_the_note_says_what_to_do() -> No
     result = floodmark.classify(io.BytesIO(data))
     assert result.totals.packets == 10
     assert result.notes == (
-        f"<file object>: {290 * RECORD:,} octets after a damaged record were not read; --keep-going looks for the next one",
+        f"<file object>: {290 * RECORD:,} bytes after a damaged record were not read; --keep-going searches for the next one",
     )
 
 

@@ -118,5 +118,5 @@ def test_no_file_is_left_to_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_disk_without_room_is_named_with_what_can_be_done(monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(tempfile.gettempdir())
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1 << 20))
-    with pytest.raises(MemoryLimitError, match=r"temporary space are needed.*--memory.*TMPDIR"):
+    with pytest.raises(MemoryLimitError, match=r"temporary space needed.*--memory.*TMPDIR"):
         Memory(1 << 14).array(100_000, np.uint8)

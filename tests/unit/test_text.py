@@ -72,7 +72,7 @@ def test_the_capture_line_has_packets_flows_and_start(quiet: floodmark.Result) -
 
 
 def test_packets_that_belong_to_no_flow_are_said(quiet: floodmark.Result) -> None:
-    assert "of the packets 1 are not IP: they belong to no flow" in report(quiet)
+    assert "packets that belong to no flow: 1 not IP" in report(quiet)
 
 
 def test_each_class_has_a_row_with_its_flows_packets_and_share(quiet: floodmark.Result) -> None:
@@ -135,11 +135,11 @@ def test_a_path_in_the_first_lines_is_no_markup(quiet: floodmark.Result) -> None
 
 
 def test_notes_are_shown() -> None:
-    assert "note: no packet in the captures" in report(answer(header()))
+    assert "note: the captures contain no packet" in report(answer(header()))
 
 
 def test_an_unknown_link_type_is_said_in_the_notes() -> None:
-    assert "note: no packet could be assigned to a flow" in report(answer(header(9999) + record(b"x" * 60)))
+    assert "note: no packet belongs to a flow" in report(answer(header(9999) + record(b"x" * 60)))
 
 
 @pytest.mark.parametrize("width", [20, 40, 80, 200])

@@ -112,7 +112,7 @@ def test_no_packet_is_lost_that_stands_before_a_cut_in_gzip(data: st.DataObject)
     result = answered(packed[:cut])
     assert result.totals.packets >= (there - 1 - first) // each  # isal keeps one octet back
     assert "compressed_stream_broken" in {problem.kind for problem in result.captures[0].problems}
-    assert any("ends before its end mark" in note for note in result.notes)
+    assert any("ends before its end marker" in note for note in result.notes)
 
 
 @CODECS

@@ -44,7 +44,9 @@ def load_key(path: str) -> bytes:
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror or error}") from error
     if len(key) < KEY_BYTES:
-        raise SettingsError(f"{path}: a key of {len(key)} octets; at least {KEY_BYTES} are needed: openssl rand -out {path} {KEY_BYTES}")
+        raise SettingsError(
+            f"{path}: the key has {len(key)} of at least {KEY_BYTES} bytes; create one with openssl rand -out {path} {KEY_BYTES}"
+        )
     return key
 
 

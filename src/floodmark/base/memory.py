@@ -139,11 +139,13 @@ class Memory:
         free = shutil.disk_usage(folder).free - _SPARE_DISK
         if missing > free:
             raise MemoryLimitError(
-                f"{folder}: {missing / 2**20:,.0f} MiB of temporary space are needed, {max(free, 0) / 2**20:,.0f} MiB are free; "
-                "allow more with --memory, make room, or name another folder in TMPDIR"
+                f"{folder}: {missing / 2**20:,.0f} MiB of temporary space needed, {max(free, 0) / 2**20:,.0f} MiB free; "
+                "raise --memory, free some space, or set TMPDIR to another folder"
             )
         if self.spilled_bytes == 0 and self._announce is not None:
-            self._announce(f"more than {(self._limit or 0) / 2**20:,.0f} MiB are needed: the rest goes to temporary files in {folder}")
+            self._announce(
+                f"more than {(self._limit or 0) / 2**20:,.0f} MiB of memory needed: the rest goes to temporary files in {folder}"
+            )
         if file is None:
             file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - it lives as long as its map
         if missing > 0:

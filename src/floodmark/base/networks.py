@@ -42,4 +42,4 @@ def network_of(text: str) -> Network:
     try:
         return ip_network(text, strict=False)
     except ValueError as error:
-        raise FloodmarkError(f"{text!r} is no address or prefix") from error
+        raise FloodmarkError(f"{text!r} is not an address or prefix") from error

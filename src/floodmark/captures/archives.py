@@ -61,8 +61,8 @@ class MemberStream(io.RawIOBase):
             data = self._stream.read(len(room))
         except _FAULTS as error:
             if not self._given:
-                raise OSError(f"the archive's member cannot be read: {error}") from error
-            self.damage = f"the archive's member is damaged: {error}"
+                raise OSError(f"the archive member cannot be read: {error}") from error
+            self.damage = f"the archive member is damaged: {error}"
         room[: len(data)] = data
         self._given += len(data)
         if self._member.packed_bytes:
@@ -84,10 +84,10 @@ def members_of(path: str) -> list[Member] | None:
     try:
         for member in listed:
             if len(members) == _MOST_MEMBERS:
-                raise CaptureError(path, f"an archive of more than {_MOST_MEMBERS:,} files; unpack it first")
+                raise CaptureError(path, f"the archive has more than {_MOST_MEMBERS:,} files; unpack it first")
             members.append(member)
     except _FAULTS as error:
-        raise CaptureError(path, f"an archive that cannot be read: {error}", 0) from error
+        raise CaptureError(path, f"the archive cannot be read: {error}", 0) from error
     return members
 
 
@@ -138,7 +138,7 @@ def _in_tar(path: str) -> Iterator[Member]:
                     archive = opened.enter_context(tarfile.open(path))  # noqa: SIM115 - closed with the stack
                     stream = archive.extractfile(info)
                     if stream is None:
-                        raise OSError("no regular file")
+                        raise OSError("not a regular file")
                     return opened.enter_context(stream)
 
                 yield Member(f"{path}/{info.name}", info.size, 0, begin)

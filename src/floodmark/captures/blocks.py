@@ -110,7 +110,7 @@ class BlockReader:
                 reason = getattr(error, "strerror", None) or error
                 raise CaptureError(self.path, f"cannot be read: {reason}", offset) from error
             if count is None:
-                raise CaptureError(self.path, "has nothing to read yet: it does not wait for data (O_NONBLOCK)", offset)
+                raise CaptureError(self.path, "no data available yet on a non-blocking stream (O_NONBLOCK); use a blocking one", offset)
             self.at_end = not count
             filled += count
         self.block = self._buffer[:filled]
@@ -199,7 +199,7 @@ def _read_some(stream: BinaryIO, nbytes: int) -> bytes:
     room = bytearray(nbytes)
     count = _read_into(stream, memoryview(room))
     if count is None:
-        raise BlockingIOError("has nothing to read yet: it does not wait for data (O_NONBLOCK)")
+        raise BlockingIOError("no data available yet on a non-blocking stream (O_NONBLOCK); use a blocking one")
     return bytes(room[:count])
 
 
@@ -212,6 +212,6 @@ def _read_into(stream: BinaryIO | Unpacked, room: memoryview) -> int | None:
     if data is None:
         return None
     if not isinstance(data, bytes | bytearray):
-        raise TypeError(f"read() gives {type(data).__name__}, not bytes")
+        raise TypeError(f"read() returns {type(data).__name__}, not bytes")
     room[: len(data)] = data
     return len(data)

@@ -52,13 +52,13 @@ class Container:
 def recognise(head: bytes, path: str) -> Container:
     """Recognise a container by its first bytes. Raises UnknownFormatError or TruncatedCaptureError."""
     if not head:
-        raise TruncatedCaptureError(path, "the file is empty; a capture has at least a 24-octet header", 0)
+        raise TruncatedCaptureError(path, "the file is empty; a capture has a header of at least 24 bytes", 0)
     _refuse(head, path)
     layout = new_layout()
     magic_number = int.from_bytes(head[:4], "big")
     if magic_number == _PCAPNG_MAGIC:
         if len(head) < 12:
-            raise TruncatedCaptureError(path, f"the pcapng section header ends after {len(head)} octets", len(head))
+            raise TruncatedCaptureError(path, f"the pcapng section header ends after {len(head)} bytes", len(head))
         if head[8:12] not in (b"\x4d\x3c\x2b\x1a", b"\x1a\x2b\x3c\x4d"):
             raise UnknownFormatError(path, f"pcapng byte-order magic expected, {head[8:12].hex()} found", 8)
         layout[CONTAINER] = PCAPNG
@@ -68,7 +68,7 @@ def recognise(head: bytes, path: str) -> Container:
     if magic_number not in _PCAP_MAGIC and magic_number not in _MODIFIED_MAGIC:
         raise UnknownFormatError(path, f"not a capture: begins with {head[:4].hex()}, expected a pcap or pcapng magic number", 0)
     if len(head) < 24:
-        raise TruncatedCaptureError(path, f"the pcap header ends after {len(head)} of 24 octets", len(head))
+        raise TruncatedCaptureError(path, f"the pcap header ends after {len(head)} of 24 bytes", len(head))
     modified = magic_number in _MODIFIED_MAGIC
     swapped, tick_ns = (_MODIFIED_MAGIC[magic_number], 1000) if modified else _PCAP_MAGIC[magic_number]
     major, _minor, _zone, _accuracy, snaplen, network = struct.unpack((">" if swapped else "<") + "HHiIII", head[4:24])
@@ -84,7 +84,7 @@ def recognise(head: bytes, path: str) -> Container:
 def _snoop(head: bytes, layout: I64, path: str) -> Container:
     """Read a snoop header: magic, then version and data link type, big endian."""
     if len(head) < 16:
-        raise TruncatedCaptureError(path, f"the snoop header ends after {len(head)} of 16 octets", len(head))
+        raise TruncatedCaptureError(path, f"the snoop header ends after {len(head)} of 16 bytes", len(head))
     version, link = struct.unpack(">II", head[8:16])
     if version != 2:
         raise UnknownFormatError(path, f"snoop version {version}; only version 2 is defined", 8)
@@ -126,9 +126,9 @@ def _refuse(head: bytes, path: str) -> None:
     """Raise UnknownFormatError for known formats that are not supported."""
     for magic, what in _REFUSED_MAGIC.items():
         if head.startswith(magic):
-            raise UnknownFormatError(path, f"this is {what}, which is not read here; convert or unpack it to pcap or pcapng first", 0)
+            raise UnknownFormatError(path, f"this is {what}, which is not supported; convert or unpack it to pcap or pcapng first", 0)
     if codec := codec_of(head):
-        raise UnknownFormatError(path, f"compressed twice, the second time with {codec.name}; unpack it once first", 0)
+        raise UnknownFormatError(path, f"compressed twice, the inner layer with {codec.name}; unpack it once first", 0)
 
 
 def begins_like_capture(head: bytes) -> bool:

@@ -184,14 +184,12 @@ def _open_path(path: str) -> BinaryIO:
     except OSError as error:
         raise CaptureError(path, f"cannot be opened: {error.strerror or error}") from error
     except ValueError as error:  # a NUL
-        raise CaptureError(repr(path), f"no name of a file: {error}") from error
+        raise CaptureError(repr(path), f"not a valid file name: {error}") from error
 
 
 def _binary(stream: BinaryIO) -> BinaryIO:
     """Return a file object. Raises CaptureError if it was opened as text."""
     if isinstance(stream, io.TextIOBase):
         name = getattr(stream, "name", None)
-        raise CaptureError(
-            name if isinstance(name, str) else "<file object>", "opened as text; a capture is read from a file opened with mode 'rb'"
-        )
+        raise CaptureError(name if isinstance(name, str) else "<file object>", "opened in text mode; open it with mode 'rb'")
     return stream

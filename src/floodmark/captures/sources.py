@@ -28,7 +28,7 @@ def expand(paths: Iterable[str]) -> list[Found]:
     captures: list[Found] = []
     for path in paths:
         if not path:
-            raise CaptureError('""', "an empty name is no capture")
+            raise CaptureError('""', "the name of a capture is empty; give a path")
         if path != "-" and Path(path).is_dir():
             found = list(_captures_under(path))
         elif path != "-" and Path(path).is_file() and (members := members_of(path)) is not None:
@@ -38,7 +38,7 @@ def expand(paths: Iterable[str]) -> list[Found]:
             continue
         if not found:
             kind = "folder" if Path(path).is_dir() else "archive"
-            raise CaptureError(path, f"no capture in this {kind}; expected files that begin like pcap or pcapng")
+            raise CaptureError(path, f"no capture in this {kind}; expected files that start with a pcap or pcapng header")
         captures.extend(found)
     return captures
 

@@ -75,8 +75,8 @@ def refuse_bomb(name: str, packed: int, given: int) -> None:
     """Raise BombError if the compression ratio so far is too high."""
     if given > max(_RATIO_FROM_BYTES, _GREATEST_RATIO * packed):
         raise BombError(
-            f"{packed:,} octets of {name} have unpacked to {given:,} so far, more than {_GREATEST_RATIO:,} times as many: "
-            "this is a decompression bomb; unpack it yourself if it is not"
+            f"{packed:,} bytes of {name} expanded to {given:,} bytes so far, more than {_GREATEST_RATIO:,} times as many: "
+            "probably a decompression bomb; if not, unpack it yourself"
         )
 
 
@@ -119,7 +119,7 @@ class Unpacked:
             elif self._member.needs_input:
                 packed = self._more()
                 if not packed:
-                    return self._end_with(f"the {self.codec.name} stream ends before its end mark")
+                    return self._end_with(f"the {self.codec.name} stream ends before its end marker")
             else:
                 packed = b""
             try:
@@ -142,7 +142,7 @@ class Unpacked:
         if not rest:
             return b""
         if not rest.startswith(self.codec.magic):
-            return self._end_with(f"octets of another kind follow the {self.codec.name} stream")
+            return self._end_with(f"unexpected data follows the {self.codec.name} stream")
         self._member = self.codec.unpacker()
         return rest
 

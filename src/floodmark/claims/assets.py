@@ -100,7 +100,7 @@ def load_assets(path: str) -> tuple[Asset, ...]:
     document = read_toml(path)
     assets = tuple(_asset(name, table, path) for name, table in document.items())
     if not assets:
-        raise SettingsError(f"{path}: names no asset")
+        raise SettingsError(f"{path}: defines no asset; add a table for each one")
     return assets
 
 
@@ -108,14 +108,14 @@ def _asset(name: str, table: Any, path: str) -> Asset:  # noqa: ANN401 - whateve
     if not isinstance(table, dict):
         raise SettingsError(f"{path}: {name} must be a table, [{name}]")
     if not name.isprintable() or set(name) & set('"\\'):
-        raise SettingsError(f"{path}: {name!r} is no name of an asset: it has signs that not every form of export can hold")
+        raise SettingsError(f"{path}: {name!r} is not a valid asset name; use printable characters, no quotes or backslashes")
     if name == UNMATCHED:
-        raise SettingsError(f"{path}: {UNMATCHED} is the name of what belongs to no asset")
+        raise SettingsError(f"{path}: {UNMATCHED} is reserved for traffic of no asset; choose another name")
     for key, value in table.items():
         if key not in _KEYS:
-            raise SettingsError(f"{path}: unknown key {name}.{key}; there are {', '.join(_KEYS)}")
+            raise SettingsError(f"{path}: unknown key {name}.{key}; known keys are {', '.join(_KEYS)}")
         if not isinstance(value, _KEYS[key]):
-            raise SettingsError(f"{path}: {name}.{key} must be a {'text' if _KEYS[key] is str else 'list'}")
+            raise SettingsError(f"{path}: {name}.{key} must be a {'string' if _KEYS[key] is str else 'list'}")
     try:
         addresses = tuple(ip_network(text, strict=False) for text in table.get("addresses", ()))
     except ValueError as error:
@@ -123,7 +123,7 @@ def _asset(name: str, table: Any, path: str) -> Asset:  # noqa: ANN401 - whateve
     ports, vlans = (_numbers(table.get(key, ()), most, f"{path}: {name}.{key}") for key, most in (("ports", 65_535), ("vlans", 4095)))
     names = tuple(str(text).lower().rstrip(".") for text in table.get("host_names", ()))
     if not (addresses or ports or vlans or names):
-        raise SettingsError(f"{path}: {name} names nothing; there are addresses, ports, vlans and host_names")
+        raise SettingsError(f"{path}: {name} is empty; give addresses, ports, vlans or host_names")
     return Asset(name, table.get("title", name), addresses, ports, vlans, names)
 
 

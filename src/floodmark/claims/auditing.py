@@ -94,7 +94,7 @@ def audit(result: Result, claim: Claim, assets: tuple[Asset, ...] = (), *, sampl
     """
     rows = (EVERYTHING, *(asset.name for asset in assets), *((UNMATCHED,) if assets else ()))
     if claim.asset is not None and claim.asset not in rows[1:]:
-        raise SettingsError(f"the claim is about the asset {claim.asset!r}; there are {', '.join(rows[1:-1]) or 'none'}")
+        raise SettingsError(f"the claim names an unknown asset {claim.asset!r}; known assets are {', '.join(rows[1:-1]) or 'none'}")
     counted = Counted(result, claim.period_s, assets)
     found = {unit: counted.of(unit) for unit in claim.units}
     limits = {unit: _limits(result, claim, unit, sampling) for unit in claim.units}
@@ -111,15 +111,15 @@ def _limits(result: Result, claim: Claim, unit: str, sampling: float) -> tuple[s
     """Return why more of a unit may have passed than was captured; a declared sampling rate is none, as it bounds packets and flows."""
     profile, found = result.profile, _damage(result)
     if profile.span_s < _WHOLE * claim.period_s:
-        found.append(f"the captures span {profile.span_s:,.3g} s of a period of {claim.period}")
+        found.append(f"the captures cover only {profile.span_s:,.3g} s of a period of {claim.period}")
     if sampling > 1 and unit in _JUDGED:
         found.append("a sample does not show every attack")
     elif sampling <= 1 and profile.sampled:
-        found.append("packets are missing in the middle of streams, as in a sample; its rate can be declared with --sampling")
+        found.append("packets are missing within streams, as in a sample; give its rate with --sampling")
     if profile.one_sided and unit in _BOTH_DIRECTIONS:
-        found.append("one direction only is in the captures")
+        found.append("the captures hold one direction only")
     if profile.payload_missing and unit == "requests":
-        found.append("payloads are cut off")
+        found.append("payloads are truncated")
     return tuple(found)
 
 
@@ -131,11 +131,11 @@ def _damage(result: Result) -> list[str]:
             if problem.kind in counts:
                 counts[problem.kind] += problem.count
     if lost := counts.pop("dropped_by_capture"):
-        found.append(f"the captures say that they lost {lost:,} packets")
+        found.append(f"the captures report {lost:,} dropped packets")
     if any(capture.truncated for capture in result.captures):
         found.append("a capture ends in the middle of a record")
     if steps := sum(counts.values()):
-        found.append(f"the clock of the captures is wrong in {steps:,} places")
+        found.append(f"timestamps in the captures are wrong in {steps:,} places")
     return found
 
 

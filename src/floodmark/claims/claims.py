@@ -16,16 +16,16 @@ from floodmark.errors import SettingsError
 
 # What can be counted, in output order: unit -> meaning.
 UNITS = {
-    "packets": "packets that belong to flows, ordinary ones too",
-    "attack packets": "packets of the flows of attacks, both directions",
-    "bytes": "IP octets of all flows",
-    "flows": "flows that begin, ordinary ones too",
-    "attack flows": "flows of attacks that begin",
+    "packets": "packets of all flows, including ordinary ones",
+    "attack packets": "packets of attack flows, both directions",
+    "bytes": "IP bytes of all flows",
+    "flows": "flows that begin, including ordinary ones",
+    "attack flows": "attack flows that begin",
     "connection attempts": "TCP flows that begin with a SYN",
-    "requests": "HTTP, HTTP/2 and SIP requests that can be read; those inside TLS cannot",
-    "sources": "distinct addresses that send attacks, forged ones too",
-    "real sources": "distinct addresses that send attacks, without the attacks whose addresses are forged",
-    "events": "attacks, each flood, scan or guessing as one",
+    "requests": "readable HTTP, HTTP/2 and SIP requests; those inside TLS are not",
+    "sources": "distinct addresses that send attacks, including forged ones",
+    "real sources": "distinct addresses that send attacks, excluding attacks with forged addresses",
+    "events": "attacks: each flood, scan or password guessing counts as one",
 }
 EVERY = "attacks"  # has no agreed meaning: all units are counted
 _KEYS = ("number", "unit", "period", "asset", "source")
@@ -63,7 +63,7 @@ def load_claim(path: str) -> Claim:
     document = read_toml(path)
     table = document.get("claim")
     if not isinstance(table, dict) or len(document) > 1:
-        raise SettingsError(f"{path}: one table, [claim], is expected")
+        raise SettingsError(f"{path}: expected exactly one table, [claim]")
     try:
         return _claim(table)
     except ValueError as error:
@@ -73,16 +73,16 @@ def load_claim(path: str) -> Claim:
 def _claim(table: dict[str, Any]) -> Claim:
     """Return the claim of a table. Raises ValueError."""
     if unknown := sorted(set(table) - set(_KEYS)):
-        raise ValueError(f"unknown key claim.{unknown[0]}; there are {', '.join(_KEYS)}")
+        raise ValueError(f"unknown key claim.{unknown[0]}; known keys are {', '.join(_KEYS)}")
     number, unit, asset, source = (
         table.get(key, default) for key, default in zip(_KEYS[:2] + _KEYS[3:], (0, EVERY, None, ""), strict=True)
     )
     if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < 1e18:
         raise ValueError(f"claim.number must be a number above 0, found {number!r}")
     if unit != EVERY and unit not in UNITS:
-        raise ValueError(f"claim.unit must be {EVERY}, {', '.join(UNITS)}; found {unit!r}")
+        raise ValueError(f"claim.unit must be one of {EVERY}, {', '.join(UNITS)}; found {unit!r}")
     if not isinstance(source, str) or not isinstance(asset, str | None):
-        raise ValueError("claim.asset and claim.source must be texts")  # noqa: TRY004 - reported as a faulty file
+        raise ValueError("claim.asset and claim.source must be strings")  # noqa: TRY004 - reported as a faulty file
     return Claim(float(number), unit, _period_s(table.get("period", "1 minute")), asset, source)
 
 
@@ -95,5 +95,5 @@ def _period_s(text: object) -> float:
     except (KeyError, ValueError):
         seconds = 0.0
     if not 0 < seconds <= _LONGEST_S:
-        raise ValueError(f"claim.period must be such as '1 minute' or '24 hours', at most 366 days; found {text!r}")
+        raise ValueError(f"claim.period must be a duration such as '1 minute' or '24 hours', at most 366 days; found {text!r}")
     return seconds

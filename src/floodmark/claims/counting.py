@@ -73,7 +73,8 @@ class Counted:
         span_ns, period_ns = max(last_ns - self._start_ns, 0) + 1, period_s * SECOND_NS
         if span_ns > _MOST_BINS * period_ns:
             raise SettingsError(
-                f"the captures span {span_ns / SECOND_NS:,.0f} s, more than {_MOST_BINS:,} periods of {period_s:,g} s: too many to look at"
+                f"the captures span {span_ns / SECOND_NS:,.0f} s, more than {_MOST_BINS:,} periods of {period_s:,g} s; "
+                "claim a longer period"
             )
         self._window = max(int(min(_STEPS, _MOST_BINS * period_ns / span_ns)), 1)
         self._bin_ns = period_ns / self._window

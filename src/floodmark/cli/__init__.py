@@ -35,7 +35,7 @@ class _Program(click.Group):
 @click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="floodmark")
 def main() -> None:
-    """Say which traffic in packet captures was an attack: volumetric, application-layer or benign."""
+    """Find attacks in packet captures: classify every flow as volumetric attack, application-layer attack or benign."""
 
 
 ANSWERS, EVIDENCE, OTHERS = (classify, explain, report, audit), (evidence, verify, custody), (carve, anonymise, export, mitigate, inspect)

@@ -12,21 +12,37 @@ from floodmark.cli.common import ANSWERED, CAPTURES, announce_compilation, endin
 @click.command()
 @CAPTURES
 @click.option(
-    "-o", "--output", "path", type=click.Path(), required=True, metavar="OUT.pcapng", help="File to write; of several captures a folder."
+    "-o",
+    "--output",
+    "path",
+    type=click.Path(),
+    required=True,
+    metavar="OUT.pcapng",
+    help="File to write, or a folder for several captures.",
 )
 @click.option(
-    "--key", "key_path", type=click.Path(dir_okay=False), metavar="FILE", help="Key, at least 32 octets; by default one nobody has."
+    "--key",
+    "key_path",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Key of at least 32 bytes; by default a random one that is not kept.",
 )
-@click.option("--payload", type=click.Choice(["sketch", "remove"]), default="sketch", show_default=True, help="What becomes of payloads.")
-@click.option("--keep-going", is_flag=True, help="After a damaged record look for the next one, instead of stopping there.")
+@click.option(
+    "--payload",
+    type=click.Choice(["sketch", "remove"]),
+    default="sketch",
+    show_default=True,
+    help="Reduce payloads to sketches, or remove them.",
+)
+@click.option("--keep-going", is_flag=True, help="After a damaged record, search for the next valid one instead of stopping.")
 def anonymise(captures: tuple[str, ...], *, path: str, key_path: str | None, payload: str, keep_going: bool) -> None:
-    """Write captures that can be shared: no address, name or payload of the original, and the same verdicts.
+    """Write captures that can be shared: no address, name or payload of the original, but the same verdicts.
 
-    Addresses keep the prefixes they share (Crypto-PAn), MAC addresses and names are replaced under the key, checksums made right
-    again. Of payloads a sketch stays: what tells the protocol and the course of a dialogue. With --payload remove packets end
-    with their last header, and what rests on payloads is no longer found.
+    Addresses keep their common prefixes (Crypto-PAn), MAC addresses and names are replaced under the key, and checksums are
+    recomputed. Payloads are reduced to a sketch that shows the protocol and the course of the dialogue. With --payload remove,
+    packets end after their last header, and attacks that only payloads show are no longer found.
 
-    Exit code: 0 written; 2 wrong usage, or no such key; 3 a capture could not be read, or the output not be written.
+    Exit code: 0 written; 2 wrong usage, or an unusable key; 3 a capture could not be read, or the output could not be written.
 
     Example: floodmark anonymise traces/demo.pcap -o shared.pcapng
     """

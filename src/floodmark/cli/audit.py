@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 @click.command()
 @CAPTURES
-@click.option("--claim", "claim_path", type=click.Path(dir_okay=False), required=True, metavar="FILE", help="The claim, as TOML.")
+@click.option("--claim", "claim_path", type=click.Path(dir_okay=False), required=True, metavar="FILE", help="TOML file with the claim.")
 @ASSETS
-@click.option("--sampling", type=click.FloatRange(1), default=1, show_default=True, help="Packets that passed for each one captured.")
-@click.option("--format", "form", type=click.Choice(["text", "json", "html"]), default="text", show_default=True, help="How it is said.")
+@click.option("--sampling", type=click.FloatRange(1), default=1, show_default=True, help="Packets on the wire for each captured packet.")
+@click.option("--format", "form", type=click.Choice(["text", "json", "html"]), default="text", show_default=True, help="Output format.")
 @reading
 def audit(
     captures: tuple[str, ...],
@@ -41,12 +41,12 @@ def audit(
     form: str,
     how: Reading,
 ) -> None:
-    """Say whether captures bear out a claim such as "thirty million attacks a minute".
+    """Check a claim such as "thirty million attacks a minute" against captures.
 
-    Nobody has agreed what one attack is: packets, flows, connection attempts, requests, sources and more are counted side by
-    side, in every window of the claim's period. By each the claim is supported, not supported or not decidable.
+    "Attack" has no agreed unit: packets, flows, connection attempts, requests, sources and more are counted side by side, in
+    every window of the claim's period. For each unit, the claim is supported, not supported or not decidable.
 
-    Exit code: 0 said; 2 wrong usage; 3 a capture could not be read, or what is said not be written.
+    Exit code: 0 checked; 2 wrong usage; 3 a capture could not be read, or the results could not be written.
 
     Example: floodmark audit traces/demo.pcap --claim claim.toml
     """

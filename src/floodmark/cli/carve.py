@@ -11,7 +11,7 @@ from floodmark.errors import FloodmarkError
 @click.command()
 @CAPTURES
 @click.option("--event", "events", type=int, multiple=True, metavar="ID", help="Packets of this event, toward its victims.")
-@click.option("--victim", "victims", multiple=True, metavar="ADDRESS", help="Packets of all events on this victim.")
+@click.option("--victim", "victims", multiple=True, metavar="ADDRESS", help="Packets of all events against this victim.")
 @click.option(
     "--verdict",
     "verdicts",
@@ -19,10 +19,10 @@ from floodmark.errors import FloodmarkError
     multiple=True,
     help="Whole flows of this class.",
 )
-@click.option("--benign", is_flag=True, help="What belongs to no attack, what is no flow included.")
-@click.option("--answers", is_flag=True, help="With --event and --victim: also what the victims sent back.")
-@click.option("--rest", is_flag=True, help="All packets but those.")
-@click.option("--sample", "every", type=click.IntRange(1), default=1, metavar="N", help="One of every N of those packets.")
+@click.option("--benign", is_flag=True, help="Packets of no attack, including those in no flow.")
+@click.option("--answers", is_flag=True, help="With --event and --victim: also the victims' replies.")
+@click.option("--rest", is_flag=True, help="All packets except the selected ones.")
+@click.option("--sample", "every", type=click.IntRange(1), default=1, metavar="N", help="One of every N selected packets.")
 @click.option("-o", "--output", "path", type=click.Path(dir_okay=False), required=True, metavar="OUT.pcapng", help="File to write.")
 @reading
 def carve(
@@ -38,18 +38,18 @@ def carve(
     path: str,
     how: Reading,
 ) -> None:
-    """Write the packets of an attack, or of anything else an answer names, as pcapng.
+    """Extract the packets of events, victims or classes as pcapng.
 
-    What several options name is written together. Times, interfaces and comments are kept; the comment of the file says
-    what it holds. --event 1 and --event 1 --rest add up to the capture.
+    Several options together select all packets that any of them selects. Times, interfaces and comments are kept; the file's
+    comment describes its contents. --event 1 and --event 1 --rest add up to the capture.
 
-    Exit code: 0 written; 2 wrong usage, or no such event; 3 a capture could not be read, or the file not be written.
+    Exit code: 0 written; 2 wrong usage, or no such event; 3 a capture could not be read, or the file could not be written.
 
     Example: floodmark carve traces/demo.pcap --event 2 -o attack.pcapng
     """
     refuse_overwriting(captures, path)
     if not (events or victims or verdicts or benign):
-        raise click.UsageError("say which packets: --event, --victim, --verdict or --benign")
+        raise click.UsageError("no packets selected; give --event, --victim, --verdict or --benign")
     from floodmark.result.carving import carve as write
     from floodmark.result.carving import choose
 

@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @CAPTURES
-@click.option("--each", is_flag=True, help="Answer each capture on its own, instead of all as one timeline.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the answer.")
+@click.option("--each", is_flag=True, help="Analyse each capture separately, instead of all as one timeline.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Output format.")
 @click.option("--flows", "flows_path", type=click.Path(dir_okay=False), metavar="OUT.parquet", help="Also write every flow with its label.")
 @ASSETS
-@click.option("--hash", "hash_captures", is_flag=True, help="Give the SHA-256 of each capture.")
+@click.option("--hash", "hash_captures", is_flag=True, help="Include the SHA-256 of each capture.")
 @click.option(
-    "--fail-on", type=click.Choice(["attack", "volumetric", "application-layer"]), help="Exit with 1 where such an event is found."
+    "--fail-on", type=click.Choice(["attack", "volumetric", "application-layer"]), help="Exit with code 1 if such an event is found."
 )
 @reading
 def classify(
@@ -49,10 +49,10 @@ def classify(
     """Classify the traffic in captures.
 
     CAPTURE is a pcap, pcapng or snoop file, compressed or not, a folder or an archive of them, or - for standard input.
-    Several are one timeline, in order of their first packets.
+    Several captures form one timeline, in order of their first packets.
 
-    Exit code: 0 answered; 1 an attack was found and --fail-on asked for it; 2 wrong usage; 3 a capture could not be
-    read, or the answer could not be written.
+    Exit code: 0 success; 1 an attack was found that --fail-on asked for; 2 wrong usage; 3 a capture could not be
+    read, or the results could not be written.
 
     Example: floodmark classify traces/demo.pcap
     """

@@ -64,14 +64,16 @@ class Size(click.ParamType):  # type: ignore[type-arg] # not generic before clic
         except (ValueError, KeyError, OverflowError):
             self.fail(f"{value!r} is not a size; write a number and a unit, such as 500MB or 2GiB", param, ctx)
         if nbytes < 64 << 20:
-            self.fail(f"{value!r} is too little; at least 64MiB are needed", param, ctx)
+            self.fail(f"{value!r} is too small; give at least 64MiB", param, ctx)
         return nbytes
 
 
 CAPTURES = click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
 
 
-ASSETS = click.option("--assets", "assets_path", type=click.Path(dir_okay=False), metavar="FILE", help="Named groups of hosts, as TOML.")
+ASSETS = click.option(
+    "--assets", "assets_path", type=click.Path(dir_okay=False), metavar="FILE", help="TOML file with named groups of hosts."
+)
 
 
 @dataclass(frozen=True)
@@ -105,9 +107,9 @@ def refuse_overwriting(captures: tuple[str, ...], path: str | None) -> None:
     for capture in captures:
         with suppress(OSError):
             if target.exists() and target.samefile(capture):
-                raise click.UsageError(f"{shown(capture)} is to be read; write to another file")
+                raise click.UsageError(f"{shown(capture)} is an input; write to another file")
             if Path(capture).is_dir() and Path(capture).resolve() in target.parents:
-                raise click.UsageError(f"{shown(str(path))} stands in the folder {shown(capture)}, which is to be read; write elsewhere")
+                raise click.UsageError(f"{shown(str(path))} is in the input folder {shown(capture)}; write elsewhere")
 
 
 def assets_of(path: str | None, captures: "Sequence[str | Source]", how: Reading) -> "tuple[Asset, ...]":
@@ -144,11 +146,15 @@ def ending() -> "Iterator[None]":
 def reading(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options for reading captures to a command, which gets them as one argument ``how``."""
 
-    @click.option("--memory", type=Size(), default="2GiB", show_default=True, help="Most memory; the rest goes to temporary files.")
-    @click.option("--threads", type=click.IntRange(1), help="Most threads to use; by default one for each processor.")
-    @click.option("--settings", "settings_path", type=click.Path(dir_okay=False), metavar="FILE", help="Time-outs and thresholds, as TOML.")
-    @click.option("--tunnels", type=click.Choice(["inner", "outer"]), help="Whose flows to tell of tunnels over IP; by default inner.")
-    @click.option("--keep-going", is_flag=True, help="After a damaged record look for the next one, instead of stopping there.")
+    @click.option("--memory", type=Size(), default="2GiB", show_default=True, help="Memory limit; the rest goes to temporary files.")
+    @click.option("--threads", type=click.IntRange(1), help="Maximum number of threads; by default one per processor.")
+    @click.option(
+        "--settings", "settings_path", type=click.Path(dir_okay=False), metavar="FILE", help="TOML file with time-outs and thresholds."
+    )
+    @click.option(
+        "--tunnels", type=click.Choice(["inner", "outer"]), help="For tunnelled traffic, report inner or outer flows; by default inner."
+    )
+    @click.option("--keep-going", is_flag=True, help="After a damaged record, search for the next valid one instead of stopping.")
     @wraps(command)
     def with_options(
         *arguments: object,
@@ -207,7 +213,7 @@ def show(write: Callable[[], None]) -> None:
         raise  # the reader has closed the pipe; click exits silently
     except OSError as error:
         discard_output()
-        raise OutputError(f"the answer cannot be written: {error.strerror or error}") from error
+        raise OutputError(f"the results cannot be written: {error.strerror or error}") from error
 
 
 def discard_output() -> None:
@@ -278,7 +284,7 @@ def announce_compilation() -> None:
     from floodmark_core import compiled_before
 
     if not compiled_before():
-        say("first run on this machine: compiling the core, about 15 seconds, once")
+        say("first run on this machine: compiling the core once, 15 to 30 seconds")
         from floodmark.base.warming import warm as compile_core
 
         compile_core(everything=False)

@@ -21,17 +21,17 @@ _MOST_FLOWS = 5  # shown of those with the same endpoints
 @click.option("--packets", type=click.IntRange(0, 1000), default=5, show_default=True, help="How many packets to show.")
 @reading
 def explain(captures: tuple[str, ...], *, event: int | None, flow: str | None, packets: int, how: Reading) -> None:
-    """Say why an event or a flow got its verdict and not another.
+    """Explain why an event or a flow got its verdict and not another.
 
-    Each fact with what was measured, its threshold and its weight; what would have to be missing for another answer; which
-    other vectors were looked at; the first packets.
+    Shows each reason with its measured value, threshold and weight, what would have to be missing for another verdict, the
+    other vectors considered, and the first packets.
 
     Exit code: 0 explained; 2 wrong usage, or no such event or flow; 3 a capture could not be read.
 
     Example: floodmark explain traces/demo.pcap --event 1
     """
     if (event is None) == (flow is None):
-        raise click.UsageError("say what to explain: either --event or --flow")
+        raise click.UsageError("nothing to explain; give either --event or --flow")
     try:
         result = how.answer(list(captures))
         say_problems(result)
@@ -54,7 +54,7 @@ def _explain_event(result: "Result", number: int, captures: list[str], packets: 
 
     chosen = next((each for each in result.events if each.id == number), None)
     if chosen is None:
-        raise FloodmarkError(f"no event has the id {number}; there are {len(result.events)}")
+        raise FloodmarkError(f"no event has the id {number}; events found: {len(result.events)}")
     wanted = result.flows.judged.event_of == number - 1
     samples = sample_packets(captures, wanted, how.settings.flow, most=packets, keep_going=how.options.keep_going) if packets else []
     print_event(console(), chosen, samples)
@@ -77,4 +77,4 @@ def _explain_flow(result: "Result", text: str, captures: list[str], packets: int
         if place >= 0:
             print_event(out, result.events[place], [])
     if len(rows) > _MOST_FLOWS:
-        say(f"{len(rows) - _MOST_FLOWS} more flows have these ends; name one by its flow_id")
+        say(f"{len(rows) - _MOST_FLOWS} more flows match; select one by its flow_id")

@@ -29,28 +29,28 @@ FORMS = ("parquet", "arrow", "csv", "ndjson", "json", "stix", "ddosdb", "ecs", "
 
 @click.command()
 @CAPTURES
-@click.option("--as", "form", type=click.Choice(FORMS), required=True, help="Form of the file.")
-@click.option("--show-victims", is_flag=True, help="With stix and ddosdb: name the victims, which are left out otherwise.")
+@click.option("--as", "form", type=click.Choice(FORMS), required=True, help="File format.")
+@click.option("--show-victims", is_flag=True, help="With stix and ddosdb: name the victims, which are omitted by default.")
 @click.option("-o", "--output", "path", type=click.Path(dir_okay=False), required=True, metavar="OUT", help="File to write.")
 @ASSETS
-@click.option("--hash", "hash_captures", is_flag=True, help="With json: give the SHA-256 of each capture.")
+@click.option("--hash", "hash_captures", is_flag=True, help="With json: include the SHA-256 of each capture.")
 @reading
 def export(captures: tuple[str, ...], *, form: str, show_victims: bool, path: str, assets_path: str | None, how: Reading) -> None:
-    """Write flows, events or both in a form that other programs take.
+    """Export flows, events or both for other programs.
 
     \b
     parquet, arrow, csv, ndjson  every flow with its label, typed columns
-    json                         the whole answer without the flows, as classify --format json
+    json                         the results without the flows, as classify --format json
     stix                         events as a STIX 2.1 bundle
     ddosdb                       attacks as DDoS fingerprints for DDoSDB
-    ecs                          alerts and flows for Elastic's schema, one document a line
+    ecs                          alerts and flows in the Elastic Common Schema, one document per line
     zeek                         flows as Zeek's conn.log, with verdict and vector
 
-    With --assets each flow has the asset that it belongs to as a column, each event its assets as labels or tags.
+    With --assets, each flow has its asset as a column, and each event has its assets as labels or tags.
 
-    Names that end in .gz, .zst, .bz2 or .lz4 are compressed, except parquet and arrow, which are compressed inside.
+    Files named .gz, .zst, .bz2 or .lz4 are compressed, except parquet and arrow, which are compressed internally.
 
-    Exit code: 0 written; 2 wrong usage; 3 a capture could not be read, or the file not be written.
+    Exit code: 0 written; 2 wrong usage; 3 a capture could not be read, or the file could not be written.
 
     Example: floodmark export traces/demo.pcap --as csv -o flows.csv
     """  # noqa: D301 - the backspace tells click to keep the lines

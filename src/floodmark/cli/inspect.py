@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 @click.command()
 @CAPTURES
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the answer; JSON is a line a capture.")
-@click.option("--keep-going", is_flag=True, help="After a damaged record look for the next one, instead of stopping there.")
-@click.option("--hash", "hashing", is_flag=True, help="Give the SHA-256 of each capture.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Output format; JSON has one line per capture.")
+@click.option("--keep-going", is_flag=True, help="After a damaged record, search for the next valid one instead of stopping.")
+@click.option("--hash", "hashing", is_flag=True, help="Include the SHA-256 of each capture.")
 def inspect(captures: tuple[str, ...], *, form: str, keep_going: bool, hashing: bool) -> None:
-    """Say what is in captures, each by itself, without judging it.
+    """Describe the contents of each capture, without a verdict.
 
-    Container, link types, times, silences, protocols, tunnels, duplicates, packets that the capture lost, and damage.
+    Shows container, link types, times, gaps, protocols, tunnels, duplicates, packets dropped by the capture, and damage.
 
-    Exit code: 0 answered; 3 a capture could not be read.
+    Exit code: 0 success; 3 a capture could not be read.
 
     Example: floodmark inspect traces/demo.pcap
     """

@@ -12,9 +12,9 @@ from floodmark.errors import FloodmarkError, SettingsError
 @click.command("vectors")
 @click.argument("names", nargs=-1, metavar="[VECTOR]...")
 def show_vectors(names: tuple[str, ...]) -> None:
-    """Say what a vector is, how it is recognised, what it is confused with and what to do; without a name, list all.
+    """Describe vectors: what each is, how it is recognised, what it is confused with and what to do; without a name, list all.
 
-    Exit code: 0 printed; 2 there is no such vector; 3 the text cannot be written.
+    Exit code: 0 printed; 2 no such vector; 3 the output could not be written.
 
     Example: floodmark vectors tcp-syn-flood
     """
@@ -33,13 +33,13 @@ def show_vectors(names: tuple[str, ...]) -> None:
 
 @click.command("rules")
 @click.argument("names", nargs=-1, metavar="[RULE]...")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Form of the list.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", help="Output format.")
 def show_rules(names: tuple[str, ...], form: str) -> None:
-    """Print what each rule measures, why that is evidence, its threshold and the vectors that it speaks for; without a name, all.
+    """Describe rules: what each measures, why that is evidence, its threshold and the vectors it supports; without a name, all.
 
-    RULE is an id as it stands in answers, such as R_NO_TCP_OPTIONS.
+    RULE is an id as in the results, such as R_NO_TCP_OPTIONS.
 
-    Exit code: 0 printed; 2 there is no such rule; 3 the text cannot be written.
+    Exit code: 0 printed; 2 no such rule; 3 the output could not be written.
 
     Example: floodmark rules R_NO_TCP_OPTIONS
     """
@@ -58,11 +58,11 @@ def show_rules(names: tuple[str, ...], form: str) -> None:
 @click.command("settings")
 @click.argument("path", required=False, type=click.Path(dir_okay=False), metavar="[FILE]")
 def show_settings(path: str | None) -> None:
-    """Print every time-out and threshold with its meaning and source, as the TOML that --settings reads.
+    """Print every time-out and threshold with its meaning and source, as TOML for --settings.
 
-    FILE is such a file: what it changes is told beside the default.
+    FILE is such a file; each value that it changes is shown with its default.
 
-    Exit code: 0 printed; 2 the file is no settings file; 3 the text cannot be written.
+    Exit code: 0 printed; 2 FILE is not a valid settings file; 3 the output could not be written.
 
     Example: floodmark settings > settings.toml
     """
@@ -78,9 +78,9 @@ def show_settings(path: str | None) -> None:
 
 @click.command()
 def warm() -> None:
-    """Compile the core ahead of its first use.
+    """Compile the core before its first use.
 
-    For images and clusters: set FLOODMARK_CACHE_DIR to a folder that the image keeps. A folder that is not writable later is still read.
+    For images and clusters: set FLOODMARK_CACHE_DIR to a folder that is kept in the image. It may be read-only later.
     """
     from floodmark.base.warming import warm as compile_core
     from floodmark_core import cache_folder, compiled_before
@@ -88,6 +88,6 @@ def warm() -> None:
     started = time.perf_counter()
     compile_core()
     if not compiled_before():
-        say(f"{cache_folder()} cannot be written; what was compiled is lost")
+        say(f"{cache_folder()}: cannot be written, the compiled core is lost; set FLOODMARK_CACHE_DIR to another folder")
         sys.exit(UNREADABLE)
-    click.echo(f"the core is compiled, in {cache_folder()} ({time.perf_counter() - started:.1f} s)")
+    click.echo(f"compiled the core into {cache_folder()} ({time.perf_counter() - started:.1f} s)")

@@ -22,12 +22,12 @@ from floodmark.cli.common import (
 @CAPTURES
 @click.option("-o", "--output", "path", type=click.Path(dir_okay=False), required=True, metavar="OUT.html", help="File to write.")
 @ASSETS
-@click.option("--hash", "hash_captures", is_flag=True, help="Give the SHA-256 of each capture.")
+@click.option("--hash", "hash_captures", is_flag=True, help="Include the SHA-256 of each capture.")
 @reading
 def report(captures: tuple[str, ...], *, path: str, assets_path: str | None, how: Reading) -> None:
-    """Write the answer as one page that needs nothing beside it, and no network.
+    """Write the results as one self-contained HTML page that works offline.
 
-    Exit code: 0 written; 2 wrong usage; 3 a capture could not be read, or the file not be written.
+    Exit code: 0 written; 2 wrong usage; 3 a capture could not be read, or the file could not be written.
 
     Example: floodmark report traces/demo.pcap -o report.html
     """

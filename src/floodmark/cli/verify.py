@@ -18,18 +18,20 @@ ALTERED = 1
 
 @click.command()
 @click.argument("bundle", type=click.Path(exists=True))
-@click.option("--original", "originals", type=click.Path(exists=True), multiple=True, metavar="CAPTURE", help="An original, or a folder.")
-@click.option("--public-key", "key_path", type=click.Path(dir_okay=False), metavar="KEY", help="Public key of who must have signed it.")
+@click.option(
+    "--original", "originals", type=click.Path(exists=True), multiple=True, metavar="CAPTURE", help="Original capture, or a folder."
+)
+@click.option("--public-key", "key_path", type=click.Path(dir_okay=False), metavar="KEY", help="Expected signer's public key.")
 @click.option("--anonymise-key", "shared_key", type=click.Path(dir_okay=False), metavar="FILE", help="Key of an anonymised bundle.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How it is said.")
-@click.option("--memory", type=Size(), default="2GiB", show_default=True, help="Most memory, where the answer is made again.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="Output format.")
+@click.option("--memory", type=Size(), default="2GiB", show_default=True, help="Memory limit for repeating the analysis.")
 def verify(bundle: str, *, originals: tuple[str, ...], key_path: str | None, shared_key: str | None, form: str, memory: int) -> None:
-    """Check an evidence bundle: every hash, every proof, its log and its signature, without any network.
+    """Check an evidence bundle offline: every hash, every proof, its custody log and its signature.
 
-    With the originals their hashes are checked too, and answer, carved packets and proofs are made again and compared. What was
-    altered is named, file by file.
+    With the original captures, floodmark also checks their hashes, repeats the analysis and compares results, carved packets
+    and proofs. Every altered file is listed.
 
-    Exit code: 0 all of it holds; 1 something was altered; 2 wrong usage; 3 no bundle, or an original could not be read.
+    Exit code: 0 intact; 1 something was altered; 2 wrong usage; 3 no bundle, or an original could not be read.
 
     Example: floodmark evidence traces/demo.pcap -o bundle && floodmark verify bundle --original traces/demo.pcap
     """
@@ -55,11 +57,11 @@ def _print(found: "Verified", form: str) -> None:
         click.echo(json.dumps(found.to_dict(), allow_nan=False))
         return
     for held in found.held:
-        click.echo(f"  holds    {shown(held)}")
+        click.echo(f"  ok       {shown(held)}")
     for each in found.altered:
         click.echo(f"  ALTERED  {shown(each.path)}: {shown(each.what)}")
     for remark in found.remarks:
         click.echo(f"  note     {shown(remark)}")
     count = len({each.path for each in found.altered})
-    altered = f"The bundle is NOT as it was made: {count} {'file' if count == 1 else 'files'} altered."
-    click.echo("The bundle is as it was made." if found.is_whole else altered)
+    altered = f"The bundle is NOT intact: {count} {'file' if count == 1 else 'files'} altered."
+    click.echo("The bundle is intact." if found.is_whole else altered)

@@ -49,22 +49,22 @@ def _reasons(context: Context, settings: RuleSettings, judged: Judged, span_s: f
     volumetric, view = settings.volumetric, context.view
     most = int(context.received_packets.max()) if len(context.received_packets) else 0
     if most < volumetric.flood_packets:
-        text = f"no host receives more than {most:,} packets: fewer than {volumetric.flood_packets} are no flood that can be told"
+        text = f"no host received more than {most:,} packets; a flood needs at least {volumetric.flood_packets} to be recognised"
         yield text, _VOLUMETRIC | (_APPLICATION - _SCANS)
     if view.sampled:
-        covered = f" ({view.coverage:.0%} of the octets of TCP streams are there)" if view.coverage is not None else ""
+        covered = f" ({view.coverage:.0%} of the bytes of TCP streams are present)" if view.coverage is not None else ""
         yield f"packets are missing, as in a sample{covered}: dialogues cannot be followed", _WHOLE
-        yield "the rate of the sample is not known: what stays below the floors in it may have been above them", _RATED
+        yield "the sampling rate is unknown: traffic below the rate thresholds in the sample may have exceeded them", _RATED
     elif view.sampled is None and (unexplained := _unexplained(context, judged, volumetric.flood_packets)):
         host, packets = unexplained
-        text = f"whether packets are missing cannot be told: {packets:,} to {host} are no flood as they are, and would be in a sample"
+        text = f"packets may be missing: {packets:,} to {host} are no flood if the capture is complete, but would be one in a sample"
         yield text, _RATED
     if view.payload_missing:
-        yield "what was said is cut off or overwritten", _SAID
+        yield "payload is truncated or overwritten", _SAID
     if context.one_sided:
-        yield "one direction only: what was answered is not there", _ANSWERED
+        yield "the capture holds one direction only; replies are missing", _ANSWERED
     elif context.one_sided is None:
-        yield "no dialogue shows whether answers would be in the capture", _ANSWERED
+        yield "no dialogue shows whether the capture includes replies", _ANSWERED
     yield from _too_little(context, settings, span_s)
 
 
@@ -75,11 +75,11 @@ def _too_little(context: Context, settings: RuleSettings, span_s: float) -> Iter
         text = f"{segments:,} TCP packets: too few for {application.flood_requests} requests or connections"
         yield text, family("http-flood", "connection-flood", "mqtt-flood", "protocol-abuse")
     if span_s < application.slow_age_s / 4:
-        yield f"{span_s:.3g} s are too short to call anything slow", family("slow-connection")
+        yield f"{span_s:.3g} s is too short to recognise slow connections", family("slow-connection")
     if span_s < 1.0:
-        yield "shorter than a second: what becomes of a connection is not seen", _UNSETTLED
+        yield "shorter than a second: the outcome of connections is not visible", _UNSETTLED
     if span_s < application.guessing_window_s:
-        text = f"in {span_s:.3g} s guessing that is slower than {application.guessing_connections} log-ins in that time would not show"
+        text = f"password guessing slower than {application.guessing_connections} log-ins in {span_s:.3g} s could not be detected"
         yield text, family("bruteforce")
 
 

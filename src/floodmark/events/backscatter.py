@@ -45,6 +45,6 @@ def mark_backscatter(context: Context, event_of: I32) -> Iterator[str]:
             continue
         host = part.senders(np.zeros(1, np.int64))[0]
         yield (
-            f"backscatter: {host} answers {receivers:,} hosts that sent it nothing here, {part.total_packets:,} packets; "
-            "somebody floods it in their names"
+            f"backscatter: {host} sends {part.total_packets:,} unsolicited replies to {receivers:,} hosts; "
+            "it is probably being flooded from spoofed addresses"
         )

@@ -124,8 +124,8 @@ def _mark_crowds(context: Context, rows: U32, event_of: I32, settings: CalmSetti
         if told <= _MOST_NOTES:
             host, port = service_of(flows)
             yield (
-                f"flash crowd: {crowd.source_count:,} clients come to {_service_text(host, port)}, {len(crowd):,} connections; "
-                "each asks for little, in its own way"
+                f"flash crowd: {crowd.source_count:,} clients open {len(crowd):,} connections to {_service_text(host, port)}; "
+                "each requests little, in its own way"
             )
 
 

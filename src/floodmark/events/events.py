@@ -102,7 +102,7 @@ def events_of(context: Context, decision: Decision, span_ns: tuple[int, int], se
             stretches = [_Part(finding.flows, stretches[0].start_ns, stretches[-1].end_ns)]
         notes = tuple(finding.evidence.notes)
         if len(stretches) > 1:
-            notes += (f"one of {len(stretches)} stretches of one attack, apart by pauses; the reasons were measured over all of them",)
+            notes += (f"one of {len(stretches)} bursts of one attack, separated by pauses; the reasons were measured over all of them",)
         for part in stretches:
             event = _event(context, finding, part, notes, span_ns)
             event = replace(event, considered=tuple(decision.considered.get(finding.victims[0], ())))

@@ -70,7 +70,7 @@ def add(path: str, by: str, action: str, signer: Signer | None = None) -> list[E
     because a new line would vouch for the altered ones; CaptureError, OutputError.
     """
     if action == SEALED:
-        raise SettingsError(f"{action!r} is what the log says of its making; say it in other words")
+        raise SettingsError(f"{action!r} is reserved for the creation of a bundle; use other words")
     with opened(path) as folder:
         _sound(path, folder)
         reply = folder / TIMESTAMP_REPLY
@@ -90,10 +90,10 @@ def entries_of(path: str) -> list[Entry]:
 def _sound(path: str, folder: Path) -> list[Entry]:
     nbytes = small_file(folder / CUSTODY)
     if nbytes is None:
-        raise CaptureError(path, f"no evidence bundle: there is no {CUSTODY} that can be read")
+        raise CaptureError(path, f"not an evidence bundle: no readable {CUSTODY}")
     entries, faults = read(nbytes)
     if faults:
-        raise SettingsError(f"{path}: {CUSTODY} is not as it was written: {faults[0]}")
+        raise SettingsError(f"{path}: {CUSTODY} was altered: {faults[0]}")
     return entries
 
 
@@ -103,7 +103,7 @@ def read(nbytes: bytes) -> tuple[list[Entry], list[str]]:
     faults: list[str] = []
     previous = _FIRST
     if not nbytes.endswith(b"\n"):
-        faults.append("the last line has no end")
+        faults.append("the last line is incomplete")
     for number, line in enumerate(nbytes.split(b"\n")[:-1] if nbytes.endswith(b"\n") else nbytes.split(b"\n"), 1):
         fault = _fault(line, number, previous)
         if fault:
@@ -122,15 +122,15 @@ def _fault(line: bytes, number: int, previous: str) -> str | None:
         unsigned = {key: value for key, value in document.items() if key not in ("digest", "signature")}
         digest = hashlib.sha256(canonical_line(unsigned)).hexdigest()
         if canonical_line(document) != line or document["digest"] != digest or set(unsigned) - {"public_key"} != _KEYS:
-            return "it is not what it was when it was written"
+            return "it was altered after it was written"
         if document["number"] != number or document["previous"] != previous:
-            return "the line before it is not the one that it was written after"
+            return "its number or its hash of the previous line does not match"
         if not _is_signed_as_it_says(document, digest):
-            return "its signature is not that of the key it names"
+            return "its signature does not match its public key"
         if not isinstance(document["detail"], dict) or not all(isinstance(document[key], str) for key in ("at", "by", "action", "tool")):
-            return "it is no line of a log"
+            return "it is not a valid log entry"
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
-        return "it cannot be read"
+        return "it cannot be parsed"
     return None
 
 

@@ -47,7 +47,7 @@ def parsed(nbytes: bytes) -> Any:  # noqa: ANN401 - whatever JSON holds
     """Parse canonical JSON. Raises ValueError if it is not canonical."""
     document = json.loads(nbytes)
     if canonical(document) != nbytes:
-        raise ValueError("it does not stand as a bundle writes it")
+        raise ValueError("it is not in canonical form")
     return document
 
 

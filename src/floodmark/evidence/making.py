@@ -91,7 +91,7 @@ def make(  # noqa: PLR0913 - captures, a place, a recipe and who does it
     Raises CaptureError, SettingsError, OutputError.
     """
     if sharing is not None and recipe.assets_path is not None:
-        raise SettingsError("assets name addresses, and anonymised copies have others")
+        raise SettingsError("assets cannot be combined with anonymised copies, whose addresses differ; leave out one of them")
     with _beside(path) as folder:
         begun_at, shared, before = custody.now(), None, tuple[Event, ...]()
         with tempfile.TemporaryDirectory(prefix=f"{folder.name}.", dir=folder.parent) as scratch:
@@ -117,7 +117,7 @@ def _beside(path: str) -> Iterator[Path]:
     """Yield a folder next to the bundle's path; what is left of it is removed at the end."""
     target = Path(path)
     if target.exists() and (is_packed(path) or not target.is_dir() or any(target.iterdir())):
-        raise OutputError(f"{path}: is there already; a bundle is never written over")
+        raise OutputError(f"{path}: already exists; choose another path, a bundle is never overwritten")
     folder = target.resolve().with_name(f"{target.name}.{secrets.token_hex(4)}.part")
     try:
         folder.mkdir()
@@ -156,7 +156,7 @@ def write_contents(captures: list[str], folder: Path, recipe: Recipe, progress: 
     proven = [prove(source, number, labels[number - 1], folder, keep_going=going_on) for number, source in enumerate(in_order, 1)]
     for capture, one in zip(summaries, proven, strict=True):
         if capture.compression is None and capture.sha256 != one.content_sha256:
-            raise CaptureError(capture.path, "was changed while it was read")
+            raise CaptureError(capture.path, "changed while it was being read")
     originals = [_original(number, *each) for number, each in enumerate(zip(summaries, in_order, proven, strict=True), 1)]
     return Contents(found, totals, originals, [_event(event, proven) for event in found])
 
@@ -214,14 +214,14 @@ def _log(  # noqa: PLR0913, PLR0917 - as for make
     """Write the first lines of the log: the steps that led to the bundle, in order."""
     taken = [{key: original[key] for key in ("name", "octets", "sha256")} for original in contents.originals]
     if shared is None:
-        custody.append(folder, by, "read the captures, without writing to them", {"begun_at": begun_at, "originals": taken}, signer)
+        custody.append(folder, by, "read the captures without modifying them", {"begun_at": begun_at, "originals": taken}, signer)
     else:
         custody.append(
-            folder, by, "read the captures, without writing to them", {"begun_at": begun_at, "captures": shared["captures"]}, signer
+            folder, by, "read the captures without modifying them", {"begun_at": begun_at, "captures": shared["captures"]}, signer
         )
-        custody.append(folder, by, "anonymised copies of the captures, of which the rest is made", {"originals": taken}, signer)
+        custody.append(folder, by, "anonymised copies of the captures, from which the rest is made", {"originals": taken}, signer)
     classified = {"events": len(contents.found), "packets": contents.totals.packets, "flows": contents.totals.flows}
-    custody.append(folder, by, "classified their flows", classified, signer)
+    custody.append(folder, by, "classified the flows", classified, signer)
     carved = {f"event {event['id']}": sum(event["packets_by_original"].values()) for event in contents.events}
     custody.append(folder, by, "carved the packets of each event", carved, signer)
 
@@ -280,26 +280,26 @@ def _carved(folder: Path, event: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 _READ_ME = """\
-An evidence bundle of floodmark: what its answer to some packet captures rests on.
+An evidence bundle by floodmark: the results of analysing packet captures, and the evidence for them.
 
-bundle.json         lists all that is here with its SHA-256, the original captures with theirs, and the events
-bundle.json.sha256  its own SHA-256                 check: sha256sum -c bundle.json.sha256
-bundle.json.sig     its Ed25519 signature, where it is signed, by the key of signer.pem
+bundle.json         the manifest: every file of the bundle and every original capture with its SHA-256, and the events
+bundle.json.sha256  SHA-256 of the manifest         check: sha256sum -c bundle.json.sha256
+bundle.json.sig     Ed25519 signature of the manifest by the key in signer.pem, if the bundle is signed
                     check: openssl pkeyutl -verify -pubin -inkey signer.pem -rawin -in bundle.json -sigfile bundle.json.sig
-bundle.json.tsq     a request for a trusted time stamp of it (RFC 3161), for whoever has an authority to send it to;
-                    its reply belongs here as bundle.json.tsr
-custody.jsonl       who did what with the bundle and when; each line names the hash of the one before it
-report.json/html    the answer: events, with the rules that fired, what was measured and the thresholds
+bundle.json.tsq     request for a trusted timestamp of the manifest (RFC 3161), to be sent to a timestamp authority;
+                    store its reply as bundle.json.tsr
+custody.jsonl       custody log: who did what with the bundle and when; each line contains the hash of the previous one
+report.json/html    the results: events with the rules that fired, measured values and thresholds
 flows.parquet       the flows of the events
-events/             the packets of each event, octet for octet as they stand in the original captures
-proofs/             what ties these packets to the Merkle root of each original (RFC 9162, chunks of 1,024 octets):
-                    where each record stood, what lay beside it in its chunks, and the hashes from there to the root
+events/             the packets of each event, byte for byte as in the original captures
+proofs/             proofs that tie these packets to the Merkle root of each original (RFC 9162, chunks of 1,024 bytes):
+                    the position of each record, the other bytes of its chunks, and the hashes up to the root
 settings.toml       time-outs and thresholds as used
-assets.toml         the groups of hosts by which the answer is told, where it is
-environment.json    versions of all software that took part
-repeat.sh           the commands that give the answer again
+assets.toml         the groups of hosts used in the results, if any
+environment.json    versions of all software involved
+repeat.sh           the commands that repeat the analysis
 stix.json           the events as STIX 2.1
-case.jsonld         what is here and how it came about, in the words of CASE and UCO
+case.jsonld         contents and provenance of the bundle in CASE and UCO
 
-All of it at once: floodmark verify THIS_FOLDER [--original CAPTURE]
+Check everything at once: floodmark verify THIS_FOLDER [--original CAPTURE]
 """

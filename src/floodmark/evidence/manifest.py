@@ -41,13 +41,13 @@ def manifest_of(nbytes: bytes) -> dict[str, Any]:
         raise ValueError("it is nested too deeply") from error
     version = document.get("bundle_version") if isinstance(document, dict) else None
     if version != BUNDLE_VERSION:
-        raise ValueError(f"it is of version {version}, and this program reads {BUNDLE_VERSION}")
-    _check(document, _SHAPE, "it")
+        raise ValueError(f"it has version {version}, but this program reads version {BUNDLE_VERSION}")
+    _check(document, _SHAPE, "manifest")
     for listed in document["files"]:
         path = PurePosixPath(listed["path"])
         is_odd = path.is_absolute() or ".." in path.parts or str(path) != listed["path"] or "\0" in listed["path"]
         if is_odd or any(len(part.encode()) > _LONGEST_NAME for part in path.parts) or len(path.parts) > _DEEPEST:
-            raise ValueError(f"{listed['path'][:80]!r} is no place in a bundle")
+            raise ValueError(f"{listed['path'][:80]!r} is not a valid path in a bundle")
     _check_what_it_holds(document)
     return dict(document)
 
@@ -60,25 +60,25 @@ def _check_what_it_holds(document: dict[str, Any]) -> None:
     ):
         raise ValueError("its captures and events are not numbered from 1")
     if any(original["container"] not in _CONTAINERS for original in document["originals"]):
-        raise ValueError("one of its captures is in no form that is read here")
+        raise ValueError("one of its captures has an unknown format")
     carved: dict[int, int] = dict.fromkeys(numbers, 0)
     expected: set[str] = set()
     for event in document["events"]:
         of = {int(number): packets for number, packets in event["packets_by_original"].items() if number.isdecimal()}
         if set(map(str, of)) != set(event["packets_by_original"]) or not set(of) <= set(numbers) or sum(of.values()) != event["packets"]:
-            raise ValueError(f"the packets of event {event['id']} are not those of its captures")
+            raise ValueError(f"the packets of event {event['id']} do not match those of its captures")
         names = [carved_name(event["id"], number, document["originals"][number - 1]["container"]) for number in of]
         if names != event["files"]:
-            raise ValueError(f"event {event['id']} has other files than its captures give it")
+            raise ValueError(f"the files of event {event['id']} do not match its captures")
         expected.update(names)
         for number, packets in of.items():
             carved[number] += packets
     expected.update(proof_name(number, part) for number in numbers if carved[number] for part in PARTS)
     if {original["number"]: original["packets_carved"] for original in document["originals"]} != carved:
-        raise ValueError("what it says was carved of its captures is not what its events hold")
+        raise ValueError("the packets carved from its captures do not match those of its events")
     listed = [each["path"] for each in document["files"]]
     if len(set(listed)) != len(listed) or {name for name in listed if name.startswith(("events/", "proofs/"))} != expected:
-        raise ValueError("its packets and proofs are not those of its captures and events")
+        raise ValueError("its packet and proof files do not match its captures and events")
 
 
 def _check(value: Any, shape: Any, where: str) -> None:  # noqa: ANN401 - whatever JSON holds
@@ -88,13 +88,13 @@ def _check(value: Any, shape: Any, where: str) -> None:  # noqa: ANN401 - whatev
             _check(value, shape[0], where)
     elif isinstance(shape, list):
         if not isinstance(value, list):
-            raise ValueError(f"{where} is no list")  # noqa: TRY004 - any wrong shape is one error
+            raise ValueError(f"{where} is not a list")  # noqa: TRY004 - any wrong shape is one error
         for place, each in enumerate(value):
             _check(each, shape[0], f"{where}[{place}]")
     elif isinstance(shape, dict):
         if not isinstance(value, dict) or (_TEXT not in shape and set(value) != set(shape)):
-            raise ValueError(f"{where} has not the keys of a manifest")
+            raise ValueError(f"{where} has unexpected or missing keys")
         for key, each in value.items():
             _check(each, shape.get(key, shape.get(_TEXT)), f"{where}.{key}")
     elif type(value) is not shape or (shape is _NUMBER and not 0 <= value < _MOST):
-        raise ValueError(f"{where} is no {shape.__name__} that a manifest has")
+        raise ValueError(f"{where} is not a valid {shape.__name__}")

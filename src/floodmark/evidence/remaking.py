@@ -47,9 +47,9 @@ def compare(  # noqa: PLR0913 - as for verify
         known, given = [each["sha256"] for each in shared["captures"]], [str(source) for source in sources_of(paths)]
         for path, each in zip(given, again["captures"], strict=True):
             if each["sha256"] in known:
-                found.held.append(f"{path} is a capture that the bundle was made of: {each['sha256']}")
+                found.held.append(f"{path} is one of the captures that the bundle was made from: {each['sha256']}")
             else:
-                found.alter(path, f"is none of the captures that the bundle was made of: its SHA-256 is {each['sha256']}")
+                found.alter(path, f"is not one of the captures that the bundle was made from: its SHA-256 is {each['sha256']}")
         names = {copy: f"the anonymised copy of {path}" for copy, path in zip(copies, given, strict=True)}
         _compare_originals(folder, manifest, names, found, options=options, progress=progress)
 
@@ -76,8 +76,8 @@ def _compare_originals(  # noqa: PLR0913 - as above
             found.held.append(f"{called} is the original {wanted[digest]['name']}: {digest}")
         else:
             same = next((one for one in manifest["originals"] if one["name"] == Path(path).name), None)
-            was = f", the original of this name had {same['sha256']}" if same else ""
-            found.alter(called, f"is none of the originals: its SHA-256 is {digest}{was}")
+            was = f", that of the original of this name is {same['sha256']}" if same else ""
+            found.alter(called, f"is not one of the originals: its SHA-256 is {digest}{was}")
     captures: dict[str, str] = {}  # path -> name
     missing = []
     for original in manifest["originals"]:
@@ -86,16 +86,16 @@ def _compare_originals(  # noqa: PLR0913 - as above
         else:
             missing.append(original["name"])
     if missing:
-        found.remarks.append(f"the answer was not made again: of the originals {', '.join(missing)} was not given")
+        found.remarks.append(f"analysis not repeated: missing originals: {', '.join(missing)}; give them with --original")
         return
     if altered := {layout.SETTINGS, layout.ENVIRONMENT, layout.ASSETS} & {each.path for each in found.altered}:
-        found.remarks.append(f"the answer was not made again: {', '.join(sorted(altered))} is not what it was")
+        found.remarks.append(f"analysis not repeated: altered files: {', '.join(sorted(altered))}")
         return
     try:
         settings = load_settings(str(folder / layout.SETTINGS))
         layout.parsed((folder / layout.ENVIRONMENT).read_bytes())["dependencies"].items()
     except (SettingsError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        found.alter(layout.SETTINGS, f"cannot be made again with: {error}")
+        found.alter(layout.SETTINGS, f"cannot be used to repeat the analysis: {error}")
         return
     options = replace(options, keep_going=bool(manifest["keep_going"]))
     with tempfile.TemporaryDirectory(prefix="floodmark-") as scratch:
@@ -105,7 +105,7 @@ def _compare_originals(  # noqa: PLR0913 - as above
         if (contents.originals, contents.events) != (manifest["originals"], manifest["events"]):
             told = "; ".join([*_differing("originals", manifest["originals"], contents.originals),
                               *_differing("events", manifest["events"], contents.events)][:_MOST_TOLD])  # fmt: skip
-            found.alter(layout.MANIFEST, f"says what the originals do not give: {told}")
+            found.alter(layout.MANIFEST, f"does not match the originals: {told}")
         shutil.copy(folder / layout.ENVIRONMENT, again / layout.ENVIRONMENT)
         write_words(again, contents, manifest["made_at"], manifest["made_by"], keep_going=options.keep_going)
         _compare_files(folder, again, found)
@@ -124,10 +124,10 @@ def _compare_files(folder: Path, again: Path, found: Verified) -> None:
     names = [name for name in names_in(again) if name != layout.ENVIRONMENT]
     different = [name for name in names if not _same(folder / name, again / name)]
     if not different:
-        found.held.append(f"made again from the originals: {len(names)} files, octet for octet the same")
+        found.held.append(f"analysis repeated from the originals: {len(names)} files, byte for byte the same")
         return
     if differences := _software(folder):
-        found.remarks.append(f"made by other software than runs here ({'; '.join(differences)}): what differs may come from that")
+        found.remarks.append(f"made with other software versions ({'; '.join(differences)}): differences may come from that")
     for name in different:
         found.alter(name, _difference(folder / name, again / name))
 
@@ -150,15 +150,15 @@ def _software(folder: Path) -> list[str]:
 def _difference(one: Path, other: Path) -> str:
     """Return how a file of a bundle differs from the one made from the originals."""
     if not one.is_file():
-        return "is missing, and the originals give it"
+        return "is missing, but the originals produce it"
     if one.suffix != ".json":
-        return "is not what the originals give"
+        return "does not match the originals"
     try:
         told = list(_differing("", json.loads(one.read_bytes()), json.loads(other.read_bytes())))
     except (ValueError, RecursionError):
-        return "is not what the originals give, and cannot be read"
+        return "does not match the originals, and cannot be parsed"
     more = f" and {len(told) - _MOST_TOLD} more" if len(told) > _MOST_TOLD else ""
-    return f"is not what the originals give: {'; '.join(told[:_MOST_TOLD])}{more}"
+    return f"does not match the originals: {'; '.join(told[:_MOST_TOLD])}{more}"
 
 
 def _differing(where: str, one: Any, other: Any) -> Iterator[str]:  # noqa: ANN401 - whatever JSON holds
@@ -170,4 +170,4 @@ def _differing(where: str, one: Any, other: Any) -> Iterator[str]:  # noqa: ANN4
         for place, (first, second) in enumerate(zip(one, other, strict=True)):
             yield from _differing(f"{where}[{place}]", first, second)
     elif one != other:
-        yield f"{where} says {json.dumps(one)[:80]}, the originals give {json.dumps(other)[:80]}"
+        yield f"{where} is {json.dumps(one)[:80]}, from the originals {json.dumps(other)[:80]}"

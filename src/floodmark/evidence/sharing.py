@@ -31,7 +31,7 @@ def sources_of(captures: list[str]) -> list[Source]:
         raise left_out[0]
     for source in sources:
         if not source.rereads:
-            raise CaptureError(str(source), "can be read only once; evidence is made of files")
+            raise CaptureError(str(source), "can be read only once; save it to a file first")
     return [source for group in in_groups(sources) for _, source in group]
 
 
@@ -44,7 +44,7 @@ def anonymised_copies(captures: list[str], folder: Path, sharing: Sharing, *, ke
     originals = []
     for number, source in enumerate(sources_of(captures), 1):
         if source.path is None:
-            raise CaptureError(source.name, "stands in an archive; unpack it first")
+            raise CaptureError(source.name, "is in an archive; unpack it first")
         path = str(folder / f"capture-{number:04d}.pcapng")
         done = anonymise(source, path, sharing.anonymiser, payload=sharing.payload, keep_going=keep_going)
         paths.append(path)

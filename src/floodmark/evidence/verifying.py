@@ -23,7 +23,7 @@ from floodmark.result.pipeline import Options
 
 _Log: TypeAlias = tuple[list[custody.Entry], bool]  # unaltered lines, and whether all are unaltered
 _DISAGREES = {
-    layout.SIGNATURE: f"is not the signature of {layout.MANIFEST} by the key that it names: one of the two is not by whoever has that key"
+    layout.SIGNATURE: f"is not a signature of {layout.MANIFEST} by the key named there: one of the two is not by the owner of that key"
 }
 
 
@@ -66,7 +66,7 @@ def _opened(path: str, found: Verified) -> Iterator[Path | None]:
     """Yield the folder of a bundle, None if it is a zip file that cannot be unpacked as it was packed."""
     if Path(path).is_dir():
         if not any((Path(path) / name).exists() for name in (layout.MANIFEST, layout.DIGEST, layout.CUSTODY)):
-            raise CaptureError(path, f"no evidence bundle: there is no {layout.MANIFEST} in it")
+            raise CaptureError(path, f"not an evidence bundle: no {layout.MANIFEST} in it")
         yield Path(path)
         return
     with tempfile.TemporaryDirectory(prefix="floodmark-") as scratch:
@@ -103,16 +103,16 @@ def _manifest(folder: Path, log: _Log, found: Verified) -> dict[str, Any] | None
     signed = said.get(layout.SIGNATURE) is True  # which cannot be made without the key
     against, agreeing = list(said.values()).count(False), list(said.values()).count(True)
     if not signed and agreeing <= against:
-        found.alter(layout.MANIFEST, "is not what its hash says; what it says of the other files cannot be relied on")
+        found.alter(layout.MANIFEST, "does not match its recorded hash; its list of files cannot be trusted")
         return None
     for name, agrees in said.items():
         if not agrees:
-            what = _DISAGREES.get(name, f"does not hold the hash of {layout.MANIFEST}, which others do")
+            what = _DISAGREES.get(name, f"does not contain the hash of {layout.MANIFEST}, as other files do")
             found.alter(name, what if (folder / name).exists() else "is missing")
     if document is None:
-        found.alter(layout.MANIFEST, f"is no manifest: {fault}")
+        found.alter(layout.MANIFEST, f"is not a valid manifest: {fault}")
         return None
-    found.held.append(f"{layout.MANIFEST} is what its hash says: {digest}")
+    found.held.append(f"{layout.MANIFEST} matches its recorded hash: {digest}")
     return document
 
 
@@ -144,7 +144,7 @@ def _custody(folder: Path, found: Verified) -> _Log:
         found.alter(layout.CUSTODY, fault)
     if not faults:
         signed = sum(entry.public_key is not None for entry in entries)
-        found.held.append(f"{layout.CUSTODY}: {len(entries)} lines, each linked to the one before it, {signed} of them signed")
+        found.held.append(f"{layout.CUSTODY}: {len(entries)} entries, each linked to the previous one, {signed} of them signed")
     return entries, not faults
 
 
@@ -153,18 +153,18 @@ def _check_signer(folder: Path, manifest: dict[str, Any], wanted: str | None, lo
     public_key = manifest["public_key"]
     if public_key is None:
         if (folder / layout.SIGNATURE).exists():
-            found.alter(layout.SIGNATURE, f"is here, and {layout.MANIFEST} says that it was not signed")
+            found.alter(layout.SIGNATURE, f"exists, but {layout.MANIFEST} declares no signature")
         if wanted is not None:
-            found.alter(layout.MANIFEST, f"is not signed, and should be by {fingerprint(wanted)}")
+            found.alter(layout.MANIFEST, f"is not signed; expected a signature by {fingerprint(wanted)}")
         return
     if wanted is not None and wanted != public_key:
-        found.alter(layout.SIGNATURE, f"is by {fingerprint(public_key)}, and should be by {fingerprint(wanted)}")
+        found.alter(layout.SIGNATURE, f"is by {fingerprint(public_key)}; expected {fingerprint(wanted)}")
     elif not any(each.path == layout.SIGNATURE for each in found.altered):
         found.public_key = public_key
         found.held.append(f"signed with Ed25519 by the key {fingerprint(public_key)}")
     entries, is_sound = log
     if is_sound and any(entry.public_key != public_key for entry in entries[: _until_sealed(entries)]):
-        found.alter(layout.CUSTODY, "has lines from the making of the bundle that its signer has not signed")
+        found.alter(layout.CUSTODY, "has entries from the creation of the bundle that its signer did not sign")
 
 
 def _until_sealed(entries: list[custody.Entry]) -> int:
@@ -181,13 +181,13 @@ def _check_files(folder: Path, manifest: dict[str, Any], found: Verified) -> set
             continue
         nbytes = path.stat().st_size
         if nbytes != listed["octets"]:
-            found.alter(name, f"has {nbytes:,} octets, and had {listed['octets']:,}")
+            found.alter(name, f"has {nbytes:,} bytes instead of {listed['octets']:,}")
         elif layout.sha256_of(path) != listed["sha256"]:
-            found.alter(name, "is not what it was: its SHA-256 is another")
+            found.alter(name, f"its SHA-256 does not match {layout.MANIFEST}")
         else:
             sound.add(name)
     _check_for_others(folder, {listed["path"] for listed in manifest["files"]}, found)
-    found.held.append(f"{len(sound)} of {len(manifest['files'])} files have the SHA-256 that {layout.MANIFEST} says")
+    found.held.append(f"{len(sound)} of {len(manifest['files'])} files match their SHA-256 in {layout.MANIFEST}")
     return sound
 
 
@@ -197,11 +197,11 @@ def _check_for_others(folder: Path, listed: set[str], found: Verified) -> None:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if path.is_symlink() and name not in listed:
-            found.alter(name, "is a link, which a bundle has none of")
+            found.alter(name, "is a link; bundles contain no links")
         elif path.is_dir() and name not in folders:
-            found.alter(name, f"is a folder that {layout.MANIFEST} does not know")
+            found.alter(name, f"is a folder that is not in {layout.MANIFEST}")
         elif not path.is_dir() and name not in listed and name not in layout.NOT_LISTED:
-            found.alter(name, f"was put to the bundle: {layout.MANIFEST} does not know it")
+            found.alter(name, f"was added to the bundle: it is not listed in {layout.MANIFEST}")
 
 
 def _check_reply(folder: Path, entries: list[custody.Entry], found: Verified) -> None:
@@ -209,18 +209,18 @@ def _check_reply(folder: Path, entries: list[custody.Entry], found: Verified) ->
     reply = layout.small_file(folder / layout.TIMESTAMP_REPLY)
     if reply is None:
         if (folder / layout.TIMESTAMP_REPLY).exists():
-            found.alter(layout.TIMESTAMP_REPLY, "is no reply of an authority")
+            found.alter(layout.TIMESTAMP_REPLY, "is not a reply of a timestamp authority")
         return
     time = stamped(reply, (folder / layout.MANIFEST).read_bytes())
     known = [entry.detail[custody.REPLY_DIGEST] for entry in entries if custody.REPLY_DIGEST in entry.detail]
     if time is None:
-        found.alter(layout.TIMESTAMP_REPLY, f"is no time stamp of {layout.MANIFEST}")
+        found.alter(layout.TIMESTAMP_REPLY, f"is not a timestamp of {layout.MANIFEST}")
     elif known and layout.sha256_of(folder / layout.TIMESTAMP_REPLY) != known[-1]:
-        found.alter(layout.TIMESTAMP_REPLY, f"is not what it was when {layout.CUSTODY} last vouched for it")
+        found.alter(layout.TIMESTAMP_REPLY, f"was altered after {layout.CUSTODY} last recorded its hash")
     else:
-        covered = "" if known else f"; nothing in the bundle vouches for it yet, a line more in {layout.CUSTODY} does"
+        covered = "" if known else f"; the bundle does not record its hash yet, the next entry in {layout.CUSTODY} will"
         found.remarks.append(
-            f"{layout.TIMESTAMP_REPLY} says {time}{covered}. Whether its authority is to be trusted, this tells: "
+            f"{layout.TIMESTAMP_REPLY} gives the time {time}{covered}. To check its authority, run "
             f"openssl ts -verify -in {layout.TIMESTAMP_REPLY} -queryfile {layout.TIMESTAMP_REQUEST} -CAfile AUTHORITY.pem"
         )
 
@@ -239,25 +239,25 @@ def _check_proof(folder: Path, manifest: dict[str, Any], original: dict[str, Any
     try:
         checked = check(folder, number, original["container"], original["content_octets"], sorted(events))
     except (ProofError, OSError, ValueError, pa.ArrowException) as error:
-        found.alter(tables[0], f"the packets carved out of {name} are not proven: {error}")
+        found.alter(tables[0], f"the packets carved from {name} are not proven: {error}")
         return
     if checked.root != original["merkle_root"]:
-        found.alter(tables[0], f"the packets carved out of {name} do not lead to its Merkle root")
+        found.alter(tables[0], f"the packets carved from {name} do not lead to its Merkle root")
     elif checked.carved != events:
-        found.alter(tables[0], f"the packets carved out of {name} are not as many as {layout.MANIFEST} says")
+        found.alter(tables[0], f"the number of packets carved from {name} does not match {layout.MANIFEST}")
     else:
         packets = sum(checked.carved.values())
-        found.held.append(f"{name}: {packets:,} carved packets stand in it, by its Merkle root {checked.root}")
+        found.held.append(f"{name}: contains the {packets:,} carved packets, proven by its Merkle root {checked.root}")
 
 
 def _say_what_is_left(manifest: dict[str, Any], originals: list[str] | None, found: Verified) -> None:
     """Report what the bundle alone cannot show."""
     if manifest["public_key"] is None:
-        found.remarks.append("not signed: its files agree with each other, which says nothing of who made them")
+        found.remarks.append("not signed: the files are consistent, but nothing shows who made them")
     elif found.public_key is not None:
-        found.remarks.append("that the key is its signer's own, only they can tell: compare its fingerprint, or give it with --public-key")
+        found.remarks.append("only the signer can confirm that the key is theirs: compare its fingerprint, or give it with --public-key")
     if manifest["anonymised"] is not None:
-        found.remarks.append("made of anonymised copies of the captures: only with these and the key can they be made again")
+        found.remarks.append("made from anonymised copies of the captures: recreating them requires the captures and the key")
         found.remarks.extend(manifest["anonymised"]["differences"])
     if not originals:
-        found.remarks.append("without the original captures the answer was not made again: give them with --original")
+        found.remarks.append("analysis not repeated: no original captures; give them with --original")

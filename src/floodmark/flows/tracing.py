@@ -111,7 +111,7 @@ def trace(  # noqa: PLR0913 - as for classify
     sources, _ = listed(captures)
     for source in sources:
         if not source.rereads:
-            raise CaptureError(str(source), "can be read only once, and is needed twice; write it to a file first")
+            raise CaptureError(str(source), "can be read only once, but is needed twice; save it to a file first")
     run = _Trace(settings, memory or Memory())
     for group in in_groups(sources):
         with opened(group, progress, keep_going=keep_going) as reader:

@@ -18,7 +18,7 @@ def split(chosen: Filter) -> list[tuple[int, tuple[Network, ...], tuple[Network,
         if all(found or not wanted for found, wanted in zip(ends, asked, strict=True)) and any(asked):
             parts.append((version, *ends))
     if not parts:
-        raise FloodmarkError("the rule would have no address in it")
+        raise FloodmarkError("the rule would contain no address")
     return parts  # type: ignore[return-value] # the two ends are a pair
 
 

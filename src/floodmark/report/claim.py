@@ -20,7 +20,7 @@ from floodmark.report.text import duration, moment
 
 _COLOURS = {SUPPORTED: "green", NOT_SUPPORTED: "red"}
 _FEW = 0.001  # share of the claim below which a ratio is not given in figures
-_NAMES = {EVERYTHING: "Everything in the captures", UNMATCHED: "What belongs to no asset"}
+_NAMES = {EVERYTHING: "All traffic", UNMATCHED: "Traffic of no asset"}
 
 
 def render_audit(found: Audit, console: Console) -> None:
@@ -28,17 +28,17 @@ def render_audit(found: Audit, console: Console) -> None:
     claim = found.claim
     console.print(Text(claim_sentence(claim), style="bold"))
     about = "one capture" if len(found.captures) == 1 else f"{len(found.captures)} captures"
-    sampled = f", one packet of {found.sampling:,g} taken" if found.sampling > 1 else ""
-    console.print(Text(f"Held against {about} of {duration(found.span_s)}{sampled}.\n"))
+    sampled = f", sampled at one packet in {found.sampling:,g}" if found.sampling > 1 else ""
+    console.print(Text(f"Checked against {about} of {duration(found.span_s)}{sampled}.\n"))
     for finding in found.told:
         console.print(Text(f"- {sentence(finding, found)}", style=_COLOURS.get(finding.verdict, "yellow")))
     reasons = dict.fromkeys(reason for finding in found.told for reason in finding.reasons)
     if reasons:
-        console.print(Text(f"\nMore may have passed than was measured: {'; '.join(reasons)}."))
+        console.print(Text(f"\nThe true numbers may be higher: {'; '.join(reasons)}."))
     for asset in dict.fromkeys(finding.asset for finding in found.findings):
         console.print(Text(f"\n{title_of_asset(asset, found)}", style="bold"))
         console.print(_table([finding for finding in found.findings if finding.asset == asset], found))
-    console.print(Text("\nWhat is counted", style="bold"))
+    console.print(Text("\nUnits", style="bold"))
     for unit in claim.units:
         console.print(Text(f"  {unit}: {UNITS[unit]}", style="dim"))
 
@@ -54,14 +54,14 @@ def sentence(finding: Finding, found: Audit) -> str:
     """Return a finding as a self-contained sentence."""
     if found.sampling > 1:
         upper = f" and at most {finding.high:,.0f}" if finding.high is not None else ""
-        count = f"at least {finding.low:,.0f}{upper} passed, of which {finding.peak:,.0f} were captured,"
+        count = f"at least {finding.low:,.0f}{upper} on the wire, {finding.peak:,.0f} of them captured,"
     else:
         count = (
             f"{'' if finding.verdict == SUPPORTED else 'at most ' if finding.verdict == NOT_SUPPORTED else 'at least '}{finding.peak:,.0f}"
         )
     when = f"in the {found.claim.period} from {moment(finding.peak_start_ns)} UTC"
-    doubt = "; more may have passed" if finding.verdict == UNDECIDABLE else ""
-    return f"Counted as {finding.unit}, the claim is {finding.verdict}: {count} {when}, {_ratio(finding)} what is claimed{doubt}."
+    doubt = "; there may have been more" if finding.verdict == UNDECIDABLE else ""
+    return f"Counted as {finding.unit}, the claim is {finding.verdict}: {count} {when}, {_ratio(finding)} the claim{doubt}."
 
 
 def _ratio(finding: Finding) -> str:
@@ -79,7 +79,7 @@ def _table(findings: list[Finding], found: Audit) -> Table:
     """Return findings as a table, with columns for the bounds if packets were sampled."""
     bounded = found.sampling > 1
     table = Table("counted as", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    names = (f"most in {found.claim.period}", *(("at least", "at most") if bounded else ()), "median", "in all", "/ claim", "time above")
+    names = (f"peak in {found.claim.period}", *(("at least", "at most") if bounded else ()), "median", "total", "/ claim", "time above")
     for name in names:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("from (UTC)", no_wrap=not bounded)

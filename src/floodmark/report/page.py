@@ -28,7 +28,7 @@ _MOST_SERIES = 7  # vectors in the timeline; the others share one
 _BAR_WIDTH, _BAR_HEIGHT = 8, 120  # of a histogram
 _MAKEUP = (
     ("prefixes", "Source prefixes"), ("source_ports", "Source ports"), ("ports", "Ports of the victim"), ("payloads", "Payloads"),
-    ("packet_octets", "Packet sizes (IP octets)"), ("ttls", "TTLs of the flows' first packets"),
+    ("packet_octets", "Packet sizes (IP bytes)"), ("ttls", "TTLs of the flows' first packets"),
 )  # fmt: skip
 
 
@@ -139,8 +139,10 @@ def _event(result: Result, event: Event) -> dict[str, Any]:
         "entry": entry,
         "parts": [(title, getattr(event.makeup, name)) for name, title in _MAKEUP if getattr(event.makeup, name)],
         "histograms": [
-            _histogram("TTLs of the flows' first packets", ttls, "one machine behind forged addresses has few; many real ones have many"),
-            _histogram("Sizes of the packets, IP octets", sizes, "a tool's packets are alike; those of people are not"),
+            _histogram(
+                "TTLs of the flows' first packets", ttls, "one machine behind forged addresses shows few values; many real hosts show many"
+            ),
+            _histogram("Packet sizes, IP bytes", sizes, "packets of a tool are of similar size; those of people are not"),
         ],
         "bars": _bars,
     }

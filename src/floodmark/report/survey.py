@@ -32,12 +32,12 @@ def render_inspection(found: Inspection, console: Console) -> None:
 
 def _lines(found: Inspection) -> Iterator[tuple[str, str]]:
     form = found.format if found.compression is None else f"{found.format}, compressed with {found.compression}"
-    yield "container", f"{form}, {found.nbytes:,} octets{' unpacked' if found.compression else ''}"
+    yield "container", f"{form}, {found.nbytes:,} bytes{' unpacked' if found.compression else ''}"
     if found.sha256:
         yield "SHA-256", found.sha256
     yield "link types", ", ".join(found.link_types) or "-"
     for number, interface in enumerate(found.interfaces[:_MOST]):
-        limit = f"at most {interface.snaplen:,} octets" if interface.snaplen else "no limit of octets"
+        limit = f"snap length {interface.snaplen:,} bytes" if interface.snaplen else "no snap length"
         yield f"interface {number}", f"{interface.link_type}, {limit}, {interface.ticks_per_second:,.0f} ticks a second"
     yield "packets", f"{found.packets:,}, {amount(found.bytes)}B on the wire"
     if found.first_seen_ns is not None and found.last_seen_ns is not None:
@@ -45,12 +45,12 @@ def _lines(found: Inspection) -> Iterator[tuple[str, str]]:
         rate = f", {found.packets / span_s:,.0f} packets a second" if span_s > 0 else ""
         yield "times", f"{moment(found.first_seen_ns)} to {moment(found.last_seen_ns)} UTC: {duration(span_s)}{rate}"
     if found.longest_gap_begins_ns is not None:
-        yield "longest silence", f"{duration(found.longest_gap_ns / 1e9)} from {moment(found.longest_gap_begins_ns)} UTC"
+        yield "longest gap", f"{duration(found.longest_gap_ns / 1e9)} from {moment(found.longest_gap_begins_ns)} UTC"
     shares = (
         ("IPv6", found.ipv6),
         ("VLAN tags", found.tagged),
         ("fragments", found.fragments),
-        ("cut by snap length", found.snaplen_cut),
+        ("truncated by snap length", found.snaplen_cut),
         ("duplicates", found.duplicates),
         ("wrong IP checksum", found.ip_checksum_bad),
         ("wrong transport checksum", found.transport_checksum_bad),

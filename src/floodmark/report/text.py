@@ -97,10 +97,10 @@ def _capture_lines(result: Result) -> Text:
     firsts = [capture.first_seen_ns for capture in captures if capture.first_seen_ns is not None]
     if firsts:
         text.append(f", {duration(result.profile.span_s)} from {moment(min(firsts))} UTC")
-    apart = [f"{sum(totals.packets_not_ip.values()):,} are not IP"] if totals.packets_not_ip else []
-    apart += [f"{sum(totals.packets_refused.values()):,} were refused"] if totals.packets_refused else []
+    apart = [f"{sum(totals.packets_not_ip.values()):,} not IP"] if totals.packets_not_ip else []
+    apart += [f"{sum(totals.packets_refused.values()):,} malformed or of unknown link type"] if totals.packets_refused else []
     if apart:
-        text.append(f"\nof the packets {' and '.join(apart)}: they belong to no flow")
+        text.append(f"\npackets that belong to no flow: {', '.join(apart)}")
     return text
 
 
@@ -122,7 +122,7 @@ def _assets(assets: tuple[AssetSummary, ...]) -> Table:
     for name in ("events", "attack packets", "benign packets", "attack peak"):
         table.add_column(name, justify="right")
     table.add_column("first attack (UTC)")
-    table.add_column("speaks")
+    table.add_column("protocols")
     for asset in assets:
         attack = sum(count.packets for verdict, count in asset.verdicts.items() if verdict != Verdict.BENIGN)
         table.add_row(
@@ -190,7 +190,7 @@ def _reasons(event: Event) -> Text:
     for reason in event.reasons[:_MOST_REASONS]:
         text.append(f"\n  - {reason.text}", style="not bold")
     if made := made_of(event.makeup):
-        text.append(f"\n  - made of: {made}", style="not bold")
+        text.append(f"\n  - common to its packets: {made}", style="not bold")
     for note in event.notes[:2]:
         text.append(f"\n  ({note})", style="not bold dim")
     return text
@@ -199,16 +199,18 @@ def _reasons(event: Event) -> Text:
 def made_of(makeup: Makeup) -> str:
     """Return on one line what most of an attack's packets have in common."""
     kinds = (
-        ("to port", makeup.ports), ("from port", makeup.source_ports), ("from", makeup.prefixes), ("payload", makeup.payloads),
-        ("octets", makeup.packet_octets), ("first TTL", makeup.ttls),
+        ("destination port", makeup.ports), ("source port", makeup.source_ports), ("source prefix", makeup.prefixes),
+        ("payload", makeup.payloads), ("IP bytes", makeup.packet_octets), ("first TTL", makeup.ttls),
     )  # fmt: skip
     common = [(what, [_share(each) for each in shares[:3] if each.share >= _WORTH_SAYING]) for what, shares in kinds]
     return "; ".join(f"{what} {', '.join(parts)}" for what, parts in common if parts)
 
 
 def _share(part: Share) -> str:
-    ordinary = f", {part.ordinary:.1%} of it ordinary" if part.ordinary is not None and part.ordinary >= _MUCH_ORDINARY else ""
-    return f"{part.value} ({part.share:.0%}{ordinary})"
+    ordinary = (
+        f" ({part.ordinary:.1%} of such packets are ordinary)" if part.ordinary is not None and part.ordinary >= _MUCH_ORDINARY else ""
+    )
+    return f"{part.value} in {part.share:.0%}{ordinary}"
 
 
 def problem_table(problems: list[tuple[CaptureSummary | Inspection, Problem]], *, several: bool) -> Table:
@@ -231,19 +233,19 @@ def _profile_notes(result: Result) -> list[str]:
     if profile.one_sided:
         notes.append("most TCP dialogues show one direction only")
     if profile.snaplen_cut:
-        notes.append("packets were cut by the snap length; sizes are taken from the IP headers")
+        notes.append("packets were truncated by the snap length; sizes are taken from the IP headers")
     if profile.duplicates is not None and profile.duplicates >= _MANY_DUPLICATES:
         notes.append(
-            f"{profile.duplicates:.0%} of the packets repeat an earlier one octet by octet: seen twice by a mirror port, or sent twice"
+            f"{profile.duplicates:.0%} of the packets repeat an earlier one byte for byte: captured twice at a mirror port, or sent twice"
         )
     if profile.starts_mid_attack:
         notes.append("the capture begins in the middle of an attack; its true start is earlier")
     if profile.ends_mid_attack:
         notes.append("the capture ends in the middle of an attack")
     if profile.sampled:
-        notes.append("packets are missing in the middle of streams, as in a sample: rates and numbers are too low")
+        notes.append("packets are missing within streams, as in a sample: rates and counts are too low")
     if profile.payload_missing:
-        notes.append("what was said is cut off or overwritten in most flows")
+        notes.append("payload is truncated or overwritten in most flows")
     for one in result.not_assessable:
         named = ", ".join(one.vectors[:_MOST_NAMED]) + (
             f" and {len(one.vectors) - _MOST_NAMED} more" if len(one.vectors) > _MOST_NAMED else ""

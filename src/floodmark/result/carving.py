@@ -79,7 +79,7 @@ def choose(  # noqa: PLR0913 - each is a way to name packets
     if benign or Verdict.BENIGN in verdicts:
         directions[judged.event_of < 0] = _TO_RESPONDER | _TO_INITIATOR
     comment = _comment(found, verdicts, benign=benign, rest=rest)
-    return Choice(directions, benign, rest, every, f"{comment}{f'; one packet of every {every:,}' if every > 1 else ''}")
+    return Choice(directions, benign, rest, every, f"{comment}{f'; one in every {every:,} packets' if every > 1 else ''}")
 
 
 def _check(events: list[Event], ids: Collection[int], victims: Collection[str]) -> None:
@@ -98,8 +98,8 @@ def _comment(events: list[Event], verdicts: Collection[str], *, benign: bool, re
         f"{event.packets:,} packets, confidence {event.confidence}"
         for event in events
     ]
-    parts += [f"flows of verdict {verdict}" for verdict in verdicts]
-    parts += ["what belongs to no attack"] if benign else []
+    parts += [f"flows with verdict {verdict}" for verdict in verdicts]
+    parts += ["packets of no attack"] if benign else []
     return f"carved by floodmark: {'all but ' if rest else ''}{'; '.join(parts)}"
 
 

@@ -67,8 +67,8 @@ def nearest_change(event: Event) -> str:
     if deciding:
         least = min(deciding, key=lambda group: group.reasons[0].weight)
         return (
-            f"without {_fact(least)} the confidence would be {least.confidence_without:.2f}, below {REPORTED}, and nothing would be said: "
-            f"{least.reasons[0].text}"
+            f"without {_fact(least)} the confidence would be {least.confidence_without:.2f}, below {REPORTED}, "
+            f"and the event would not be reported: {least.reasons[0].text}"
         )
     odds, gone = BASE + sum(group.reasons[0].weight for group in groups_of(event)), []
     for group in groups:
@@ -76,7 +76,7 @@ def nearest_change(event: Event) -> str:
         gone.append(_fact(group))
         if 1 / (1 + math.exp(-odds)) < REPORTED:
             break
-    return f"no single fact decides: {' and '.join(gone)} would have to be missing together"
+    return f"no single reason is decisive: {' and '.join(gone)} would have to be missing together"
 
 
 def _fact(group: Group) -> str:
@@ -91,14 +91,14 @@ def find_flows(flows: FlowRecords, text: str) -> U32:
     if text.strip().isdigit():
         number = int(text)
         if number >= len(flows):
-            raise FloodmarkError(f"no flow has the number {number}; there are {len(flows):,}, from 0")
+            raise FloodmarkError(f"no flow has the flow_id {number}; there are {len(flows):,} flows, numbered from 0")
         return np.array([number], np.uint32)
     one, other, protocol = _five_tuple(text)
     names = ["protocol", *(f"{end}_{what}" for end in ("initiator", "responder") for what in ("hi", "lo", "port"))]
     matched = [index[_is(seen, one, other, protocol) | _is(seen, other, one, protocol)] for index, seen in flows.rows(names)]
     rows = np.concatenate(matched) if matched else np.zeros(0, np.uint32)
     if not len(rows):
-        raise FloodmarkError(f"no flow has the ends {text!r}")
+        raise FloodmarkError(f"no flow matches {text!r}")
     return rows
 
 
@@ -108,12 +108,12 @@ _End = tuple[int, int, int | None]  # halves of an address and the port
 def _five_tuple(text: str) -> tuple[_End, _End, int | None]:
     words = [word for word in re.split(r"[\s,]+|->|>", text.strip()) if word]
     if len(words) not in (2, 3):
-        raise FloodmarkError(f"{text!r} names no flow; write SOURCE:PORT DESTINATION:PORT PROTOCOL, or a flow_id")
+        raise FloodmarkError(f"{text!r} is not a flow; write SOURCE:PORT DESTINATION:PORT PROTOCOL, or a flow_id")
     protocol = None
     if len(words) == 3:
         protocol = _NUMBERS.get(words[2].lower(), int(words[2]) if words[2].isdigit() else None)
         if protocol is None:
-            raise FloodmarkError(f"{words[2]!r} is no protocol")
+            raise FloodmarkError(f"{words[2]!r} is not a protocol; give a name such as tcp, or a number")
     return _end(words[0]), _end(words[1]), protocol
 
 
@@ -124,7 +124,7 @@ def _end(word: str) -> _End:
     try:
         number = int(ip_address(address))
     except ValueError as error:
-        raise FloodmarkError(f"{word!r} is no address with a port") from error
+        raise FloodmarkError(f"{word!r} is not an address, with or without a port") from error
     return number >> 64, number & (1 << 64) - 1, int(port) if port else None
 
 
@@ -177,7 +177,7 @@ def _decoded(stretch: Stretch, place: int) -> SamplePacket:
         parts.append(f"type {seen['tcp_flags']}")  # the core keeps it there
     if seen["fragment"] > FIRST:
         parts.append("later fragment")
-    parts += [f"TTL {seen['ttl']}", f"{seen['ip_bytes']} octets", f"{seen['payload_octets']} of payload"]
+    parts += [f"TTL {seen['ttl']}", f"{seen['ip_bytes']} bytes", f"{seen['payload_octets']} of payload"]
     at = seen["payload_at"]
     end = min(at + seen["payload_octets"], at + PAYLOAD_SHOWN, seen["frame_at"] + seen["captured_length"])
     moment = f"{datetime.fromtimestamp(seen['time_ns'] // 10**9, UTC):%H:%M:%S}.{seen['time_ns'] // 1000 % 10**6:06d}"

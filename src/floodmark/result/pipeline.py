@@ -166,7 +166,7 @@ def _answer(
             *_notes(reads, totals, keep_going=options.keep_going),
             *notes,
             *_spilled(context.flows.memory),
-            *(f"left out: {error}" for error in left_out),
+            *(f"skipped: {error}" for error in left_out),
         ),
         flows=FlowRecords(context.flows, judged),
         left_out=tuple(left_out),
@@ -220,20 +220,20 @@ def _summary(read: ReadCapture) -> CaptureSummary:
 def _spilled(memory: Memory) -> Iterator[str]:
     """Yield a note if the flows did not fit into the allowed memory."""
     if memory.spilled_bytes:
-        yield f"{memory.spilled_bytes / 2**20:,.0f} MiB did not fit into the memory allowed and lay in temporary files"
+        yield f"{memory.spilled_bytes / 2**20:,.0f} MiB exceeded the memory limit and were kept in temporary files"
 
 
 def _notes(reads: list[ReadCapture], totals: Totals, *, keep_going: bool) -> Iterator[str]:
     """Yield what a reader should know besides the figures."""
     if totals.packets == 0:
-        yield "no packet in the captures"
+        yield "the captures contain no packet"
     elif totals.packets_in_flows == 0:
-        yield "no packet could be assigned to a flow: nothing here is IP, or its link type is not read"
+        yield "no packet belongs to a flow: none is IP, or the link type is not supported"
     for read in reads:
         if read.damages and not keep_going:
-            yield f"{read.path}: {read.unread_bytes:,} octets after a damaged record were not read; --keep-going looks for the next one"
+            yield f"{read.path}: {read.unread_bytes:,} bytes after a damaged record were not read; --keep-going searches for the next one"
         if read.unpacking_ended is not None:
-            yield f"{read.path}: {read.unpacking_ended}; what was before that is answered"
+            yield f"{read.path}: {read.unpacking_ended}; only the data before that was analysed"
     timed = [read for read in reads if read.is_timed]
     if any(later.first_ns < earlier.last_ns for earlier, later in pairwise(timed)):
-        yield "captures overlap in time: those that could be were merged packet by packet"
+        yield "captures overlap in time and were merged by packet time where possible"

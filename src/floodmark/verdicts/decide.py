@@ -64,7 +64,7 @@ class _Attack:
         for vector in sorted({part.vector for part in joined}):
             parts = [part for part in joined if part.vector == vector]
             packets, sources = sum(part.flows.total_packets for part in parts), sum(part.flows.source_count for part in parts)
-            what = f"of {vector} come with it" if vector != main.vector else f"of the same kind come from {sources:,} more sources"
+            what = f"of {vector} are a by-product" if vector != main.vector else f"of the same kind come from {sources:,} more sources"
             main.evidence.notes.append(f"{packets:,} packets {what}")
         return replace(main, flows=main.flows.joined(*(part.flows for part in joined)))
 
@@ -92,7 +92,7 @@ class _Docket:
                 continue
             finding = _unexplained(candidate, self.finding_of)
             if finding is None:
-                self._fell(candidate, "most of its packets are explained by what is said")
+                self._fell(candidate, "most of its packets are explained by reported attacks")
             else:
                 self._stands(finding)
 

@@ -206,4 +206,4 @@ def cap_for_view(evidence: Evidence, *, answers: bool, packets: int, span_s: flo
     if packets < 100:
         evidence.cap(0.8, "fewer than 100 packets")
     elif span_s < 1.0:
-        evidence.cap(0.9, "shorter than a second: the rate is not extrapolated")
+        evidence.cap(0.9, "shorter than a second: rates are measured over less than one")

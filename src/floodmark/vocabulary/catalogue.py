@@ -24,7 +24,7 @@ def page(vector: str) -> str:
 
 def index() -> str:
     """Return the page that lists all vectors, as Markdown."""
-    lines = ["# Vectors", "", "The names of answers, by class; a name under another is a kind of it.", ""]
+    lines = ["# Vectors", "", "All vectors, by class; an indented name is a kind of the name above it.", ""]
     for verdict in (Verdict.VOLUMETRIC, Verdict.APPLICATION_LAYER):
         lines += [f"## {verdict}", ""]
         for record in RECORDS.values():

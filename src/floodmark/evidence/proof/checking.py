@@ -89,7 +89,7 @@ class _Records:
         events, starts, nbytes = (column.to_numpy() for column in batch.columns)
         ends = starts + nbytes
         if (nbytes <= 0).any() or (events < 0).any() or (starts < np.concatenate(([self._reached], ends[:-1]))).any():
-            raise ProofError("the carved records do not stand in their order")
+            raise ProofError("the carved records overlap or are out of order")
         self._reached = int(ends[-1])
         self._left -= int(nbytes.sum())
         if self._left < 0:
@@ -120,10 +120,10 @@ class _Carved:
         if event == 0:
             found = [self.next(each, nbytes) for each in self._at]
             if any(not np.array_equal(found[0], other) for other in found[1:]):
-                raise ProofError("the events' files differ in what describes their packets")
+                raise ProofError("the events' files differ in their file headers or interface descriptions")
             return found[0]
         if event not in self._at:
-            raise ProofError(f"records of event {event} are listed, and there is no file of them")
+            raise ProofError(f"records of event {event} are listed, but it has no file")
         at = self._at[event]
         self._at[event] = at + nbytes
         if at + nbytes > len(self._files[event]):
@@ -134,7 +134,7 @@ class _Carved:
         """Raise ProofError if a file has more bytes than its records."""
         for event, at in self._at.items():
             if at != len(self._files[event]):
-                raise ProofError(f"{self._names[event]} has {len(self._files[event]) - at:,} octets more than its records")
+                raise ProofError(f"{self._names[event]} has {len(self._files[event]) - at:,} bytes more than its records")
 
 
 def check(folder: Path, number: int, container: str, content_octets: int, events: list[int]) -> Checked:
@@ -148,18 +148,18 @@ def check(folder: Path, number: int, container: str, content_octets: int, events
     for batch in _batches(folder / proof_name(number, "chunks"), CHUNKS, _BATCH_CHUNKS, carved.nbytes):
         chunks = batch.column(0).to_numpy()
         if (np.diff(chunks, prepend=reached) <= 0).any() or int(chunks[-1]) * CHUNK_BYTES >= content_octets:
-            raise ProofError("the chunks do not stand in their order")
+            raise ProofError("the chunks are out of order or beyond the end of the capture")
         reached = int(chunks[-1])
         spans = records.until((reached + 1) * CHUNK_BYTES)
         numbers.append(chunks)
         digests.append(_put_together(spans, chunks, batch.column(1), content_octets, carved))
     if not records.is_used_up or not numbers:
-        raise ProofError("carved records lie outside of the chunks that are proven")
+        raise ProofError("carved records lie outside the proven chunks")
     carved.finish()
     nodes = _nodes(folder / proof_name(number, "nodes"), _MOST_LEVELS * sum(map(len, numbers)))
     root = climb(np.concatenate(numbers), b"".join(digests), -(-content_octets // CHUNK_BYTES), nodes)
     if root is None:
-        raise ProofError("the hashes of the proof are not those that its chunks need")
+        raise ProofError("the proof does not have the hashes that its chunks need")
     return Checked(root, records.carved)
 
 
@@ -170,7 +170,7 @@ def _put_together(spans: _Spans, chunks: I64, beside: pa.BinaryArray, content_oc
     rows = np.minimum(np.searchsorted(chunks, begun), len(chunks) - 1)
     lasts = np.minimum(rows + ended - begun, len(chunks) - 1)
     if (chunks[rows] != begun).any() or (chunks[lasts] != ended).any():
-        raise ProofError("carved records lie outside of the chunks that are proven")
+        raise ProofError("carved records lie outside the proven chunks")
     lengths, places = spans.ends - spans.starts, rows * CHUNK_BYTES + spans.starts % CHUNK_BYTES
     for chosen in runs(spans.events):
         row = carved.next(int(spans.events[chosen[0]]), int(lengths[chosen].sum()))
@@ -179,7 +179,7 @@ def _put_together(spans: _Spans, chunks: I64, beside: pa.BinaryArray, content_oc
     nbytes, marks = nbytes[: len(nbytes) - behind_end], marks[: len(marks) - behind_end]
     left, given = np.nonzero(marks == 0)[0], np.frombuffer(b"".join(beside.to_pylist()), np.uint8)
     if len(given) != len(left):
-        raise ProofError("what lies beside the carved records is not as long as their chunks need it")
+        raise ProofError("the other bytes of the chunks do not fill the space between the carved records")
     nbytes[left] = given
     return leaf_digests(nbytes.data)
 
@@ -190,14 +190,14 @@ def _batches(path: Path, schema: pa.Schema, rows: int, most: int) -> Iterator[pa
     with pq.ParquetFile(path, read_dictionary=repeated) as file:
         plain = pa.schema([(field.name, getattr(field.type, "value_type", field.type)) for field in file.schema_arrow])
         if plain != schema:
-            raise ProofError(f"{path.name} has other columns than a proof")
+            raise ProofError(f"{path.name} does not have the columns of a proof")
         _refuse_too_much(file.metadata, path.name, most)
         for batch in file.iter_batches(rows):
             if any(column.null_count for column in batch.columns):
-                raise ProofError(f"{path.name} has gaps")
+                raise ProofError(f"{path.name} has null values")
             for column in batch.columns:
                 if pa.types.is_dictionary(column.type) and max(map(len, column.dictionary.to_pylist()), default=0) > CHUNK_BYTES:
-                    raise ProofError(f"{path.name} has more than a chunk beside a chunk's records")
+                    raise ProofError(f"{path.name} has more other bytes of a chunk than fit into it")
             if len(batch):
                 yield batch.cast(schema)
 
@@ -205,11 +205,11 @@ def _batches(path: Path, schema: pa.Schema, rows: int, most: int) -> Iterator[pa
 def _refuse_too_much(metadata: pq.FileMetaData, name: str, most: int) -> None:
     """Raise ProofError if a table declares more rows or bytes than a proof needs."""
     if metadata.num_rows > most:
-        raise ProofError(f"{name} has {metadata.num_rows:,} rows, and no proof of this needs more than {most:,}")
+        raise ProofError(f"{name} has {metadata.num_rows:,} rows, but this proof needs at most {most:,}")
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
         if group.total_byte_size > group.num_rows * _ROW_BYTES + _SPARE_BYTES:
-            raise ProofError(f"{name} says that it unpacks to {group.total_byte_size:,} octets")
+            raise ProofError(f"{name} claims to unpack to {group.total_byte_size:,} bytes, too many for a proof")
 
 
 def _nodes(path: Path, most: int) -> Nodes:

@@ -254,7 +254,7 @@ def prove(source: Source, number: int, labels: I32, folder: Path, *, keep_going:
         packets = _walk(_Watched(reader, passed), carver, keep_going=keep_going)
         passed.take(reader.block, last=True)
         if packets != len(labels):
-            raise CaptureError(reader.path, f"holds {packets:,} packets now, and held {len(labels):,} when it was answered")
+            raise CaptureError(reader.path, f"now holds {packets:,} packets, but held {len(labels):,} when it was classified")
         tree = Tree(leaves)
         try:
             if has_events:

@@ -51,9 +51,9 @@ def repeat(names: list[str], versions: dict[str, Any], *, keep_going: bool) -> s
     options = " --keep-going" if keep_going else ""
     return (
         "#!/bin/sh\n"
-        f"# Gives the answer of report.json again, with Python {versions['python']}.\n"
+        f"# Repeats the analysis of report.json, with Python {versions['python']}.\n"
         f"# Run it in a folder with the captures and with {SETTINGS}.\n"
-        "# The SHA-256 of each capture stands in bundle.json, among the originals.\n"
+        "# The SHA-256 of each capture is in bundle.json, under originals.\n"
         "set -e\n"
         f"python3 -m pip install {' '.join(map(shlex.quote, wanted))}\n"
         f"floodmark classify {' '.join(map(shlex.quote, names))} --settings {SETTINGS}{options} --hash --format json\n"

@@ -48,11 +48,11 @@ def unpack(path: str, folder: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(info.file_size for info in archive.infolist()) > Path(path).stat().st_size:
-                raise PackedError("its members are longer than it is, which they cannot be without compression")
+                raise PackedError("its members are longer than the file, which is impossible without compression")
             for info in archive.infolist():
                 _unpack_one(archive, info, folder)
     except _FAULTS as error:
-        raise PackedError(f"not a zip file as a bundle is packed: {error}") from error
+        raise PackedError(f"not a valid zip file of a bundle: {error}") from error
 
 
 @contextmanager
@@ -72,7 +72,7 @@ def opened(path: str) -> Iterator[Path]:
 def _unpack_one(archive: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path) -> None:
     parts = PurePosixPath(info.filename).parts
     if info.is_dir() or not parts or parts[0] == "/" or ".." in parts or "\\" in info.filename or info.compress_type != zipfile.ZIP_STORED:
-        raise PackedError(f"{info.filename!r}: no file that a bundle has")
+        raise PackedError(f"{info.filename!r}: not a valid file of a bundle")
     target = folder.joinpath(*parts)
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -93,7 +93,7 @@ def difference(path: str, folder: Path, scratch: Path) -> str | None:
             return None
         one, other = _piece(Path(path), at), _piece(again, at)
         byte = next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
-        return f"byte {at * _PIECE_BYTES + byte:,} of the zip file, in what it says about its members, is not what packing gives"
+        return f"byte {at * _PIECE_BYTES + byte:,} of the zip file, in its metadata, is not what packing the same files gives"
     finally:
         again.unlink()
 

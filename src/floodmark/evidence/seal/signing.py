@@ -22,7 +22,7 @@ from floodmark.errors import SettingsError
 
 Ask = Callable[[], str]  # asks for the passphrase of a key
 SIGNATURE_BYTES = 64
-_MAKE_ONE = "openssl genpkey -algorithm ed25519 -out key.pem makes one"
+_MAKE_ONE = "create one with openssl genpkey -algorithm ed25519 -out key.pem"
 _FAULTS = (ValueError, TypeError, UnsupportedAlgorithm)
 
 
@@ -55,9 +55,9 @@ def load_signer(path: str, ask: Ask | None = None) -> Signer:
                 raise
             key = load(nbytes, ask().encode())
     except _FAULTS as error:
-        raise SettingsError(f"{path}: no Ed25519 private key that can be used: {error}; {_MAKE_ONE}") from error
+        raise SettingsError(f"{path}: not a usable Ed25519 private key: {error}; {_MAKE_ONE}") from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise SettingsError(f"{path}: a private key of another kind; Ed25519 is expected, and {_MAKE_ONE}")
+        raise SettingsError(f"{path}: not an Ed25519 private key; {_MAKE_ONE}")
     return Signer(key)
 
 
@@ -67,9 +67,9 @@ def load_public_key(path: str) -> str:
     try:
         key = load_ssh_public_key(nbytes) if nbytes.startswith(b"ssh-") else load_pem_public_key(nbytes)
     except _FAULTS as error:
-        raise SettingsError(f"{path}: no public key: {error}") from error
+        raise SettingsError(f"{path}: not a public key: {error}") from error
     if not isinstance(key, Ed25519PublicKey):
-        raise SettingsError(f"{path}: a public key of another kind; Ed25519 is expected")
+        raise SettingsError(f"{path}: not an Ed25519 public key; give one")
     return key.public_bytes_raw().hex()
 
 

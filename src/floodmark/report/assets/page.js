@@ -87,8 +87,8 @@
   const draw = () => {
     charts.forEach((one) => one.destroy());
     charts = [
-      chart(document.getElementById("pps"), "Packets a second", "pps", "pps"),
-      chart(document.getElementById("bps"), "Bits a second", "bit/s", "bps"),
+      chart(document.getElementById("pps"), "Packets per second", "pps", "pps"),
+      chart(document.getElementById("bps"), "Bits per second", "bit/s", "bps"),
     ];
   };
   if (!data.t.length) return;

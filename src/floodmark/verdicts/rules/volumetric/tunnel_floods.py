@@ -87,7 +87,7 @@ def tunnel_floods(case: Case[TunnelThresholds, Any]) -> list[Finding]:
         weigh_magnitude(evidence, chosen.busiest_rate_pps, settings.flood_rate_pps, what, settings.clear_rate_times)
         if sources >= settings.many_sources:
             evidence.add(MANY_SOURCES, SOLID, sources, settings.many_sources, what=what)
-        evidence.notes.append(f"sources are those of the packets inside; {sources:,} hosts sent the tunnel's own packets")
+        evidence.notes.append(f"sources are those of the inner packets; {sources:,} hosts sent the outer packets")
         known = context.host_numbers.get(victim)
         answers = known is not None and int(context.sent_packets[known]) > 0
         cap_for_view(evidence, answers=answers, packets=chosen.total_packets, span_s=chosen.span_s)
