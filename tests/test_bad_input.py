@@ -56,7 +56,7 @@ def complaint(result: Result) -> str:
         (b"", 0, "the file is empty"),
         (b"just some text, long enough for a header", 0, "not a capture: begins with 6a757374"),
         (b"\0" * 100, 0, "not a capture: begins with 00000000"),
-        (header()[:10], 10, "the pcap header ends after 10 of 24 octets"),
+        (header()[:10], 10, "the pcap header ends after 10 of 24 bytes"),
         (header()[:23], 23, "the pcap header ends after 23 of 24 bytes"),
         (b"\xd4\xc3\xb2", 0, "not a capture: begins with d4c3b2"),
         (gzip.compress(gzip.compress(pcap([udp(0)]))), 0, "compressed twice, the inner layer with gzip"),

@@ -200,7 +200,10 @@ def test_a_pipe_is_read_to_its_end() -> None:
 
 def test_an_empty_pipe_is_an_error() -> None:
     result = run("-", data=b"")
-    assert (result.exit_code, lines(result)) == (3, ["floodmark: -, byte 0: the file is empty; a capture has at least a 24-octet header"])
+    assert (result.exit_code, lines(result)) == (
+        3,
+        ["floodmark: -, byte 0: the file is empty; a capture has a header of at least 24 bytes"],
+    )
 
 
 def test_a_closed_standard_input_is_an_error_and_no_crash() -> None:

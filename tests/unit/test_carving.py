@@ -90,7 +90,7 @@ def test_comments_interfaces_and_big_endian_sections_stay(tmp_path: Path) -> Non
     carve(tmp_path / "in.pcapng", choice, str(tmp_path / "out.pcapng"), result.settings.flow)
     again = floodmark.classify(tmp_path / "out.pcapng")
     assert again.totals.packets == result.totals.packets - 1500
-    assert (tmp_path / "out.pcapng").read_bytes().count(b"carved by floodmark: what belongs to no attack") == 2
+    assert (tmp_path / "out.pcapng").read_bytes().count(b"carved by floodmark: packets of no attack") == 2
     assert again.captures[0].problems == ()
 
 

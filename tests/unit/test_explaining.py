@@ -78,7 +78,7 @@ def test_a_benign_flow_and_one_of_an_attack_are_explained(tmp_path: Path) -> Non
     (tmp_path / "in.pcap").write_bytes(pcap(packets))
     calm = explained("--flow", "198.51.100.1:40000 203.0.113.10:80 tcp", capture=tmp_path / "in.pcap")
     assert "benign, ordinary" in calm.output
-    assert "Event 1, TCP SYN flood, hits 203.0.113.10; this flow does not do what its packets do." in calm.output
+    assert "Event 1, TCP SYN flood, targets 203.0.113.10, but this flow does not behave like it." in calm.output
     attack = explained("--flow", "0", capture=tmp_path / "in.pcap")
     assert "volumetric, tcp-syn-flood" in attack.output
     assert "It is part of event 1" in attack.output

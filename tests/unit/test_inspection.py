@@ -115,7 +115,7 @@ def test_an_answer_that_cannot_be_written_is_one_line(tmp_path: Path, asked: str
     command = [sys.executable, "-m", "floodmark.cli", *asked.format(tmp_path / "a.pcap").split()]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-    assert (done.returncode, done.stderr) == (3, "floodmark: the answer cannot be written: No space left on device\n")
+    assert (done.returncode, done.stderr) == (3, "floodmark: the results cannot be written: No space left on device\n")
 
 
 def test_cut_packets_are_counted(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def test_a_cut_gives_bytes_of_the_beginning_and_is_told(codec: str, data: st.Dat
     cut = data.draw(st.integers(16, len(packed) - 1))
     octets, damage = unpacked(packed[:cut])
     assert DATA.startswith(octets)
-    assert damage == f"the {codec} stream ends before its end mark"
+    assert damage == f"the {codec} stream ends before its end marker"
 
 
 @settings(PROFILE, max_examples=100)
@@ -127,7 +127,7 @@ def test_a_changed_octet_never_ends_in_anything_but_an_answer_or_an_error(codec:
         assert error.offset is not None  # noqa: PT017 - it may also answer
 
 
-@pytest.mark.parametrize(("tail", "damage"), [(b"\0" * 512, None), (b"more", "octets of another kind follow the gzip stream")])
+@pytest.mark.parametrize(("tail", "damage"), [(b"\0" * 512, None), (b"more", "unexpected data follows the gzip stream")])
 def test_padding_behind_a_stream_is_none_of_it_and_other_bytes_are_told(tail: bytes, damage: str | None) -> None:
     assert unpacked(gzip.compress(DATA) + tail) == (DATA, damage)
 
