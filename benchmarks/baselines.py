@@ -1,9 +1,9 @@
-"""Other ways to judge captures, written here from their descriptions and run on the same packets: what the figures are compared with.
+"""Baseline methods, written here from their descriptions and run on the same packets as floodmark.
 
-FastNetMon's rules: packets, bits and flows of each host a second, smoothed over five, against fixed thresholds. The public DDoS
-dissector's method: whoever receives more than half of the packets is the victim, of what most of them are. An entropy detector: seconds in
-which the mix of addresses or ports is unlike all others. A forest over columns of flows. The first three know attacks on a host, no
-classes: an alarm on the right host is counted as right.
+FastNetMon's rules: packets, bits and flows per second of each host, smoothed over five seconds, against fixed thresholds. The public DDoS
+dissector's method: the host that receives more than half of the packets is the victim, of whatever most of them are. An entropy detector:
+seconds in which the mix of addresses or ports differs from all others. A random forest over flow columns. The first three detect
+attacks on a host, not classes: an alarm on the right host counts as right.
 """
 
 import math
@@ -20,7 +20,7 @@ from wire import ETHERNET, LINUX_SLL, TCP, UDP
 SECOND = 1_000_000_000
 LINK_BYTES = {ETHERNET: 14, LINUX_SLL: 16}
 VLAN = b"\x81\x00"
-SMOOTHING = 1 - math.exp(-1 / 5)  # FastNetMon's average over five seconds, a second at a time
+SMOOTHING = 1 - math.exp(-1 / 5)  # FastNetMon's average over five seconds, updated once per second
 
 
 class Seen(NamedTuple):
@@ -53,7 +53,7 @@ def parse(scenario: Scenario) -> list[Seen]:
 
 
 def fastnetmon(packets: Iterable[Seen], pps: float = 20_000, mbps: float = 1000, flows: float = 3500) -> int | None:
-    """Return the host whose smoothed rates pass a threshold first, None where none does. Defaults are FastNetMon's own."""
+    """Return the host whose smoothed rates exceed a threshold first, None if none does. Defaults are FastNetMon's own."""
     by_second: dict[int, dict[int, list[Seen]]] = defaultdict(lambda: defaultdict(list))
     for packet in packets:
         by_second[packet.time_ns // SECOND][packet.dst].append(packet)
@@ -63,7 +63,7 @@ def fastnetmon(packets: Iterable[Seen], pps: float = 20_000, mbps: float = 1000,
         now = by_second.get(second, {})
         for host in {*averages, *now}:
             got = now.get(host, ())
-            rates = np.array([len(got), 8 * sum(p.nbytes for p in got), len({(p.src, p.sport, p.dport, p.protocol) for p in got})])
+            rates = np.array([len(got), 8 * sum(p.octets for p in got), len({(p.src, p.sport, p.dport, p.protocol) for p in got})])
             averages[host] = averages[host] + SMOOTHING * (rates - averages[host])
             if (averages[host] >= limits).any():
                 return host
@@ -77,7 +77,7 @@ def dissector(packets: list[Seen]) -> int | None:
 
 
 def entropy(packets: list[Seen], deviations: float = 6.0, least: int = 20) -> int | None:
-    """Return the host that receives most in the first second whose mix is unlike the others' by so many median deviations."""
+    """Return the host that receives most in the first second whose mix is more than ``deviations`` median deviations from the others'."""
     by_second: dict[int, list[Seen]] = defaultdict(list)
     for packet in packets:
         by_second[packet.time_ns // SECOND].append(packet)
@@ -92,13 +92,13 @@ def entropy(packets: list[Seen], deviations: float = 6.0, least: int = 20) -> in
 
 
 def _entropy(window: list[Seen], field: str) -> float:
-    """Return the entropy of a field over a window, as a share of the most there can be."""
+    """Return the entropy of a field over a window, as a share of the maximum."""
     counts = np.array(list(Counter(getattr(packet, field) for packet in window).values()))
     shares = counts / counts.sum()
     return float(-(shares * np.log(shares)).sum() / math.log(len(window)))
 
 
-# Columns that a classifier of single flows is usually given; no address and no port.
+# Columns that a per-flow classifier usually gets; no address and no port.
 FEATURES = (
     "protocol", "initiator_packets", "responder_packets", "initiator_octets", "responder_octets", "tcp_flags_initiator",
     "tcp_flags_responder", "syn_packets", "rst_packets", "duration_ns",
@@ -106,7 +106,7 @@ FEATURES = (
 
 
 def features(table: object) -> NDArray[np.float64]:
-    """Return what a forest sees of a flow table (pyarrow), a row a flow: the columns above that it has, and octets a packet."""
+    """Return the forest's inputs from a flow table (pyarrow), one row per flow: the columns above, where present, and bytes per packet."""
     columns = {name: np.asarray(table[name].to_numpy(), np.float64) for name in FEATURES if name in table.column_names}  # type: ignore[attr-defined, index]
     times = [np.asarray(table[name].to_numpy(), np.float64) for name in ("first_seen_ns", "last_seen_ns")]  # type: ignore[index]
     columns["duration_ns"] = times[1] - times[0]

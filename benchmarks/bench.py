@@ -1,10 +1,10 @@
-"""Speed beside every installed program that reads captures: captures are generated, all programs run in the same round on the same file.
+"""Compare speed with every installed program that reads captures: captures are generated, all programs run in each round on the same file.
 
     python benchmarks/bench.py [--scale X] [--rounds N] [--folder DIR] [--record]
 
-Times are wall times of whole processes, less that of the same program on a capture of one packet; the median of the rounds counts, since
-machines are noisy. A peer that takes longer than a minute is stopped and its figure is a bound. Memory is the most that was anonymous at
-one time, in the program's own process. --record keeps table, figures and chart in benchmarks/record.
+Times are wall times of whole processes, minus that of the same program on a capture of one packet; the median of the rounds counts,
+since machines are noisy. A program that takes longer than a minute is stopped and its figure is a bound. Memory is the peak anonymous
+memory of the program's own process. --record keeps table, figures and chart in benchmarks/record.
 """
 
 import argparse
@@ -29,9 +29,9 @@ import corpus
 import stages
 
 PATIENCE_S = 60.0
-LEAST_S = 0.001  # a program that waits a second at a time may take no longer for a capture than for one packet
+LEAST_S = 0.001  # a program that waits in steps of a second may take no longer for a capture than for one packet
 FLOODMARK = [sys.executable, "-m", "floodmark.cli", "classify", "--format", "json"]
-# Program -> command; {} is the capture, {scratch} a folder for output. cat only reads, capinfos only counts, tcpdump copies to nowhere.
+# Program -> command; {} is the capture, {scratch} an output folder. cat only reads, capinfos only counts, tcpdump copies to /dev/null.
 PROGRAMS = {
     "floodmark": [*FLOODMARK, "{}"],
     "floodmark, one thread": [*FLOODMARK, "--threads", "1", "{}"],
@@ -50,19 +50,19 @@ GROWTH = (1_000_000, 3_000_000, 10_000_000, 30_000_000)
 
 
 class Figure(NamedTuple):
-    """What one program took for one capture."""
+    """One program's time and memory for one capture."""
 
     capture: str
     packets: int
     octets: int
     program: str
     seconds: float
-    memory_octets: int  # most anonymous memory
+    memory_octets: int  # peak anonymous memory
     stopped: bool
 
 
 class Watch(threading.Thread):
-    """Looks at a process while it runs: the most anonymous memory it has had, and whether it took too long."""
+    """Monitors a running process: its peak anonymous memory, and whether it took too long."""
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
@@ -70,23 +70,23 @@ class Watch(threading.Thread):
         self._pid, self._ended = pid, threading.Event()
 
     def run(self) -> None:
-        """Look every ten milliseconds; end a process, and what it has started, that has used up all patience."""
+        """Sample every ten milliseconds; kill the process and its children after :data:`PATIENCE_S`."""
         until = time.perf_counter() + PATIENCE_S
         while not self._ended.wait(0.01):
             self.memory_octets = max(self.memory_octets, anonymous(self._pid))
             if time.perf_counter() > until and not self.stopped:
-                with contextlib.suppress(ProcessLookupError):  # it has ended just now
+                with contextlib.suppress(ProcessLookupError):  # it has just ended
                     os.killpg(self._pid, signal.SIGKILL)
                 self.stopped = True
 
     def end(self) -> None:
-        """Stop looking."""
+        """Stop monitoring."""
         self._ended.set()
         self.join()
 
 
 def run(command: list[str], capture: Path) -> tuple[float, int, bool]:
-    """Run a program and throw its output away. Returns (seconds, most anonymous octets, whether it was stopped)."""
+    """Run a program and discard its output. Returns (seconds, peak anonymous bytes, whether it was stopped)."""
     with tempfile.TemporaryDirectory() as scratch:
         filled = [part.replace("{scratch}", scratch).replace("{}", str(capture)) for part in command]
         start = time.perf_counter()
@@ -100,7 +100,7 @@ def run(command: list[str], capture: Path) -> tuple[float, int, bool]:
 
 
 def anonymous(pid: int) -> int:
-    """Return the anonymous memory of a running process, in octets; 0 where the system does not say (Linux does)."""
+    """Return the anonymous memory of a running process, in bytes; 0 if the system does not report it (Linux does)."""
     try:
         status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     except OSError:
@@ -110,7 +110,7 @@ def anonymous(pid: int) -> int:
 
 
 def is_installed(name: str, command: list[str]) -> bool:
-    """Tell whether a program is on this machine."""
+    """Return whether a program is installed on this machine."""
     return importlib.util.find_spec("nfstream") is not None if name == "nfstream" else shutil.which(command[0]) is not None
 
 
@@ -124,7 +124,7 @@ def compare(shape: str, packets: int, folder: Path, rounds: int, programs: dict[
     for _ in range(rounds):
         for name, command in programs.items():
             if found[name] and found[name][-1][2]:
-                continue  # too slow once is enough
+                continue  # once too slow is enough
             idle = run(command, empty)[0]
             seconds, memory, stopped = run(command, path)
             found[name].append((max(seconds - idle, LEAST_S), memory, stopped))
@@ -149,7 +149,7 @@ def table(figures: list[Figure]) -> list[str]:
             lines.append(f"| {figure.program} | not above its start | | | {figure.memory_octets / 2**20:,.0f} | |")
             continue
         more = "> " if figure.stopped else ""
-        rate, octets = figure.packets / figure.seconds / 1e6, figure.nbytes / figure.seconds / 1e6
+        rate, octets = figure.packets / figure.seconds / 1e6, figure.octets / figure.seconds / 1e6
         less = "< " if figure.stopped else ""
         lines.append(
             f"| {figure.program} | {more}{figure.seconds:.2f} | {less}{rate:.2f} | {less}{octets:,.0f} "
@@ -158,7 +158,7 @@ def table(figures: list[Figure]) -> list[str]:
     return [*lines, ""]
 
 
-# What this program is measured against: (what, capture, program, beside, at most).
+# Targets: (what, capture, program, program compared with, maximum ratio of their times).
 TARGETS = (
     ("counting a SYN flood", "syn-flood", "floodmark", "capinfos -c", 0.35),
     ("copying a SYN flood", "syn-flood", "floodmark", "tcpdump -w", 0.5),
@@ -171,7 +171,7 @@ TARGETS = (
 
 
 def target_table(figures: list[Figure]) -> list[str]:
-    """Write what was aimed at beside what was reached, for those pairs that were measured."""
+    """Write targets and measured values as a table, for the pairs that were measured."""
     found = {(figure.capture, figure.program): figure.seconds for figure in figures}
     lines = ["### Aims: time of one over time of the other, and the most memory", "", "| beside | ratio | at most |", "|---|--:|--:|"]
     for what, capture, program, beside, most in TARGETS:
@@ -182,14 +182,14 @@ def target_table(figures: list[Figure]) -> list[str]:
 
 
 def growth_table(figures: list[Figure]) -> list[str]:
-    """Write how time grows with the packets of a SYN flood."""
+    """Write as a table how time grows with the packets of a SYN flood."""
     lines = ["### Growth: SYN floods, every packet a new flow", "", "| packets | program | seconds | ns a packet |", "|--:|---|--:|--:|"]
     rows = [f"| {f.packets:,} | {f.program} | {f.seconds:.2f} | {f.seconds / f.packets * 1e9:.0f} |" for f in figures]
     return [*lines, *rows, ""]
 
 
 def start_up(folder: Path) -> list[str]:
-    """Time starts: help, version, and the answer on a capture of one packet."""
+    """Time start-up: help, version, and classifying a capture of one packet."""
     path = folder / "one.pcap"
     corpus.write("syn-flood", 1, path)
     program = [sys.executable, "-m", "floodmark.cli"]
@@ -200,7 +200,7 @@ def start_up(folder: Path) -> list[str]:
 
 
 def machine() -> tuple[str, str]:
-    """Return (name of the record's folder, what the machine is)."""
+    """Return (name of the record's folder, description of the machine)."""
     model = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file() and (named := re.search(r"model name\s*: (.+)", info.read_text(encoding="utf-8"))):
@@ -210,8 +210,8 @@ def machine() -> tuple[str, str]:
 
 
 def draw(figures: list[Figure], path: Path) -> None:
-    """Draw packets a second by program and capture, as bars."""
-    from matplotlib.figure import Figure as Canvas  # noqa: PLC0415 - only where a chart is asked for
+    """Draw packets per second by program and capture, as bars."""
+    from matplotlib.figure import Figure as Canvas  # noqa: PLC0415 - only if a chart is requested
 
     figures = [figure for figure in figures if figure.seconds > LEAST_S]
     names = list(dict.fromkeys(figure.program for figure in figures))
@@ -251,7 +251,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory(dir=chosen.folder) as name:
         folder = Path(name)
-        run([*FLOODMARK, "{}"], folder / "none.pcap")  # compiles the core, should it not be
+        run([*FLOODMARK, "{}"], folder / "none.pcap")  # compiles the core if necessary
         tell(start_up(folder))
         for shape, packets in CAPTURES.items():
             found = compare(shape, int(packets * chosen.scale), folder, chosen.rounds, programs)

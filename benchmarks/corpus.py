@@ -1,10 +1,10 @@
-"""Captures for timing, made from a seed with NumPy alone, so that a figure can be repeated on another machine.
+"""Captures for timing, generated from a seed with NumPy alone, so that a figure can be reproduced on another machine.
 
     python benchmarks/corpus.py SHAPE PACKETS OUT.pcap [--seed N]
 
-Shapes: ``syn-flood`` (every packet a new flow to one victim), ``dns-amplification`` (full-size answers of 2,000 servers), ``mixed`` (data
-segments of all sizes in 400,000 connections, 500 octets on average), ``bulk`` (a few long TCP transfers in full-size packets) and
-``incident`` (the minute of traffic/incident.py: forged floods of four assets in turn among other attacks and ordinary traffic).
+Shapes: ``syn-flood`` (every packet a new flow to one victim), ``dns-amplification`` (full-size responses of 2,000 servers), ``mixed`` (data
+segments of all sizes in 400,000 connections, 500 bytes on average), ``bulk`` (a few long TCP transfers in full-size packets) and
+``incident`` (the minute of traffic/incident.py: spoofed floods of four assets in turn among other attacks and ordinary traffic).
 """
 
 import argparse
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-CHUNK = 200_000  # packets made at a time: bounded memory however long the capture
+CHUNK = 200_000  # packets generated at a time: bounded memory however long the capture
 START_S = 1_700_000_000
 PCAP_HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65_535, 1)
 
@@ -25,7 +25,7 @@ VICTIM = bytes([198, 51, 100, 7])
 
 
 def _records(frames: NDArray[np.uint8], first: int, rate_pps: int, wire_length: int) -> NDArray[np.uint8]:
-    """Put a pcap record header before each frame; packet ``first`` + i is sent at its multiple of 1 / rate."""
+    """Put a pcap record header before each frame; packet ``first`` + i is sent at that multiple of 1 / rate."""
     count, captured = frames.shape
     numbers = first + np.arange(count, dtype=np.int64)
     head = np.empty((count, 4), "<u4")
@@ -41,7 +41,7 @@ def _ipv4(total: int, protocol: int) -> bytes:
 
 
 def syn_flood(packets: int, seed: int) -> Iterator[bytes]:
-    """Yield SYNs without options from random addresses to one port of one victim, 500,000 a second."""
+    """Yield SYNs without options from random addresses to one port of one victim, 500,000 per second."""
     random = np.random.default_rng(seed)
     template = np.frombuffer(
         ETHERNET + _ipv4(40, 6) + bytes(4) + VICTIM + struct.pack(">HHIIBBHHH", 0, 80, 0, 0, 0x50, 2, 512, 0, 0), np.uint8
@@ -56,7 +56,7 @@ def syn_flood(packets: int, seed: int) -> Iterator[bytes]:
 
 
 def bulk(packets: int, seed: int) -> Iterator[bytes]:
-    """Yield data segments of 1,456 octets of eight long transfers."""
+    """Yield data segments of 1,456 bytes from eight long transfers."""
     random = np.random.default_rng(seed)
     payload = random.integers(0, 256, 1_416, np.uint8).tobytes()
     template = np.frombuffer(
@@ -78,7 +78,7 @@ def bulk(packets: int, seed: int) -> Iterator[bytes]:
 
 
 def _words(values: NDArray[np.int64], octets: int) -> NDArray[np.uint8]:
-    """Turn numbers into big endian octets, a row for each."""
+    """Convert numbers to big-endian bytes, one row each."""
     return values.astype(f">u{octets}").view(np.uint8).reshape(len(values), octets)
 
 
@@ -90,7 +90,7 @@ def _of_lengths(frames: NDArray[np.uint8], lengths: NDArray[np.int64], first: in
 
 
 def _answers(random: np.random.Generator, count: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Make DNS answers of 1,400 octets from some of 2,000 servers. Returns (frames, lengths)."""
+    """Make DNS responses of 1,400 bytes from some of 2,000 servers. Returns (frames, lengths)."""
     dns = bytes.fromhex("000181800001001e00000001") + bytes(1_400 - 12)
     template = ETHERNET + _ipv4(1_428, 17) + bytes(4) + VICTIM + struct.pack(">HHHH", 53, 0, 1_408, 0) + dns
     frames = np.tile(np.frombuffer(template, np.uint8), (count, 1))
@@ -117,7 +117,7 @@ def _segments(random: np.random.Generator, count: int, width: int) -> tuple[NDAr
 
 
 def dns_amplification(packets: int, seed: int) -> Iterator[bytes]:
-    """Yield full-size DNS answers from 2,000 servers to one victim, 80,000 a second."""
+    """Yield full-size DNS responses from 2,000 servers to one victim, 80,000 per second."""
     random = np.random.default_rng(seed)
     for first in range(0, packets, CHUNK // 4):
         frames, lengths = _answers(random, min(CHUNK // 4, packets - first))
@@ -125,7 +125,7 @@ def dns_amplification(packets: int, seed: int) -> Iterator[bytes]:
 
 
 def mixed(packets: int, seed: int) -> Iterator[bytes]:
-    """Yield data segments of 400,000 connections, 500 octets on average, 200,000 a second."""
+    """Yield data segments of 400,000 connections, 500 bytes on average, 200,000 per second."""
     random = np.random.default_rng(seed)
     for first in range(0, packets, CHUNK // 4):
         frames, lengths = _segments(random, min(CHUNK // 4, packets - first), 1_454)
@@ -133,7 +133,7 @@ def mixed(packets: int, seed: int) -> Iterator[bytes]:
 
 
 def incident(packets: int, seed: int) -> Iterator[bytes]:
-    """Yield the minute of the incident (traffic/incident.py): nine of ten and more are SYNs of a new flow each, to four assets in turn."""
+    """Yield the minute of traffic/incident.py: nine in ten packets or more are SYNs, each a new flow, to four assets in turn."""
     sys.path.append(str(Path(__file__).parent / "traffic"))
     import incident as minute  # noqa: PLC0415 - nothing else here needs the scenarios
 
@@ -152,7 +152,7 @@ def write(shape: str, packets: int, path: Path, seed: int = 1) -> None:
 
 
 def main() -> None:
-    """Write one capture as asked on the command line."""
+    """Write one capture as specified on the command line."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("shape", choices=SHAPES)
     arguments.add_argument("packets", type=int)

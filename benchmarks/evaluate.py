@@ -1,10 +1,10 @@
-"""How often floodmark is right: on captures made from seeds, on their degraded forms, on splices and on a folder of labelled real ones.
+"""Measure floodmark's accuracy: on generated captures, on their degraded forms, on splices and on a folder of labelled real captures.
 
     python benchmarks/evaluate.py [--seed N]... [--traces DIR] [--list] [--grid] [--baselines] [--page OUT.html]
 
 Generated captures (benchmarks/traffic) carry the label of every flow. A folder of real ones holds MANIFEST.tsv with the columns file,
-class, vector and victim; there the events are compared. Intervals are of 95 %: Wilson's for shares of captures, and a bootstrap by capture
-for figures of flows. What is not as it should be is listed.
+class, vector and victim; there the events are compared. Confidence intervals are 95 %: Wilson's for shares of captures, and a bootstrap
+by capture for flow figures. Wrong results are listed.
 """
 
 import argparse
@@ -35,20 +35,20 @@ from judging import CLASSES, Confusion, Judged, judge_real, judge_scenario, matc
 from splices import splices
 
 SPLICES = 60
-FIRST_LOOK = 25  # packets of an attack; then twice as many, and so on
+FIRST_LOOK = 25  # packets of an attack; then doubled, and so on
 BOOTSTRAPS = 1000
-EVERY = 3  # attack that is put into much and little ordinary traffic
+EVERY = 3  # every third attack is tried with much and little ordinary traffic
 GOOD = ("right", "not assessable")
 
 
 def classify(scenario: Scenario) -> floodmark.Result:
-    """Classify a scenario in the form that its seed chose."""
+    """Classify a scenario in the capture format that its seed chose."""
     write = pcapng_bytes if scenario.form.pcapng else pcap_bytes
     return floodmark.classify(io.BytesIO(write(scenario.packets, scenario.form)))
 
 
 def wilson(hits: int, count: int) -> tuple[float, float]:
-    """Return the bounds of a share, of 95 %."""
+    """Return the 95 % confidence bounds of a share."""
     if not count:
         return 0.0, 1.0
     z, share = 1.96, hits / count
@@ -57,13 +57,13 @@ def wilson(hits: int, count: int) -> tuple[float, float]:
 
 
 def share(hits: int, count: int) -> str:
-    """Return a share with its bounds."""
+    """Format a share with its confidence bounds."""
     low, high = wilson(hits, count)
     return f"{hits} of {count} ({hits / max(count, 1):.1%}; {low:.1%} to {high:.1%})"
 
 
 def evaluate_generated(seeds: Iterable[int], *, listing: bool) -> list[Judged]:
-    """Make every scenario of some seeds, classify it, and print how right the answers are."""
+    """Generate and classify every scenario of some seeds, and print the accuracy of the results."""
     judged = []
     for seed in seeds:
         for name in scenarios.NAMES:
@@ -81,7 +81,7 @@ def evaluate_generated(seeds: Iterable[int], *, listing: bool) -> list[Judged]:
 
 
 def _is_odd(one: Judged) -> bool:
-    """Tell whether an answer is worth a look: a miss, a false alarm, flows of the wrong class."""
+    """Return whether a result is worth a look: a miss, a false positive, flows of the wrong class."""
     wrong = any(outcome not in GOOD for _, outcome in one.outcomes) or any(not right for *_, right in one.events)
     return wrong or Confusion(one.flows[0]).macro_f1() < 0.99
 
@@ -118,7 +118,7 @@ def _print_flows(judged: list[Judged]) -> None:
 
 
 def _bootstrap(tables: np.ndarray) -> tuple[float, float]:
-    """Return the bounds of macro F1 when captures are drawn again."""
+    """Return the bounds of macro F1 when captures are resampled."""
     rng = np.random.default_rng(1)
     scores = [Confusion(tables[rng.integers(0, len(tables), len(tables))].sum(axis=0)).macro_f1() for _ in range(BOOTSTRAPS)]
     low, high = np.percentile(scores, (2.5, 97.5))
@@ -126,7 +126,7 @@ def _bootstrap(tables: np.ndarray) -> tuple[float, float]:
 
 
 def _print_vectors(judged: list[Judged]) -> None:
-    """Print, for each vector, how many attacks were named so and how many events of that name were right."""
+    """Print recall and precision per vector: how many of its attacks were named so and how many events of that name were right."""
     found: dict[str, Counter[str]] = defaultdict(Counter)
     for one in judged:
         for vector, outcome in one.outcomes:
@@ -143,7 +143,7 @@ def _print_vectors(judged: list[Judged]) -> None:
 
 
 def reliability(judged: list[Judged]) -> list[tuple[float, float, int]]:
-    """Return (mean confidence, share that is right, events) for each tenth of confidence in which there are events."""
+    """Return (mean confidence, share that is right, events) for each of 20 bins of confidence that has events."""
     events = [(confidence, right) for one in judged for _, confidence, right in one.events]
     bins: dict[int, list[tuple[float, bool]]] = defaultdict(list)
     for confidence, right in events:
@@ -161,7 +161,7 @@ def _print_calibration(judged: list[Judged]) -> None:
 
 
 def evaluate_grid(seeds: Iterable[int], *, listing: bool) -> dict[str, Counter[str]]:
-    """Degrade every scenario in every way and print how often the answer is right or says that it cannot tell."""
+    """Degrade every scenario in every way and print how often the result is right or not assessable."""
     grid: dict[str, Counter[str]] = {}
     for kind in KINDS:
         counts: Counter[str] = Counter()
@@ -209,7 +209,7 @@ def evaluate_strengths(seed: int, *, listing: bool) -> dict[str, tuple[int, int,
 
 
 def evaluate_delay(seed: int) -> None:
-    """Print how much of an attack must have come before its event is right, as if the capture had ended then."""
+    """Print how much of an attack must be seen before its event is right, as if the capture had ended then."""
     packets, seconds = [], []
     for base in CASES:
         scenario = scenarios.make(base, seed)
@@ -231,13 +231,13 @@ def _ns(moment: str | int) -> int:
 
 
 def _until(scenario: Scenario, start_ns: int, count: int) -> Scenario:
-    """Return a scenario as far as it had come when so many packets had passed since a time."""
+    """Return a scenario cut off after ``count`` packets from ``start_ns`` on."""
     later = [packet.time_ns for packet in scenario.packets if packet.time_ns >= start_ns][:count]
     return scenario._replace(packets=[packet for packet in scenario.packets if packet.time_ns <= later[-1]])
 
 
 def evaluate_splices(folder: Path, seed: int, *, listing: bool) -> None:
-    """Put attacks into real benign captures and print how many are found on their victims."""
+    """Splice attacks into real benign captures and print how many are found on their victims."""
     outcomes: Counter[str] = Counter()
     for splice in splices(folder, seed, SPLICES):
         result = floodmark.classify(io.BytesIO(splice.data))
@@ -257,7 +257,7 @@ Detector = Callable[[list[baselines.Seen]], int | None]
 
 
 def evaluate_baselines(seeds: Iterable[int]) -> dict[str, tuple[int, int, int, int]]:
-    """Run the other methods on the same captures. Returns by method: attacks whose host it names, attacks, false alarms, calm captures."""
+    """Run the baselines on the same captures. Returns by method: attacks whose host it names, attacks, false positives, calm captures."""
     methods: dict[str, Detector] = {
         "FastNetMon, its thresholds": baselines.fastnetmon,
         "FastNetMon, tuned": lambda packets: baselines.fastnetmon(packets, pps=60, mbps=20, flows=50),
@@ -286,12 +286,12 @@ def _alarm(host: int | None) -> set[str]:
 
 
 def _is_at(host: str, victim: str) -> bool:
-    """Tell whether a host is the victim, or in the prefix that is."""
+    """Return whether a host is the victim, or is in the victim prefix."""
     return host == victim or ("/" in victim and "." in host and host.rpartition(".")[0] == victim.rpartition(".")[0])
 
 
 def evaluate_forest(train: Iterable[int], test: Iterable[int]) -> None:
-    """Train a forest on the flows of some seeds and print its macro F1 on those of others, where scikit-learn is installed."""
+    """Train a forest on the flows of some seeds and print its macro F1 on those of others, if scikit-learn is installed."""
     try:
         from sklearn.ensemble import RandomForestClassifier  # type: ignore[import-not-found, import-untyped, unused-ignore] # noqa: PLC0415
     except ImportError:
@@ -320,7 +320,7 @@ def _flow_sets(seeds: Iterable[int]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def evaluate_real(folder: Path, *, listing: bool) -> None:
-    """Classify every capture of a manifest and print how the events compare with it."""
+    """Classify every capture of a manifest and print how its events compare with the manifest."""
     tally: Counter[str] = Counter()
     with (folder / "MANIFEST.tsv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
@@ -375,7 +375,7 @@ def main() -> None:
     else:
         print("real captures: none given (--traces DIR, a folder with MANIFEST.tsv)")
     if chosen.page:
-        from page import write_page  # noqa: PLC0415 - matplotlib is needed for this alone
+        from page import write_page  # noqa: PLC0415 - matplotlib is needed only for this
 
         write_page(chosen.page, judged, (reliability(judged), grid, strengths, others))
 

@@ -1,4 +1,4 @@
-"""Answers beside the truth: which events are right, which flows got their class, what was missed and what was said not to be assessable."""
+"""Compare results with the truth: which events are right, which flows got their class, what was missed and what was not assessable."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,61 +15,61 @@ from floodmark.vocabulary.vectors import VECTORS
 CLASSES = ("benign", "volumetric", "application-layer")
 _ENDS = ["initiator", "initiator_port", "responder", "responder_port", "protocol"]
 _SIZES = ["initiator_packets", "responder_packets", "initiator_octets", "responder_octets"]
-LEAST_LEFT = 20  # packets of an attack that must be left of it in a capture for anything to be found
+LEAST_LEFT = 20  # an attack must have this many packets left in a capture to be found
 
 
 @dataclass
 class Confusion:
-    """Flows by true and by given class, and the packets and octets in them."""
+    """Flows by true and by assigned class, or their packets or bytes."""
 
-    counts: NDArray[np.int64]  # [true, given]
+    counts: NDArray[np.int64]  # [true, assigned]
 
     def precision(self, number: int) -> float:
-        """Return the share of what was given a class that has it; 1 where nothing was."""
+        """Return the precision of one class; 1 if nothing was assigned to it."""
         given = self.counts[:, number].sum()
         return float(self.counts[number, number] / given) if given else 1.0
 
     def recall(self, number: int) -> float:
-        """Return the share of a class that was given it; 1 where there is nothing of it."""
+        """Return the recall of one class; 1 if it does not occur."""
         true = self.counts[number].sum()
         return float(self.counts[number, number] / true) if true else 1.0
 
     def f1(self, number: int) -> float:
-        """Return the harmonic mean of precision and recall of one class; 1 where it neither is nor is given."""
+        """Return the harmonic mean of precision and recall of one class; 1 if it neither occurs nor is assigned."""
         total = self.counts[number].sum() + self.counts[:, number].sum()
         return float(2 * self.counts[number, number] / total) if total else 1.0
 
     def macro_f1(self) -> float:
-        """Return the mean over the classes."""
+        """Return the mean F1 over the classes."""
         return sum(self.f1(number) for number in range(3)) / 3
 
 
 @dataclass
 class Judged:
-    """What one capture's answer is worth."""
+    """One capture's result compared with the truth."""
 
     name: str
     outcomes: list[tuple[str, str]]  # vector of each attack: right, not assessable, wrong, missed or gone
     events: list[tuple[str, float, bool]]  # vector, confidence, whether it is right
-    flows: NDArray[np.int64]  # [3, 3, 3]: flows, packets and octets by true and given class
+    flows: NDArray[np.int64]  # [3, 3, 3]: flows, packets and bytes by true and assigned class
     beside: tuple[int, int]  # ordinary flows to hosts under attack, and those of them that stayed benign
-    bounds_s: list[tuple[float, float]] = field(default_factory=list)  # how much too late each right event begins and ends
+    bounds_s: list[tuple[float, float]] = field(default_factory=list)  # how late each right event begins and ends
     overlaps: list[float] = field(default_factory=list)  # intersection over union of each right event's time and the attack's
-    fragments: list[int] = field(default_factory=list)  # events that tell of one attack
+    fragments: list[int] = field(default_factory=list)  # events reported for one attack
 
 
 def matches(vector: str, wanted: str) -> bool:
-    """Tell whether a vector is the wanted one, its child or its parent."""
+    """Return whether a vector is the wanted one, its child or its parent."""
     return not wanted or vector == wanted or VECTORS[vector][1] == wanted or (wanted in VECTORS and VECTORS[wanted][1] == vector)
 
 
 def names(event: floodmark.Event, victim: str) -> bool:
-    """Tell whether an event names a host, as its victim or, in scans and guessing, as its source."""
+    """Return whether an event names a host, as its victim or, in scans and guessing, as its source."""
     return not victim or victim in event.victims or any(source.address == victim for source in event.top_sources)
 
 
 def judge_scenario(scenario: Scenario, result: floodmark.Result) -> Judged:
-    """Compare the answer to a generated capture with its truth."""
+    """Compare the result for a generated capture with its truth."""
     attacks = [fact for fact in scenario.facts if fact["verdict"] != "benign"]
     not_assessable = {vector for one in result.not_assessable for vector in one.vectors}
     right = [
@@ -98,16 +98,16 @@ def judge_scenario(scenario: Scenario, result: floodmark.Result) -> Judged:
 
 
 def _of_many(fact: dict[str, str | int]) -> bool:
-    """Tell whether an attack goes to so many hosts that an event need not name the one of the label among its first hundred."""
+    """Return whether an attack hits so many hosts that an event need not list the label's host among its first hundred."""
     return fact["vector"] in ("horizontal-scan", "host-sweep")
 
 
 def judge_flows(
     result: floodmark.Result, rows: NDArray[np.int64], victims: Iterable[str] = ()
 ) -> tuple[NDArray[np.int64], tuple[int, int]]:
-    """Compare the classes of flows with their labels, by end points in either direction; flows without a label are left out.
+    """Compare the classes of flows with their labels, by endpoints in either direction; flows without a label are left out.
 
-    Returns (flows, packets and octets by true and given class; ordinary flows of the victims and those that stayed benign).
+    Returns (flows, packets and bytes by true and assigned class; ordinary flows of the victims and those that stayed benign).
     """
     table, hosts = result.flows.to_table(), set(victims)
     truth, counts, beside, kept = truth_of(table, rows), np.zeros((3, 3, 3), np.int64), 0, 0
@@ -122,7 +122,7 @@ def judge_flows(
 
 
 def truth_of(table: pa.Table, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the true class of each flow of a table, by its end points in either direction; -1 where it has no label."""
+    """Return the true class of each flow of a table, by its endpoints in either direction; -1 if it has no label."""
     truth = {}
     for src, dst, sport, dport, protocol, label in rows.tolist():
         truth[_key((scenarios.dotted(src), sport), (scenarios.dotted(dst), dport), protocol)] = label

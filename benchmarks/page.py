@@ -1,4 +1,4 @@
-"""Figures in, one page with plots out: reliability, recall by vector, the grid of degraded captures, other methods beside."""
+"""Write the figures as one page with plots: reliability, recall by vector, degraded captures, comparison with other methods."""
 
 import base64
 import html
@@ -22,7 +22,7 @@ COLOURS = ("#2a7f62", "#9bbfae", "#d9a441", "#b3372f")
 
 
 def write_page(path: Path, judged: list[Judged], figures: Figures) -> None:
-    """Write a page that needs nothing beside it."""
+    """Write a self-contained page."""
     bins, grid, strengths, others = figures
     parts = [("How much a confidence means", reliability_plot(bins)), ("Attacks named, by vector", vectors_plot(judged))]
     if grid:
@@ -45,7 +45,7 @@ def _inline(figure: Figure) -> str:
 
 
 def reliability_plot(bins: list[tuple[float, float, int]]) -> Figure:
-    """Plot the share of events that are right against the confidence said."""
+    """Plot the share of events that are right against the reported confidence."""
     figure, axes = plt.subplots(figsize=(5, 4))
     axes.plot([0.5, 1], [0.5, 1], color="#999999", linewidth=1)
     axes.scatter([said for said, *_ in bins], [right for _, right, _ in bins], s=[20 + events for *_, events in bins], color=COLOURS[0])
@@ -54,7 +54,7 @@ def reliability_plot(bins: list[tuple[float, float, int]]) -> Figure:
 
 
 def vectors_plot(judged: list[Judged]) -> Figure:
-    """Plot what became of the attacks of each vector."""
+    """Plot the outcomes of the attacks of each vector."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for one in judged:
         for vector, outcome in one.outcomes:
@@ -63,12 +63,12 @@ def vectors_plot(judged: list[Judged]) -> Figure:
 
 
 def grid_plot(grid: dict[str, Counter[str]]) -> Figure:
-    """Plot what became of the attacks in each kind of degraded capture."""
+    """Plot the outcomes of the attacks in each kind of degraded capture."""
     return _stacked(dict(reversed(grid.items())))
 
 
 def strengths_plot(strengths: dict[str, tuple[int, int, float]]) -> Figure:
-    """Plot how right the answers are against the attack's share of the packets."""
+    """Plot accuracy against the attack's share of the packets."""
     figure, axes = plt.subplots(figsize=(6, 4))
     percents = [name.removeprefix("strength-") for name in strengths]
     axes.plot(percents, [good / wanted for good, wanted, _ in strengths.values()], "o-", color=COLOURS[0], label="named, or not assessable")
@@ -94,7 +94,7 @@ def _stacked(counts: dict[str, Counter[str]]) -> Figure:
 
 
 def others_plot(others: dict[str, tuple[int, int, int, int]]) -> Figure:
-    """Plot attacks found against false alarms for each method."""
+    """Plot attacks found against false positives for each method."""
     figure, axes = plt.subplots(figsize=(6, 4))
     for method, (hits, wanted, alarms, calm) in others.items():
         axes.scatter(alarms / max(calm, 1), hits / max(wanted, 1), s=60)

@@ -1,4 +1,4 @@
-"""Generated attacks put into real captures of ordinary use: at their time, with one of their own hosts as the victim."""
+"""Splice generated attacks into real captures of ordinary use: at their time, with one of their own hosts as the victim."""
 
 import csv
 import random
@@ -56,7 +56,7 @@ def splices(folder: Path, seed: int, count: int) -> Iterator[Splice]:
 
 
 def _read(path: Path) -> list[Packet]:
-    """Read a little endian Ethernet pcap of microseconds; nothing of any other file."""
+    """Read a little-endian Ethernet pcap with microsecond timestamps; return no packets for any other file."""
     data = path.read_bytes()
     if data[:4] != b"\xd4\xc3\xb2\xa1" or struct.unpack_from("<I", data, 20)[0] != 1:
         return []
@@ -71,7 +71,7 @@ def _read(path: Path) -> list[Packet]:
 
 
 def _busiest(packets: list[Packet]) -> int | None:
-    """Return the IPv4 host that receives most over TCP or UDP, None where none receives twenty packets."""
+    """Return the IPv4 host that receives most over TCP or UDP, None if none receives twenty packets."""
     counts: Counter[int] = Counter()
     for packet in packets:
         if packet.frame[12:14] == b"\x08\x00" and len(packet.frame) >= 34 and packet.frame[23] in (6, 17):

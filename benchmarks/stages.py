@@ -1,4 +1,4 @@
-"""Nanoseconds a packet by stage, one thread: what each kernel takes, called batch by batch less what such a call costs on no packets.
+"""Nanoseconds per packet by stage, one thread: the time of each kernel, called batch by batch, minus that of a call on no packets.
 
 python benchmarks/stages.py SHAPE PACKETS
 """
@@ -39,13 +39,13 @@ _EMPTY = np.zeros(0, np.uint8)
 
 
 class Stopwatch:
-    """Adds up seconds by stage."""
+    """Sums seconds by stage."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
     def of(self, stage: str, action: Callable[[], object]) -> object:
-        """Run an action and add what it took to a stage."""
+        """Run an action and add its time to a stage."""
         start = time.perf_counter()
         result = action()
         self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
@@ -53,7 +53,7 @@ class Stopwatch:
 
 
 def first_pass(reader: BlockReader, packets: int, watch: Stopwatch, *, empty: bool) -> tuple[Flows, np.ndarray]:
-    """Read a pcap file stage by stage; ``empty`` runs the same calls on no packets, which shows what calling costs."""
+    """Read a pcap file stage by stage; ``empty`` runs the same calls on no packets to measure the call overhead."""
     settings, layout, tally = Settings(), reader.container.layout, new_tally()
     timeouts, walk = timeouts_ns(settings.flow), walk_with(settings.flow, layout)
     records, headers, clock = walk.records, walk.headers, walk.clock
@@ -97,7 +97,7 @@ def first_pass(reader: BlockReader, packets: int, watch: Stopwatch, *, empty: bo
 
 
 def measure(path: Path, packets: int) -> dict[str, float]:
-    """Return nanoseconds a packet by stage."""
+    """Return nanoseconds per packet by stage."""
     calls, work = Stopwatch(), Stopwatch()
     with source_of(str(path)).reader() as reader:
         first_pass(reader, packets, calls, empty=True)

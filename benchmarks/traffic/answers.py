@@ -1,7 +1,7 @@
-"""Build what open servers answer over UDP, each protocol as its specification says, from quotes of the day to QUIC.
+"""Build the responses of open servers over UDP, each protocol as specified, from quotes of the day to QUIC.
 
-A generator that stands for the server and what was asked come in; the datagrams of one answer go out. Messages that
-ordinary hosts send too (STUN, QUIC, DTLS, SNMP, game queries) are built here for both sides.
+Functions take a random generator that represents the server, and the request, and return the datagrams of one response. Messages
+that ordinary hosts send too (STUN, QUIC, DTLS, SNMP, game queries) are built here for both sides.
 """
 
 import random
@@ -19,7 +19,7 @@ ZONES = ("example.com", "example.net", "example.org")
 
 
 class Asked(NamedTuple):
-    """Say what a request names: its identifiers, the server it goes to, and the address and port that get the answer."""
+    """Describe a request: its identifiers, the server it goes to, and the address and port that get the response."""
 
     token: bytes
     server: int
@@ -28,7 +28,7 @@ class Asked(NamedTuple):
 
 
 def ber(tag: int, body: bytes) -> bytes:
-    """Return a BER element with its length in as few octets as it needs."""
+    """Return a BER element with its length in as few bytes as possible."""
     size = len(body)
     if size < 0x80:
         return bytes((tag, size)) + body
@@ -57,7 +57,7 @@ def crc32(data: bytes) -> int:
 
 
 def quote(rng: random.Random, _: Asked) -> list[bytes]:
-    """Return a quote of the day (RFC 865), below 512 octets."""
+    """Return a quote of the day (RFC 865), below 512 bytes."""
     born = rng.randrange(1560, 1860)
     who = f"{rng.choice(('George', 'Oscar', 'Marie', 'Jane'))} {rng.choice(WORDS).title()} ({born}-{born + rng.randrange(30, 90)})"
     return [b'"' + words(rng, rng.randrange(60, 380)) + b'."\r\n ' + who.encode() + b"\r\n"]
@@ -76,7 +76,7 @@ def rip_routes(rng: random.Random, _: Asked) -> list[bytes]:
 
 
 def port_map(rng: random.Random, asked: Asked) -> list[bytes]:
-    """Return the answer to a portmapper's DUMP call: every program, version, protocol and port (RFC 1833)."""
+    """Return a portmapper's reply to a DUMP call: every program, version, protocol and port (RFC 1833)."""
     kinds = ((100024, (1,)), (100021, (1, 3, 4)), (100003, (2, 3, 4)), (100005, (1, 2, 3)), (100011, (1, 2)), (391002, (2,)))
     table = [(100000, version, protocol, 111) for version in (4, 3, 2) for protocol in (6, 17)]
     for program, versions in rng.sample(kinds, rng.randint(1, len(kinds))):
@@ -87,7 +87,7 @@ def port_map(rng: random.Random, asked: Asked) -> list[bytes]:
 
 
 def mdns_services(rng: random.Random, asked: Asked) -> list[bytes]:
-    """Return a legacy unicast answer that lists a host's kinds of services (RFC 6762, section 6.7)."""
+    """Return a legacy unicast response that lists a host's service types (RFC 6762, section 6.7)."""
     kinds = ("workstation", "ssh", "http", "smb", "airplay", "raop", "googlecast", "spotify-connect", "ipp", "printer", "nfs", "sftp-ssh")
     question = dns_name("_services._dns-sd._udp.local") + struct.pack(">HH", 12, 1)
     records, chosen = b"", rng.sample(kinds, rng.randint(2, 9))
@@ -98,7 +98,7 @@ def mdns_services(rng: random.Random, asked: Asked) -> list[bytes]:
 
 
 def node_status(rng: random.Random, asked: Asked) -> list[bytes]:
-    """Return a NetBIOS node status answer (RFC 1002, section 4.2.18)."""
+    """Return a NetBIOS node status response (RFC 1002, section 4.2.18)."""
     host, group = host_name(rng).upper(), rng.choice(("WORKGROUP", "CORP", "OFFICE"))
     table = [(host, 0x00, 0x0400), (group, 0x00, 0x8400), (host, 0x20, 0x0400), (group, 0x1E, 0x8400), (group, 0x1D, 0x0400)]
     table = table[: rng.randint(3, 5)]
@@ -130,26 +130,26 @@ def probe_match(rng: random.Random, asked: Asked) -> list[bytes]:
 
 
 def core_links(rng: random.Random, asked: Asked) -> list[bytes]:
-    """Return a CoAP 2.05 answer with a device's resources in link format (RFC 7252, RFC 6690), cut off at one block of 1,024."""
+    """Return a CoAP 2.05 response with a device's resources in link format (RFC 7252, RFC 6690), cut off at one block of 1,024."""
     links = [
         f'</{rng.choice(("sensors", "device", "qlink", "oic"))}/{word}>;rt="{rng.choice(WORDS)}";if="core.s";ct={rng.choice((0, 40, 50))}'
         for word in rng.sample(WORDS, rng.choice((4, 9, 16, 30)))
     ]
     body, block = ",".join(links).encode(), b""
     if len(body) > 1024:
-        body, block = body[:1024], b"\xb1\x0e"  # Block2 (RFC 7959): number 0, more to come, 1,024 octets
+        body, block = body[:1024], b"\xb1\x0e"  # Block2 (RFC 7959): number 0, more to come, 1,024 bytes
     return [b"\x62\x45" + asked.token[:4] + b"\xc1\x28" + block + b"\xff" + body]
 
 
 def remote_desktop_state(rng: random.Random, _: Asked) -> list[bytes]:
-    """Return a Mac's answer of 1,006 octets to a remote management query: a short head, names, and mostly zeros."""
+    """Return a Mac's response of 1,006 bytes to a remote management query: a short header, names, and mostly zeros."""
     name = f"{rng.choice(('iMac', 'MacBook-Pro', 'Mac-mini'))}-{rng.choice(WORDS)}".encode()
     body = rng.randbytes(6) + bytes((len(name),)) + name + struct.pack(">II", 0x00010003, rng.getrandbits(8)) + b"\x04user" + b"\0" * 60
     return [struct.pack(">HH", 1, 1002) + body.ljust(1002, b"\0")]
 
 
 def build_server(rng: random.Random, _: Asked) -> list[bytes]:
-    """Return a Jenkins server's answer to discovery."""
+    """Return a Jenkins server's discovery response."""
     url = f"http://{rng.choice(('ci', 'jenkins', 'build'))}.{rng.choice(ZONES)}:{rng.choice((80, 8080, 8082))}/"
     text = f"<hudson><version>2.{rng.randrange(100, 219)}</version><url>{url}</url><server-id>{rng.getrandbits(128):032x}</server-id>"
     if rng.random() < 0.8:
@@ -158,7 +158,7 @@ def build_server(rng: random.Random, _: Asked) -> list[bytes]:
 
 
 def media_server(rng: random.Random, _: Asked) -> list[bytes]:
-    """Return a Plex media server's answer to discovery."""
+    """Return a Plex media server's discovery response."""
     lines = ["HTTP/1.0 200 OK", "Content-Type: plex/media-server", f"Host: {rng.getrandbits(128):032x}.plex.direct"]
     lines += [f"Name: {host_name(rng)}", "Port: 32400", f"Resource-Identifier: {rng.getrandbits(160):040x}"]
     lines += [
@@ -174,13 +174,13 @@ def vpn_reset(rng: random.Random, asked: Asked) -> list[bytes]:
 
 
 def desktop_syn_ack(rng: random.Random, asked: Asked) -> list[bytes]:
-    """Return a SYN+ACK datagram of 1,232 octets (MS-RDPEUDP): header, initial number, both MTUs, and padding."""
+    """Return a SYN+ACK datagram of 1,232 bytes (MS-RDPEUDP): header, initial sequence number, both MTUs, and padding."""
     first = asked.token[:4] + struct.pack(">HHIHH", 64, 0x0005, rng.getrandbits(32), 1232, 1232)
     return [first.ljust(1232, b"\0")]
 
 
 def service_location(rng: random.Random, asked: Asked) -> list[bytes]:
-    """Return an SLPv2 attribute or service reply (RFC 2608), larger where the attacker registered services first."""
+    """Return an SLPv2 attribute or service reply (RFC 2608), larger if the attacker registered services first."""
     size = rng.choice((150, 400, 900, 1300, 2600))
     if asked.server % 3:
         listed = f'(product="VMware ESXi 6.7.0 build-{rng.randrange(10**7, 2 * 10**7)}"),(hardwareUuid="{uuid(rng).upper()}")'
@@ -198,7 +198,7 @@ def service_location(rng: random.Random, asked: Asked) -> list[bytes]:
 
 
 def trunk_calls(rng: random.Random, _: Asked) -> list[bytes]:
-    """Return a run of the datagrams that a TP-240 driver sends about its test calls, two for each call."""
+    """Return a series of datagrams that a TP-240 driver sends about its test calls, two per call."""
     first, parts = rng.choice((0, 0, rng.randrange(1900))), []
     if not first:
         parts.append(b"<tp240dvr>\n")
@@ -208,7 +208,7 @@ def trunk_calls(rng: random.Random, _: Asked) -> list[bytes]:
 
 
 def radio_device(rng: random.Random, asked: Asked) -> list[bytes]:
-    """Return a Ubiquiti device's answer to discovery, version 1: addresses, time up, names, firmware."""
+    """Return a Ubiquiti device's discovery response, version 1: addresses, uptime, names, firmware."""
     mac = bytes.fromhex("0418d6") + rng.randbytes(3)
     model = rng.choice((b"LM5", b"N5N", b"P5B", b"AG5-HP"))
     fields = [(2, mac + asked.server.to_bytes(4, "big")), (2, mac[:5] + b"\x01" + bytes((192, 168, 1, 1))), (1, mac)]
@@ -244,14 +244,14 @@ def stun_text(kind: int, data: bytes) -> bytes:
 
 
 def stun(kind: int, token: bytes, attributes: bytes, *, sealed: bool = False) -> bytes:
-    """Return a STUN message (RFC 8489), on demand with a fingerprint as the last attribute."""
+    """Return a STUN message (RFC 8489), optionally with a fingerprint as the last attribute."""
     size = len(attributes) + (8 if sealed else 0)
     message = struct.pack(">HHI", kind, size, STUN_COOKIE) + token[:12] + attributes
     return message + struct.pack(">HHI", 0x8028, 4, crc32(message) ^ 0x5354554E) if sealed else message
 
 
 def binding(rng: random.Random, asked: Asked) -> list[bytes]:
-    """Return a STUN binding answer: where the request seemed to come from, and who answers."""
+    """Return a STUN binding response: the apparent source of the request, and the responder's name."""
     mapped = stun_address(0x20, asked.client ^ STUN_COOKIE, asked.port ^ 0x2112) + stun_address(1, asked.client, asked.port)
     others = stun_address(0x802B, asked.server, 3478) + stun_address(0x802C, asked.server ^ 1, 3479)
     software = stun_text(0x8022, rng.choice((b"Coturn-4.5.1.1 'dan Eider'", b"Coturn-4.6.2 'Gorst'", b"Vovida.org 0.98-CPC")))
@@ -259,14 +259,14 @@ def binding(rng: random.Random, asked: Asked) -> list[bytes]:
 
 
 def quic_long(rng: random.Random, kind: int, ends: tuple[bytes, bytes], octets: int) -> bytes:
-    """Return a protected QUIC packet with a long header (RFC 9000): kind 0 is Initial, 2 Handshake; ends are target and source."""
+    """Return a protected QUIC packet with a long header (RFC 9000): kind 0 is Initial, 2 Handshake; ends: destination and source id."""
     target, source = ends
     head = bytes((0xC0 | kind << 4 | rng.getrandbits(4),)) + struct.pack(">IB", 1, len(target)) + target + bytes((len(source),)) + source
     return head + (b"\0" if kind == 0 else b"") + struct.pack(">H", 0x4000 | octets) + rng.randbytes(octets)
 
 
 def quic_flight(rng: random.Random, ends: tuple[bytes, bytes], whole: int = 1200) -> list[bytes]:
-    """Return a server's first flight: Initial with the start of Handshake behind it, then the rest of the certificate."""
+    """Return a server's first flight: Initial followed by the start of Handshake, then the rest of the certificate."""
     first = quic_long(rng, 0, ends, rng.randrange(120, 180))
     room = whole - 9 - len(ends[0]) - len(ends[1])
     return [
@@ -277,7 +277,7 @@ def quic_flight(rng: random.Random, ends: tuple[bytes, bytes], whole: int = 1200
 
 
 def quic(rng: random.Random, asked: Asked) -> list[bytes]:
-    """Return what a server answers to an Initial, three times its size at most."""
+    """Return a server's response to an Initial, at most three times its size."""
     ends = asked.token[: rng.choice((0, 8, 8))], rng.randbytes(rng.choice((8, 8, 18, 20)))
     return quic_flight(rng, ends, rng.choice((1200, 1200, 1232, 1252)))[: rng.choice((2, 3, 3))]
 
@@ -288,13 +288,13 @@ def dtls_record(version: int, number: int, body: bytes, kind: int = 22, epoch: i
 
 
 def dtls_handshake(kind: int, number: int, body: bytes) -> bytes:
-    """Return one whole DTLS handshake message."""
+    """Return one complete DTLS handshake message."""
     size = len(body).to_bytes(3, "big")
     return bytes((kind,)) + size + struct.pack(">H", number) + b"\0\0\0" + size + body
 
 
 def certificate(rng: random.Random, host: str) -> bytes:
-    """Return an X.509 certificate that nobody signed."""
+    """Return an X.509 certificate that no one signed."""
     name = ber(0x30, ber(0x31, ber(0x30, ber(6, b"\x55\x04\x03") + ber(12, host.encode()))))
     life = ber(0x30, ber(0x17, b"23%02d01000000Z" % rng.randint(1, 12)) + ber(0x17, b"33%02d01000000Z" % rng.randint(1, 12)))
     key = ber(0x30, ber(2, b"\0\xc1" + rng.randbytes(255)) + ber(2, b"\x01\0\x01"))
@@ -323,7 +323,7 @@ def dtls_server_flight(rng: random.Random, first: int = 0) -> bytes:
 
 
 def dtls(rng: random.Random, asked: Asked) -> list[bytes]:
-    """Return a HelloVerifyRequest, or the whole first flight of a server that asks for no cookie."""
+    """Return a HelloVerifyRequest, or the complete first flight of a server that requires no cookie."""
     if asked.server % 3:
         cookie = rng.randbytes((20, 32)[asked.server % 2])
         return [dtls_record(DTLS_10, 0, dtls_handshake(3, 0, struct.pack(">HB", DTLS_10, len(cookie)) + cookie))]
@@ -331,7 +331,7 @@ def dtls(rng: random.Random, asked: Asked) -> list[bytes]:
 
 
 def game_info(rng: random.Random, _: Asked) -> list[bytes]:
-    """Return a game server's A2S_INFO answer: name, map, game, players."""
+    """Return a game server's A2S_INFO response: name, map, game, players."""
     game = rng.choice(((b"cstrike", b"Counter-Strike: Source", 240), (b"tf", b"Team Fortress", 440), (b"garrysmod", b"Sandbox", 4000)))
     most = rng.choice((16, 24, 32, 64))
     text = words(rng, rng.randrange(18, 60)) + b"\0" + b"de_%b\0" % rng.choice(WORDS).encode() + game[0] + b"\0" + game[1] + b"\0"
@@ -343,7 +343,7 @@ def game_info(rng: random.Random, _: Asked) -> list[bytes]:
 
 
 def bencoded(value: object) -> bytes:
-    """Return octets, numbers, lists and mappings as BitTorrent writes them."""
+    """Return bytes, numbers, lists and mappings as BitTorrent encodes them."""
     if isinstance(value, bytes):
         return b"%d:%b" % (len(value), value)
     if isinstance(value, int):
@@ -356,7 +356,7 @@ def bencoded(value: object) -> bytes:
 
 
 def dht_nodes(rng: random.Random, asked: Asked) -> list[bytes]:
-    """Return a DHT node's answer to get_peers or find_node (BEP 5)."""
+    """Return a DHT node's response to get_peers or find_node (BEP 5)."""
     told: dict[bytes, object] = {b"id": rng.randbytes(20), b"nodes": rng.randbytes(208)}
     if asked.token[0] & 1:
         told |= {b"token": rng.randbytes(8), b"values": [rng.randbytes(6) for _ in range(rng.choice((0, 4, 30)))]}
@@ -364,7 +364,7 @@ def dht_nodes(rng: random.Random, asked: Asked) -> list[bytes]:
 
 
 def licence_server(rng: random.Random, _: Asked) -> list[bytes]:
-    """Return a licence manager's answer: the request's kind, a length, and names of features in fields of fixed size."""
+    """Return a licence manager's response: the request's kind, a length, and names of features in fields of fixed size."""
     names = [f"{rng.choice(WORDS).upper()}_{rng.randrange(1, 20)}.{rng.randrange(10)}".encode() for _ in range(rng.choice((4, 12, 30)))]
     body = struct.pack(">HH", 1, len(names)) + host_name(rng).encode().ljust(64, b"\0") + b"".join(name.ljust(40, b"\0") for name in names)
     return [struct.pack(">BBI", 0x7A, 0, len(body)) + body]
@@ -378,12 +378,12 @@ def display_willing(rng: random.Random, _: Asked) -> list[bytes]:
 
 
 def external_address(rng: random.Random, asked: Asked) -> list[bytes]:
-    """Return a gateway's answer to the question for its external address (RFC 6886)."""
+    """Return a gateway's response to a request for its external address (RFC 6886)."""
     return [struct.pack(">BBHII", 0, 128, 0, rng.randrange(1, 4_000_000), asked.server)]
 
 
 def snmp(kind: int, number: int, fields: tuple[int, int], bound: bytes) -> bytes:
-    """Return an SNMPv2c message: kind 0xA0 asks, 0xA5 asks for many, 0xA2 answers; bound holds the variables."""
+    """Return an SNMPv2c message: kind 0xA0 is GetRequest, 0xA5 GetBulkRequest, 0xA2 Response; bound holds the variables."""
     body = ber(2, struct.pack(">I", number & 0x7FFFFFFF)) + b"".join(ber(2, bytes((field,))) for field in fields) + ber(0x30, bound)
     return ber(0x30, b"\x02\x01\x01" + ber(4, b"public") + ber(kind, body))
 

@@ -1,7 +1,6 @@
-"""Say what an attack is made of: its extent, its label, its packets, and the shapes of time and source they share.
+"""Define what attacks have in common: extent, label, packets, and distributions of times and sources.
 
-The three families of attacks (floods, reflections, sessions) import this; it is its own file so that they need not
-import each other.
+The three attack families (floods, reflections, sessions) import this module, so that they need not import each other.
 """
 
 import random
@@ -16,7 +15,7 @@ VERDICTS = ("benign", "volumetric", "application-layer")
 
 
 class Extent(NamedTuple):
-    """Say how long an attack lasts and how much of it there is: packets, requests, connections, ports or attempts."""
+    """Give an attack's duration and its amount: packets, requests, connections, ports or attempts."""
 
     seconds: float
     amount: int
@@ -38,7 +37,7 @@ class Attack(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """Describe where forged packets come from: an address and the TTL it arrives with."""
+    """Describe the source of spoofed packets: an address and the TTL at arrival."""
 
     address: int
     ttl: int
@@ -60,14 +59,14 @@ def application(packets: list[Packet], vector: str, victim: Host | str) -> Attac
 
 
 def moments(rng: random.Random, at_ns: int, extent: Extent) -> list[int]:
-    """Return the times of the attack's packets: steady, swelling or in pulses, as the draw falls."""
+    """Return the times of the attack's packets: steady, swelling or in pulses, at random."""
     shape = rng.choice(("steady", "steady", "swelling", "pulses"))
     places = [_place(rng, shape) for _ in range(extent.amount)]
     return sorted(at_ns + int(place * extent.seconds * SECOND) for place in places)
 
 
 def _place(rng: random.Random, shape: str) -> float:
-    """Return a position between 0 and 1 within an attack of that shape."""
+    """Return a random position between 0 and 1 within an attack of that shape."""
     place = rng.random()
     if shape == "swelling":
         return float(place**0.7)
@@ -87,10 +86,10 @@ def few_ttls(rng: random.Random) -> tuple[int, ...]:
 
 
 def bots(rng: random.Random, count: int) -> list[Origin]:
-    """Return so many real senders, each with a TTL of its own."""
+    """Return ``count`` real senders, each with its own TTL."""
     return [Origin(public_address(rng), rng.choice((64, 64, 128, 255)) - rng.randint(5, 22)) for _ in range(count)]
 
 
 def soon(rng: random.Random, victim: Host) -> int:
-    """Return how long the victim takes to answer."""
+    """Return the victim's response time."""
     return 2 * victim.delay_ns + int(rng.uniform(8, 70)) * MICROSECOND

@@ -1,6 +1,6 @@
-"""Stage captures without an attack, several of which look like one: crowds, backups, resolvers, calls, half a view.
+"""Generate captures without an attack, several of which look like one: crowds, backups, resolvers, calls, one direction only.
 
-Each scene takes a generator and a start and returns packets; scenarios.py labels and writes them.
+Each scene takes a random generator and a start time and returns packets; scenarios.py labels and writes them.
 """
 
 import random
@@ -24,7 +24,7 @@ class Scene(NamedTuple):
 
 
 def _after(rng: random.Random, at_ns: int, seconds: float) -> int:
-    """Return a random time within so many seconds."""
+    """Return a random time within ``seconds`` of ``at_ns``."""
     return at_ns + int(rng.random() * seconds * SECOND)
 
 
@@ -55,7 +55,7 @@ def server_farm(rng: random.Random, at_ns: int) -> list[Packet]:
 
 
 def flash_crowd(rng: random.Random, at_ns: int) -> list[Packet]:
-    """Let some 300 real clients arrive within a minute, ever more of them, to read the same news."""
+    """Let about 300 real clients arrive within a minute, at a growing rate, to read the same news."""
     packets: list[Packet] = []
     for _ in range(rng.randint(280, 330)):
         who, place = stranger(rng), rng.random() ** rng.uniform(0.5, 0.7)
@@ -76,7 +76,7 @@ def nightly_backup(rng: random.Random, at_ns: int) -> list[Packet]:
 
 
 def busy_resolver(rng: random.Random, at_ns: int) -> list[Packet]:
-    """Let many clients ask one resolver, hundreds of questions a second."""
+    """Let many clients query one resolver, hundreds of queries per second."""
     clients = [stranger(rng) for _ in range(rng.randint(60, 160))]
     packets: list[Packet] = []
     for when in moments(rng, at_ns, Extent(rng.uniform(3, 8), rng.randint(1200, 2000))):
@@ -98,7 +98,7 @@ def one_way(rng: random.Random, at_ns: int) -> list[Packet]:
 
 
 def midstream(rng: random.Random, at_ns: int) -> list[Packet]:
-    """Start in the middle of conversations, and stop there too."""
+    """Begin and end the capture in the middle of conversations."""
     packets = ordinary(rng, at_ns, 60, 400_000)
     packets += fetch(rng, at_ns + int(19.95 * SECOND), stranger(rng), FILES, 150_000)
     return [packet for packet in packets if 20 * SECOND <= packet.time_ns - at_ns < 45 * SECOND]
@@ -113,7 +113,7 @@ def downloads(rng: random.Random, at_ns: int) -> list[Packet]:
 
 
 def probes(rng: random.Random, at_ns: int) -> list[Packet]:
-    """Watch servers: health checks and pings at fixed periods."""
+    """Monitor servers: health checks and pings at fixed intervals."""
     packets: list[Packet] = []
     for number, server in enumerate((WEB, SHOP, MAIL)):
         packets += check_health(rng, at_ns + number * 300 * MILLISECOND, server, 30, rng.choice((1.0, 2.0, 5.0)))
@@ -133,7 +133,7 @@ def gateway(rng: random.Random, at_ns: int) -> list[Packet]:
 
 
 def both_protocols(rng: random.Random, at_ns: int) -> list[Packet]:
-    """Serve clients over IPv6 beside those over IPv4."""
+    """Serve clients over IPv6 as well as over IPv4."""
     server = Host(LOCAL_NET6 << 80 | 0x10, LINUX)
     packets = ordinary(rng, at_ns, 30, 60_000)
     for _ in range(rng.randint(8, 16)):
@@ -143,7 +143,7 @@ def both_protocols(rng: random.Random, at_ns: int) -> list[Packet]:
 
 
 def backscatter(rng: random.Random, at_ns: int) -> list[Packet]:
-    """Receive the answers of a flooded server elsewhere that forged addresses of this site."""
+    """Receive backscatter: replies of a server elsewhere, flooded from spoofed addresses of this site."""
     far, port, options = stranger(rng, LINUX), rng.choice((80, 443, 22)), option_bytes(LINUX, 0, 0, "m")
     packets = ordinary(rng, at_ns, 30, 60_000)
     for when in moments(rng, at_ns, Extent(28, rng.randint(120, 300))):

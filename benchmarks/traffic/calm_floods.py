@@ -1,6 +1,6 @@
-"""Stage captures without an attack that resemble floods and reflections: games, resolvers, tunnels, downloads, swarms, pings.
+"""Generate captures without an attack that resemble floods and reflections: games, resolvers, tunnels, downloads, swarms, pings.
 
-Each scene takes a generator and a start and returns packets, as those of calm.py do; SCENES lists them.
+Each scene takes a random generator and a start time and returns packets, like those of calm.py; SCENES lists them.
 """
 
 import random
@@ -67,19 +67,19 @@ from wire import BROADCAST_MAC, Head, Packet, checksum, icmp, ip_frame, ipv4, on
 
 GRE, ESP, IGMP = 47, 50, 2
 GAME_PORT, GAME_CLIENT_PORT = 27015, 27005
-ONE_FRAME = 1472  # octets of UDP payload
+ONE_FRAME = 1472  # bytes of UDP payload
 NODE_STATUS_QUESTION = b"\x20CK" + b"A" * 30 + b"\0" + struct.pack(">HH", 0x21, 1)
 
 
 class Line(NamedTuple):
-    """Name the two ends of a line of datagrams and their ports."""
+    """Name the two ends of a UDP exchange and their ports."""
 
     ends: tuple[Host, Host]
     ports: tuple[int, int]
 
 
 class Group(NamedTuple):
-    """Name a multicast group, the ports from and to which its datagrams go, and their TTL."""
+    """Name a multicast group, its datagrams' source and destination ports, and their TTL."""
 
     address: int
     sport: int
@@ -97,17 +97,17 @@ def _send(rng: random.Random, at_ns: int, line: Line, who: int, body: bytes) -> 
 
 
 def _broadcast(packet: Packet) -> Packet:
-    """Return the packet with the hardware address of all hosts as its target."""
+    """Return the packet with the broadcast MAC address as its destination."""
     return packet._replace(frame=BROADCAST_MAC + packet.frame[6:])
 
 
 def _within(rng: random.Random, at_ns: int, seconds: float) -> int:
-    """Return a random time within so many seconds."""
+    """Return a random time within ``seconds`` of ``at_ns``."""
     return at_ns + int(rng.random() * seconds * SECOND)
 
 
 def game_server(rng: random.Random, at_ns: int) -> list[Packet]:
-    """Let 60 players play: 30 packets a second each way, and now and then a query by a server browser, which is answered."""
+    """Let 60 players play: 30 packets per second each way, and occasionally a server browser's query, which is answered."""
     server, packets = local(27), []
     seconds, state = rng.uniform(2.5, 4), game_info(rng, Asked(b"", 0, 0, 0))[0]
     ticks = [at_ns + turn * SECOND // 30 for turn in range(int(seconds * 30))]
@@ -131,12 +131,12 @@ def game_server(rng: random.Random, at_ns: int) -> list[Packet]:
 
 
 def _with_signatures(message: bytes) -> bytes:
-    """Return a message that ends in an EDNS record with the bit set that wants, or brings, signatures (DO)."""
+    """Return a message that ends in an EDNS record with the bit set that requests, or announces, signatures (DO)."""
     return message[:-6] + b"\0\0\x80\0\0\0"
 
 
 def _signed_answer(rng: random.Random, number: int, text: str, kind: int) -> bytes:
-    """Return a large answer as a signed zone gives it: keys or text, and their signatures."""
+    """Return a large response as from a signed zone: keys or text, and their signatures."""
     signature = struct.pack(">HBBIIIH", kind, 8, 2, 3600, 1_720_000_000, 1_710_000_000, rng.getrandbits(16)) + dns_name(text)
     records = [(46, 3600, signature + rng.randbytes(256)) for _ in range(rng.randint(1, 2))]
     if kind == 48:
@@ -147,7 +147,7 @@ def _signed_answer(rng: random.Random, number: int, text: str, kind: int) -> byt
 
 
 def large_answers(rng: random.Random, at_ns: int) -> list[Packet]:
-    """Let a resolver ask many servers for keys and texts, and get large answers, some in fragments or over TCP."""
+    """Let a resolver query many servers for keys and texts, and get large responses, some in fragments or over TCP."""
     asker, packets = RESOLVER, ordinary(rng, at_ns, 30, 30_000)
     for when in moments(rng, at_ns, Extent(rng.uniform(15, 28), rng.randint(110, 150))):
         server, text, kind = stranger(rng, LINUX), f"{rng.choice(WORDS)}.{rng.choice(ZONES)}", rng.choice((16, 16, 48))
@@ -170,7 +170,7 @@ def large_answers(rng: random.Random, at_ns: int) -> list[Packet]:
 
 
 def time_client(rng: random.Random, at_ns: int) -> list[Packet]:
-    """Keep time with several servers: bursts at the start, then a question to each about once a minute."""
+    """Synchronise time with several servers: bursts at the start, then a query to each about once a minute."""
     client, packets = local(77), ordinary(rng, at_ns, 60, 30_000)
     for _ in range(rng.randint(5, 9)):
         server, port = stranger(rng, LINUX), rng.choice((123, 123, high_port(rng)))
@@ -187,7 +187,7 @@ def time_client(rng: random.Random, at_ns: int) -> list[Packet]:
 
 
 def _table(rng: random.Random, column: int, first: int, rows: int) -> bytes:
-    """Return rows of a column of the interfaces' table: names, counters or states."""
+    """Return rows of one column of the interfaces table: names, counters or states."""
     bound = b""
     for row in range(first, first + rows):
         if column == 2:
@@ -201,7 +201,7 @@ def _table(rng: random.Random, column: int, first: int, rows: int) -> bytes:
 
 
 def network_monitor(rng: random.Random, at_ns: int) -> list[Packet]:
-    """Poll 40 switches by SNMP every 20 seconds: the time up, then four columns of the table of interfaces."""
+    """Poll 40 switches by SNMP every 20 seconds: the uptime, then four columns of the interfaces table."""
     devices = [
         Host(0x0A140000 | rng.getrandbits(16), LINUX._replace(ttl=255), 2, rng.randrange(200, 4000) * MICROSECOND) for _ in range(40)
     ]
@@ -227,7 +227,7 @@ def _quic_short(rng: random.Random, target: bytes, octets: int) -> bytes:
 
 
 def _download(rng: random.Random, at_ns: int, line: Line, octets: int) -> list[Packet]:
-    """Fetch something over HTTP/3: handshake, request, data in bursts that the acknowledgements clock."""
+    """Fetch something over HTTP/3: handshake, request, data in bursts clocked by acknowledgements."""
     mine, theirs, trip = rng.choice((b"", rng.randbytes(8))), rng.randbytes(8), 2 * line.ends[1].delay_ns
     first = quic_long(rng, 0, (rng.randbytes(8), mine), 1250 - 26 - len(mine))
     packets, when = [_send(rng, at_ns, line, 0, first)], at_ns + trip + rng.randrange(300, 2000) * MICROSECOND
@@ -265,7 +265,7 @@ def modern_downloads(rng: random.Random, at_ns: int) -> list[Packet]:
 
 
 def _dht(rng: random.Random, at_ns: int, line: Line, asker: int) -> list[Packet]:
-    """Ask a node of a distributed hash table for nodes, peers or a sign of life; a node that is gone does not answer."""
+    """Query a node of a distributed hash table for nodes, peers or a ping; a node that is gone does not reply."""
     token, kind = rng.randbytes(2), rng.choice((b"ping", b"find_node", b"get_peers"))
     fields: dict[bytes, object] = {b"id": rng.randbytes(20)}
     told: dict[bytes, object] = {b"id": rng.randbytes(20)}
@@ -282,7 +282,7 @@ def _dht(rng: random.Random, at_ns: int, line: Line, asker: int) -> list[Packet]
 
 
 def _micro_transport(rng: random.Random, at_ns: int, line: Line, count: int) -> list[Packet]:
-    """Get pieces of a file over uTP (BEP 29): data one way, state the other."""
+    """Download pieces of a file over uTP (BEP 29): data one way, state the other."""
     packets, number, ident, when = [], rng.randrange(60000), rng.randrange(60000), at_ns
     for turn in range(count):
         stamps = struct.pack(">III", when // 1000 & 0xFFFFFFFF, rng.randrange(10_000, 90_000), 1_048_576)
@@ -296,7 +296,7 @@ def _micro_transport(rng: random.Random, at_ns: int, line: Line, count: int) -> 
 
 
 def swarm(rng: random.Random, at_ns: int) -> list[Packet]:
-    """Share files by BitTorrent: questions from and to 300 nodes of the hash table, and pieces from a few peers."""
+    """Share files by BitTorrent: queries from and to 300 nodes of the hash table, and pieces from a few peers."""
     client, packets, seconds = colleague(rng), ordinary(rng, at_ns, 40, 20_000), rng.uniform(25, 45)
     port = rng.choice((6881, 51413, rng.randrange(20000, 60000)))
     for number in range(300):
@@ -309,7 +309,7 @@ def swarm(rng: random.Random, at_ns: int) -> list[Packet]:
 
 
 def _checks(rng: random.Random, at_ns: int, line: Line, count: int) -> list[Packet]:
-    """Play connectivity checks of ICE both ways, which go on as consent while the call lasts."""
+    """Play ICE connectivity checks both ways, which continue as consent checks during the call."""
     packets = []
     for turn in range(count):
         for who in (0, 1):
@@ -347,7 +347,7 @@ def _agreement(rng: random.Random, at_ns: int, line: Line) -> list[Packet]:
 
 
 def _media(rng: random.Random, at_ns: int, line: Line, who: int, seconds: float) -> list[Packet]:
-    """Send sealed sound, 50 packets a second, and pictures, 25 a second in several packets each, from one end."""
+    """Send encrypted audio, 50 packets per second, and video, 25 frames per second in several packets each, from one end."""
     packets, marks = [], (rng.getrandbits(32), rng.getrandbits(32))
     number = rng.getrandbits(14)
     for turn in range(int(seconds * 50)):
@@ -371,7 +371,7 @@ def _media(rng: random.Random, at_ns: int, line: Line, who: int, seconds: float)
 
 
 def browser_call(rng: random.Random, at_ns: int) -> list[Packet]:
-    """Hold a call between browsers: STUN to servers and between the ends, a DTLS handshake, sound and pictures both ways."""
+    """Hold a call between browsers: STUN to servers and between the ends, a DTLS handshake, audio and video both ways."""
     caller, callee = local(61), stranger(rng)
     line, packets = Line((caller, callee), (high_port(rng), high_port(rng))), ordinary(rng, at_ns, 14, 20_000)
     for turn in range(3):
@@ -389,7 +389,7 @@ def browser_call(rng: random.Random, at_ns: int) -> list[Packet]:
 
 
 def _tunnelled(rng: random.Random, at_ns: int, wrap: Callable[[int, bytes], bytes], protocol: int) -> list[Packet]:
-    """Move files both ways between two private networks through two gateways, each packet wrapped."""
+    """Transfer files both ways between two private networks through two gateways, each packet encapsulated."""
     near, far = local(4), stranger(rng, LINUX)._replace(delay_ns=rng.randrange(800, 3000) * MICROSECOND)
     inner: list[Packet] = []
     small = STACKS[3]
@@ -401,7 +401,7 @@ def _tunnelled(rng: random.Random, at_ns: int, wrap: Callable[[int, bytes], byte
     packets = ordinary(rng, at_ns, 6, 15_000)
     for time_ns, frame, _ in sorted(inner, key=lambda packet: packet.time_ns):
         body = frame[14 : 14 + int.from_bytes(frame[16:18], "big")]
-        way = int(frame[27] == 2)  # the source's second octet: 10.1 is near, 10.2 far
+        way = int(frame[27] == 2)  # the source's second byte: 10.1 is near, 10.2 far
         source, target = ((near, far), (far, near))[way]
         packets.append(Packet(time_ns, ip_frame(head(source, target, rng), protocol, wrap(way, body))))
     return packets
@@ -413,7 +413,7 @@ def plain_tunnel(rng: random.Random, at_ns: int) -> list[Packet]:
 
 
 def sealed_tunnel(rng: random.Random, at_ns: int) -> list[Packet]:
-    """Carry private networks' traffic over ESP at full speed: one index for each way, numbers that count."""
+    """Carry private networks' traffic over ESP at full speed: one SPI per direction, sequence numbers that count up."""
     indexes, numbers = (rng.randrange(1 << 24, 1 << 32), rng.randrange(1 << 24, 1 << 32)), [rng.randrange(90_000), rng.randrange(90_000)]
 
     def wrap(way: int, body: bytes) -> bytes:
@@ -430,7 +430,7 @@ def _name_question(rng: random.Random, host: str) -> bytes:
 
 
 def _notice(rng: random.Random, host: Host, first: str) -> bytes:
-    """Return an SSDP notice or answer of a device."""
+    """Return an SSDP notification or response of a device."""
     text = ".".join(str(byte) for byte in host.address.to_bytes(4, "big"))
     lines = [first, "CACHE-CONTROL: max-age=1800", f"LOCATION: http://{text}:49152/root.xml", "SERVER: Linux UPnP/1.0 device/1.0"]
     kind = rng.choice(("upnp:rootdevice", "urn:schemas-upnp-org:device:MediaRenderer:1"))
@@ -440,13 +440,13 @@ def _notice(rng: random.Random, host: Host, first: str) -> bytes:
 
 
 def _multicast(rng: random.Random, at_ns: int, host: Host, group: Group, body: bytes) -> Packet:
-    """Return one datagram to a group."""
+    """Return one datagram to a multicast group."""
     spread = Head(host.address, group.address, group.ttl, rng.getrandbits(16), 0)
     return Packet(at_ns, udp(spread, group.sport, group.dport, body))
 
 
 def _neighbour(rng: random.Random, at_ns: int, host: Host, others: list[Host]) -> list[Packet]:
-    """Play what one host on a LAN tells and asks all others: mDNS, LLMNR, NetBIOS, SSDP, IGMP."""
+    """Play one host's announcements and queries to all others on a LAN: mDNS, LLMNR, NetBIOS, SSDP, IGMP."""
     title = f"{rng.choice(WORDS)}-{host.address & 255}"
     service = dns_name(rng.choice(("_ipp._tcp.local", "_airplay._tcp.local", "_googlecast._tcp.local", "_smb._tcp.local")))
     data = bytes((len(title),)) + title.encode() + b"\xc0\x0c"
@@ -493,7 +493,7 @@ def _membership(rng: random.Random, at_ns: int, host: Host, group: int) -> Packe
 
 
 def lan_chatter(rng: random.Random, at_ns: int) -> list[Packet]:
-    """Let the hosts of an office announce and find each other, while one of them sends television to a group."""
+    """Let the hosts of an office announce and discover each other, while one of them streams television to a multicast group."""
     team = [
         Host(OFFICE | 20 + 4 * number, rng.choice(STACKS), 0, rng.randrange(80, 900) * MICROSECOND) for number in range(rng.randint(25, 45))
     ]
@@ -509,7 +509,7 @@ def lan_chatter(rng: random.Random, at_ns: int) -> list[Packet]:
 
 
 def joined_downloads(rng: random.Random, at_ns: int) -> list[Packet]:
-    """Begin in the midst of many downloads to one gateway, of which only what arrives is seen."""
+    """Begin in the middle of many downloads to one gateway, with only the incoming direction captured."""
     shared = local(9)._replace(delay_ns=rng.randrange(300, 2000) * MICROSECOND)
     packets: list[Packet] = []
     for _ in range(30):
@@ -528,7 +528,7 @@ def joined_downloads(rng: random.Random, at_ns: int) -> list[Packet]:
 
 
 def busy_prefix(rng: random.Random, at_ns: int) -> list[Packet]:
-    """Let most hosts of a prefix do a little each, all of it answered: names, time, pings, pages."""
+    """Let most hosts of a prefix do a little each, all of it answered: DNS, NTP, pings, pages."""
     packets, resolvers = [], [stranger(rng, LINUX) for _ in range(3)]
     for number in sorted(rng.sample(range(2, 254), rng.randint(150, 230))):
         host, when = local(number), _within(rng, at_ns, 8)
@@ -542,7 +542,7 @@ def busy_prefix(rng: random.Random, at_ns: int) -> list[Packet]:
 
 
 def regular_backup(rng: random.Random, at_ns: int) -> list[Packet]:
-    """Send what changed to the store every 20 seconds, a burst each time."""
+    """Send changes to the backup store every 20 seconds, one burst each time."""
     packets = ordinary(rng, at_ns, 120, 50_000)
     sources = [local(70 + number)._replace(delay_ns=rng.randrange(80, 300) * MICROSECOND) for number in range(rng.randint(1, 3))]
     for turn in range(6):
@@ -553,7 +553,7 @@ def regular_backup(rng: random.Random, at_ns: int) -> list[Packet]:
 
 
 def _trace(rng: random.Random, at_ns: int, source: Host, target: Host) -> list[Packet]:
-    """Trace the route to a host as traceroute does: three datagrams for each hop, and errors that come back."""
+    """Trace the route to a host as traceroute does: three datagrams per hop, and the returned errors."""
     routers = [stranger(rng, LINUX._replace(ttl=255))._replace(hops=hop) for hop in range(1, rng.randint(7, 14))]
     packets, when, dport = [], at_ns, 33434
     for hop, router in enumerate([*routers, target], 1):
@@ -573,7 +573,7 @@ def _trace(rng: random.Random, at_ns: int, source: Host, target: Host) -> list[P
 
 
 def ping_monitor(rng: random.Random, at_ns: int) -> list[Packet]:
-    """Ping 200 hosts every ten seconds, of which a few are down, and trace some routes."""
+    """Ping 200 hosts every ten seconds, a few of which are down, and trace some routes."""
     watched = [local(number) for number in range(30, 90)] + [
         Host(0x0A1E0000 | number, STACKS[number % 12], 1, 400_000) for number in range(1, 41)
     ]
@@ -593,7 +593,7 @@ def ping_monitor(rng: random.Random, at_ns: int) -> list[Packet]:
 
 
 def busy_balancer(rng: random.Random, at_ns: int) -> list[Packet]:
-    """Let a balancer hand clients' requests to eight servers, from one address over many short connections, and check their health."""
+    """Let a load balancer pass clients' requests to eight servers, from one address over many short connections, and check their health."""
     farm, seconds = [local(100 + number) for number in range(8)], rng.uniform(10, 16)
     packets: list[Packet] = []
     for server in farm:

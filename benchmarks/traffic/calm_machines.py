@@ -1,6 +1,6 @@
-"""Stage benign captures of machines at work: sensors and their broker, a pool of database connections, SSH automation, a plant.
+"""Generate benign captures of machines at work: sensors and their broker, a database connection pool, SSH automation, a plant.
 
-Each scene takes a generator and a start and returns packets, as in calm.py; calm_more.py lists these beside its own.
+Each scene takes a random generator and a start time and returns packets, as in calm.py; calm_more.py lists these with its own.
 """
 
 import random
@@ -32,12 +32,12 @@ from wire import Packet
 
 SMALL = Stack(64, 5840, "m", 1460, 0)
 DEVICE = Stack(64, 8192, "m", 1460, 0)
-# What sensors measure: a topic, the form of a report, and its quality of service.
+# What sensors measure: a topic, the format of a report, and its quality of service.
 KINDS = (("temperature", '{"t":%.1f}', 0), ("climate", '{"t":%.1f,"h":41,"bat":3.01}', 1), ("power", '{"w":%.1f,"v":229.8,"a":0.41}', 0))
 
 
 def _report(rng: random.Random, at_ns: int, until_ns: int, number: int, kind: tuple[str, str, int]) -> tuple[list[Packet], list[Shot]]:
-    """Let one sensor connect and publish till the end; return its packets and what the broker passes on."""
+    """Let one sensor connect and publish until the end; return its packets and what the broker forwards."""
     sensor = Host(OFFICE | 20 + number, SMALL, 0, rng.randrange(900, 6000) * MICROSECOND)
     talk = greet(rng, at_ns, Path(sensor, API, 49152 + rng.randrange(9000), 1883))
     talk = say(rng, talk, Turn(CLIENT, mqtt_connect(f"sensor-{number:03d}", 60), quiet=True))
@@ -77,7 +77,7 @@ def sensors(rng: random.Random, at_ns: int) -> list[Packet]:
 
 
 def _mysql_work(rng: random.Random, version: str, waits: list[int]) -> list[Turn]:
-    """Return a connection to MySQL: a login that is right, then queries after those waits."""
+    """Return a connection to MySQL: a successful login, then queries after the given waits."""
     said = [Turn(SERVER, mysql_greeting(rng, version, rng.randrange(100, 9000)), MILLISECOND), Turn(CLIENT, mysql_login(rng, "shop"))]
     said.append(Turn(SERVER, mysql_fine(2), MILLISECOND))
     for wait in waits:
@@ -89,7 +89,7 @@ def _mysql_work(rng: random.Random, version: str, waits: list[int]) -> list[Turn
 
 
 def _postgres_work(rng: random.Random, waits: list[int]) -> list[Turn]:
-    """Return a connection to PostgreSQL: a login that is right, then queries after those waits."""
+    """Return a connection to PostgreSQL: a successful login, then queries after the given waits."""
     said = [Turn(CLIENT, postgres_start("shop", "shop")), Turn(SERVER, postgres_asks(rng), MILLISECOND)]
     said += [Turn(CLIENT, postgres_password(rng)), Turn(SERVER, postgres_fine(rng), 2 * MILLISECOND)]
     for wait in waits:
@@ -119,7 +119,7 @@ def database_pool(rng: random.Random, at_ns: int) -> list[Packet]:
 
 
 def _task(rng: random.Random) -> list[Turn]:
-    """Return one task on an open SSH session: a script goes up, and its outcome comes back."""
+    """Return one task on an open SSH session: a script is uploaded, and its output comes back."""
     turns = [Turn(CLIENT, rng.randbytes(4 * int(rng.lognormvariate(5.0, 1.2)) + 100), rng.randrange(2, 200) * MILLISECOND)]
     turns.append(Turn(SERVER, rng.randbytes(rng.choice((36, 52, 100))), 2 * MILLISECOND))
     turns.append(Turn(CLIENT, rng.randbytes(rng.choice((100, 148, 196)))))
@@ -127,7 +127,7 @@ def _task(rng: random.Random) -> list[Turn]:
 
 
 def automation(rng: random.Random, at_ns: int) -> list[Packet]:
-    """Let one host configure several over SSH, some of them at a time, in sessions of different sizes."""
+    """Let one host configure several over SSH, a few at a time, in sessions of different sizes."""
     packets, control, hosts = (
         ordinary(rng, at_ns, 40, 30_000),
         local(8),
@@ -151,7 +151,7 @@ def automation(rng: random.Random, at_ns: int) -> list[Packet]:
 
 
 def plant(rng: random.Random, at_ns: int) -> list[Packet]:
-    """Poll the registers of several controllers, 10 to 20 requests a second, and set a value now and then."""
+    """Poll the registers of several controllers, 10 to 20 requests per second, and occasionally set a value."""
     master, count, rate = local(9), rng.randint(3, 6), rng.uniform(10, 20)
     packets = ordinary(rng, at_ns, 25, 30_000)
     for number in range(count):

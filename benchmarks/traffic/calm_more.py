@@ -1,6 +1,6 @@
-"""Stage more captures without an attack, each of which looks like one: block lists, a trunk of calls, HTTP/2, browsers, typos.
+"""Generate more captures without an attack, each of which looks like one: block lists, a SIP trunk, HTTP/2, browsers, typos.
 
-Each scene takes a generator and a start and returns packets, as in calm.py.
+Each scene takes a random generator and a start time and returns packets, as in calm.py.
 """
 
 import random
@@ -68,7 +68,7 @@ BACKGROUND = (
 
 
 def _ask(rng: random.Random, at_ns: int, client: Host, question: tuple[str, int], record: bytes) -> list[Packet]:
-    """Ask the resolver one question; no record means that the name does not exist."""
+    """Send the resolver one query; no record means that the name does not exist."""
     (text, kind), number = question, rng.getrandbits(16)
     records = [(kind, 300, record)] if record else []
     messages = dns_query(number, text, kind, 1232), dns_answer(number, text, kind, records, 1232)
@@ -76,7 +76,7 @@ def _ask(rng: random.Random, at_ns: int, client: Host, question: tuple[str, int]
 
 
 def mail_resolver(rng: random.Random, at_ns: int) -> list[Packet]:
-    """Look up each mail's sender in block lists and its parts at an antivirus service, and a whole net's names in order."""
+    """Look up each mail's sender in block lists and its parts at an antivirus service, and all names of a network in order."""
     packets, lists = ordinary(rng, at_ns, 30, 30_000), rng.sample(BLOCK_LISTS, rng.randint(2, 4))
     for when in moments(rng, at_ns + SECOND, Extent(rng.uniform(8, 25), rng.randint(90, 140))):
         back = dotted(int.from_bytes(public_address(rng).to_bytes(4, "big"), "little"))
@@ -96,7 +96,7 @@ def mail_resolver(rng: random.Random, at_ns: int) -> list[Packet]:
 
 
 def _dial(rng: random.Random, at_ns: int, ends: tuple[Host, Host]) -> list[Packet]:
-    """Play the signalling of one call over a trunk, from the first request to the last answer."""
+    """Play the signalling of one call over a trunk, from the first request to the last response."""
     sites = [dotted(end.address) for end in ends]
     outcome = rng.choice(("answered", "answered", "answered", "answered", "486 Busy Here", "404 Not Found"))
     callee, tag, mark = f"+493023125{rng.randrange(1000):03d}", f"{rng.getrandbits(32):08x}", rng.getrandbits(40)
@@ -107,7 +107,7 @@ def _dial(rng: random.Random, at_ns: int, ends: tuple[Host, Host]) -> list[Packe
     far_ns = 2 * ends[1].delay_ns + 2 * MILLISECOND
 
     def send(after: float, who: int, first: str, method: str, more: tuple[list[str], str]) -> None:
-        """Add a request or an answer."""
+        """Add a request or a response."""
         tagged = common if first in {"INVITE", "100 Trying"} else [common[0], f"{common[1]};tag={tag}", common[2]]
         via = (
             f"Via: SIP/2.0/UDP {sites[0]}:5060;branch=z9hG4bK{mark + 2 * (method == 'BYE') + (method == 'ACK') * (outcome == 'answered'):x}"
@@ -138,7 +138,7 @@ def _dial(rng: random.Random, at_ns: int, ends: tuple[Host, Host]) -> list[Packe
 
 
 def sip_trunk(rng: random.Random, at_ns: int) -> list[Packet]:
-    """Carry a few calls a second between two exchanges; the voices go another way."""
+    """Carry a few calls per second between two exchanges; the voice streams take another path."""
     here, there = local(61), stranger(rng, LINUX)
     packets = ordinary(rng, at_ns, 25, 30_000)
     for when in moments(rng, at_ns + SECOND, Extent(rng.uniform(14, 20), rng.randint(45, 65))):
@@ -147,7 +147,7 @@ def sip_trunk(rng: random.Random, at_ns: int) -> list[Packet]:
 
 
 def _load(rng: random.Random, first: int, agent: str) -> list[Turn]:
-    """Return the turns of one page over HTTP/2: the page, then all it needs at once, of which a stream or two are cancelled."""
+    """Return the turns of one page over HTTP/2: the page, then all its resources at once, of which a stream or two are cancelled."""
     host, count = "www.example.org", rng.randint(4, 12)
     ask, both = END_STREAM | END_HEADERS, END_HEADERS
     body = words(rng, int(rng.lognormvariate(7.6, 0.5)))
@@ -179,7 +179,7 @@ def _load(rng: random.Random, first: int, agent: str) -> list[Turn]:
 
 
 def http2_clients(rng: random.Random, at_ns: int) -> list[Packet]:
-    """Read pages over HTTP/2 in clear text, many streams at once, a few of them cancelled."""
+    """Read pages over cleartext HTTP/2, many streams at once, a few of them cancelled."""
     packets = ordinary(rng, at_ns, 30, 30_000)
     for _ in range(rng.randint(3, 4)):
         who, agent, ping = stranger(rng), rng.choice(AGENTS), h2_frame(H2_PING, 0, 0, rng.randbytes(8))
@@ -217,7 +217,7 @@ def https_browsers(rng: random.Random, at_ns: int) -> list[Packet]:
 
 
 def api_poller(rng: random.Random, at_ns: int) -> list[Packet]:
-    """Poll an interface over HTTPS each second: one client connects anew each time, another keeps its connection."""
+    """Poll an API over HTTPS each second: one client opens a new connection each time, another keeps its connection."""
     packets, answer = ordinary(rng, at_ns, 60, 36_000), rng.randint(300, 1100)
     one, two, hello = stranger(rng, LINUX), stranger(rng, LINUX), client_hello(rng, "api.example.org")
     count = rng.randint(40, 55)
@@ -255,7 +255,7 @@ def mistyped_passwords(rng: random.Random, at_ns: int) -> list[Packet]:
 
 
 def _imap(rng: random.Random, at_ns: int, client: Host, user: str) -> list[Packet]:
-    """Look for new mail once over IMAP, and fetch what there is."""
+    """Check for new mail once over IMAP, and fetch it."""
     count, fresh = rng.randint(40, 900), rng.choice((0, 0, 0, 1, 2))
     lines = [
         ("", "* OK [CAPABILITY IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE AUTH=PLAIN] Dovecot ready."),
@@ -279,7 +279,7 @@ def _imap(rng: random.Random, at_ns: int, client: Host, user: str) -> list[Packe
 
 
 def mail_pollers(rng: random.Random, at_ns: int) -> list[Packet]:
-    """Let mail programs look for new mail each minute over IMAP or POP3."""
+    """Let mail programs check for new mail each minute over IMAP or POP3."""
     packets = ordinary(rng, at_ns, 60, 30_000)
     for number in range(rng.randint(8, 13)):
         who, user, begun = stranger(rng), f"{rng.choice(WORDS_OF_USERS)}{number}@example.org", at_ns + int(rng.random() * 55 * SECOND)
@@ -291,7 +291,7 @@ def mail_pollers(rng: random.Random, at_ns: int) -> list[Packet]:
 
 
 def background_noise(rng: random.Random, at_ns: int) -> list[Packet]:
-    """Let a web server get a handful of malformed requests from the Internet's scanners amid its ordinary work."""
+    """Let a web server get a handful of malformed requests from Internet scanners amid its ordinary work."""
     packets = ordinary(rng, at_ns, 60, 115_000)
     for _ in range(rng.randint(2, 4)):
         packets += browse(rng, at_ns + int(rng.random() * 50 * SECOND), stranger(rng), WEB, 1)

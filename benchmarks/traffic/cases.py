@@ -1,4 +1,4 @@
-"""The attack scenarios by name: how each is made, on whom, and between which bounds its extent is drawn."""
+"""The attack scenarios by name: how each is generated, its victim, and the bounds from which its extent is drawn."""
 
 import random
 from collections.abc import Callable
@@ -21,7 +21,7 @@ Maker = Callable[[random.Random, int, Extent, Host], Attack | tuple[Attack, ...]
 
 
 class Case(NamedTuple):
-    """Describe an attack scenario: how it is made, on whom, and between which bounds its extent is drawn."""
+    """Describe an attack scenario: how it is generated, its victim, and the bounds from which its extent is drawn."""
 
     make: Maker
     victim: Host
@@ -31,7 +31,7 @@ class Case(NamedTuple):
 
 
 def garbage_to_resolver(rng: random.Random, at_ns: int, extent: Extent, _: Host) -> Attack:
-    """Flood the site's resolver, which ordinary clients ask meanwhile."""
+    """Flood the site's resolver while ordinary clients query it."""
     return queries.garbage_flood(rng, at_ns, extent, RESOLVER)
 
 

@@ -1,6 +1,6 @@
-"""Play what ordinary hosts do without TCP: look up names, keep time, call, ping, and talk on their LAN.
+"""Play what ordinary hosts do without TCP: look up names, synchronise time, call, ping, and talk on their LAN.
 
-A random generator, a time and hosts come in; timed packets go out. No function here makes an attack.
+Functions take a random generator, a time and hosts, and return timed packets. No function here generates an attack.
 """
 
 import random
@@ -30,7 +30,7 @@ from wire import Head, Packet, arp, icmp, mac_of, udp
 
 
 def exchange(rng: random.Random, at_ns: int, path: Path, messages: tuple[bytes, bytes]) -> list[Packet]:
-    """Play one UDP request and its answer; an empty answer is a lost one."""
+    """Play one UDP request and its response; an empty response is a lost one."""
     client, server, sport, dport = path
     packets = [Packet(at_ns, udp(head(client, server, rng), sport, dport, messages[0]))]
     if messages[1]:
@@ -40,7 +40,7 @@ def exchange(rng: random.Random, at_ns: int, path: Path, messages: tuple[bytes, 
 
 
 def look_up(rng: random.Random, at_ns: int, client: Host, server: Host = RESOLVER) -> list[Packet]:
-    """Ask for one or two names and get the matching answers."""
+    """Query one or two names and get the matching responses."""
     text = name(rng)
     packets: list[Packet] = []
     for kind in rng.choice(((1,), (1, 28), (1,), (15,), (12,))):
@@ -54,7 +54,7 @@ def look_up(rng: random.Random, at_ns: int, client: Host, server: Host = RESOLVE
 
 
 def _records(rng: random.Random, kind: int) -> list[tuple[int, int, bytes]]:
-    """Return the records of an ordinary answer."""
+    """Return the records of an ordinary response."""
     life = rng.choice((30, 60, 300, 3600))
     if kind == 28:
         return [(28, life, bytes.fromhex("20010db8") + rng.randbytes(12))]
@@ -73,7 +73,7 @@ def tell_time(rng: random.Random, at_ns: int, client: Host, server: Host = CLOCK
 
 
 def call(rng: random.Random, at_ns: int, caller: Host, callee: Host = PHONE, seconds: float = 4.0) -> list[Packet]:
-    """Set up a call with SIP and speak both ways, a packet each 20 ms."""
+    """Set up a call with SIP and speak both ways, one packet every 20 ms."""
     ports = (2 * rng.randrange(5000, 16000), 2 * rng.randrange(5000, 16000))
     packets = _ring(rng, at_ns, (caller, callee), ports)
     begun = at_ns + 3 * SECOND // 2
@@ -125,7 +125,7 @@ def watch(rng: random.Random, at_ns: int, client: Host, server: Host = WEB, coun
 
 
 def ask_around(rng: random.Random, at_ns: int, hosts: Sequence[Host]) -> list[Packet]:
-    """Play the broadcast life of a LAN: ARP, DHCP, mDNS and SSDP."""
+    """Play the broadcast traffic of a LAN: ARP, DHCP, mDNS and SSDP."""
     packets: list[Packet] = []
     gateway = hosts[0].address & 0xFFFFFF00 | 1
     for host in hosts:

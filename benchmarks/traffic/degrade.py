@@ -1,4 +1,4 @@
-"""What captures lose on their way to whoever judges them: one direction, packets, payload, addresses, their beginning."""
+"""Degrade captures as happens in practice: one direction, packets, payload, addresses or the beginning is lost."""
 
 import hashlib
 import random
@@ -14,18 +14,18 @@ FIRST_PACKETS = 100  # "first-100": counted over the whole capture, so it is app
 
 
 def sampled(packets: list[Packet], rate: int, seed: int) -> list[Packet]:
-    """Return one packet in so many, at random, as routers choose them."""
+    """Return one packet in ``rate``, at random, as routers sample them."""
     rng = random.Random(seed)
     return [packet for packet in packets if rng.randrange(rate) == 0]
 
 
 def anonymised(packets: list[Packet], seed: int) -> list[Packet]:
-    """Return IPv4 packets with other addresses, which keep only whether they are the site's own, and with payload of zeros."""
+    """Return the IPv4 packets with payload zeroed and addresses replaced, keeping only whether an address is the site's own."""
     return [packet._replace(frame=_anonymous(packet.frame, seed)) for packet in packets if packet.frame[12:14] == b"\x08\x00"]
 
 
 def other_address(address: int, seed: int) -> int:
-    """Return the address that stands for another one."""
+    """Return the address that replaces ``address``."""
     digest = int.from_bytes(hashlib.blake2b(struct.pack(">QI", seed & (1 << 64) - 1, address), digest_size=4).digest(), "big")
     return address & 0xFFFFFF00 | digest & 0xFF if is_local(address) else 0x0A000000 | digest & 0x00FFFFFF
 
@@ -49,7 +49,7 @@ KINDS = ("one-sided", "snap-64", "snap-96", "midway", "anonymised", *SAMPLING, "
 
 
 def changes(rng: random.Random, midway_ns: int, seed: int) -> dict[str, Change]:
-    """Return what each kind of loss does to packets. midway_ns: a time inside the attack. seed: of samples and addresses."""
+    """Return the function for each kind of degradation. midway_ns: a time inside the attack. seed: for samples and addresses."""
     limit = rng.choice((64, 68, 96, 128))
     return {
         "snap": lambda packets: snap(packets, limit),

@@ -1,7 +1,7 @@
-"""Build the payloads of further protocols: HTTP/2, MQTT, SIP answers, TLS and RDP openings, industrial control.
+"""Build the payloads of further protocols: HTTP/2, MQTT, SIP responses, TLS and RDP openings, industrial control.
 
-Plain values come in, well-formed octets go out, as from messages.py; it is its own file because those there are what any
-site sees each day, and these need a length, a number or an index in nearly every message.
+Functions take plain values and return well-formed bytes, as in messages.py; that file has what any site sees each day, while
+these protocols need a length, a number or an index in nearly every message.
 """
 
 import random
@@ -16,7 +16,7 @@ END_STREAM, END_HEADERS = 1, 4
 NO_ERROR, REFUSED_STREAM, CANCEL, CALM_DOWN = 0, 7, 8, 11
 INDEXED_STATUS = {200: 0x88, 204: 0x89, 206: 0x8A, 304: 0x8B, 400: 0x8C, 404: 0x8D, 500: 0x8E}  # RFC 7541, appendix A
 BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-KEY_SHARE = bytes.fromhex("003300260024001d0020")  # what stands before the key in messages.client_hello
+KEY_SHARE = bytes.fromhex("003300260024001d0020")  # what precedes the key in messages.client_hello
 
 
 def h2_frame(kind: int, flags: int, stream: int, body: bytes = b"") -> bytes:
@@ -45,7 +45,7 @@ def h2_away(last: int, code: int = NO_ERROR) -> bytes:
 
 
 def _hpack_number(first: int, bits: int, number: int) -> bytes:
-    """Return a number behind the bits of its first octet (RFC 7541, section 5.1)."""
+    """Return an HPACK integer after the prefix bits of its first byte (RFC 7541, section 5.1)."""
     limit = (1 << bits) - 1
     if number < limit:
         return bytes((first | number,))
@@ -62,7 +62,7 @@ def hpack_text(text: str) -> bytes:
 
 
 def hpack_field(index: int, text: str) -> bytes:
-    """Return a field that is not indexed, whose name stands in the static table."""
+    """Return a field that is not indexed, whose name is in the static table."""
     return _hpack_number(0, 4, index) + hpack_text(text)
 
 
@@ -73,7 +73,7 @@ def h2_request(path: str, host: str, agent: str, first: bool) -> bytes:
 
 
 def h2_answer(status: int, octets: int, kind: str = "text/html") -> bytes:
-    """Return the header block of an answer."""
+    """Return the header block of a response."""
     line = bytes((INDEXED_STATUS[status],)) if status in INDEXED_STATUS else hpack_field(8, str(status))
     return line + hpack_field(28, str(octets)) + hpack_field(31, kind) + hpack_field(54, "nginx")
 
@@ -88,7 +88,7 @@ def mqtt(first: int, body: bytes = b"") -> bytes:
 
 
 def mqtt_text(text: str) -> bytes:
-    """Return a string with its length."""
+    """Return a length-prefixed string."""
     return struct.pack(">H", len(text)) + text.encode()
 
 
@@ -99,7 +99,7 @@ def mqtt_connect(client: str, keep_s: int, login: tuple[str, str] | None = None)
 
 
 def mqtt_publish(topic: str, number: int, body: bytes) -> bytes:
-    """Return a PUBLISH packet; a number of 0 asks for no acknowledgement."""
+    """Return a PUBLISH packet; number 0 requests no acknowledgement."""
     mark = struct.pack(">H", number & 0xFFFF) if number else b""
     return mqtt(0x32 if number else 0x30, mqtt_text(topic) + mark + body)
 
@@ -116,7 +116,7 @@ def sdp(address: str, port: int, number: int) -> str:
 
 
 def base64_text(data: bytes) -> str:
-    """Return the octets in base64."""
+    """Return the bytes in base64."""
     number = int.from_bytes(data + b"\0" * (-len(data) % 3), "big")
     count = -(-len(data) // 3) * 4
     text = "".join(BASE64[number >> 6 * place & 63] for place in reversed(range(count)))
@@ -124,20 +124,20 @@ def base64_text(data: bytes) -> str:
 
 
 def same_hello(rng: random.Random, hello: bytes) -> bytes:
-    """Return the ClientHello of the same program on its next connection: other random octets, nothing else."""
+    """Return the ClientHello of the same program on its next connection: only the random bytes differ."""
     at = hello.index(KEY_SHARE) + len(KEY_SHARE)
     fresh = hello[:11] + rng.randbytes(32) + hello[43:44] + rng.randbytes(32) + hello[76:]
     return fresh[:at] + rng.randbytes(32) + fresh[at + 32 :]
 
 
 def flight(rng: random.Random, octets: int) -> bytes:
-    """Return a server's first TLS flight with so many encrypted octets; some 230 mean that a session is resumed."""
+    """Return a server's first TLS flight with that many encrypted bytes; about 230 mean that a session is resumed."""
     whole = server_hello(rng)
     return whole[: 11 + int.from_bytes(whole[3:5], "big")] + sealed(rng, octets)
 
 
 def finished(rng: random.Random) -> bytes:
-    """Return what ends a client's TLS handshake."""
+    """Return the end of a client's TLS handshake."""
     return record(20, b"\x01") + sealed(rng, 36)
 
 
@@ -147,13 +147,13 @@ def modbus(number: int, unit: int, body: bytes) -> bytes:
 
 
 def iec104(sent: int, received: int, body: bytes) -> bytes:
-    """Return an IEC 60870-5-104 information frame, or without a body a supervisory one."""
+    """Return an IEC 60870-5-104 information frame, or without a body a supervisory frame."""
     control = struct.pack("<HH", (sent << 1 & 0xFFFF) if body else 1, received << 1 & 0xFFFF)
     return bytes((0x68, 4 + len(body))) + control + body
 
 
 def iec104_start(confirmed: bool) -> bytes:
-    """Return STARTDT, asked or confirmed."""
+    """Return STARTDT, request or confirmation."""
     return bytes((0x68, 4, 0x0B if confirmed else 0x07, 0, 0, 0))
 
 
@@ -180,13 +180,13 @@ def s7_connect(confirmed: bool) -> bytes:
 
 
 def s7_write(number: int, block: int, place: int, body: bytes) -> bytes:
-    """Return a job that writes octets into a data block."""
+    """Return a job that writes bytes into a data block."""
     item = struct.pack(">BBBBHHB", 0x12, 0x0A, 0x10, 2, len(body), block, 0x84) + (place * 8).to_bytes(3, "big")
     return s7(1, number, b"\x05\x01" + item, struct.pack(">BBH", 0, 4, len(body) * 8) + body)
 
 
 def rdp_request(user: str) -> bytes:
-    """Return an RDP connection request with a cookie, which asks for TLS and CredSSP."""
+    """Return an RDP connection request with a cookie, which requests TLS and CredSSP."""
     body = bytes.fromhex("e00000000000") + f"Cookie: mstshash={user}\r\n".encode() + bytes.fromhex("010008000b000000")
     return tpkt(bytes((len(body),)) + body)
 

@@ -1,7 +1,7 @@
-"""Play TCP conversations between hosts as a tap between them sees them.
+"""Play TCP conversations between hosts as seen from a tap between them.
 
-Hosts and what each side says come in, timed packets go out: handshake with the options of each system, segments,
-acknowledgements, a little loss, and an ending. It is its own file because people and attackers both need it.
+Functions take hosts and the data of each side and return timed packets: handshake with the options of each system, segments,
+acknowledgements, a little loss, and an ending. It is a separate file because people and attackers both need it.
 """
 
 import random
@@ -13,7 +13,7 @@ from wire import ACK, FIN, PSH, RST, SYN, Head, Packet, Segment, is_six, tcp
 
 CLIENT, SERVER = 0, 1
 MICROSECOND, MILLISECOND, SECOND = 1_000, 1_000_000, 1_000_000_000
-FIRST_BURST, LARGEST_BURST = 10, 64  # segments; RFC 6928 and a plain cap
+FIRST_BURST, LARGEST_BURST = 10, 64  # segments; RFC 6928 and a simple cap
 DELAYED_ACK_NS = 40 * MILLISECOND  # Linux delayed acknowledgement, minimum
 LOSS = 0.002
 
@@ -47,7 +47,7 @@ class Path(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """Say who sends which data after how long a thought; quiet leaves the last acknowledgement to the answer."""
+    """Give a sender, its data and the wait before it; quiet leaves the last acknowledgement to the response."""
 
     who: int
     data: bytes
@@ -67,7 +67,7 @@ class End(NamedTuple):
 
 
 class Talk(NamedTuple):
-    """Hold a conversation so far: both ends, the tap's clock, who was seen last, and the packets (appended in place)."""
+    """Hold a conversation so far: both ends, the tap's clock, the last sender seen, and the packets (appended in place)."""
 
     ends: tuple[End, End]
     clock_ns: int
@@ -105,7 +105,7 @@ STACKS = (
 
 
 def option_bytes(stack: Stack, tick: int, echo: int, allowed: str = "mstnw") -> bytes:
-    """Return the options of a SYN or SYN-ACK, kept to the kinds that the other side offered."""
+    """Return the options of a SYN or SYN-ACK, limited to the kinds that the other side offered."""
     made = b""
     for letter in stack.options:
         if letter == "m":
@@ -148,7 +148,7 @@ def emit(talk: Talk, who: int, at_ns: int, piece: Piece) -> Talk:
 
 
 def answer_time(rng: random.Random, talk: Talk, who: int) -> int:
-    """Return when this side's next packet passes the tap if it needs no thought."""
+    """Return when this side's next packet passes the tap if it is sent without delay."""
     pause = int(rng.uniform(20, 160)) * MICROSECOND
     if talk.last == who:
         return talk.clock_ns + pause
@@ -161,7 +161,7 @@ def _end(rng: random.Random, host: Host, port: int) -> End:
 
 
 def _settled(rng: random.Random, end: End, shift: int) -> End:
-    """Return the side with the window it announces once scaling is agreed."""
+    """Return the side with the window it advertises once scaling is negotiated."""
     return end._replace(window=max(64, min(65535, end.window * rng.choice((1, 1, 2, 4)) >> shift)))
 
 
@@ -188,7 +188,7 @@ def greet(rng: random.Random, at_ns: int, path: Path) -> Talk:
 
 
 def say(rng: random.Random, talk: Talk, turn: Turn) -> Talk:
-    """Send one turn's data in bursts that the acknowledgements clock."""
+    """Send one turn's data in bursts clocked by acknowledgements."""
     room = min(end.host.stack.mss for end in talk.ends) - (12 if talk.stamped else 0)
     room -= 20 if is_six(talk.ends[0].host.address) else 0
     chunks = [turn.data[at : at + room] for at in range(0, len(turn.data), room)]
@@ -223,7 +223,7 @@ def _burst(rng: random.Random, talk: Talk, turn: Turn, chunks: Sequence[bytes]) 
 
 
 def _again(rng: random.Random, talk: Talk, turn: Turn, sent: tuple[int, int, bytes]) -> Talk:
-    """Send a segment a second time, as after a loss beyond the tap; the conversation's clock stays."""
+    """Retransmit a segment, as after a loss beyond the tap; the conversation's clock does not change."""
     at_ns, seq, chunk = sent
     wait = 2 * (talk.ends[0].host.delay_ns + talk.ends[1].host.delay_ns) + int(rng.uniform(1, 200)) * MILLISECOND
     later = emit(talk, turn.who, at_ns + wait, Piece(ACK | PSH, chunk, seq=seq))

@@ -1,7 +1,7 @@
-"""Make direct floods of further kinds: by middleboxes, out of state, by queries, by other IP protocols, over a whole prefix.
+"""Generate further direct floods: by middleboxes, out of state, by queries, by other IP protocols, over a whole prefix.
 
-Each function takes a generator, a start, an extent and a victim, and returns the packets with their label. Those that
-attack in several ways, or several victims in turn, return several attacks.
+Each function takes a random generator, a start time, an extent and a victim, and returns the packets with their label. Those
+that attack in several ways, or several victims in turn, return several attacks.
 """
 
 import random
@@ -49,7 +49,7 @@ Maker = Callable[[random.Random, int, Extent, Host], Attack]
 
 
 class Middlebox(NamedTuple):
-    """Describe a middlebox: the addresses it speaks for, its page cut into segments, its resets, and how far it acknowledges (-1: not)."""
+    """Describe a middlebox: the addresses it replies for, its page in segments, its resets, and how far it acknowledges (-1: not)."""
 
     addresses: tuple[int, ...]
     ttl: int
@@ -62,7 +62,7 @@ class Middlebox(NamedTuple):
 
 
 class Tool(NamedTuple):
-    """Hold what a SYN tool keeps while it moves from victim to victim."""
+    """Hold what a SYN tool keeps constant while it moves from victim to victim."""
 
     dport: int
     window: int
@@ -72,7 +72,7 @@ class Tool(NamedTuple):
 
 
 def _block_page(rng: random.Random) -> tuple[bytes, ...]:
-    """Return the segments of a page that tells of a forbidden site, or of the way to such a page; some boxes have none."""
+    """Return the segments of a block page, or of a redirect to one; some boxes have none."""
     site = f"http://{rng.choice(('block', 'warning', 'filter', 'portal'))}.{rng.choice(ZONES)}/"
     kind = rng.choice(("page", "page", "way", "long", "none"))
     if kind == "none":
@@ -88,7 +88,7 @@ def _block_page(rng: random.Random) -> tuple[bytes, ...]:
 
 
 def _middlebox(rng: random.Random) -> Middlebox:
-    """Return a middlebox that speaks for some addresses of one network."""
+    """Return a middlebox that replies for some addresses of one network."""
     network = public_address(rng) & 0xFFFFFF00
     addresses = tuple(network | rng.randrange(1, 255) for _ in range(rng.choice((1, 1, 4, 30))))
     page = _block_page(rng)
@@ -101,7 +101,7 @@ def _middlebox(rng: random.Random) -> Middlebox:
 
 
 def _verdict(rng: random.Random, box: Middlebox, victim: Host, dport: int) -> list[tuple[Head, Segment]]:
-    """Return what one forged request brings from a middlebox: the page and its resets."""
+    """Return a middlebox's response to one spoofed request: the page and its resets."""
     head = Head(rng.choice(box.addresses), victim.address, box.ttl, box.ident or rng.getrandbits(16), rng.choice((0, DONT_FRAGMENT)))
     seq, asked = rng.getrandbits(32), rng.getrandbits(32)
     ack = asked + box.beyond if box.beyond >= 0 else 0  # past the request, past its SYN alone, or none
@@ -116,7 +116,7 @@ def _verdict(rng: random.Random, box: Middlebox, victim: Host, dport: int) -> li
 
 
 def middlebox_reflection(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Reflect block pages and resets off middleboxes that answer without a handshake; the victim resets some."""
+    """Reflect block pages and resets off middleboxes that reply without a handshake; the victim resets some."""
     boxes, packets = [_middlebox(rng) for _ in range(rng.randint(30, 200))], []
     target, refused = rng.choice((0, 0, 80, rng.randrange(1024, 65536))), rng.choice((0.0, 0.0, 0.3))
     told: list[list[tuple[Head, Segment]]] = []
@@ -135,7 +135,7 @@ def middlebox_reflection(rng: random.Random, at_ns: int, extent: Extent, victim:
 
 
 def _reset(rng: random.Random, victim: Host, shot: tuple[Head, Segment], at_ns: int) -> Packet:
-    """Return the victim's RST to a segment that fits no connection (RFC 9293, section 3.10.7.1)."""
+    """Return the victim's RST to a segment that matches no connection (RFC 9293, section 3.10.7.1)."""
     head, got = shot
     grown = len(got.payload) + bool(got.flags & SYN) + bool(got.flags & FIN)
     back = (
@@ -147,7 +147,7 @@ def _reset(rng: random.Random, victim: Host, shot: tuple[Head, Segment], at_ns: 
 
 
 def out_of_state_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Flood with a mixture of ACK, PSH-ACK with data, FIN-ACK, RST and SYN-ACK, each from another source and port."""
+    """Flood with a mixture of ACK, PSH-ACK with data, FIN-ACK, RST and SYN-ACK, each from a different source and port."""
     ttls, ports, packets = few_ttls(rng), rng.choice(((80,), (443,), (80, 443), (22, 25, 80, 443, 8080))), []
     kinds = (ACK, PSH | ACK, FIN | ACK, RST, SYN | ACK)
     weights = [rng.uniform(0.3, 1.5) for _ in kinds]
@@ -167,7 +167,7 @@ def out_of_state_flood(rng: random.Random, at_ns: int, extent: Extent, victim: H
 
 
 def game_query_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Flood a game server with queries for its state from forged sources; it answers some with state or challenge."""
+    """Flood a game server with state queries from spoofed sources; it answers some with state or challenge."""
     port, ttls, packets = rng.choice((27015, 27015, 27016, 28015, 2303)), few_ttls(rng), []
     answered, challenged = rng.choice((0.0, 0.0, 0.2, 0.6)), rng.random() < 0.5
     state = game_info(rng, Asked(b"", victim.address, 0, 0))[0]
@@ -184,7 +184,7 @@ def game_query_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Hos
 
 
 def smurf(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Reflect echo replies off all hosts of a network: each forged request to its broadcast address brings one from each."""
+    """Reflect echo replies off all hosts of a network: each spoofed request to its broadcast address brings one from each."""
     network, hops = public_address(rng) & 0xFFFFFF00, rng.randint(5, 20)
     count = min(rng.randint(60, 240), max(10, extent.amount // 4))
     crowd = [Origin(network | number, rng.choice((64, 64, 128, 255)) - hops) for number in sorted(rng.sample(range(1, 255), count))]
@@ -200,7 +200,7 @@ def smurf(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attac
 
 
 def gre_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Flood with GRE from bots, as Mirai does: inside is a datagram between random addresses and ports, in some draws in Ethernet."""
+    """Flood with GRE from bots, as Mirai does: inside is a datagram between random addresses and ports, sometimes in Ethernet."""
     senders, size = bots(rng, rng.choice((5, 40, 200))), rng.choice((64, 256, 512, 512))
     same, framed, packets = rng.random() < 0.3, rng.random() < 0.3, []
     for when in moments(rng, at_ns, extent):
@@ -215,7 +215,7 @@ def gre_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> A
 
 
 def esp_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Flood with ESP whose security parameters index is another one in each packet."""
+    """Flood with ESP with a different security parameters index in each packet."""
     crowd, ttls, packets = bots(rng, rng.choice((4, 60, 0))), few_ttls(rng), []
     size, number = 4 * rng.choice((6, 8, 16, 32)), rng.choice((0, 1))
     for when in moments(rng, at_ns, extent):
@@ -239,23 +239,23 @@ def protocol_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Host)
 
 
 def land(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Flood with SYNs that bear the victim's address and port as their source."""
+    """Flood with SYNs that have the victim's address and port as their source."""
     port, ttl, packets = rng.choice((80, 139, 443, 22)), few_ttls(rng)[0], []
     window = rng.choice((512, 2048, 8192, 64240))
     for when in moments(rng, at_ns, extent):
         head = Head(victim.address, victim.address, ttl, rng.getrandbits(16), 0)
         frame = tcp(head, Segment(port, port, rng.getrandbits(32), 0, SYN, window))
-        packets.append(Packet(when, frame[:6] + GATEWAY_MAC + frame[12:]))  # it comes from outside all the same
+        packets.append(Packet(when, frame[:6] + GATEWAY_MAC + frame[12:]))  # it still comes from outside
     return volumetric(packets, "land", victim)
 
 
 def _prefix(rng: random.Random, victim: Host) -> int:
-    """Return the first address of the prefix under attack: the victim's own, or at times the second one."""
+    """Return the first address of the prefix under attack: the victim's own, or sometimes the second one."""
     return victim.address & 0xFFFFFF00 if rng.random() < 0.7 else SECOND_SITE
 
 
 def _route(rng: random.Random, net: int, amount: int) -> list[int]:
-    """Return so many targets among 100 to 250 hosts of a prefix, round after round: in order, or each round in another one."""
+    """Return ``amount`` targets among 100 to 250 hosts of a prefix, round after round: in order, or shuffled in each round."""
     count = max(1, min(rng.randint(100, 250), amount // 2))
     hosts, shuffled = sorted(rng.sample(range(1, HOSTS_OF_PREFIX + 1), count)), rng.random() < 0.5
     targets: list[int] = []
@@ -265,7 +265,7 @@ def _route(rng: random.Random, net: int, amount: int) -> list[int]:
 
 
 def _delivered(frame: bytes, target: int) -> bytes:
-    """Return the frame as the next hop gets it, which for the second prefix is the site's router."""
+    """Return the frame as the next hop receives it, which for the second prefix is the site's router."""
     return frame if is_local(target) else mac_of(SITE | 1) + frame[6:]
 
 
@@ -287,7 +287,7 @@ def carpet_udp_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Hos
 
 
 def carpet_dns_amplification(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Reflect large DNS answers off many resolvers to all hosts of the victim's prefix, a few to each."""
+    """Reflect large DNS responses off many resolvers to all hosts of the victim's prefix, a few to each."""
     servers, net, packets = bots(rng, rng.randint(60, 300)), _prefix(rng, victim), []
     name, kind = f"{rng.choice(WORDS)}.{rng.choice(ZONES)}", rng.choice((255, 16))
     records = [(16, rng.choice((300, 3600)), text_data(rng, rng.randrange(150, 240))) for _ in range(rng.randint(2, 3))]
@@ -303,7 +303,7 @@ def carpet_dns_amplification(rng: random.Random, at_ns: int, extent: Extent, vic
 
 
 def _pulsed(rng: random.Random, at_ns: int, extent: Extent, victim: Host, make: Maker) -> Attack:
-    """Play a flood without its pauses, one second for each burst, and then put the pauses in."""
+    """Play a flood without its pauses, one second per burst, and then insert the pauses."""
     count = max(5, min(8, round(extent.seconds / rng.uniform(10, 30))))
     attack = make(rng, at_ns, extent._replace(seconds=count), victim)
     period = extent.seconds / count
@@ -321,7 +321,7 @@ def pulse_syn_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Host
 
 
 def _small_datagrams(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Flood with small datagrams of one content from some machines, to random ports or one."""
+    """Flood with small identical datagrams from some machines, to random ports or one."""
     senders, packets = bots(rng, rng.choice((2, 8, 60))), []
     body, port, fixed = rng.randbytes(rng.choice((1, 18, 32, 48))), rng.choice((0, 0, 80, 443, 27015)), rng.randrange(20000, 60000)
     for when in moments(rng, at_ns, extent):
@@ -337,7 +337,7 @@ def pulse_udp_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Host
 
 
 def multi_vector(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> tuple[Attack, ...]:
-    """Attack one victim with SYNs, datagrams and reflected DNS answers at the same time; the extent counts all their packets."""
+    """Attack one victim with SYNs, datagrams and reflected DNS responses at the same time; the extent counts all their packets."""
     attacks = []
     for make, share in ((spoofed_syn_flood, 0.5), (_small_datagrams, 0.42), (dns_amplification, 0.08)):
         begun = at_ns + int(rng.uniform(0, 0.15) * extent.seconds * SECOND)
@@ -346,7 +346,7 @@ def multi_vector(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -
 
 
 def _syns(rng: random.Random, at_ns: int, extent: Extent, victim: Host, tool: Tool) -> list[Packet]:
-    """Return SYNs from random addresses, in part answered."""
+    """Return SYNs from random addresses, some of them answered."""
     packets = []
     for when in moments(rng, at_ns, extent):
         origin, sport, seq = forged(rng, tool.ttls), rng.randrange(1024, 65536), rng.getrandbits(32)

@@ -1,6 +1,6 @@
-"""Make floods that reach the victim directly: TCP flags of every kind, UDP, ICMP, fragments.
+"""Generate floods that reach the victim directly: TCP flags of every kind, UDP, ICMP, fragments.
 
-Each function takes a generator, a start, an extent and a victim, and returns the packets with their label.
+Each function takes a random generator, a start time, an extent and a victim, and returns the packets with their label.
 """
 
 import random
@@ -40,7 +40,7 @@ FIXED_OPTIONS = (b"", b"", b"", bytes.fromhex("020405b4"), bytes.fromhex("020405
 
 
 class Recipe(NamedTuple):
-    """Hold what a flood tool keeps the same in every segment."""
+    """Hold what a flood tool keeps constant in every segment."""
 
     dport: int
     window: int
@@ -73,7 +73,7 @@ def _syn_answer(rng: random.Random, victim: Host, shot: tuple[Head, Segment], at
 
 
 def _reset_answer(rng: random.Random, victim: Host, shot: tuple[Head, Segment], at_ns: int) -> Packet:
-    """Return the victim's RST to a segment that fits no connection."""
+    """Return the victim's RST to a segment that matches no connection."""
     head, asked = shot
     back = Segment(asked.dport, asked.sport, asked.ack, 0, RST, 0)
     return Packet(at_ns + soon(rng, victim), tcp(Head(victim.address, head.src, 64, 0), back))
@@ -107,7 +107,7 @@ def bot_syn_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Host) 
 
 
 def _stateless(rng: random.Random, at_ns: int, extent: Extent, victim: Host, flags: Sequence[int]) -> list[Packet]:
-    """Return segments that belong to no connection, from forged sources or from a crowd of bots."""
+    """Return segments that belong to no connection, from spoofed sources or from a crowd of bots."""
     recipe, ttls, packets = _recipe(rng)._replace(options=b"", seq=0), few_ttls(rng), []
     crowd = bots(rng, rng.randint(20, 300)) if rng.random() < 0.4 else []
     answered = rng.choice((0.0, 0.3, 0.8)) if not flags[0] & RST else 0.0
@@ -122,22 +122,22 @@ def _stateless(rng: random.Random, at_ns: int, extent: Extent, victim: Host, fla
 
 
 def ack_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Flood with ACKs, in some draws PSH-ACKs, that fit no connection."""
+    """Flood with ACKs, sometimes PSH-ACKs, that match no connection."""
     return volumetric(_stateless(rng, at_ns, extent, victim, rng.choice(((ACK,), (PSH | ACK,)))), "tcp-ack-flood", victim)
 
 
 def rst_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Flood with RSTs that fit no connection."""
+    """Flood with RSTs that match no connection."""
     return volumetric(_stateless(rng, at_ns, extent, victim, rng.choice(((RST,), (RST | ACK,), (RST, RST | ACK)))), "tcp-rst-flood", victim)
 
 
 def fin_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Flood with FINs that fit no connection."""
+    """Flood with FINs that match no connection."""
     return volumetric(_stateless(rng, at_ns, extent, victim, rng.choice(((FIN,), (FIN | ACK,)))), "tcp-fin-flood", victim)
 
 
 def odd_flags_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Flood with combinations of flags that no stack sends."""
+    """Flood with flag combinations that no stack sends."""
     everything = FIN | SYN | RST | PSH | ACK | URG
     sets = ((FIN | PSH | URG,), (SYN | FIN,), (everything,), (SYN | PSH | URG, SYN | FIN, FIN | PSH | URG), (SYN | RST, everything))
     return volumetric(_stateless(rng, at_ns, extent, victim, rng.choice(sets)), "tcp-flag-flood", victim)
@@ -163,7 +163,7 @@ def udp_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> A
 
 
 def echo_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Flood with echo requests of one size, answered in part."""
+    """Flood with echo requests of one size, some of them answered."""
     crowd, ttls, packets = bots(rng, rng.choice((3, 40, 0))), few_ttls(rng), []
     body, number = b"\x41" * rng.choice((0, 32, 56, 500)), rng.getrandbits(16)
     answered = rng.choice((0.0, 0.3, 1.0))
@@ -194,7 +194,7 @@ def unreachable_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Ho
 
 
 def _cited(packet: bytes) -> bytes:
-    """Return a cited IPv4 packet with the header checksum set right again."""
+    """Return a cited IPv4 packet with the header checksum corrected."""
     header = packet[:10] + b"\0\0" + packet[12:20]
     total = sum(struct.unpack(">10H", header))
     total = (total & 0xFFFF) + (total >> 16)
@@ -203,7 +203,7 @@ def _cited(packet: bytes) -> bytes:
 
 
 def fragment_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Flood with later fragments whose first never comes."""
+    """Flood with later fragments whose first one never arrives."""
     crowd, ttls, packets = bots(rng, rng.choice((2, 30, 0))), few_ttls(rng), []
     protocol, size = rng.choice((UDP, UDP, TCP, ICMP)), 8 * rng.choice((4, 16, 60, 120))
     for when in moments(rng, at_ns, extent):
@@ -215,7 +215,7 @@ def fragment_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Host)
 
 
 def synack_reflection(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Reflect SYN-ACKs, sent again after a second or three, off many servers; the victim resets some."""
+    """Reflect SYN-ACKs, retransmitted after a second or three, off many servers; the victim resets some."""
     servers = [Origin(public_address(rng), rng.choice((64, 64, 128, 255)) - rng.randint(5, 22)) for _ in range(rng.randint(60, 400))]
     ports, packets = rng.choice(((80,), (443,), (80, 443), (22, 80, 443, 25))), []
     sized = bytes.fromhex("020405b4"), bytes.fromhex("020405b401010402"), bytes.fromhex("020405a0")

@@ -1,6 +1,6 @@
-"""Name the hosts: the servers of the site, colleagues in the office, and strangers from anywhere.
+"""Define the hosts: the servers of the site, colleagues in the office, and strangers from anywhere.
 
-A random generator comes in where a host is drawn; hosts go out. All traffic here runs between them.
+Functions return hosts, and take a random generator where a host is drawn. All generated traffic runs between them.
 """
 
 import random
@@ -10,7 +10,7 @@ from wire import Head
 
 SITE = 0xCB007100  # 203.0.113.0, TEST-NET-3 (RFC 5737)
 OFFICE = 0xC0A80A00  # 192.168.10.0
-RESERVED = ((0, 8), (10, 8), (100, 8), (127, 8), (169, 8), (172, 8), (192, 8), (198, 8), (203, 8), (224, 3))  # avoided whole
+RESERVED = ((0, 8), (10, 8), (100, 8), (127, 8), (169, 8), (172, 8), (192, 8), (198, 8), (203, 8), (224, 3))  # whole blocks avoided
 
 
 def local(number: int, stack: Stack = LINUX, net: int = SITE) -> Host:
@@ -24,7 +24,7 @@ BALANCER, MONITOR = local(5), local(6)
 
 
 def public_address(rng: random.Random) -> int:
-    """Return an address that could be anybody's on the Internet."""
+    """Return a random public Internet address."""
     while True:
         address = rng.getrandbits(32)
         if not any(address >> (32 - bits) == value >> (8 - bits if bits < 8 else 0) for value, bits in RESERVED):
@@ -32,7 +32,7 @@ def public_address(rng: random.Random) -> int:
 
 
 def stranger(rng: random.Random, stack: Stack | None = None) -> Host:
-    """Return a remote host with a distance and a system of its own."""
+    """Return a remote host with its own distance and system."""
     delay_ns = int(rng.lognormvariate(2.6, 0.7) * MILLISECOND) + 2 * MILLISECOND
     return Host(public_address(rng), stack or rng.choice(STACKS), rng.randint(5, 22), delay_ns)
 

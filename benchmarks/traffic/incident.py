@@ -1,12 +1,12 @@
-"""A minute in which four groups of hosts are attacked in turn, at any size, with what is true of it.
+"""Generate a minute in which four groups of hosts are attacked in turn, at any size, with its ground truth.
 
     python benchmarks/traffic/incident.py PACKETS OUT.pcap [--seed N]
 
-The electoral system, the government's portals, electricity, oil and gas each get a forged SYN flood for a quarter of a minute, and with it
-requests, amplified DNS answers, slow connections or commands to a controller; voters, offices and substations go on meanwhile. Every
-forged segment has an address of its own, so that what is true is known without counting. ``OUT.assets.toml`` names the groups,
-``OUT.claim.toml`` what is claimed of the minute; ``OUT.truth.json`` holds packets, flows, requests and sources, and the label of each flow
-but the forged ones, which go to ``SYN_PORT``.
+The electoral system, the government's portals, electricity, oil and gas each get a spoofed SYN flood for a quarter of a minute, and with
+it requests, amplified DNS responses, slow connections or commands to a controller; voters, offices and substations continue meanwhile.
+Every spoofed segment has its own source address, so that the truth is known without counting. ``OUT.assets.toml`` names the groups,
+``OUT.claim.toml`` what is claimed about the minute; ``OUT.truth.json`` holds packets, flows, requests and sources, and the label of each
+flow except the spoofed ones, which go to ``SYN_PORT``.
 """
 
 import argparse
@@ -31,10 +31,10 @@ from wire import ICMP, SYN, TCP, Head, Packet, Segment, merge, tcp, tuple_of
 
 EPOCH_NS = 1_725_000_000 * SECOND
 SECONDS = 60
-SYN_PORT = 8443  # that nothing but the forged floods goes to
-CHUNK = 200_000  # forged segments made at a time
-_FEWEST = 100  # forged segments that a minute has at least
-_MOST_ANSWERS = 30_000  # of the amplified attack, which are made one by one
+SYN_PORT = 8443  # only the spoofed floods go there
+CHUNK = 200_000  # spoofed segments generated at a time
+_FEWEST = 100  # spoofed segments in a minute, at least
+_MOST_ANSWERS = 30_000  # of the amplified attack, which are generated one by one
 _SPREAD = 0x9E3779B1  # odd: its multiples modulo 2^32 all differ
 _PCAP_HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65_535, 1)
 _METHODS = (b"GET ", b"POST ", b"HEAD ", b"PUT ", b"DELETE ", b"OPTIONS ", b"PATCH ")
@@ -45,7 +45,7 @@ class Group(NamedTuple):
 
     name: str
     title: str
-    first: int  # of sixteen addresses of the site
+    first: int  # first of sixteen addresses of the site
 
     @property
     def victim(self) -> Host:
@@ -54,7 +54,7 @@ class Group(NamedTuple):
 
     @property
     def prefix(self) -> str:
-        """Return the group's addresses."""
+        """Return the group's prefix."""
         return f"{dotted(SITE + self.first)}/28"
 
 
@@ -67,7 +67,7 @@ GROUPS = (
 
 
 class Incident(NamedTuple):
-    """What is in the minute beside the forged segments, and how many of those there are."""
+    """The minute's traffic besides the spoofed segments, and the number of those."""
 
     forged: int
     packets: list[Packet]  # in order of time
@@ -76,7 +76,7 @@ class Incident(NamedTuple):
 
 
 def plan(packets: int, seed: int) -> Incident:
-    """Make a minute of so many packets, or a few thousand where that is less than the rest of it has."""
+    """Generate a minute of ``packets`` packets, or a few thousand if that is less than the rest of it needs."""
     rng = random.Random(f"{seed} incident")
     quarter = SECONDS / len(GROUPS)
     starts = [EPOCH_NS + int((number * quarter + 0.5) * SECOND) for number in range(len(GROUPS))]
@@ -94,12 +94,12 @@ def plan(packets: int, seed: int) -> Incident:
 
 
 def truth(incident: Incident) -> dict[str, object]:
-    """Return what is true of a minute, counted from what was made."""
+    """Return the ground truth of a minute, counted from what was generated."""
     rows = flow_rows(incident.calm, incident.attacks)
     rows = rows[(rows[:, 2] > 0) | (rows[:, 3] > 0) | (rows[:, 4] == ICMP)]  # fragments belong to the flow of their first
     senders = {ends.src for attack in incident.attacks for packet in attack.packets if (ends := tuple_of(packet.frame)) is not None}
     real = senders - {group.victim.address for group in GROUPS}
-    both = np.isin(_addresses(np.arange(incident.forged, dtype=np.uint64)), np.array(sorted(real), np.uint32))  # forged by chance
+    both = np.isin(_addresses(np.arange(incident.forged, dtype=np.uint64)), np.array(sorted(real), np.uint32))  # also spoofed
     return {
         "packets": incident.forged + sum(tuple_of(packet.frame) is not None for packet in incident.packets),
         "flows": incident.forged + len(rows),
@@ -113,7 +113,7 @@ def truth(incident: Incident) -> dict[str, object]:
 
 
 def _is_request(frame: bytes) -> bool:
-    """Tell whether an Ethernet frame without tags holds the start of an HTTP request over IPv4."""
+    """Return whether an untagged Ethernet frame holds the start of an HTTP request over IPv4."""
     if frame[12:14] != b"\x08\x00" or frame[23] != TCP:
         return False
     segment = frame[14 + 4 * (frame[14] & 15) :]
@@ -121,12 +121,12 @@ def _is_request(frame: bytes) -> bool:
 
 
 def _addresses(numbers: NDArray[np.uint64]) -> NDArray[np.uint32]:
-    """Return the forged source of each segment: all differ below 2^32 of them."""
+    """Return the spoofed source of each segment: all differ up to 2^32 segments."""
     return (numbers * np.uint64(_SPREAD)).astype(np.uint32)
 
 
 def _forged(incident: Incident, seed: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint8]]]:
-    """Yield (times in ns, records of the capture) of the forged segments, in order of time."""
+    """Yield (times in ns, records of the capture) of the spoofed segments, in time order."""
     random_ = np.random.default_rng(seed)
     frames = [
         np.frombuffer(tcp(Head(0, group.victim.address, 243 - 7 * place), Segment(0, SYN_PORT, 0, 0, SYN, 1024)), np.uint8)
@@ -150,7 +150,7 @@ def _record(packet: Packet) -> bytes:
 
 
 def records(incident: Incident, seed: int) -> Iterator[bytes]:
-    """Yield the records of a capture of the minute, in order of time."""
+    """Yield the records of a capture of the minute, in time order."""
     rest = incident.packets
     for times, made in _forged(incident, seed):
         held = sum(packet.time_ns <= times[-1] for packet in rest)
@@ -160,14 +160,14 @@ def records(incident: Incident, seed: int) -> Iterator[bytes]:
 
 
 def write(path: Path, packets: int, seed: int = 1) -> dict[str, object]:
-    """Write the minute, its groups, a claim about it and what is true of it, which is also returned."""
+    """Write the minute, its groups, a claim about it and its ground truth, which is also returned."""
     incident = plan(packets, seed)
     with path.open("wb") as file:
         file.write(_PCAP_HEADER)
         for some in records(incident, seed):
             file.write(some)
     found = truth(incident)
-    claimed = 10 ** (len(str(incident.forged)) - 2)  # so that two digits are left of what there is
+    claimed = 10 ** (len(str(incident.forged)) - 2)  # rounds the claim down to two digits
     for name, text in (
         ("assets.toml", assets_text()),
         ("claim.toml", claim_text(incident.forged // claimed * claimed)),
@@ -178,12 +178,12 @@ def write(path: Path, packets: int, seed: int = 1) -> dict[str, object]:
 
 
 def claim_text(number: int) -> str:
-    """Return the file of a claim."""
+    """Return the text of the claim file."""
     return f'[claim]\nnumber = {number:_}\nunit = "attacks"\nperiod = "1 minute"\nsource = "what was said of the minute"\n'
 
 
 def _woven(times: NDArray[np.int64], records: NDArray[np.uint8], others: Sequence[Packet]) -> Iterator[bytes]:
-    """Yield records and other packets in order of time."""
+    """Yield records and other packets in time order."""
     done = 0
     for packet, place in zip(others, np.searchsorted(times, [packet.time_ns for packet in others]).tolist(), strict=True):
         yield records[done:place].tobytes()
@@ -193,12 +193,12 @@ def _woven(times: NDArray[np.int64], records: NDArray[np.uint8], others: Sequenc
 
 
 def assets_text() -> str:
-    """Return the file of assets."""
+    """Return the text of the assets file."""
     return "".join(f'[{group.name}]\ntitle = "{group.title}"\naddresses = ["{group.prefix}"]\n\n' for group in GROUPS)
 
 
 def main() -> None:
-    """Write one minute as asked on the command line."""
+    """Write one minute as specified on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("packets", type=int)
     parser.add_argument("path", type=Path)

@@ -1,7 +1,7 @@
-"""Make attacks that guess passwords: on web forms, remote desktops, Telnet, mail, databases, and SSH from many sources.
+"""Generate attacks that guess passwords: on web forms, remote desktops, Telnet, mail, databases, and SSH from many sources.
 
-Each function takes a generator, a start, an extent and a victim, and returns the packets with their label. The extent
-counts tries on the web and connections elsewhere.
+Each function takes a random generator, a start time, an extent and a victim, and returns the packets with their label. The
+extent counts tries on the web and connections elsewhere.
 """
 
 import random
@@ -39,13 +39,13 @@ Turns = Callable[[], Sequence[Turn]]
 
 
 def _guessers(rng: random.Random, extent: Extent) -> list[Host]:
-    """Return one to three guessers, in some draws one for every few tries."""
+    """Return one to three guessers, sometimes one for every few tries."""
     count = rng.choice((1, 1, 2, 3, max(4, extent.amount // 4)))
     return [stranger(rng, rng.choice(BOT_STACKS) if count > 3 else LINUX) for _ in range(count)]
 
 
 def _tries(rng: random.Random, at_ns: int, extent: Extent, path: Path, speech: tuple[Sequence[Host], Turns]) -> list[Packet]:
-    """Open one connection for each try at a steady pace, from the guessers in turn."""
+    """Open one connection per try at a steady rate, from the guessers in turn."""
     (guessers, turns), ending = speech, rng.choice(ENDINGS)
     step = extent.seconds / extent.amount
     packets: list[Packet] = []
@@ -56,22 +56,22 @@ def _tries(rng: random.Random, at_ns: int, extent: Extent, path: Path, speech: t
 
 
 def _guess(rng: random.Random, at_ns: int, extent: Extent, path: Path, turns: Turns) -> list[Packet]:
-    """Guess from one or a few sources, in some draws from many."""
+    """Guess from one or a few sources, sometimes from many."""
     return _tries(rng, at_ns, extent, path, (_guessers(rng, extent), turns))
 
 
 def _password(rng: random.Random) -> str:
-    """Return a password of a list."""
+    """Return a password from a list."""
     return f"{rng.choice(WORDS)}{rng.choice(('', '!', '1', '123', str(rng.randrange(1950, 2026))))}"
 
 
 def _account(rng: random.Random) -> str:
-    """Return a mail address of a leaked list."""
+    """Return a mail address from a leaked list."""
     return f"{rng.choice(PEOPLE)}.{rng.choice(WORDS)}{rng.randrange(100)}@{rng.choice(('mail', 'post', 'web'))}.example"
 
 
 def credential_stuffing(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Try leaked names and passwords on one login page, nearly all in vain; the extent counts tries."""
+    """Try leaked names and passwords on one login page, nearly all without success; the extent counts tries."""
     path, host = rng.choice(("/login", "/wp-login.php", "/api/v1/auth/login", "/account/signin")), "www.example.org"
     status, octets, luck = rng.choice(("401 Unauthorized", "403 Forbidden")), rng.choice((42, 180, 640)), rng.choice((0.0, 0.02))
     agents = rng.sample(ROBOT_AGENTS, rng.choice((1, 1, 4)))
@@ -82,7 +82,7 @@ def credential_stuffing(rng: random.Random, at_ns: int, extent: Extent, victim: 
     pause_ns = int(extent.seconds / extent.amount * SECOND)
 
     def turns() -> list[Turn]:
-        """Return one try, or some on a kept connection."""
+        """Return one try, or several on a persistent connection."""
         said: list[Turn] = []
         for number in range(kept):
             body = f"username={_account(rng).replace('@', '%40')}&password={_password(rng).replace('!', '%21')}".encode()
@@ -99,7 +99,7 @@ def credential_stuffing(rng: random.Random, at_ns: int, extent: Extent, victim: 
 
 
 def rdp_guessing(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Guess passwords of a remote desktop within TLS; the extent counts connections."""
+    """Guess remote desktop passwords within TLS; the extent counts connections."""
     user, hello = rng.choice(("Administr", "hello", "admin", "user")), client_hello(rng, dotted(victim.address))
     certificate, secure = rng.choice((640, 820)), rng.random() < 0.8
 

@@ -1,7 +1,7 @@
-"""Make attacks on services that machines talk to: malformed messages one after another, and floods of control commands.
+"""Generate attacks on machine services: malformed messages one after another, and floods of control commands.
 
-Each function takes a generator, a start, an extent and a victim, and returns the packets with their label. The extent
-counts connections or commands, as each function says.
+Each function takes a random generator, a start time, an extent and a victim, and returns the packets with their label. The
+extent counts connections or commands, as each function states.
 """
 
 import random
@@ -21,7 +21,7 @@ DAMAGES = ("cut", "flip", "swell", "repeat", "insert", "shuffle", "noise")
 
 
 class Service(NamedTuple):
-    """Describe a service under test: its port, a valid message, how a reply to a bad one looks, and whether it greets."""
+    """Describe a service under test: its port, a valid message, its reply to a malformed one, and its greeting, if any."""
 
     port: int
     sample: Callable[[], bytes]
@@ -30,7 +30,7 @@ class Service(NamedTuple):
 
 
 class Dialect(NamedTuple):
-    """Describe a control protocol: its port, how a session opens, a command (of which so many are confirmed), a confirmation."""
+    """Describe a control protocol: its port, how a session opens, a command (by number and count of confirmed ones), a confirmation."""
 
     port: int
     opening: tuple[Turn, ...]
@@ -39,7 +39,7 @@ class Dialect(NamedTuple):
 
 
 def damaged(rng: random.Random, sample: bytes, kind: str) -> bytes:
-    """Return the sample with one kind of damage, never as it was."""
+    """Return the sample with one kind of damage, never unchanged."""
     at = rng.randrange(len(sample))
     odd = rng.choice(ODD_TEXTS)
     made = {
@@ -70,7 +70,7 @@ def _services(rng: random.Random) -> tuple[Service, ...]:
         return modbus(rng.randrange(65536), 1, rng.choice((read, read, write)))
 
     def broker() -> bytes:
-        """Return a CONNECT with a PUBLISH behind it."""
+        """Return a CONNECT followed by a PUBLISH."""
         return mqtt_connect(f"f{rng.randrange(999)}", 30) + mqtt_publish("a/b", rng.randrange(1, 99), b"21.5")
 
     def files() -> bytes:
@@ -94,7 +94,7 @@ def _services(rng: random.Random) -> tuple[Service, ...]:
 
 
 def _react(rng: random.Random, talk: Talk, service: Service, habits: tuple[int, ...]) -> Talk:
-    """Let the service do one of: reset, close, answer an error and close, answer and wait, or say nothing till the tester leaves."""
+    """Let the service do one of: reset, close, reply with an error and close, reply and wait, or stay silent until the tester leaves."""
     habit = rng.choices(("reset", "close", "error", "told", "silent"), habits)[0]
     if habit == "reset":
         return reset(rng, talk, SERVER)
@@ -106,7 +106,7 @@ def _react(rng: random.Random, talk: Talk, service: Service, habits: tuple[int, 
 
 
 def protocol_fuzzing(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Send another malformed message to one service on each connection; the extent counts connections."""
+    """Send a different malformed message to one service on each connection; the extent counts connections."""
     tester, service, packets = stranger(rng, LINUX), rng.choice(_services(rng)), []
     habits = rng.choice(((8, 1, 1, 0, 1), (1, 8, 2, 0, 1), (1, 1, 8, 3, 1), (1, 1, 3, 8, 2), (2, 2, 2, 2, 2)))
     step, sport = extent.seconds / extent.amount, high_port(rng)
@@ -154,7 +154,7 @@ def _iec104_dialect(rng: random.Random) -> Dialect:
     opening = (Turn(CLIENT, iec104_start(confirmed=False)), Turn(SERVER, iec104_start(confirmed=True), 2 * MILLISECOND))
 
     def unit(number: int, cause: int) -> bytes:
-        """Return the unit of one command, or what confirms it."""
+        """Return the unit of one command, or of its confirmation."""
         element = bytes((number % 2 + (1 if kind == 46 else 0),)) if kind < 50 else struct.pack("<fB", number % 90, 0)
         return asdu(kind, cause, station, place + number % spread, element)
 
@@ -184,7 +184,7 @@ def _s7_dialect(rng: random.Random) -> Dialect:
 
 
 def industrial_command_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Command a controller far faster than any plant moves; the extent counts commands."""
+    """Send commands to a controller far faster than any plant moves; the extent counts commands."""
     dialect = rng.choice((_modbus_dialect, _modbus_dialect, _iec104_dialect, _s7_dialect))(rng)
     inside = local(rng.randrange(150, 200)) if rng.random() < 0.4 else stranger(rng, LINUX)
     senders = [inside] * rng.choice((1, 1, 3, 6))

@@ -1,6 +1,6 @@
 """Build the application payloads that ordinary hosts send: HTTP, TLS, DNS, NTP, SSH, SIP, RTP, DHCP, discovery.
 
-Plain values come in, well-formed octets go out, so that a protocol analyser finds nothing malformed.
+Functions take plain values and return well-formed bytes, so that a protocol analyser finds nothing malformed.
 """
 
 import random
@@ -54,17 +54,17 @@ SIZES = {
     "woff2": 9000,
     "json": 600,
     "ico": 700,
-}  # typical octets [chosen small]
+}  # typical bytes [chosen small]
 
 
 def words(rng: random.Random, octets: int) -> bytes:
-    """Return text of exactly so many octets."""
+    """Return text of exactly ``octets`` bytes."""
     text = " ".join(rng.choice(WORDS) for _ in range(octets // 5 + 1))
     return (text + " " * octets)[:octets].encode()
 
 
 def name(rng: random.Random) -> str:
-    """Return a host name from a small world in which some names are popular."""
+    """Return a host name from a small set in which some names are popular."""
     zone = ZONES[min(int(rng.expovariate(0.45)), len(ZONES) - 1)]
     return f"{rng.choice(('www', 'www', 'api', 'static', 'img', 'm', rng.choice(WORDS)))}.{zone}"
 
@@ -78,7 +78,7 @@ def page_path(rng: random.Random) -> str:
 
 
 def resource_path(rng: random.Random) -> tuple[str, int]:
-    """Return the path of a sub-resource and its size in octets."""
+    """Return the path of a sub-resource and its size in bytes."""
     kind = rng.choices(list(SIZES), (1, 5, 6, 6, 8, 2, 3, 1))[0]
     size = int(SIZES[kind] * rng.lognormvariate(-0.5, 0.7)) + 60
     return f"/{rng.choice(('static', 'assets', 'img', 'media', 'v2'))}/{rng.choice(WORDS)}-{rng.getrandbits(20):x}.{kind}", size
@@ -111,7 +111,7 @@ def http_post(host: str, path: str, agent: str, body: bytes) -> bytes:
 
 
 def http_answer(rng: random.Random, octets: int, status: str = "200 OK", kind: str = "text/html") -> bytes:
-    """Return a response with a body of so many octets."""
+    """Return a response with a body of ``octets`` bytes."""
     body = words(rng, octets) if kind.startswith("text") else rng.randbytes(octets)
     head = f"HTTP/1.1 {status}\r\nServer: nginx\r\nContent-Type: {kind}\r\nContent-Length: {octets}\r\nConnection: keep-alive\r\n\r\n"
     return head.encode() + body
@@ -156,7 +156,7 @@ def client_hello(rng: random.Random, host: str) -> bytes:
 
 
 def server_hello(rng: random.Random) -> bytes:
-    """Return the server's first flight: ServerHello, a change of cipher, and its encrypted certificate."""
+    """Return the server's first flight: ServerHello, ChangeCipherSpec, and its encrypted certificate."""
     tail = _extension(43, b"\x03\x04") + _extension(51, struct.pack(">HH", 0x1D, 32) + rng.randbytes(32))
     body = struct.pack(">H", 0x0303) + rng.randbytes(32) + b"\x20" + rng.randbytes(32) + bytes.fromhex("130100")
     body += struct.pack(">H", len(tail)) + tail
@@ -176,7 +176,7 @@ def dns_query(number: int, text: str, kind: int = 1, size: int = 0) -> bytes:
 
 
 def dns_answer(number: int, text: str, kind: int, records: Sequence[tuple[int, int, bytes]], size: int = 0) -> bytes:
-    """Return an answer with records (type, seconds to live, data); none of them means that the name does not exist."""
+    """Return a response with records (type, TTL in seconds, data); no records means that the name does not exist."""
     flags = 0x8180 if records else 0x8183
     extra = b"\0" + struct.pack(">HHIH", 41, size, 0, 0) if size else b""
     body = struct.pack(">HHHHHH", number, flags, 1, len(records), 0, 1 if size else 0) + dns_name(text) + struct.pack(">HH", kind, 1)
@@ -184,7 +184,7 @@ def dns_answer(number: int, text: str, kind: int, records: Sequence[tuple[int, i
 
 
 def text_data(rng: random.Random, octets: int) -> bytes:
-    """Return the data of a TXT record of about so many octets."""
+    """Return the data of a TXT record of about ``octets`` bytes."""
     data = b""
     while len(data) < octets:
         part = words(rng, min(255, octets - len(data)))
@@ -193,7 +193,7 @@ def text_data(rng: random.Random, octets: int) -> bytes:
 
 
 def ntp(mode: int, stratum: int, at_ns: int, origin_ns: int = 0) -> bytes:
-    """Return a 48-octet NTP packet."""
+    """Return a 48-byte NTP packet."""
     stamp = _ntp_time(at_ns)
     reference = b"\xc0\x00\x02\x0a" if stratum else b"\0" * 4
     head = struct.pack(">BBbbII", 0x20 | mode, stratum, 6, -20, 0x0200, 0x0300) + reference
@@ -203,7 +203,7 @@ def ntp(mode: int, stratum: int, at_ns: int, origin_ns: int = 0) -> bytes:
 
 
 def _ntp_time(at_ns: int) -> bytes:
-    """Return a time as NTP writes it."""
+    """Return a time in NTP format."""
     seconds, rest = divmod(at_ns, 1_000_000_000)
     return struct.pack(">II", seconds + 2_208_988_800 & 0xFFFFFFFF, (rest << 32) // 1_000_000_000)
 
@@ -239,12 +239,12 @@ def sip(first: str, fields: Sequence[str], body: str = "") -> bytes:
 
 
 def rtp(number: int, ssrc: int, body: bytes) -> bytes:
-    """Return one G.711 packet; the time stamp follows from the number."""
+    """Return one G.711 packet; the timestamp follows from the number."""
     return struct.pack(">BBHII", 0x80, 0, number & 0xFFFF, number * 160 & 0xFFFFFFFF, ssrc) + body
 
 
 def dhcp(operation: int, kind: int, number: int, mac: bytes, offered: int) -> bytes:
-    """Return a DHCP message: operation 1 asks and 2 answers; kind is option 53."""
+    """Return a DHCP message: operation 1 is a request and 2 a reply; kind is option 53."""
     given = offered if operation == 2 else 0
     head = struct.pack(">BBBBIHHIIII", operation, 1, 6, 0, number, 0, 0, 0, given, 0, 0) + mac.ljust(16, b"\0") + b"\0" * 192
     options = bytes((53, 1, kind))
@@ -258,7 +258,7 @@ def dhcp(operation: int, kind: int, number: int, mac: bytes, offered: int) -> by
 
 
 def mdns_question(text: str) -> bytes:
-    """Return a multicast DNS question for a service."""
+    """Return a multicast DNS query for a service."""
     return struct.pack(">HHHHHH", 0, 0, 1, 0, 0, 0) + dns_name(text) + struct.pack(">HH", 12, 1)
 
 

@@ -1,7 +1,7 @@
-"""Make floods over few or short-lived connections: published messages, HTTP/2 frames, and requests within TLS.
+"""Generate floods over few or short-lived connections: published messages, HTTP/2 frames, and requests within TLS.
 
-Each function takes a generator, a start, an extent and a victim, and returns the packets with their label. The extent
-counts messages, streams, frames or connections, as each function says.
+Each function takes a random generator, a start time, an extent and a victim, and returns the packets with their label. The
+extent counts messages, streams, frames or connections, as each function states.
 """
 
 import random
@@ -49,7 +49,7 @@ def _end(rng: random.Random, talk: Talk, ending: str) -> list[Packet]:
 
 
 def _beats(rng: random.Random, at_ns: int, seconds: float, count: int) -> list[int]:
-    """Return so many times at a steady pace with some jitter, in order."""
+    """Return ``count`` times at a steady rate with some jitter, in order."""
     step = seconds / max(1, count)
     return [at_ns + int((number + rng.random() * 0.8) * step * SECOND) for number in range(count)]
 
@@ -75,7 +75,7 @@ def mqtt_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> 
 
 
 def _messages(rng: random.Random, talk: Talk, extent: Extent, habit: tuple[int, int], message: tuple[str, bytes]) -> list[Shot]:
-    """Return messages in writes of some together, and their acknowledgements after a lag; a lag of 0 asks for none."""
+    """Return messages, several per write, and their acknowledgements after a lag; a lag of 0 means none."""
     (together, lag_ns), (topic, body), shots = habit, message, []
     times = _beats(rng, talk.clock_ns + MILLISECOND, extent.seconds, -(-extent.amount // together))
     for turn, when in enumerate(times):
@@ -88,7 +88,7 @@ def _messages(rng: random.Random, talk: Talk, extent: Extent, habit: tuple[int, 
 
 
 def h2_greet(rng: random.Random, at_ns: int, path: Path, settings: bytes, first: bytes) -> Talk:
-    """Open an HTTP/2 connection in clear text, with first frames right behind the client's settings."""
+    """Open a cleartext HTTP/2 connection, with first frames right after the client's settings."""
     talk = say(rng, greet(rng, at_ns, path), Turn(CLIENT, PREFACE + settings + first, quiet=True))
     own = h2_settings(((3, 128), (4, 65536), (5, 16384)))
     told = own + h2_widen(0, 2147418112) + h2_frame(H2_SETTINGS, 1, 0)
@@ -138,7 +138,7 @@ def rapid_reset(rng: random.Random, at_ns: int, extent: Extent, victim: Host) ->
 
 
 def _junk(rng: random.Random, octets: int) -> bytes:
-    """Return header fields of about so many octets, none of them indexed."""
+    """Return header fields of about that many bytes, none of them indexed."""
     made = b""
     while len(made) < octets:
         room = max(1, min(octets - len(made) - 12, 100))
@@ -147,7 +147,7 @@ def _junk(rng: random.Random, octets: int) -> bytes:
 
 
 def continuation_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Begin a header block and continue it for ever; the extent counts frames."""
+    """Begin a header block and continue it without end; the extent counts frames."""
     host, agent = rng.choice(("www.example.org", dotted(victim.address))), rng.choice(H2_TOOLS)
     size, frames = rng.choice((0, 12, 40, 150, 400)), rng.choice((1, 4, 12, 40))
     away, ending = rng.random() < 0.3, rng.choice(("none", "none", "server-rst", "rst", "server-fin"))
@@ -165,7 +165,7 @@ def continuation_flood(rng: random.Random, at_ns: int, extent: Extent, victim: H
 
 
 def https_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Ask for one thing within TLS, on a new connection each time; the extent counts connections."""
+    """Send one request within TLS, on a new connection each time; the extent counts connections."""
     senders, hello = herd(rng, rng.choice((1, 3, 12, 25, 40))), client_hello(rng, rng.choice(("www.example.org", "shop.example")))
     certificate, asked, told = rng.choice((230, 230, 640, 900)), rng.choice((90, 160, 240)), rng.choice((120, 260, 480))
     spread, ending = rng.choice((0, 0, 3)), rng.choice(("fin", "server-fin", "rst"))

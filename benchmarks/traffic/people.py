@@ -1,6 +1,6 @@
 """Play what ordinary people and machines do: browse, log in, read mail, download, probe, fail, try again.
 
-A random generator, a time and hosts come in; timed packets go out. No function here makes an attack.
+Functions take a random generator, a time and hosts, and return timed packets. No function here generates an attack.
 """
 
 import random
@@ -48,7 +48,7 @@ SITE6 = 0x20010DB8011300000000000000000000
 
 
 class Doing(NamedTuple):
-    """Name one kind of ordinary activity, its share among clients, the servers it goes to, and how it is played."""
+    """Describe one kind of ordinary activity: its share among clients, the servers it goes to, and how it is played."""
 
     weight: float
     servers: tuple[Host, ...]
@@ -56,7 +56,7 @@ class Doing(NamedTuple):
 
 
 def browse(rng: random.Random, at_ns: int, client: Host, server: Host = WEB, pages: int = 0) -> list[Packet]:
-    """Read pages with their sub-resources over one to three kept connections, with pauses to read."""
+    """Read pages with their sub-resources over one to three persistent connections, with pauses to read."""
     site, agent = name(rng), AGENTS[client.address % len(AGENTS)]
     packets: list[Packet] = []
     for lane in range(rng.choice((1, 1, 2, 3))):
@@ -71,7 +71,7 @@ def browse(rng: random.Random, at_ns: int, client: Host, server: Host = WEB, pag
 
 
 def _page(rng: random.Random, site: str, agent: str, pause_ns: int, lane: int) -> list[Turn]:
-    """Return the turns of one page: the page itself on the first lane, then what it needs."""
+    """Return the turns of one page: the page itself on the first connection, then its sub-resources."""
     turns: list[Turn] = []
     wait_ns = pause_ns
     if not lane:
@@ -91,7 +91,7 @@ def _page(rng: random.Random, site: str, agent: str, pause_ns: int, lane: int) -
 
 
 def _work(rng: random.Random) -> int:
-    """Return the time a server needs for an answer."""
+    """Return a server's response time."""
     return int(rng.lognormvariate(1.3, 0.9) * MILLISECOND)
 
 
@@ -107,7 +107,7 @@ def visit(rng: random.Random, at_ns: int, client: Host, server: Host = SHOP) -> 
 
 
 def log_in(rng: random.Random, at_ns: int, client: Host, server: Host = BASTION, keys: int = 40) -> list[Packet]:
-    """Work over SSH: key strokes with their echoes, and output in bursts."""
+    """Work over SSH: keystrokes with their echoes, and output in bursts."""
     offer, reply = ssh_keys(rng)
     turns = [
         Turn(CLIENT, b"SSH-2.0-OpenSSH_9.6\r\n"),
@@ -172,7 +172,7 @@ WORDS_OF_USERS = ("ann", "bob", "carla", "dmitri", "elena", "farid", "grace", "h
 
 
 def check_health(rng: random.Random, at_ns: int, server: Host = WEB, count: int = 5, period_s: float = 2.0) -> list[Packet]:
-    """Probe a server as a load balancer does: the same small request at a fixed period."""
+    """Probe a server as a load balancer does: the same small request at a fixed interval."""
     packets: list[Packet] = []
     asked = b"GET /healthz HTTP/1.1\r\nHost: web\r\nUser-Agent: HealthChecker/2.0\r\nConnection: close\r\n\r\n"
     for turn in range(count):
@@ -183,7 +183,7 @@ def check_health(rng: random.Random, at_ns: int, server: Host = WEB, count: int 
 
 
 def fail(rng: random.Random, at_ns: int, client: Host, server: Host = FILES) -> list[Packet]:
-    """Try a closed port once, or a silent one with SYNs sent again."""
+    """Try a closed port once, or a silent one with SYN retransmissions."""
     path = Path(client, server, high_port(rng), rng.choice((8443, 445, 993, 5222)))
     if rng.random() < 0.6:
         return refuse(rng, at_ns, path)
@@ -193,7 +193,7 @@ def fail(rng: random.Random, at_ns: int, client: Host, server: Host = FILES) -> 
 
 
 def stumble(rng: random.Random, at_ns: int, client: Host, server: Host = WEB) -> list[Packet]:
-    """Lose the first SYN, send it again after a second, then load a page."""
+    """Lose the first SYN, retransmit it after a second, then load a page."""
     path = Path(client, server, high_port(rng), 80)
     talk = greet(rng, at_ns + SECOND, path)
     again = talk.packets[0]
@@ -205,7 +205,7 @@ def stumble(rng: random.Random, at_ns: int, client: Host, server: Host = WEB) ->
 
 
 def keep_alive(rng: random.Random, at_ns: int, client: Host, server: Host = WEB, count: int = 6) -> list[Packet]:
-    """Hold an idle connection that was used, with keep-alive probes."""
+    """Hold a used connection idle, with keep-alive probes."""
     talk = greet(rng, at_ns, Path(client, server, high_port(rng), 443))
     for turn in (Turn(CLIENT, client_hello(rng, name(rng))), Turn(SERVER, server_hello(rng)), Turn(CLIENT, sealed(rng, 90))):
         talk = say(rng, talk, turn)
@@ -228,7 +228,7 @@ CLIENTS = (
 
 
 def crowd(rng: random.Random, at_ns: int, seconds: float, octets: int) -> list[Packet]:
-    """Return a mix of strangers' doings of about so many captured octets, begun within so many seconds."""
+    """Return a mix of strangers' activities of about that many captured bytes, begun within that many seconds."""
     packets: list[Packet] = []
     spent = 0
     while spent < octets:
@@ -236,14 +236,14 @@ def crowd(rng: random.Random, at_ns: int, seconds: float, octets: int) -> list[P
         part = doing.play(rng, at_ns + int(rng.random() * seconds * SECOND), stranger(rng), rng.choice(doing.servers))
         size = sum(16 + len(packet.frame) for packet in part)
         if spent + size > 1.1 * octets + 2000:
-            continue  # too large for what is left; a question to the resolver always fits
+            continue  # too large for what is left; a query to the resolver always fits
         packets += part
         spent += size
     return packets
 
 
 def ordinary(rng: random.Random, at_ns: int, seconds: float, octets: int) -> list[Packet]:
-    """Return the everyday traffic of the site: the crowd, probes, pings, a session, and the LAN's own talk."""
+    """Return the everyday traffic of the site: the crowd, probes, pings, a session, and the LAN's own traffic."""
     until = at_ns + int(seconds * SECOND)
     packets = crowd(rng, at_ns, seconds * 0.9, int(octets * 0.6))
     start = at_ns + rng.randrange(900) * MILLISECOND

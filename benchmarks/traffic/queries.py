@@ -1,7 +1,7 @@
-"""Make floods of questions over UDP: DNS of three kinds, and SIP calls and registrations.
+"""Generate query floods over UDP: DNS of three kinds, and SIP calls and registrations.
 
-Each function takes a generator, a start, an extent and a victim, and returns the packets with their label. The extent
-counts queries, requests or datagrams.
+Each function takes a random generator, a start time, an extent and a victim, and returns the packets with their label. The
+extent counts queries, requests or datagrams.
 """
 
 import random
@@ -31,7 +31,7 @@ SIP_SERVERS = ("FPBX-16.0.40(18.9)", "Asterisk PBX 18.10.0", "kamailio (5.6.3)",
 
 
 class Route(NamedTuple):
-    """Say which way datagrams go, and between which ports."""
+    """Give the endpoints and ports between which datagrams go."""
 
     origin: Origin
     victim: Host
@@ -40,7 +40,7 @@ class Route(NamedTuple):
 
 
 class Tool(NamedTuple):
-    """Hold what a SIP flood keeps the same: method, agent, whether numbers differ, and the server's answer and patience."""
+    """Hold what a SIP flood keeps constant: method, agent, whether numbers vary, and the server's response and retransmissions."""
 
     method: str
     agent: str
@@ -52,7 +52,7 @@ class Tool(NamedTuple):
 
 
 def _sources(rng: random.Random) -> Callable[[], Origin]:
-    """Return what draws a sender: forged anew each time, one of some forged before, or one of a few bots."""
+    """Return a function that draws a sender: newly spoofed each time, one from a spoofed pool, or one of a few bots."""
     ttls, kind = few_ttls(rng), rng.choice(("forged", "forged", "pool", "bots"))
     pool = bots(rng, rng.randint(20, 90)) if kind == "bots" else [forged(rng, ttls) for _ in range(rng.randint(150, 600))]
     return (lambda: forged(rng, ttls)) if kind == "forged" else (lambda: rng.choice(pool))
@@ -65,19 +65,19 @@ def _send(rng: random.Random, at_ns: int, route: Route, payload: bytes) -> Packe
 
 
 def _return(rng: random.Random, at_ns: int, route: Route, payload: bytes) -> Packet:
-    """Return the victim's answer to what came to it on that route at that time."""
+    """Return the victim's reply to a datagram that came by that route at that time."""
     head = Head(route.victim.address, route.origin.address, 64, rng.getrandbits(16), 0)
     return Packet(at_ns + soon(rng, route.victim), udp(head, route.dport, route.sport, payload))
 
 
 def _failed(query: bytes, code: int, rest: bytes = b"") -> bytes:
-    """Return the answer with that code to a query without EDNS; rest is one authority record."""
+    """Return the response with that code to a query without EDNS; rest is one authority record."""
     flags = 0x8000 | query[2] << 8 & 0x7900 | (0x400 if rest else 0) | code
     return query[:2] + struct.pack(">HHHHH", flags, 1, 0, 1 if rest else 0, 0) + query[12:] + rest
 
 
 def dns_query_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Ask a DNS server the same question over and over; few are answered. The extent counts queries."""
+    """Send a DNS server the same query repeatedly; few are answered. The extent counts queries."""
     source, wanted, once = _sources(rng), rng.choice((rng.choice(ZONES), name(rng))), rng.choice((0.9, 0.97, 1.0))
     kind, size = rng.choice((1, 1, 255, 255, 16, 48)), rng.choice((0, 0, 1232, 4096))
     told, refuses = rng.choice((0.0, 0.02, 0.1, 0.2)), rng.random() < 0.4
@@ -94,7 +94,7 @@ def dns_query_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Host
 
 
 def _labels(rng: random.Random) -> Callable[[], str]:
-    """Return what makes first labels that nobody asked for before."""
+    """Return a function that generates first labels that were not queried before."""
     letters, length = rng.choice((LETTERS, LETTERS, LETTERS + DIGITS, DIGITS)), rng.randint(6, 16)
     spread = rng.choice((0, 0, 2, 4))
     return lambda: "".join(rng.choice(letters) for _ in range(length + rng.randint(-spread, spread)))
@@ -109,7 +109,7 @@ def _no_such(rng: random.Random, query: bytes, label: str, zone: str) -> bytes:
 
 
 def water_torture(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Let resolvers ask for random names under one domain until the server fails. The extent counts queries."""
+    """Let resolvers query random names under one domain until the server fails. The extent counts queries."""
     resolvers, zone, label = bots(rng, rng.randint(5, 40)), rng.choice(ZONES), _labels(rng)
     flags, kind = rng.choice((0x0000, 0x0000, 0x0010, 0x0100)), rng.choice((1, 1, 1, 28))
     failing, again = at_ns + int(extent.seconds * rng.uniform(0.1, 1.3) * SECOND), rng.choice((0.0, 0.2, 0.5))
@@ -130,7 +130,7 @@ def water_torture(rng: random.Random, at_ns: int, extent: Extent, victim: Host) 
 
 
 def proper_questions(rng: random.Random, at_ns: int, seconds: float, server: Host) -> list[Packet]:
-    """Return what a few ordinary clients ask a DNS server meanwhile, all of it answered; none of it is an attack."""
+    """Return a few ordinary clients' concurrent queries to a DNS server, all answered; none of it is an attack."""
     clients, packets = [stranger(rng) for _ in range(rng.randint(6, 10))], []
     for client in clients:
         packets += look_up(rng, at_ns + int(rng.random() * seconds * SECOND), client, server)
@@ -138,9 +138,9 @@ def proper_questions(rng: random.Random, at_ns: int, seconds: float, server: Hos
 
 
 def garbage_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Send datagrams that are no DNS messages to a DNS server; the extent counts datagrams.
+    """Send datagrams that are not DNS messages to a DNS server; the extent counts datagrams.
 
-    A victim that ordinary traffic does not ask gets a few proper questions with answers here, as packets of the attack.
+    A victim that ordinary traffic does not query gets a few proper queries with responses here, as packets of the attack.
     """
     source, least, most = _sources(rng), rng.choice((13, 40, 200)), rng.choice((60, 240, 480))
     fixed, strict = rng.choice((0, 0, most)), rng.random() < 0.5
@@ -157,7 +157,7 @@ def garbage_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Host) 
 
 
 def _request(rng: random.Random, route: Route, tool: Tool, fields: list[str]) -> bytes:
-    """Return a request with the fields that both it and its answer carry."""
+    """Return a request with the fields that both it and its response carry."""
     here = dotted(route.origin.address)
     more = [f"Contact: <sip:{rng.randrange(100, 1000)}@{here}:{route.sport}>", f"User-Agent: {tool.agent}"]
     target, body = f"sip:{dotted(route.victim.address)}", ""
@@ -170,7 +170,7 @@ def _request(rng: random.Random, route: Route, tool: Tool, fields: list[str]) ->
 
 
 def _sip_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Host, tool: Tool) -> list[Packet]:
-    """Send requests from one, few or many that nobody follows up; an INVITE's answer is repeated, as no ACK comes."""
+    """Send requests from one, few or many sources, with no follow-up; the response to an INVITE is retransmitted, as no ACK comes."""
     callers = [Route(origin, victim, rng.choice((5060, high_port(rng))), 5060) for origin in bots(rng, rng.choice((1, 1, 3, 40, 120)))]
     site, number, packets = dotted(victim.address), rng.randrange(100, 9000), []
     for turn, when in enumerate(moments(rng, at_ns, extent)):
@@ -192,7 +192,7 @@ def _sip_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Host, too
 
 
 def _answer_fields(rng: random.Random, fields: list[str], tool: Tool, site: str) -> list[str]:
-    """Return the fields of the answer."""
+    """Return the fields of the response."""
     made = [fields[0], fields[1], f"{fields[2]};tag=as{rng.getrandbits(32):08x}", *fields[3:], f"Server: {tool.server}"]
     if tool.status.startswith("401"):
         made.append(f'WWW-Authenticate: Digest algorithm=MD5, realm="{site}", nonce="{rng.getrandbits(32):08x}"')
@@ -200,7 +200,7 @@ def _answer_fields(rng: random.Random, fields: list[str], tool: Tool, site: str)
 
 
 def invite_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Call ever again and never acknowledge a refusal; the extent counts calls."""
+    """Call again and again and never acknowledge a refusal; the extent counts calls."""
     status, told = rng.choice(("404 Not Found", "403 Forbidden", "401 Unauthorized")), rng.choice((0.0, 0.6, 1.0))
     again = rng.choice((0, 0, 1, 2))
     tool = Tool("INVITE", rng.choice(SIP_AGENTS), rng.random() < 0.5, status, told, again, rng.choice(SIP_SERVERS))
@@ -209,7 +209,7 @@ def invite_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -
 
 
 def register_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Register ever again without a password; the extent counts registrations."""
+    """Register again and again without a password; the extent counts registrations."""
     status, told = rng.choice(("401 Unauthorized", "403 Forbidden", "404 Not Found")), rng.choice((0.0, 0.5, 1.0))
     tool = Tool("REGISTER", rng.choice(SIP_AGENTS), rng.random() < 0.6, status, told, 0, rng.choice(SIP_SERVERS))
     return application(_sip_flood(rng, at_ns, extent, victim, tool), "sip-register-flood", victim)

@@ -1,6 +1,6 @@
-"""Make reflections over UDP: answers that the victim never asked for, from many servers, with each protocol's octets.
+"""Generate reflections over UDP: unsolicited responses to the victim from many servers, with each protocol's bytes.
 
-An answer function returns the datagrams that one forged request brings; `reflect` sends them from a set of reflectors.
+An answer function returns the datagrams that one spoofed request triggers; `reflect` sends them from a set of reflectors.
 """
 
 import random
@@ -17,7 +17,7 @@ from wire import Head, Packet, icmp, udp_fragments
 
 
 class Reflector(NamedTuple):
-    """Describe a kind of reflector: its vector, port, and what one forged request brings."""
+    """Describe a kind of reflector: its vector, port, and its response to one spoofed request."""
 
     vector: str
     port: int
@@ -25,7 +25,7 @@ class Reflector(NamedTuple):
 
 
 def reflect(rng: random.Random, at_ns: int, extent: Extent, victim: Host, kind: Reflector) -> Attack:
-    """Send answers from many reflectors until the extent's packets are spent."""
+    """Send responses from many reflectors until the extent's packets are used up."""
     servers = [Origin(public_address(rng), rng.choice((64, 64, 128, 255)) - rng.randint(4, 24)) for _ in range(rng.randint(30, 250))]
     target = rng.choice((0, 80, 443, rng.randrange(1024, 65536), 30120))
     refused = rng.choice((0.0, 0.0, 0.05))
@@ -47,19 +47,19 @@ def reflect(rng: random.Random, at_ns: int, extent: Extent, victim: Host, kind: 
 
 
 def _ber(tag: int, body: bytes) -> bytes:
-    """Return a BER element with a length of two octets after the count."""
+    """Return a BER element with a length of two bytes after the count."""
     if len(body) < 0x80:
         return bytes((tag, len(body))) + body
     return struct.pack(">BBH", tag, 0x82, len(body)) + body
 
 
 def _long_ber(tag: int, body: bytes) -> bytes:
-    """Return a BER element with a length of four octets, as Active Directory writes it."""
+    """Return a BER element with a length of four bytes, as Active Directory writes it."""
     return struct.pack(">BBI", tag, 0x84, len(body)) + body
 
 
 def _dns_answer(rng: random.Random, text: str, kind: int) -> list[bytes]:
-    """Return one large answer, in one case of eight cut off with TC set."""
+    """Return one large response, in one case of eight truncated with TC set."""
     size = rng.choice((900, 1350, 2200, 3300, 3900))
     question = dns_name(text) + struct.pack(">HH", kind, 1)
     option = b"\0" + struct.pack(">HHIH", 41, 4096, 0, 0)
@@ -77,13 +77,13 @@ def _dns_answer(rng: random.Random, text: str, kind: int) -> list[bytes]:
 
 
 def dns_amplification(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Reflect TXT or ANY answers, larger than 512 octets and partly fragmented, off many open resolvers."""
+    """Reflect TXT or ANY responses, larger than 512 bytes and partly fragmented, off many open resolvers."""
     text, kind = f"{rng.choice(WORDS)}.{rng.choice(('example.org', 'example.net'))}", rng.choice((255, 16))
     return reflect(rng, at_ns, extent, victim, Reflector("dns-amplification", 53, lambda rng: _dns_answer(rng, text, kind)))
 
 
 def _monlist(rng: random.Random) -> list[bytes]:
-    """Return a run of MON_GETLIST_1 answers with six hosts each, and a short last one."""
+    """Return a series of MON_GETLIST_1 responses with six hosts each, and a short last one."""
     whole = rng.choice((1, 4, 12, 30))
     parts = []
     for number in range(whole + 1):
@@ -98,7 +98,7 @@ def _monlist(rng: random.Random) -> list[bytes]:
 
 
 def _memcached(rng: random.Random) -> list[bytes]:
-    """Return a value or the statistics in datagrams of 1,400 octets."""
+    """Return a value or the statistics in datagrams of 1,400 bytes."""
     number = rng.getrandbits(16)
     if rng.random() < 0.5:
         size = rng.choice((700, 4000, 12000))
@@ -137,7 +137,7 @@ def _cldap(rng: random.Random) -> list[bytes]:
 
 
 def _ssdp(rng: random.Random) -> list[bytes]:
-    """Return a device's answers to a search for everything."""
+    """Return a device's responses to a search for everything."""
     uuid = f"{rng.getrandbits(32):08x}-0000-1000-8000-{rng.getrandbits(48):012x}"
     address = f"192.168.{rng.randrange(3)}.1:{rng.choice((49152, 1900, 5431))}"
     kinds = (
@@ -152,7 +152,7 @@ def _ssdp(rng: random.Random) -> list[bytes]:
 
 
 def _snmp(rng: random.Random, rows: int) -> list[bytes]:
-    """Return an answer to GetBulk with so many variables."""
+    """Return a response to GetBulk with that many variables."""
     bound = b""
     for row in range(rows):
         bound += _ber(0x30, _ber(6, bytes((0x2B, 6, 1, 2, 1, 2, 2, 1, 2, row + 1))) + _ber(4, words(rng, rng.randrange(8, 60))))
@@ -169,7 +169,7 @@ def _chargen(rng: random.Random) -> list[bytes]:
 
 
 def _ike(rng: random.Random, marker: bytes) -> list[bytes]:
-    """Return a main mode answer of 200 octets after the marker: header, proposal and vendor ids."""
+    """Return a main mode response of 200 bytes after the marker: header, proposal and vendor ids."""
     transform = bytes.fromhex("00000024 0101 0000 80010007 800e0100 80020002 80040002 80030001 800b0001 800c7080".replace(" ", ""))
     offer = struct.pack(">BBHBBBB", 0, 0, 8 + len(transform), 1, 1, 0, 1) + transform
     payload = struct.pack(">BBHII", 13, 0, 12 + len(offer), 1, 1) + offer
@@ -180,7 +180,7 @@ def _ike(rng: random.Random, marker: bytes) -> list[bytes]:
 
 
 def _bacnet(rng: random.Random) -> list[bytes]:
-    """Return an answer to a read of a device's name or list of properties."""
+    """Return a response to a read of a device's name or list of properties."""
     text = b"\0" + words(rng, rng.choice((12, 40, 120)))
     string = bytes((0x75, len(text))) + text if len(text) > 4 else b""
     apdu = b"\x30" + rng.randbytes(1) + b"\x0c\x0c\x02" + rng.randbytes(3) + b"\x19\x4d\x3e" + string + b"\x3f"
@@ -188,7 +188,7 @@ def _bacnet(rng: random.Random) -> list[bytes]:
 
 
 def _dhip(rng: random.Random) -> list[bytes]:
-    """Return a recorder's answer to a discovery request."""
+    """Return a recorder's response to a discovery request."""
     serial = f"{rng.getrandbits(56):014X}"
     text = (
         '{"mac":"%s","method":"client.notifyDevInfo","params":{"deviceInfo":{"AlarmInputChannels":%d,"DeviceClass":"HCVR","DeviceType":"DH-XVR5108",'
@@ -212,12 +212,12 @@ def _dhip(rng: random.Random) -> list[bytes]:
 
 
 def _unknown(rng: random.Random, start: bytes, size: int) -> list[bytes]:
-    """Return an answer of a protocol that nobody knows: a fixed start and a varied rest."""
+    """Return a response of an unknown protocol: a fixed start and a varying rest."""
     return [start + rng.randbytes(rng.randrange(size // 2, size))]
 
 
 def _fixed(vector: str, port: int, answer: Callable[[random.Random], list[bytes]]) -> Callable[[random.Random, int, Extent, Host], Attack]:
-    """Return the attack that reflects this answer."""
+    """Return the attack that reflects this response."""
     return partial(reflect, kind=Reflector(vector, port, answer))
 
 
@@ -231,18 +231,18 @@ dhip_amplification = _fixed("dhip-amplification", 37810, _dhip)
 
 
 def snmp_amplification(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Reflect SNMP answers: bulk ones, or as the draw falls mostly tiny ones."""
+    """Reflect SNMP responses: bulk ones, or sometimes mostly tiny ones."""
     rows = rng.choice(((0, 0, 0, 1), (1, 4, 10), (12, 20)))
     return reflect(rng, at_ns, extent, victim, Reflector("snmp-amplification", 161, lambda rng: _snmp(rng, rng.choice(rows))))
 
 
 def isakmp_amplification(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Reflect IKE answers from port 500, or from 4500 behind a non-ESP marker."""
+    """Reflect IKE responses from port 500, or from 4500 after a non-ESP marker."""
     port, marker = rng.choice(((500, b""), (4500, b"\0\0\0\0")))
     return reflect(rng, at_ns, extent, victim, Reflector("isakmp-amplification", port, lambda rng: _ike(rng, marker)))
 
 
 def unknown_reflection(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Reflect answers of an unnamed service from one port."""
+    """Reflect responses of an unnamed service from one port."""
     start, size, port = rng.randbytes(8), rng.choice((120, 400, 1200)), rng.choice((20811, 6060, 9034, 8999, 27131, 3074))
     return reflect(rng, at_ns, extent, victim, Reflector("udp-reflection", port, lambda rng: _unknown(rng, start, size)))

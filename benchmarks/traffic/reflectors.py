@@ -1,7 +1,7 @@
-"""Make reflections over UDP of 25 more services: answers that the victim never asked for, from many real servers.
+"""Generate reflections over UDP of 25 more services: unsolicited responses to the victim from many real servers.
 
-A table says of each service its port, its answer, and whether the answer is sent again when nobody acknowledges it.
-`reflection` sends them: a server keeps its address, its distance and what it says for the whole attack.
+A table gives each service's port, its response, and whether the response is retransmitted when it is not acknowledged.
+`reflection` sends them: a server keeps its address, its distance and its response for the whole attack.
 """
 
 import random
@@ -19,7 +19,7 @@ LARGEST_BODY = 1472  # what one Ethernet frame carries over UDP
 
 
 class Service(NamedTuple):
-    """Describe a service that reflects: port 0 is one of its own for each answer; a fresh one never says the same twice."""
+    """Describe a service that reflects: port 0 is a new one for each response; a fresh one never sends the same response twice."""
 
     vector: str
     port: int
@@ -29,7 +29,7 @@ class Service(NamedTuple):
 
 
 class Server(NamedTuple):
-    """Hold one reflector: where it is, whether its system forbids fragments, and the seed of what it says."""
+    """Hold one reflector: its origin, whether its system forbids fragmentation, and the seed of its response."""
 
     origin: Origin
     mark: int
@@ -37,7 +37,7 @@ class Server(NamedTuple):
 
 
 def _servers(rng: random.Random) -> list[Server]:
-    """Return the reflectors; systems with a TTL of 64 mostly forbid fragments of what fits."""
+    """Return the reflectors; systems with a TTL of 64 mostly set DF on what fits."""
     places = bots(rng, rng.randint(30, 250))
     return [Server(each, DONT_FRAGMENT if each.ttl < 64 and rng.random() < 0.8 else 0, rng.getrandbits(32)) for each in places]
 
@@ -49,7 +49,7 @@ def _frames(rng: random.Random, server: Server, victim: int, ports: tuple[int, i
 
 
 def _refusal(rng: random.Random, victim: Host, packet: Packet) -> Packet:
-    """Return the victim's error about a datagram to a closed port, which cites at most 56 octets."""
+    """Return the victim's error about a datagram to a closed port, which cites at most 56 bytes."""
     frame = packet.frame
     back = Head(victim.address, int.from_bytes(frame[26:30], "big"), 64, rng.getrandbits(16), 0, 0xC0)
     cited = frame[14 : 14 + min(56, int.from_bytes(frame[16:18], "big"))]
@@ -57,7 +57,7 @@ def _refusal(rng: random.Random, victim: Host, packet: Packet) -> Packet:
 
 
 def reflection(rng: random.Random, at_ns: int, extent: Extent, victim: Host, kind: Service) -> Attack:
-    """Send answers from many servers, and again where the service does so, until the extent's packets are spent."""
+    """Send responses from many servers, with the service's retransmissions, until the extent's packets are used up."""
     servers, rounds = _servers(rng), (0.0, *kind.again_s)
     target, refused = rng.choice((0, 80, 443, rng.randrange(1024, 65536), 30120)), rng.choice((0.0, 0.0, 0.05))
     token, varied = rng.randbytes(16), rng.random() < 0.4

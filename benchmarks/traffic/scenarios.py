@@ -1,7 +1,7 @@
-"""Make labelled captures from a seed: one for each vector amid ordinary traffic, several without any attack, and a demo.
+"""Generate labelled captures from a seed: one for each vector amid ordinary traffic, several without any attack, and a demo.
 
-A name and a seed come in; a capture, the label of each flow and an entry of MANIFEST.toml go out. Magnitudes are drawn
-from the seed, so that other seeds give other captures of the same kinds.
+From a name and a seed come a capture, the label of each flow and an entry of MANIFEST.toml. Magnitudes are drawn from the seed, so
+that other seeds give other captures of the same kinds.
 
     python scenarios.py OUT_DIR [--seed N] [NAME...]
 """
@@ -50,7 +50,7 @@ class Scenario(NamedTuple):
 
 
 SCENES = {**calm.SCENES, **calm_floods.SCENES, **calm_more.SCENES}
-# Variants of the cases: what is done to the packets once they are merged.
+# Variants of the cases: changes to the packets once they are merged.
 VARIANTS = {
     "one-sided": (
         "tcp-syn-flood",
@@ -64,27 +64,27 @@ VARIANTS = {
     "snap": ("dns-amplification", "memcached-amplification", "bacnet-amplification", "http-get-flood", "ssh-bruteforce"),
     "midway": ("tcp-syn-flood", "http-get-flood", "http-slow-headers", "ssh-bruteforce"),
 }
-# Variants of how much of the capture's packets are the attack's; made only when named.
+# Variants of the attack's share of the capture's packets; generated only when named.
 STRENGTHS = {f"strength-{percent}": percent / 100 for percent in (1, 5, 10, 25, 50, 75, 90, 99)}
-LARGE, LONGER = 20, 4  # what "-large" multiplies an amount and a length by; made only when named
+LARGE, LONGER = 20, 4  # factors of "-large" for amount and duration; generated only when named
 NAMES = ("demo", *CASES, *(f"{base}-{kind}" for kind, bases in VARIANTS.items() for base in bases), *SCENES)
 ACCEPTED = (*NAMES, *(f"{base}-large" for base in CASES))
 
 
 def draw(rng: random.Random, case: Case) -> tuple[Extent, Host]:
-    """Draw an attack's extent (the length evenly over its orders of magnitude) and its victim, in half of all draws a quiet server."""
+    """Draw an attack's extent (the duration evenly over its orders of magnitude) and its victim, in half of all draws a quiet server."""
     low, high = case.seconds
     victim = case.victim if rng.random() < 0.5 else local(rng.randrange(90, 150))
     return Extent(low * (high / low) ** rng.random(), rng.randint(*case.amount)), victim
 
 
 def octets(packets: Sequence[Packet]) -> int:
-    """Return the size the packets have in a file."""
+    """Return the size of the packets in a file."""
     return sum(32 + len(packet.frame) for packet in packets)
 
 
 def attempt(rng: random.Random, at_ns: int, case: Case, kind: str) -> tuple[list[Attack], Extent]:
-    """Make the attack, or attacks, and once more with less of it if it came out too large for its file."""
+    """Generate the attack or attacks, and again with a smaller amount while the result is too large for its file."""
     (extent, victim), number = draw(rng, case), rng.getrandbits(64)
     if kind == "large":
         extent = Extent(extent.seconds * LONGER, extent.amount * LARGE)
@@ -102,7 +102,7 @@ def _made(case: Case, number: int, at_ns: int, drawn: tuple[Extent, Host]) -> li
 
 
 def flow_rows(ordinary_packets: Sequence[Packet], attacks: Sequence[Attack]) -> NDArray[np.int64]:
-    """Return a row for each IPv4 flow: src, dst, sport, dport, protocol, label; an attack's label goes before benign."""
+    """Return a row for each IPv4 flow: src, dst, sport, dport, protocol, label; an attack's label takes precedence over benign."""
     rows: dict[tuple[tuple[int, int], tuple[int, int], int], tuple[int, ...]] = {}
     groups = [(attack.packets, attack.label) for attack in attacks]
     for packets, label in [*groups, (ordinary_packets, Label("ordinary", BENIGN, ""))]:
@@ -130,18 +130,18 @@ def fact(name: str, seed: int, label: Label, packets: Sequence[Packet]) -> dict[
 
 
 def moment(time_ns: int) -> str:
-    """Return a time as RFC 3339 writes it, with nanoseconds."""
+    """Return a time in RFC 3339 format, with nanoseconds."""
     seconds, rest = divmod(time_ns, SECOND)
     return f"{dt.datetime.fromtimestamp(seconds, dt.UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}Z"
 
 
 def draw_form(rng: random.Random) -> Format:
-    """Draw the kind of capture file."""
+    """Draw the capture file format."""
     return Format(rng.choice(KINDS_OF_LINK), rng.random() < 0.3, rng.random() < 0.25, rng.random() < 0.4)
 
 
 def finish(scenario: Scenario, rng: random.Random) -> Scenario:
-    """Show the packets as the scenario's link type does, some of them on a VLAN."""
+    """Convert the packets to the scenario's link type, in some scenarios on a VLAN."""
     packets = relink(scenario.packets, scenario.form.link_type)
     if scenario.form.link_type == ETHERNET and rng.random() < 0.2:
         packets = tagged(packets, rng.randrange(2, 4000))
@@ -155,7 +155,7 @@ def seeded(name: str, seed: int) -> tuple[random.Random, int]:
 
 
 def attack_scenario(name: str, seed: int) -> Scenario:
-    """Make one attack amid ordinary traffic, whole or as a variant."""
+    """Generate one attack amid ordinary traffic, complete or as a variant."""
     base, kind = variant_of(name)
     case, (rng, at_ns), secret = CASES[base], seeded(name, seed), seed * 7919 + len(name)
     quiet, plenty = rng.uniform(6, 20), kind in degrade.SAMPLING
@@ -180,7 +180,7 @@ def attack_scenario(name: str, seed: int) -> Scenario:
 
 
 def so_many(rng: random.Random, at_ns: int, seconds: float, count: int) -> list[Packet]:
-    """Return everyday traffic of about so many packets: whole flows of it."""
+    """Return everyday traffic of about ``count`` packets, in whole flows."""
     some = ordinary(rng, at_ns, seconds, ORDINARY_BYTES)
     plenty = ordinary(rng, at_ns, seconds, max(int(1.5 * ORDINARY_BYTES * count / len(some)), ORDINARY_BYTES))
     flows: dict[object, list[Packet]] = {}
@@ -196,7 +196,7 @@ def so_many(rng: random.Random, at_ns: int, seconds: float, count: int) -> list[
 
 
 def first_packets(streams: list[list[Packet]]) -> list[list[Packet]]:
-    """Return of each stream what is among the first packets from the beginning of the attack, which are all but the first stream."""
+    """Return each stream's part of the first packets from the start of the attack, which consists of all streams but the first."""
     start_ns = min((packets[0].time_ns for packets in streams[1:] if packets), default=0)
     times = sorted(packet.time_ns for packets in streams for packet in packets if packet.time_ns >= start_ns)
     until_ns = times[: degrade.FIRST_PACKETS][-1] if times else 0
@@ -212,7 +212,7 @@ def renamed(label: Label, kind: str, secret: int) -> Label:
 
 
 def variant_of(name: str) -> tuple[str, str]:
-    """Return the scenario that a name stands for and what is done to it, if anything."""
+    """Return the base scenario of a name and its variant, if any."""
     for kind in (*VARIANTS, *degrade.KINDS, *STRENGTHS, "large"):
         base = name.removesuffix(f"-{kind}")
         if base != name and (base in CASES or base in SCENES):
@@ -221,7 +221,7 @@ def variant_of(name: str) -> tuple[str, str]:
 
 
 def calm_scenario(name: str, seed: int) -> Scenario:
-    """Make a capture without an attack."""
+    """Generate a capture without an attack."""
     base, kind = variant_of(name)
     rng, at_ns = seeded(base, seed)
     scene = SCENES[base]
@@ -234,7 +234,7 @@ def calm_scenario(name: str, seed: int) -> Scenario:
 
 
 def demo(name: str, seed: int) -> Scenario:
-    """Make two minutes of a site under four attacks amid its ordinary traffic."""
+    """Generate two minutes of a site under four attacks amid its ordinary traffic."""
     rng, at_ns = seeded(name, seed)
     plan = (
         (floods.spoofed_syn_flood, WEB, 15, Extent(rng.uniform(4, 9), rng.randint(2500, 3300))),
@@ -251,7 +251,7 @@ def demo(name: str, seed: int) -> Scenario:
 
 
 def make(name: str, seed: int) -> Scenario:
-    """Make the scenario of that name."""
+    """Generate the scenario of that name."""
     if name == "demo":
         return demo(name, seed)
     return calm_scenario(name, seed) if variant_of(name)[0] in SCENES else attack_scenario(name, seed)

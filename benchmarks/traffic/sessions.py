@@ -1,7 +1,7 @@
-"""Make attacks that speak: request floods, slow connections, connection floods, scans and guessing.
+"""Generate attacks with a dialogue: request floods, slow connections, connection floods, scans and password guessing.
 
-Each function takes a generator, a start, an extent and a victim, and returns the packets with their label. The extent
-counts requests, connections, ports, hosts or attempts, as each function says.
+Each function takes a random generator, a start time, an extent and a victim, and returns the packets with their label. The
+extent counts requests, connections, ports, hosts or attempts, as each function states.
 """
 
 import random
@@ -41,13 +41,13 @@ OPEN_PORTS = (22, 80, 443)
 
 
 def herd(rng: random.Random, count: int) -> list[Host]:
-    """Return so many bots of at most two kinds."""
+    """Return that many bots of at most two kinds."""
     kinds = rng.sample(BOT_STACKS, rng.randint(1, 2))
     return [stranger(rng, rng.choice(kinds)) for _ in range(count)]
 
 
 def _request_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Host, request: Callable[[], bytes]) -> list[Packet]:
-    """Send requests from 10 to 40 bots at a steady pace, several on each connection."""
+    """Send requests from 10 to 40 bots at a steady rate, several on each connection."""
     senders = herd(rng, max(4, min(rng.randint(10, 40), extent.amount // 25)))
     each = max(1, extent.amount // len(senders))
     kept = rng.choice((1, 4, 10, 25))
@@ -83,7 +83,7 @@ def _target(rng: random.Random, victim: Host) -> tuple[str, str, str]:
 
 
 def get_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Ask for the same path over and over; the extent counts requests."""
+    """Request the same path repeatedly; the extent counts requests."""
     path, host, agent = _target(rng, victim)
     return application(_request_flood(rng, at_ns, extent, victim, lambda: _plain_request(path, host, agent)), "http-get-flood", victim)
 
@@ -99,7 +99,7 @@ def post_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> 
 
 
 def cache_busting_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Ask for one path with a query that never repeats; the extent counts requests."""
+    """Request one path with a query that never repeats; the extent counts requests."""
     path, host, agent = _target(rng, victim)
     key = rng.choice(("", "v=", "q=", "cb="))
     made = _request_flood(rng, at_ns, extent, victim, lambda: _plain_request(f"{path}?{key}{rng.getrandbits(48):x}", host, agent))
@@ -107,7 +107,7 @@ def cache_busting_flood(rng: random.Random, at_ns: int, extent: Extent, victim: 
 
 
 def _dribble(rng: random.Random, talk: Talk, until_ns: int, drop: Callable[[], bytes]) -> list[Packet]:
-    """Send a little, get it acknowledged, wait; the server says nothing until it gives up or the time is over."""
+    """Send a little, get it acknowledged, wait; the server does not reply until it gives up or the time is over."""
     period = rng.uniform(6, 12)
     patience = rng.choice((until_ns, until_ns, talk.clock_ns + int(rng.uniform(25, 60) * SECOND)))
     while talk.clock_ns < min(until_ns, patience):
@@ -119,7 +119,7 @@ def _dribble(rng: random.Random, talk: Talk, until_ns: int, drop: Callable[[], b
 
 
 def _slow(rng: random.Random, at_ns: int, extent: Extent, victim: Host, speech: tuple[bytes, Callable[[], bytes]]) -> list[Packet]:
-    """Open the extent's connections within the first fifth and dribble on each."""
+    """Open the extent's connections within the first fifth and trickle data on each."""
     senders, until = herd(rng, rng.randint(1, 6)), at_ns + int(extent.seconds * SECOND)
     packets: list[Packet] = []
     for number, when in enumerate(moments(rng, at_ns, Extent(extent.seconds / 5, extent.amount))):
@@ -130,7 +130,7 @@ def _slow(rng: random.Random, at_ns: int, extent: Extent, victim: Host, speech: 
 
 
 def slow_headers(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Hold connections open with a header line each ten seconds or so (Slowloris); the extent counts connections."""
+    """Hold connections open with a header line about every ten seconds (Slowloris); the extent counts connections."""
     _, host, agent = _target(rng, victim)
     first = f"GET /?{rng.randrange(5000)} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {agent}\r\nAccept-language: en-US,en,q=0.5\r\n".encode()
     packets = _slow(rng, at_ns, extent, victim, (first, lambda: b"X-a: %d\r\n" % rng.randrange(1, 5000)))
@@ -138,7 +138,7 @@ def slow_headers(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -
 
 
 def slow_post(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Promise a large form and send a few octets of it now and then; the extent counts connections."""
+    """Announce a large form and send a few bytes of it now and then; the extent counts connections."""
     path, host, agent = _target(rng, victim)
     first = http_post(host, path, agent, b"").replace(b"Length: 0", f"Length: {rng.choice((10_000, 100_000, 1_000_000))}".encode())
     packets = _slow(rng, at_ns, extent, victim, (first, lambda: b"a" * rng.randint(1, 12)))
@@ -146,7 +146,7 @@ def slow_post(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> A
 
 
 def slow_read(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Ask for a page and then take a few octets of it at a time; the extent counts connections."""
+    """Request a page and then read a few bytes of it at a time; the extent counts connections."""
     tiny = Stack(64, rng.choice((16, 64, 256, 512)), "mst", 1460, 0)
     senders, until = [stranger(rng, tiny) for _ in range(rng.randint(1, 4))], at_ns + int(extent.seconds * SECOND)
     path, host, agent = _target(rng, victim)
@@ -161,7 +161,7 @@ def slow_read(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> A
 
 
 def _sip(rng: random.Random, talk: Talk, answer: bytes, until_ns: int) -> list[Packet]:
-    """Let the server fill the client's window, probe it while it is shut, and open it a little every few seconds."""
+    """Let the server fill the client's window and probe it while it is closed, and open it a little every few seconds."""
     room, at = talk.ends[CLIENT].window, 0
     while talk.clock_ns < until_ns and at < len(answer):
         talk = emit(talk, SERVER, answer_time(rng, talk, SERVER), Piece(ACK | PSH, answer[at : at + room]))
@@ -176,7 +176,7 @@ def _sip(rng: random.Random, talk: Talk, answer: bytes, until_ns: int) -> list[P
 
 
 def connection_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Complete handshakes and do nothing with them; the extent counts connections."""
+    """Complete handshakes and send nothing; the extent counts connections."""
     senders, dport = herd(rng, rng.randint(3, 25)), rng.choice((80, 443, 25, 3306))
     ending = rng.choice(("none", "rst", "fin"))
     packets: list[Packet] = []
@@ -187,7 +187,7 @@ def connection_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Hos
 
 
 def tls_handshake_flood(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Send the same ClientHello on ever new connections and leave; the extent counts connections."""
+    """Send the same ClientHello on one new connection after another and leave; the extent counts connections."""
     senders, hello = herd(rng, rng.randint(4, 25)), client_hello(rng, "www.example.org")
     packets: list[Packet] = []
     for number, when in enumerate(moments(rng, at_ns, extent)):
@@ -198,7 +198,7 @@ def tls_handshake_flood(rng: random.Random, at_ns: int, extent: Extent, victim: 
 
 
 def _probe(rng: random.Random, at_ns: int, path: Path) -> list[Packet]:
-    """Send one SYN of a scanner; an open port answers and is reset, a closed one resets."""
+    """Send one SYN of a scanner; an open port replies and is reset, a closed one resets."""
     talk = knock(rng, at_ns, path)
     if path.dport in OPEN_PORTS:
         talk = emit(talk, SERVER, answer_time(rng, talk, SERVER), Piece(SYN | ACK, options=bytes.fromhex("020405b4")))
@@ -239,7 +239,7 @@ def horizontal_scan(rng: random.Random, at_ns: int, extent: Extent, victim: Host
 
 
 def host_sweep(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Ping many hosts, of which a few answer; the extent counts hosts."""
+    """Ping many hosts, a few of which reply; the extent counts hosts."""
     scanner, live, packets = stranger(rng, NMAP), {victim.address, *_hosts(rng, rng.randint(3, 12))}, []
     number, body, ttl = rng.getrandbits(16), b"\0" * rng.choice((0, 8, 56)), 64 - scanner.hops
     for address, when in zip(_hosts(rng, extent.amount), moments(rng, at_ns, extent), strict=False):
@@ -280,7 +280,7 @@ def stealth_scan(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -
 
 
 def _guess(rng: random.Random, at_ns: int, extent: Extent, path: Path, turns: Callable[[], Sequence[Turn]]) -> list[Packet]:
-    """Open one connection for each attempt, at a steady pace, from one to three guessers."""
+    """Open one connection per attempt, at a steady rate, from one to three guessers."""
     guessers, ending = [stranger(rng, LINUX) for _ in range(rng.choice((1, 1, 2, 3)))], rng.choice(("fin", "server-fin"))
     step = extent.seconds / extent.amount
     packets: list[Packet] = []
@@ -291,7 +291,7 @@ def _guess(rng: random.Random, at_ns: int, extent: Extent, path: Path, turns: Ca
 
 
 def ssh_guessing(rng: random.Random, at_ns: int, extent: Extent, victim: Host) -> Attack:
-    """Guess SSH passwords on short connections that are all alike; the extent counts connections."""
+    """Guess SSH passwords on similar short connections; the extent counts connections."""
     tries, banner = rng.choice((1, 1, 2, 3)), rng.choice((b"SSH-2.0-libssh2_1.10.0\r\n", b"SSH-2.0-Go\r\n", b"SSH-2.0-paramiko_2.12.0\r\n"))
 
     def turns() -> list[Turn]:

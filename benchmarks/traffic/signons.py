@@ -1,6 +1,6 @@
-"""Build what clients and servers say when somebody logs in: mail, Telnet, databases, SSH.
+"""Build the messages of clients and servers at a login: mail, Telnet, databases, SSH.
 
-Names and passwords come in, well-formed octets go out; logins.py makes attacks of them, and calm_machines.py ordinary work.
+Functions take names and passwords and return well-formed bytes; logins.py builds attacks from them, and calm_machines.py ordinary work.
 """
 
 import random
@@ -38,7 +38,7 @@ def mysql_greeting(rng: random.Random, version: str, thread: int) -> bytes:
 
 
 def mysql_login(rng: random.Random, user: str) -> bytes:
-    """Return the client's answer with a hashed password."""
+    """Return the client's response with a hashed password."""
     head = struct.pack("<IIB", MYSQL_ABLE, 0x01000000, 45) + b"\0" * 23
     return mysql_packet(1, head + user.encode() + b"\0\x14" + rng.randbytes(20) + b"mysql_native_password\0")
 
@@ -67,7 +67,7 @@ def mysql_rows(column: str, rows: list[str]) -> bytes:
 
 
 def postgres(kind: bytes, body: bytes) -> bytes:
-    """Return one message of the PostgreSQL protocol; the first of a client has no kind."""
+    """Return one message of the PostgreSQL protocol; a client's first has no kind."""
     return kind + struct.pack(">I", 4 + len(body)) + body
 
 
@@ -78,7 +78,7 @@ def postgres_start(user: str, base: str) -> bytes:
 
 
 def postgres_asks(rng: random.Random) -> bytes:
-    """Return the demand for an MD5 password."""
+    """Return the request for an MD5 password."""
     return postgres(b"R", struct.pack(">I", 5) + rng.randbytes(4))
 
 
@@ -94,7 +94,7 @@ def postgres_denied(user: str) -> bytes:
 
 
 def postgres_fine(rng: random.Random) -> bytes:
-    """Return what follows a right password: parameters, a key, and readiness."""
+    """Return what follows a correct password: parameters, a key, and readiness."""
     told = {"server_version": "15.6 (Debian 15.6-0+deb12u1)", "client_encoding": "UTF8", "TimeZone": "Etc/UTC", "DateStyle": "ISO, MDY"}
     states = b"".join(postgres(b"S", f"{key}\0{text}\0".encode()) for key, text in told.items())
     return postgres(b"R", b"\0\0\0\0") + states + postgres(b"K", rng.randbytes(8)) + postgres(b"Z", b"I")
@@ -113,7 +113,7 @@ def tds(kind: int, body: bytes) -> bytes:
 
 
 def tds_prelogin(answered: bool) -> bytes:
-    """Return a pre-login message without encryption; kind 4 answers."""
+    """Return a pre-login message without encryption; kind 4 is a response."""
     places = struct.pack(">BHHBHHBHHBHHB", 0, 21, 6, 1, 27, 1, 2, 28, 1, 3, 29, 0 if answered else 4, 0xFF)
     values = bytes.fromhex("0f0007d00000" if answered else "110000010000") + b"\x02\0" + (b"" if answered else b"\0\0\x0b\x40")
     return tds(4 if answered else 0x12, places + values)

@@ -1,7 +1,7 @@
-"""Play TCP conversations whose sides send at given times, whether or not the other has answered.
+"""Play TCP conversations whose sides send at given times, whether or not the other has replied.
 
-A greeted conversation and timed data come in, the conversation with its segments and acknowledgements goes out. It is its
-own file because dialogue.py's turns wait for each other, and floods, brokers and multiplexed streams do not.
+Takes a conversation after its handshake and timed data, and returns the conversation with its segments and acknowledgements. It is a
+separate file because dialogue.py's turns wait for each other, and floods, brokers and multiplexed streams do not.
 """
 
 import random
@@ -13,7 +13,7 @@ from wire import ACK, PSH
 
 
 class Shot(NamedTuple):
-    """Say when which side sends what; no data is a bare acknowledgement, and final closes a burst."""
+    """Give the time, sender and data of one transmission; no data is a bare acknowledgement, and final ends a burst."""
 
     time_ns: int
     who: int
@@ -22,7 +22,7 @@ class Shot(NamedTuple):
 
 
 def pour(rng: random.Random, talk: Talk, shots: Iterable[Shot]) -> Talk:
-    """Send all data at its times, or as soon after as the side has sent what came before."""
+    """Send all data at its times, or as soon after as the side has sent the data before it."""
     segments = _segments(rng, talk, shots)
     nods = [nod for who in (0, 1) for nod in _nods(rng, talk, [each for each in segments if each.who != who])]
     bases, lags = [end.seq for end in talk.ends], [2 * end.host.delay_ns for end in talk.ends]
@@ -43,7 +43,7 @@ def pour(rng: random.Random, talk: Talk, shots: Iterable[Shot]) -> Talk:
 
 
 def _segments(rng: random.Random, talk: Talk, shots: Iterable[Shot]) -> list[Shot]:
-    """Cut the data where segments end; the segments of one side never overtake each other."""
+    """Split the data into segments; the segments of one side never overtake each other."""
     room = min(end.host.stack.mss for end in talk.ends) - (12 if talk.stamped else 0)
     free = [talk.clock_ns, talk.clock_ns]
     free[CLIENT] += 0 if talk.last == CLIENT else 2 * talk.ends[CLIENT].host.delay_ns

@@ -1,7 +1,7 @@
 """Build frames and capture files with struct alone.
 
-Header fields come in, frames with right checksums and whole capture files go out. It is its own file because everything
-else here speaks of hosts and messages and never of octets. An address is an integer; one above 32 bits is IPv6.
+Functions take header fields and return frames with correct checksums and whole capture files. It is a separate file because
+everything else here deals with hosts and messages and never with bytes. An address is an integer; one above 32 bits is IPv6.
 """
 
 import struct
@@ -22,7 +22,7 @@ LOCAL_NET6 = 0x20010DB80113
 
 
 class Packet(NamedTuple):
-    """Hold one captured frame; wire_length 0 means that nothing was cut."""
+    """Hold one captured frame; wire_length 0 means that it is not truncated."""
 
     time_ns: int
     frame: bytes
@@ -30,7 +30,7 @@ class Packet(NamedTuple):
 
 
 class Head(NamedTuple):
-    """Hold what an IP header needs beside protocol and payload."""
+    """Hold the IP header fields besides protocol and payload."""
 
     src: int
     dst: int
@@ -41,7 +41,7 @@ class Head(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """Hold the fields of one TCP segment; options are padded to whole words already."""
+    """Hold the fields of one TCP segment; options are already padded to whole words."""
 
     sport: int
     dport: int
@@ -54,7 +54,7 @@ class Segment(NamedTuple):
 
 
 class Format(NamedTuple):
-    """Say how a capture file is written."""
+    """Describe a capture file's format."""
 
     link_type: int = ETHERNET
     nanoseconds: bool = False
@@ -64,7 +64,7 @@ class Format(NamedTuple):
 
 
 class Tuple5(NamedTuple):
-    """Name a flow as the header of one of its packets does."""
+    """Identify a flow by the header fields of one of its packets."""
 
     src: int
     dst: int
@@ -74,26 +74,26 @@ class Tuple5(NamedTuple):
 
 
 def checksum(data: bytes) -> int:
-    """Return the Internet checksum of the octets (RFC 1071)."""
+    """Return the Internet checksum of the bytes (RFC 1071)."""
     number = int.from_bytes(data + b"\0" * (len(data) & 1), "big")
     folded = number % 0xFFFF
     return 0xFFFF - (folded or (0xFFFF if number else 0))
 
 
 def is_six(address: int) -> bool:
-    """Tell whether the address is an IPv6 one."""
+    """Return whether the address is IPv6."""
     return address >> 32 != 0
 
 
 def is_local(address: int) -> bool:
-    """Tell whether the address lies on the near side of the tap."""
+    """Return whether the address is on the near side of the tap."""
     if is_six(address):
         return address >> 80 == LOCAL_NET6 or address >> 112 == 0xFE80
     return any(address & mask == net for net, mask in LOCAL_NETS)
 
 
 def mac_of(address: int) -> bytes:
-    """Return the hardware address that carries this IP address at the tap."""
+    """Return the MAC address of this IP address at the tap."""
     if is_six(address):
         if address >> 120 == 0xFF:
             return b"\x33\x33" + (address & 0xFFFFFFFF).to_bytes(4, "big")
@@ -107,7 +107,7 @@ def mac_of(address: int) -> bytes:
 
 
 def ethernet(source: bytes, target: bytes, kind: int, payload: bytes) -> bytes:
-    """Return an Ethernet frame, padded to the 60 octets that a card hands over."""
+    """Return an Ethernet frame, padded to the 60 bytes that a network card delivers."""
     return (target + source + kind.to_bytes(2, "big") + payload).ljust(60, b"\0")
 
 
@@ -153,7 +153,7 @@ def udp(head: Head, sport: int, dport: int, payload: bytes) -> bytes:
 
 
 def udp_fragments(head: Head, ports: tuple[int, int], payload: bytes, room: int = 1480) -> list[bytes]:
-    """Return the frames of one UDP datagram, cut where it exceeds the room an IPv4 packet has."""
+    """Return the frames of one UDP datagram, fragmented if it does not fit into one IPv4 packet."""
     whole = udp_datagram(head, ports, payload)
     if len(whole) <= room:
         return [ip_frame(head._replace(fragment=0), UDP, whole)]
@@ -183,7 +183,7 @@ def tcp(head: Head, segment: Segment) -> bytes:
 
 
 def icmp(head: Head, kind: int, code: int, rest: bytes) -> bytes:
-    """Return a frame with one ICMP or ICMPv6 message; rest is all that follows the checksum."""
+    """Return a frame with one ICMP or ICMPv6 message; rest is everything after the checksum."""
     first = bytes((kind, code))
     six = is_six(head.dst)
     cover = pseudo_header(head, ICMP6, 4 + len(rest)) if six else b""
@@ -200,7 +200,7 @@ def arp(operation: int, sender: int, target: int) -> bytes:
 
 
 def tuple_of(frame: bytes) -> Tuple5 | None:
-    """Return the five-tuple of an untagged IPv4 frame, with ports 0 where none can be read."""
+    """Return the five-tuple of an untagged IPv4 frame, with ports 0 if none can be read."""
     if frame[12:14] != b"\x08\x00":
         return None
     protocol = frame[23]
@@ -212,7 +212,7 @@ def tuple_of(frame: bytes) -> Tuple5 | None:
 
 
 def relink(packets: Iterable[Packet], link_type: int) -> list[Packet]:
-    """Return Ethernet packets as another link type shows them; raw IP has no place for ARP."""
+    """Convert Ethernet packets to another link type; raw IP drops ARP."""
     if link_type == LINUX_SLL:
         return [_cooked(packet) for packet in packets]
     if link_type == RAW_IP:
@@ -221,7 +221,7 @@ def relink(packets: Iterable[Packet], link_type: int) -> list[Packet]:
 
 
 def _cooked(packet: Packet) -> Packet:
-    """Put a Linux cooked header in place of the Ethernet one."""
+    """Replace the Ethernet header with a Linux cooked header."""
     frame = packet.frame
     kind = {0xFF: 1, 0x01: 2, 0x33: 2}.get(frame[0], 0)
     head = struct.pack(">HHH", kind, 1, 6) + frame[6:12] + b"\0\0" + frame[12:14]
@@ -280,29 +280,29 @@ def pcapng_bytes(packets: Sequence[Packet], form: Format) -> bytes:
 
 
 def write_capture(path: Path, packets: Sequence[Packet], form: Format) -> bytes:
-    """Write the packets in the form and return the octets written."""
+    """Write the packets in the given format and return the bytes written."""
     data = (pcapng_bytes if form.pcapng else pcap_bytes)(packets, form)
     path.write_bytes(data)
     return data
 
 
 def write_pcap(path: Path, packets: Sequence[Packet], form: Format | None = None) -> bytes:
-    """Write a classic capture file and return its octets."""
+    """Write a classic capture file and return its bytes."""
     return write_capture(path, packets, (form or Format())._replace(pcapng=False))
 
 
 def write_pcapng(path: Path, packets: Sequence[Packet], form: Format | None = None) -> bytes:
-    """Write a pcapng file and return its octets."""
+    """Write a pcapng file and return its bytes."""
     return write_capture(path, packets, (form or Format())._replace(pcapng=True))
 
 
 def merge(*streams: Iterable[Packet]) -> list[Packet]:
-    """Return all packets in order of time; equal times keep the order of the arguments."""
+    """Return all packets in time order; equal times keep the order of the arguments."""
     return sorted((packet for stream in streams for packet in stream), key=lambda packet: packet.time_ns)
 
 
 def snap(packets: Iterable[Packet], octets: int) -> list[Packet]:
-    """Return the packets with no more than so many captured octets each."""
+    """Return the packets with at most ``octets`` captured bytes each."""
     return [packet._replace(frame=packet.frame[:octets], wire_length=packet.wire_length or len(packet.frame)) for packet in packets]
 
 

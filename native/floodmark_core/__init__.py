@@ -1,6 +1,6 @@
-"""The contract of the native core: contiguous arrays and integers in, arrays out; no files, no Arrow, no names of classes.
+"""The public interface of the native core: contiguous arrays and integers in, arrays out; no files, no Arrow, no class names.
 
-Its names are imported on their first use, so that a table of numbers (protocols, kinds) costs no compiler.
+Names are imported on first use, so that importing constants (protocols, kinds) does not load the compiler.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -64,7 +64,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - PEP 562
-    """Import a name of the contract on its first use."""
+    """Import a public name on its first use."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module  # noqa: PLC0415 - only needed here

@@ -1,7 +1,7 @@
-"""The one place that names Numba's compiler: every kernel of the core is made by :func:`kernel`.
+"""The only module that calls Numba's compiler: every kernel of the core is compiled by :func:`kernel`.
 
-Numba's cache watches only the file a kernel stands in, so an edited callee in another file would keep the old machine code.
-The cache folder is therefore named by the text of the whole core. The index in it is a pickle, so the folder belongs to the user alone.
+Numba's cache watches only the file that defines a kernel, so after an edit to a callee in another file the old machine code would run.
+The cache folder is therefore named by a hash of the whole core's source. Its index is a pickle, so the folder must be the user's own.
 """
 
 import atexit
@@ -22,7 +22,7 @@ R = TypeVar("R")
 
 
 def source_digest() -> str:
-    """Return the first 16 hex digits of the SHA-256 over the core's source files, those in its packages too, in order of path."""
+    """Return the first 16 hex digits of the SHA-256 of the core's source files, subpackages included, in path order."""
     digest, root = hashlib.sha256(), Path(__file__).parent
     for path in sorted(root.rglob("*.py")):
         digest.update(path.relative_to(root).as_posix().encode())
@@ -31,16 +31,16 @@ def source_digest() -> str:
 
 
 def cache_folder() -> Path:
-    """Return the folder that kernels of this very core are kept in; FLOODMARK_CACHE_DIR or XDG_CACHE_HOME move it."""
+    """Return the folder that caches the kernels of this version of the core; FLOODMARK_CACHE_DIR or XDG_CACHE_HOME move it."""
     base = os.environ.get("FLOODMARK_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - expanduser never raises
     return Path(base) / "floodmark" / source_digest()
 
 
 def usable_folder() -> str | None:
-    """Return a folder for Numba to keep kernels in, or None where there is none (kernels then live in memory alone).
+    """Return a folder in which Numba can cache kernels, or None if there is none (kernels then live in memory only).
 
-    The index in it is a pickle, so it must be one that only this user, or root, can write. One that holds kernels and cannot be written,
-    such as a part of an image, is copied: Numba reads no folder that it cannot write to.
+    Its index is a pickle, so only this user or root may be able to write to it. A read-only folder that holds kernels, such as one in an
+    image, is copied: Numba does not read a folder that it cannot write to.
     """
     folder = cache_folder()
     with suppress(OSError):
@@ -66,19 +66,19 @@ _CACHE = usable_folder()
 
 
 def keeps_kernels() -> bool:
-    """Tell whether kernels outlive this process."""
+    """Return whether kernels outlive this process."""
     return _CACHE is not None
 
 
 def compiled_before() -> bool:
-    """Tell whether the cache holds kernels of this very core, so that a start needs no compiler."""
+    """Return whether the cache holds kernels of this version of the core, so that startup needs no compilation."""
     return _CACHE is not None and any(Path(_CACHE).rglob("*.nbi"))
 
 
 class _Locator:
-    """Where Numba keeps a kernel: below the folder of this very core, whose name stands for the text of all sources.
+    """Where Numba caches a kernel: below the folder of this version of the core, which is named by a hash of all sources.
 
-    Numba's own locators try for each function whether its folder can be written, and compare times of source files.
+    Numba's own locators test for each function whether its folder is writable, and compare source file times.
     """
 
     def __init__(self, py_func: Callable[..., Any]) -> None:
@@ -87,11 +87,11 @@ class _Locator:
 
     @classmethod
     def from_function(cls, py_func: Callable[..., Any], _: str) -> Self:
-        """Return the place of a function."""
+        """Return the locator of a function."""
         return cls(py_func)
 
     def ensure_cache_path(self) -> None:
-        """Make the folder, before something is saved."""
+        """Create the folder before something is saved."""
         Path(self._path).mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def get_cache_path(self) -> str:
@@ -99,11 +99,11 @@ class _Locator:
         return self._path
 
     def get_source_stamp(self) -> int:
-        """Return what a stored kernel must have been made of; the folder's name says it already."""
+        """Return the stamp of a kernel's source; constant, because the folder's name already identifies it."""
         return 0
 
     def get_disambiguator(self) -> str:
-        """Return what tells functions of one name apart."""
+        """Return what distinguishes functions of the same name."""
         return str(self._line)
 
 
@@ -115,7 +115,7 @@ class _Cache(FunctionCache):
     _impl_class = _CacheImpl
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:  # noqa: ANN401 - Numba's own types
-        """Load a kernel without what only compiling needs: Numba would first import all that it can compile, a third of a start."""
+        """Load a kernel without what only compiling needs: Numba would first import all that it can compile, a third of startup time."""
         with self._guard_against_spurious_io_errors():
             return self._load_overload(sig, target_context)  # type: ignore[no-untyped-call] # Numba has few types
 
@@ -126,12 +126,12 @@ def _compile(function: Callable[P, R], *, forceinline: bool) -> Callable[P, R]:
         nogil=True,
         error_model="numpy",
         forceinline=forceinline,
-        no_cpython_wrapper=forceinline,  # only compiled code calls a step: an entry for Python is a fifth of the compiler's work on it
+        no_cpython_wrapper=forceinline,  # only compiled code calls a step: a Python entry point is a fifth of the compiler's work on it
         no_cfunc_wrapper=True,
         _nrt=False,
     )(function)
     if _CACHE is not None:
-        compiled._cache = _Cache(function)  # type: ignore[no-untyped-call] # noqa: SLF001 - what Numba's option cache=True does, with a cache of ours
+        compiled._cache = _Cache(function)  # type: ignore[no-untyped-call] # noqa: SLF001 - what Numba's option cache=True does, with our own cache
     result: Callable[P, R] = compiled
     return result
 
@@ -142,9 +142,9 @@ def kernel(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def step(function: Callable[P, R]) -> Callable[P, R]:
-    """Compile a part of a kernel's loop into the loop itself.
+    """Inline a part of a kernel's loop into the loop itself.
 
     A call that passes a batch by value copies hundreds of words and counts references for each packet: decoding took
-    980 ns a packet with calls and 32 ns without (DESIGN.md D3). Python cannot call it: that ends the process.
+    980 ns per packet with calls and 32 ns without (DESIGN.md D3). Calling it from Python crashes the process.
     """
     return _compile(function, forceinline=True)

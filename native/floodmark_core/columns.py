@@ -1,6 +1,6 @@
 """The arrays that kernels share: batches of packets as columns, flows and cells as rows. One line per field: type, unit, meaning.
 
-A batch is small enough to stay in the cache, so its columns are separate arrays. A flow or a cell is touched as a whole and at
+A batch is small enough to stay in the cache, so its columns are separate arrays. A flow or a cell is accessed as a whole and at
 random, so it is one row: two to four cache lines instead of one line per column.
 """
 
@@ -19,24 +19,24 @@ I32: TypeAlias = NDArray[np.int32]
 I64: TypeAlias = NDArray[np.int64]
 F64: TypeAlias = NDArray[np.float64]
 Rows: TypeAlias = NDArray[np.void]
-Row: TypeAlias = Any  # one of them: its fields are known to Numba alone
+Row: TypeAlias = Any  # one row: only Numba knows its fields
 
-BATCH = 512  # packets; about 80 KiB of columns, inside a 1 MiB second-level cache beside the block being read
+BATCH = 512  # packets; about 80 KiB of columns, which fit a 1 MiB L2 cache together with the block being read
 
 
 class Records(NamedTuple):
-    """What framing says of each packet of a batch."""
+    """Framing's result for each packet of a batch."""
 
-    frame_at: I64  # first octet of the frame, as an index into the block
+    frame_at: I64  # first byte of the frame, as an index into the block
     time_ns: I64  # since the epoch
     clock_ns: I64  # capture clock, never steps back (timeline.py)
-    captured_length: I64  # octets
-    wire_length: I64  # octets
-    link_type: I32  # LINKTYPE_ value; -1 where pcapng names no known interface
+    captured_length: I64  # bytes
+    wire_length: I64  # bytes
+    link_type: I32  # LINKTYPE_ value; -1 if pcapng names no known interface
 
 
 class Headers(NamedTuple):
-    """What decoding says of each packet of a batch."""
+    """Decoding's result for each packet of a batch."""
 
     outcome: U8  # status.py
     kind: U8  # kinds.py, traffic kind
@@ -45,26 +45,26 @@ class Headers(NamedTuple):
     fragment: U8  # fragments.py
     ttl: U8  # or hop limit
     tcp_flags: U8  # CWR ECE URG ACK PSH RST SYN FIN
-    window_shift: U8  # window scale option + 1; 0 where the packet carries none
+    window_shift: U8  # window scale option + 1; 0 if the packet has none
     src_hi: U64  # high 64 bits of the address; 0 for IPv4
     src_lo: U64  # low 64 bits; the whole address for IPv4
     dst_hi: U64
     dst_lo: U64
     src_port: U16  # ICMP echo: identifier or type and code, see decode.py
     dst_port: U16
-    vlan: U32  # the tag's id, or the outer one's << 12 | the inner one's; 0 untagged
+    vlan: U32  # VLAN id, or outer id << 12 | inner id; 0 untagged
     ip_bytes: I64  # IP total length
     ip_at: I64  # index into the block: the outermost IP header
     payload_at: I64  # index into the block
     payload_octets: I64  # of the transport layer, from the IP length: padding is never payload
-    payload_captured: I64  # of those, octets in the capture
+    payload_captured: I64  # of those, bytes captured
     tcp_seq: U32
     tcp_ack: U32
     tcp_window: U16  # as sent, not scaled
     tcp_options: U32  # signature of the SYN's options; 0 without options
-    fragment_id: U32  # identification; meaningless where the packet is whole
-    tunnel: U8  # kinds.py TUNNEL_ of the outermost tunnel that was opened; 0: what follows is meaningless
-    outer_version: U8  # 4 or 6: of that tunnel's own packet
+    fragment_id: U32  # IP identification; meaningless if the packet is not fragmented
+    tunnel: U8  # kinds.py TUNNEL_ of the outermost tunnel that was decapsulated; 0: the fields below are meaningless
+    outer_version: U8  # 4 or 6: IP version of that tunnel's own packet
     outer_src_hi: U64
     outer_src_lo: U64
     outer_dst_hi: U64
@@ -72,68 +72,68 @@ class Headers(NamedTuple):
 
 
 class Interfaces(NamedTuple):
-    """The described interfaces of the pcapng section being read."""
+    """The interfaces described in the pcapng section being read."""
 
     link_type: I32
-    snaplen: I64  # octets; 0 unlimited
+    snaplen: I64  # bytes; 0 unlimited
     resolution: I32  # n: units of 10^-n s; -n: units of 2^-n s
     offset_s: I64
-    dropped: I64  # packets lost so far, by its last statistics block
+    dropped: I64  # packets dropped so far, per its last statistics block
 
 
 class Tally(NamedTuple):
-    """What became of the packets of one capture. Merges by addition, first offsets by the smaller."""
+    """Outcome counts of the packets of one capture. Tallies merge by addition, first offsets by minimum."""
 
-    totals: I64  # [packets, wire octets, first time ns, last time ns (-1: no packet has one)]
+    totals: I64  # [packets, bytes on the wire, first time ns, last time ns (-1: no packet has one)]
     outcome_count: I64  # by status.py outcome
-    outcome_first: I64  # octet offset in the file; -1 none
+    outcome_first: I64  # byte offset in the file; -1 none
     remark_count: I64  # by status.py remark
     remark_first: I64
-    ethertype_count: I64  # of frames that are not IP, by EtherType; 0 for IEEE 802.3 frames
+    ethertype_count: I64  # non-IP frames by EtherType; 0 for IEEE 802.3 frames
     link_type_count: I64  # packets by link type
-    dropped: I64  # [packets that the capture says it lost]
+    dropped: I64  # [packets that the capture reports as dropped]
 
 
 class FlowTable(NamedTuple):
-    """The flows of one share in order of their first packet, and the index that finds the live ones.
+    """The flows of one share in order of their first packet, and the hash index of the live ones.
 
-    The rows are parts of tables that all shares use; each share has its own index and its own counters.
+    The rows are parts of tables common to all shares; each share has its own index and its own counters.
     """
 
     rows: Rows  # FLOW
     more: Rows  # MORE, of the flows that have more than their first packet
     more_words: U64  # the same memory, flat
     addresses: Rows  # ADDRESSES, of the flows over IPv6
-    births: U16  # place of each flow's first packet in its batch; empty where there is one share only
-    opened: U16  # rows begun in each batch, of which all shares see the same
-    slots: U64  # high half of the hash << 32 | row + 1; open addressing from its highest bits on, linear probing; power of two
-    used: I64  # places below
+    births: U16  # position of each flow's first packet in its batch; empty if there is only one share
+    opened: U16  # rows begun in each batch; all shares see the same batches
+    slots: U64  # high half of the hash << 32 | row + 1; slot from the hash's highest bits, linear probing; power of two
+    used: I64  # counters, indices below
 
 
-# Places in a share's counters: the next row to use and the end of the room it was given, for each table; what it has seen so far.
+# Indices into a share's counters: for each table the next row to use and the end of its allotted rows; then what it has seen so far.
 NEXT_ROW, END_ROW, NEXT_MORE, END_MORE, NEXT_ADDRESSES, END_ADDRESSES, TAKEN_SLOTS, PACKETS_SEEN, BATCHES_SEEN, USED_SIZE = range(10)
 
 
 class CellTable(NamedTuple):
-    """Cells in order of their first packet, and the index that finds them."""
+    """Cells in order of their first packet, and their hash index."""
 
     rows: Rows  # CELL
     slots: U64
     used: I64
 
 
-# The first packet of a flow and its key, in one cache line. A flood of one-packet flows takes no more memory than this.
+# The first packet of a flow and its key, in one cache line. A flood of one-packet flows needs no more memory than this.
 FLOW = np.dtype(
     [
-        ("initiator", "<u4"),  # IPv4 address; over IPv6 or in a tunnel the row of ADDRESSES that has both
+        ("initiator", "<u4"),  # IPv4 address; over IPv6 or in a tunnel the ADDRESSES row with both addresses
         ("responder", "<u4"),
         ("initiator_port", "<u2"),
         ("responder_port", "<u2"),
         ("network", "<u4"),  # VLAN tags and kinds.py NETWORK_ bits: the rest of the key
         ("first_seen_ns", "<i8"),
         ("start_clock_ns", "<i8"),  # capture clock at the first packet
-        ("prefix", "<u8"),  # of the payload, see first_word in dialogue.py; of a SYN without one its options' signature
-        ("more_row", "<u4"),  # row + 1 in the table of MORE; 0: this is a one-packet flow
+        ("prefix", "<u8"),  # of the payload, see first_word in dialogue.py; for a SYN without payload the signature of its options
+        ("more_row", "<u4"),  # MORE row + 1; 0: this is a one-packet flow
         ("octets", "<u4"),  # IP total length
         ("payload_octets", "<u4"),
         ("tcp_seq", "<u4"),
@@ -141,17 +141,17 @@ FLOW = np.dtype(
         ("window_shift", "u1"),  # + 1; 0 unknown
         ("protocol", "u1"),
         ("ttl", "u1"),
-        ("flags", "u1"),  # of TCP; the type of ICMP
+        ("flags", "u1"),  # TCP flags; ICMP type
         ("payload_kind", "u1"),  # payload.py
         ("origin", "u1"),  # kinds.py BASIS_ and ORIGIN_ bits
     ]
 )
 
-# The two ends of a flow over IPv6 or in a tunnel, whose addresses have no room in its FLOW row; of a flow in a tunnel the row after it
-# has the tunnel's own two ends, as the flow's first packet had them.
+# The endpoints of a flow over IPv6 or in a tunnel, whose addresses do not fit its FLOW row; for a flow in a tunnel the next row
+# has the tunnel's own endpoints, as in the flow's first packet.
 ADDRESSES = np.dtype([("initiator_hi", "<u8"), ("initiator_lo", "<u8"), ("responder_hi", "<u8"), ("responder_lo", "<u8")])
 
-# What a flow of two packets and more has beside its FLOW row. A one-packet flow's is made when it is asked for (copy_fields).
+# The fields of a flow of two or more packets beyond its FLOW row. For a one-packet flow they are computed on demand (copy_fields).
 MORE = np.dtype(
     [
         ("initiator_packets", "<u8"),
@@ -163,7 +163,7 @@ MORE = np.dtype(
         ("last_seen_ns", "<i8"),
         ("last_clock_ns", "<i8"),  # capture clock at the last packet
         ("max_gap_ns", "<i8"),  # longest silence inside the flow, capture clock
-        ("parent", "<i8"),  # row this flow continues after a timeout; -1 none
+        ("parent", "<i8"),  # row of the flow that this one continues after a timeout; -1 none
         ("initiator_prefix", "<u8"),  # of each direction's first payload, see first_word in dialogue.py
         ("responder_prefix", "<u8"),
         ("initiator_isn", "<u4"),
@@ -176,18 +176,18 @@ MORE = np.dtype(
         ("incoherent_packets", "<u4"),  # sequence number more than 1 MiB away from the direction's progress
         ("initiator_payload_packets", "<u4"),
         ("responder_payload_packets", "<u4"),
-        ("initiator_small_packets", "<u4"),  # 1-64 octets of payload
-        ("small_window_packets", "<u4"),  # initiator's packets after its first payload that offer <= 1024 octets
+        ("initiator_small_packets", "<u4"),  # 1-64 bytes of payload
+        ("small_window_packets", "<u4"),  # initiator's packets after its first payload with a window <= 1024 bytes
         ("requests", "<u4"),  # HTTP request heads begun, HTTP/2 HEADERS, SIP requests
         ("responses", "<u4"),  # status lines of HTTP and SIP, HTTP/2 HEADERS
         ("error_responses", "<u4"),  # ... of status 4xx and 5xx
-        ("same_path_requests", "<u4"),  # for the path that the first of them asked for
+        ("same_path_requests", "<u4"),  # for the same path as the first request
         ("path_hash", "<u4"),  # of the first request's path without query
         ("query_hash", "<u4"),  # of its whole target
         ("resets", "<u4"),  # HTTP/2 streams that the initiator cancelled
         ("continuations", "<u4"),  # HTTP/2 CONTINUATION frames of the initiator
-        ("denied_responses", "<u2"),  # of status 401, 403, 407 and 429; stops at 65,535
-        ("varied_requests", "<u2"),  # for the first one's path with another query; stops at 65,535
+        ("denied_responses", "<u2"),  # of status 401, 403, 407 and 429; saturates at 65,535
+        ("varied_requests", "<u2"),  # for the first one's path with a different query; saturates at 65,535
         ("stage", "<u2"),  # kinds.py STAGE_ bits of the TCP dialogue
         ("end_reason", "u1"),  # kinds.py END_
         ("ttl_min", "u1"),
@@ -206,10 +206,10 @@ CELL = np.dtype(
     [
         ("dst_hi", "<u8"),
         ("dst_lo", "<u8"),
-        ("second", "<i8"),  # of the epoch, floor
+        ("second", "<i8"),  # since the epoch, rounded down
         ("ip_version", "u1"),
         ("kind", "u1"),  # kinds.py, traffic kind
-        ("birth", "<u8"),  # number of its first packet in all captures
+        ("birth", "<u8"),  # number of its first packet, counted over all captures
         ("packets", "<u8"),
         ("octets", "<u8"),  # IP total length
         ("first_ns", "<i8"),
@@ -235,7 +235,7 @@ def new_headers() -> Headers:
 
 
 def new_interfaces() -> Interfaces:
-    """Return room for the interfaces that one pcapng section can number with 16 bits."""
+    """Return space for all interfaces that a pcapng section can number with 16 bits."""
     links, lengths, resolutions, offsets, drops = (np.zeros(1 << 16, code) for code in ("i4", "i8", "i4", "i8", "i8"))
     return Interfaces(links, lengths, resolutions, offsets, drops)
 

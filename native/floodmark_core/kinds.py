@@ -26,7 +26,7 @@ FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = 1, 2, 4, 8, 16, 32, 64, 128
 BASIS_FIRST = 0  # sent the first packet seen
 BASIS_SYN = 1
 BASIS_SYNACK = 2  # received the SYN-ACK that came first
-BASIS_PROTO = 3  # the packet says it is a reply
+BASIS_PROTO = 3  # the packet identifies itself as a reply
 BASIS_PORT = 4  # the other end has the better known port
 BASIS_PARENT = 5  # continues a flow that a timeout ended
 
@@ -36,42 +36,42 @@ END_IDLE = 1
 END_ACTIVE = 2
 END_FIN = 3
 END_RST = 4
-END_REUSE = 5  # a new SYN took the five-tuple over
+END_REUSE = 5  # a new SYN reused the five-tuple
 
-# What a TCP dialogue has shown, as bits.
+# Stages that a TCP dialogue has reached, as bits.
 STAGE_SYN = 1  # SYN from the initiator
 STAGE_SYNACK = 2  # SYN-ACK from the responder
-STAGE_ESTABLISHED = 4  # ACK from the initiator after the SYN-ACK, or after its SYN where replies were not captured
+STAGE_ESTABLISHED = 4  # ACK from the initiator after the SYN-ACK, or after its SYN if replies were not captured
 STAGE_HEAD_OPEN = 8  # an HTTP request head has begun and not ended
 STAGE_FIN_INITIATOR = 16
 STAGE_FIN_RESPONDER = 32
-STAGE_CLOSED = 64  # in the linger after both FINs or an accepted RST
-STAGE_HEAD_DONE = 128  # at least one HTTP request head was whole
+STAGE_CLOSED = 64  # lingering after both FINs or an accepted RST
+STAGE_HEAD_DONE = 128  # at least one HTTP request head was complete
 STAGE_FIN_INITIATOR_ACKED = 256
 STAGE_FIN_RESPONDER_ACKED = 512
 STAGE_INITIATOR_ACKS = 1024  # the initiator has acknowledged something
-STAGE_INITIATOR_SEQ = 2048  # initiator_next_seq is set: a whole TCP header of the initiator was seen
+STAGE_INITIATOR_SEQ = 2048  # initiator_next_seq is set: a complete TCP header of the initiator was seen
 STAGE_RESPONDER_SEQ = 4096
 
 # Rank of a port in the service table that the caller passes; 0 for any other port.
 PORT_SERVICE = 1  # a server listens here
 PORT_REFLECTOR = 2  # ... over UDP, and is known to be used as a reflector
 
-# A flow's key beside addresses, ports and protocol: its two outer VLAN tags, 12 bits each, and these bits.
+# A flow's key besides addresses, ports and protocol: its two outermost VLAN tags, 12 bits each, and these bits.
 NETWORK_VLAN = 0xFFFFFF
 NETWORK_IPV6 = 1 << 24
 NETWORK_FRAGMENT = 1 << 25  # later fragments: keyed by addresses and protocol only
 
-NETWORK_TUNNEL = 0xF << 26  # TUNNEL_ that the flow's packets came in, the outermost; 0 none
+NETWORK_TUNNEL = 0xF << 26  # TUNNEL_ of the outermost tunnel around the flow's packets; 0 none
 NETWORK_TUNNEL_SHIFT = 26
 NETWORK_OUTER_IPV6 = 1 << 30  # ... whose own packets are IPv6
-NETWORK_WIDE = NETWORK_IPV6 | NETWORK_TUNNEL  # addresses stand in a table beside the row
+NETWORK_WIDE = NETWORK_IPV6 | NETWORK_TUNNEL  # addresses are in a separate table, not in the row
 
 # Tunnels over IP.
 TUNNEL_IP, TUNNEL_IPV6, TUNNEL_ETHERNET, TUNNEL_GRE, TUNNEL_ERSPAN, TUNNEL_VXLAN = 1, 2, 3, 4, 5, 6
 TUNNEL_GENEVE, TUNNEL_GTP, TUNNEL_L2TP, TUNNEL_TEREDO, TUNNEL_MPLS = 7, 8, 9, 10, 11
 
-# What is known of a flow's first packet: BASIS_ in the lowest bits, and these.
+# What is known about a flow's first packet: BASIS_ in the lowest bits, and these.
 ORIGIN_BASIS = 7
-ORIGIN_FROM_RESPONDER = 8  # the first packet seen was an answer
-ORIGIN_HEADER_WHOLE = 16  # the transport header was captured whole and can be one
+ORIGIN_FROM_RESPONDER = 8  # the first packet seen was a reply
+ORIGIN_HEADER_WHOLE = 16  # the transport header was captured completely and is valid

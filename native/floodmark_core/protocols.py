@@ -1,4 +1,4 @@
-"""Numbers that stand for the same thing everywhere: IP protocols (the IANA registry), and units of time."""
+"""Shared constants: IP protocol numbers (the IANA registry) and units of time."""
 
 ICMP, IP_IN_IP, TCP, UDP, DCCP, IPV6_IN_IP, GRE, ESP, AH, ICMPV6 = 1, 4, 6, 17, 33, 41, 47, 50, 51, 58
 ETHERNET_IN_IP, SCTP, UDP_LITE = 97, 132, 136

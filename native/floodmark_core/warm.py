@@ -1,4 +1,4 @@
-"""Every kernel compiled ahead of its first use, by calling it on nothing; as a program, the half that a second process can do.
+"""Compile every kernel ahead of its first use by calling it on empty arrays; as a program, the half that a second process can do.
 
 python -m floodmark_core.warm    # compiles the first half into the cache
 """
@@ -61,7 +61,7 @@ def _array(code: str, rows: int = 0) -> np.ndarray:
 
 
 def _first_half() -> list[Call]:
-    """Return calls of the kernels of packets, cells and groups: about half of the compiler's work."""
+    """Return calls to the packet, cell and grouping kernels: about half of the compiler's work."""
     block, layout, records, headers = _array("u1"), framing.new_layout(), new_records(), new_headers()
     interfaces, tally, clock, ports = new_interfaces(), new_tally(), _array("i8", timeline.CLOCK_SIZE), _array("u1", 1 << 16)
     place = _array("u4")
@@ -89,7 +89,7 @@ def _first_half() -> list[Call]:
 
 
 def _flow_table() -> FlowTable:
-    """Return a table that has no room: what reads into it returns at once."""
+    """Return a flow table without space, so that reading into it returns at once."""
     more, short = np.zeros(0, MORE), _array("u2")
     return FlowTable(
         np.zeros(0, FLOW), more, more.view(np.uint64), np.zeros(0, ADDRESSES), short, short, _array("u8", 2), _array("i8", USED_SIZE)
@@ -97,7 +97,7 @@ def _flow_table() -> FlowTable:
 
 
 def _second_half() -> list[Call]:
-    """Return calls of the kernels of the flows, of their shapes and of their text: the other half."""
+    """Return calls to the flow, shape and text kernels: the other half."""
     block, records, headers, timeouts = _array("u1"), new_records(), new_headers(), _array("i8", 9)
     place, fields = _array("u4"), np.zeros((0, 3), np.int64)
     matcher, table = flowtable.new_matcher(1, timeouts, _array("u1", 1 << 16)), _flow_table()
@@ -140,7 +140,7 @@ def _walk() -> walk.Walk:
 
 
 def _whole() -> list[Call]:
-    """Return the call of the kernel that is made of the others."""
+    """Return the call to the kernel that combines the others."""
     matcher = flowtable.new_matcher(1, _array("i8", 9), _array("u1", 1 << 16))
     table = CellTable(np.zeros(0, CELL), _array("u8", 2), _array("i8", 1))
     given = (_array("u1"), 0, 0, _walk(), matcher, _flow_table(), table, duplicates.new_recent(0), new_tally())
@@ -148,7 +148,7 @@ def _whole() -> list[Call]:
 
 
 def _beside() -> list[Call]:
-    """Return the calls of kernels that only some commands need: a first run of the others does without."""
+    """Return calls to kernels that only some commands need, so that a first run of the others need not compile them."""
     matcher, longs, nbytes = flowtable.new_matcher(1, _array("i8", 9), _array("u1", 1 << 16)), _array("i8"), _array("u1")
     return [
         lambda: tracing.trace_block(nbytes, 0, 0, _walk(), matcher, _flow_table(), new_tally(), tracing.new_traced()),
@@ -187,7 +187,7 @@ def _beside() -> list[Call]:
 
 
 def compile_first_half() -> None:
-    """Compile what :func:`compile_rest` can find in the cache."""
+    """Compile the half that :func:`compile_rest` leaves out and finds in the cache."""
     _run(_first_half())
 
 
@@ -197,18 +197,18 @@ def compile_rest() -> None:
 
 
 def compile_whole() -> None:
-    """Compile the kernels that classifying needs, or load those that are in the cache."""
+    """Compile the kernels that classification needs, or load them from the cache."""
     _run(_first_half() + _second_half() + _whole())
 
 
 def compile_beside() -> None:
-    """Compile the others."""
+    """Compile the kernels that only some commands need."""
     _run(_beside())
 
 
 def _run(calls: list[Call]) -> None:
     collecting = gc.isenabled()
-    gc.disable()  # the compiler makes millions of objects and few cycles: a tenth of its time
+    gc.disable()  # the compiler creates millions of objects and few cycles: collecting takes a tenth of its time
     try:
         for call in calls:
             call()

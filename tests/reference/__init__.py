@@ -1,4 +1,4 @@
-"""Slow, obvious oracles of the native core: plain integers, struct and dictionaries, one packet at a time.
+"""Slow, obvious oracles for the native core: plain integers, struct and dictionaries, one packet at a time.
 
-`floodmark_core` must give the same answers. Nothing here is written after the kernels' text, only after what they promise.
+`floodmark_core` must give the same results. Everything here is written from the kernels' specification, not from their code.
 """

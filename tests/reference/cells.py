@@ -1,4 +1,4 @@
-"""Decoded packets in, cells out: packets and octets by destination, second and traffic kind, with a sketch of the sources.
+"""Count decoded packets into cells: packets and bytes by destination, second and traffic kind, with a sketch of the sources.
 
 The sketch is HyperLogLog over 64 registers (Flajolet et al. 2007); its hash is the core's, computed here with integers of any size.
 """
@@ -13,7 +13,7 @@ Key: TypeAlias = tuple[int, int, int, Kind]  # (destination, IP version, second 
 
 WORD = 2**64 - 1
 REGISTERS = 64
-TENTH_PACKETS_END = 2**32 - 1  # where the count of packets in a tenth of a second stays
+TENTH_PACKETS_END = 2**32 - 1  # where the count of packets in a tenth of a second saturates
 SKETCH_SEED = 0x510E527FADE682D1  # fractional digits of the square root of 11
 SPREAD = (0x6A09E667F3BCC909, 0xBB67AE8584CAA73B, 0x3C6EF372FE94F82B, 0xA54FF53A5F1D36F1)
 
@@ -44,7 +44,7 @@ def hash_words(seed: int, a: int, b: int, c: int, d: int, e: int) -> int:
 
 
 def register_and_rank(address: int) -> tuple[int, int]:
-    """Return which register a source falls on, and the place (from 1) of the lowest 1 in the other 58 bits of its hash."""
+    """Return the register of a source, and the position (from 1) of the lowest 1 in the other 58 bits of its hash."""
     mixed = hash_words(SKETCH_SEED, address >> 64, address & WORD, 0, 0, 0)
     rest, register = divmod(mixed, REGISTERS)
     bits = format(rest, "058b")[::-1]
@@ -52,7 +52,7 @@ def register_and_rank(address: int) -> tuple[int, int]:
 
 
 def cells(packets: Iterable[Packet]) -> dict[Key, Cell]:
-    """Count packets to cells, in order of their first packets."""
+    """Count packets into cells, in order of their first packets."""
     found: dict[Key, Cell] = {}
     for packet in packets:
         if not packet.in_flow:

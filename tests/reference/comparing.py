@@ -1,6 +1,6 @@
-"""Captures in, differences out: the same octets through `floodmark.flows.metering` and through the oracles, both turned into plain values.
+"""Compare `floodmark.flows.metering` with the oracles on the same captures, with both results converted to plain values.
 
-The one place here that knows the core's arrays and column names.
+The only module here that knows the core's arrays and column names.
 """
 
 import io
@@ -69,7 +69,7 @@ CELL_KEY = ("dst_hi", "dst_lo", "ip_version", "second", "kind")
 
 @dataclass
 class Answer:
-    """What became of some captures read one after the other."""
+    """Results for captures read one after the other."""
 
     captures: list[Row] = field(default_factory=list)
     flows: list[Row] = field(default_factory=list)
@@ -77,7 +77,7 @@ class Answer:
 
 
 def side_columns(name: str, side: Side) -> Row:
-    """Lay out what one end sent under the core's column names."""
+    """Return what one end sent under the core's column names."""
     return {
         f"{name}_hi": side.address >> 64,
         f"{name}_lo": side.address & WORD,
@@ -94,7 +94,7 @@ def side_columns(name: str, side: Side) -> Row:
 
 
 def fnv(nbytes: bytes) -> int:
-    """Hash octets (FNV-1a, 32 bits)."""
+    """Hash bytes (FNV-1a, 32 bits)."""
     value = 0x811C9DC5
     for byte in nbytes:
         value = (value ^ byte) * 0x01000193 % 2**32
@@ -102,7 +102,7 @@ def fnv(nbytes: bytes) -> int:
 
 
 def name_word(payload: bytes) -> int:
-    """Hash the name that a DNS question asks for, without its first label and whole, as far as it was captured."""
+    """Hash the name of a DNS query, without its first label and whole, as far as it was captured."""
     labels: list[bytes] = []
     rest = payload[12 : 12 + 255]
     while rest and 0 < rest[0] < 64:
@@ -120,7 +120,7 @@ def name_word(payload: bytes) -> int:
 
 
 class Kept:
-    """What is kept of a first payload: its first eight octets, or what its protocol has instead, which the core recognises."""
+    """What is kept of a first payload: its first eight bytes, or a protocol-specific word if the core recognises the protocol."""
 
     def __init__(self, payload: bytes) -> None:
         self.words = {
@@ -146,7 +146,7 @@ KEPT_OF = {2 * payload.DNS: "name", 2 * payload.DNS + 1: "answer", 2 * payload.S
 
 
 def first_columns(flow: Flow) -> Row:
-    """Lay out what the oracle's flow keeps of its first packet under the core's column names."""
+    """Return what the oracle's flow keeps of its first packet under the core's column names."""
     packet, tcp = flow.first, flow.first.transport.tcp
     shift = tcp.window_shift if tcp else None
     return {
@@ -169,7 +169,7 @@ def first_columns(flow: Flow) -> Row:
 
 
 def flow_columns(flow: Flow) -> Row:
-    """Lay out one of the oracle's flows under the core's column names."""
+    """Return one of the oracle's flows under the core's column names."""
     own = {
         "end_reason": getattr(kinds, f"END_{flow.end.name}"),
         "ttl_min": min(flow.ttls),
@@ -199,14 +199,14 @@ def flow_columns(flow: Flow) -> Row:
 
 
 def cell_columns(key: CellKey, cell: Cell) -> Row:
-    """Lay out one of the oracle's cells under the core's column names."""
+    """Return one of the oracle's cells under the core's column names."""
     dst, version, second, kind = key
     named = {"dst_hi": dst >> 64, "dst_lo": dst & WORD, "second": second, "ip_version": version, "kind": getattr(kinds, kind.name)}
     return named | vars(cell)
 
 
 def oracle_answer(captures: Iterable[bytes], settings: FlowSettings = DEFAULTS) -> Answer:
-    """Send captures through the oracles as one timeline."""
+    """Run captures through the oracles as one timeline."""
     answer = Answer()
     clock = CaptureClock(round(settings.reorder_window_s * 10**9))
     packets: list[Packet] = []
@@ -267,17 +267,17 @@ def counted(values: np.ndarray[Any, Any]) -> dict[int, int]:
 
 @dataclass
 class CoreRun:
-    """What the core made of some captures, as it says it."""
+    """The core's results for some captures, in its own form."""
 
-    captures: list[reading.ReadCapture | None]  # None where refused
-    flows: Columns  # all columns, those of one-packet flows made up
+    captures: list[reading.ReadCapture | None]  # None if refused
+    flows: Columns  # all columns, computed for one-packet flows
     cells: Columns
 
 
 def run_core(
     captures: Iterable[bytes], settings: FlowSettings = DEFAULTS, block_bytes: int = 1 << 20, seed: int = 1, shares: int = 1
 ) -> CoreRun:
-    """Send captures through the core as one timeline, in so many shares side by side."""
+    """Run captures through the core as one timeline, in the given number of parallel shares."""
     read: list[reading.ReadCapture | None] = []
     with Workers(shares) as workers:
         core = metering.Meter(settings, seed, workers=workers, shares=shares)
@@ -293,12 +293,12 @@ def run_core(
 
 
 def plain_rows(columns: Columns) -> list[Row]:
-    """Turn columns into rows of plain values."""
+    """Convert columns to rows of plain values."""
     return [dict(zip(columns, values, strict=True)) for values in zip(*(column.tolist() for column in columns.values()), strict=True)]
 
 
 def capture_columns(read: reading.ReadCapture | None) -> Row:
-    """Turn what the core says of one capture into plain values."""
+    """Convert the core's result for one capture to plain values."""
     if read is None:
         return {"refused": True}
     tally = read.tally
@@ -326,9 +326,9 @@ def capture_columns(read: reading.ReadCapture | None) -> Row:
 
 
 def core_answer(captures: Iterable[bytes], settings: FlowSettings = DEFAULTS, block_bytes: int = 1 << 20, shares: int = 1) -> Answer:
-    """Send captures through the core as one timeline and turn its answer into plain values."""
+    """Run captures through the core as one timeline and convert the results to plain values."""
     run = run_core(captures, settings, block_bytes, shares=shares)
-    run.flows["stage"] &= STAGES  # the core keeps bits of its own beside these
+    run.flows["stage"] &= STAGES  # the core keeps additional bits of its own
     rows = plain_rows({name: column for name, column in run.flows.items() if name not in NOT_COMPARED})
     for end in ("initiator", "responder"):
         for row, code in zip(rows, run.flows[f"{end}_payload_kind"].tolist(), strict=True):
@@ -341,7 +341,7 @@ def core_answer(captures: Iterable[bytes], settings: FlowSettings = DEFAULTS, bl
 
 
 def row_differences(what: str, core: Sequence[Row], oracle: Sequence[Row], describe: Callable[[Row], str]) -> list[str]:
-    """Say in which columns two lists of rows differ."""
+    """Report the columns in which two lists of rows differ."""
     found = [f"{what}: core has {len(core)}, oracle {len(oracle)}"] if len(core) != len(oracle) else []
     for number, (ours, theirs) in enumerate(zip(core, oracle, strict=False)):
         wrong = [
@@ -355,18 +355,18 @@ def row_differences(what: str, core: Sequence[Row], oracle: Sequence[Row], descr
 
 
 def describe_flow(row: Row) -> str:
-    """Name a flow in one line."""
+    """Describe a flow in one line."""
     ends = (f"{row[f'{end}_hi'] << 64 | row[f'{end}_lo']:x}:{row[f'{end}_port']}" for end in ("initiator", "responder"))
     return f"v{row.get('ip_version')} protocol {row.get('protocol')} " + " > ".join(ends)
 
 
 def describe_cell(row: Row) -> str:
-    """Name a cell in one line."""
+    """Describe a cell in one line."""
     return f"dst {row['dst_hi'] << 64 | row['dst_lo']:x} second {row['second']} kind {row['kind']}"
 
 
 def cell_differences(core: Sequence[Row], oracle: Sequence[Row]) -> list[str]:
-    """Say in which columns two lists of cells differ, cell by cell of the same key, and whether their order does."""
+    """Report the columns in which two lists of cells differ, for cells with the same key, and whether their order differs."""
     ours, theirs = ({tuple(row[name] for name in CELL_KEY): row for row in rows} for rows in (core, oracle))
     found = [f"cell only in the core: {describe_cell(ours[key])}" for key in ours.keys() - theirs.keys()]
     found += [f"cell only in the oracle: {describe_cell(theirs[key])}" for key in theirs.keys() - ours.keys()]
@@ -377,7 +377,7 @@ def cell_differences(core: Sequence[Row], oracle: Sequence[Row]) -> list[str]:
 
 
 def differences(core: Answer, oracle: Answer) -> list[str]:
-    """Say everything in which two answers differ, one line each; none where they agree."""
+    """Report all differences between two results, one line each; none if they agree."""
     return [
         *row_differences("capture", core.captures, oracle.captures, lambda row: str(row.get("format", "refused"))),
         *row_differences("flow", core.flows, oracle.flows, describe_flow),
@@ -386,12 +386,12 @@ def differences(core: Answer, oracle: Answer) -> list[str]:
 
 
 def compare(captures: Sequence[bytes], settings: FlowSettings = DEFAULTS, block_bytes: int = 1 << 20) -> list[str]:
-    """Send captures both ways and say everything in which the answers differ."""
+    """Run captures both ways and report all differences between the results."""
     return differences(core_answer(captures, settings, block_bytes), oracle_answer(captures, settings))
 
 
 def packet_columns(packet: Packet) -> Row:
-    """Lay out one decoded packet under the core's column names; a refused one has only its outcome."""
+    """Return one decoded packet under the core's column names; a refused one has only its outcome."""
     if not packet.in_flow:
         return {"outcome": int(packet.outcome)}
     transport, tcp, outer = packet.transport, packet.transport.tcp, packet.outer
@@ -428,7 +428,7 @@ def packet_columns(packet: Packet) -> Row:
 
 
 def oracle_packets(data: bytes) -> list[Row]:
-    """Frame and decode a capture with the oracles, one row a packet."""
+    """Frame and decode a capture with the oracles, one row per packet."""
     framing = frames(data)
     clock, fragments = CaptureClock(10**9), Fragments()
     rows = []
@@ -447,7 +447,7 @@ def oracle_packets(data: bytes) -> list[Row]:
 
 
 def core_packets(data: bytes) -> list[Row]:
-    """Frame and decode a capture with the core's kernels, called one after the other; one row a packet."""
+    """Frame and decode a capture with the core's kernels, called one after the other; one row per packet."""
     reader = source_of(io.BytesIO(data)).reader(len(data) + 1)
     layout, block, at = reader.container.layout, reader.block, reader.container.header_bytes
     layout[LAST_TIME_NS] = 0
@@ -471,5 +471,5 @@ def core_packets(data: bytes) -> list[Row]:
 
 
 def compare_packets(data: bytes) -> list[str]:
-    """Frame and decode a capture both ways and say everything in which the rows differ."""
+    """Frame and decode a capture both ways and report all differences between the rows."""
     return row_differences("packet", core_packets(data), oracle_packets(data), lambda row: f"outcome {row['outcome']}")

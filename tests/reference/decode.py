@@ -1,6 +1,6 @@
-"""One record in, one decoded packet out: link layer, IP and transport header as far as they were captured.
+"""Decode one record into one packet: link layer, IP and transport header as far as they were captured.
 
-Each packet ends in exactly one outcome. Every header is cut out of the frame as octets and unpacked whole or not at all.
+Each packet gets exactly one outcome. Every header is sliced from the frame as bytes and unpacked completely or not at all.
 """
 
 import struct
@@ -47,7 +47,7 @@ IPV4, IPV6 = 0x0800, 0x86DD
 
 
 class RefusedError(Exception):
-    """The packet cannot be decoded; the outcome says why."""
+    """The packet cannot be decoded; the outcome gives the reason."""
 
     def __init__(self, outcome: Outcome, ethertype: int = 0) -> None:
         super().__init__(outcome)
@@ -57,7 +57,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class TcpHeader:
-    """The fixed TCP header and what a SYN's options say."""
+    """The fixed TCP header and the values of a SYN's options."""
 
     seq: int
     ack: int
@@ -68,15 +68,15 @@ class TcpHeader:
 
 @dataclass(frozen=True)
 class Transport:
-    """What stands behind the IP header."""
+    """What follows the IP header."""
 
     outcome: Outcome
     kind: Kind
     src_port: int = 0
     dst_port: int = 0
     payload: bytes = b""  # as far as captured
-    payload_octets: int = 0  # as the IP length says
-    tcp: TcpHeader | None = None  # also where its data offset is impossible
+    payload_octets: int = 0  # according to the IP length
+    tcp: TcpHeader | None = None  # set even if its data offset is invalid
     icmp_type: int = 0
     bad: bool = False
 
@@ -93,13 +93,13 @@ class IpHeader:
     dst: int
     header_bytes: int
     total_bytes: int  # as the header claims
-    whole: bool = True  # False where an extension header was not captured to its end
+    whole: bool = True  # False if an extension header is truncated
     identification: int = 0  # of a fragment's datagram
 
 
 @dataclass(frozen=True)
 class Packet:
-    """One decoded packet; all but the outcome is meaningless where it was refused."""
+    """One decoded packet; if it was refused, everything but the outcome is meaningless."""
 
     outcome: Outcome
     ethertype: int
@@ -115,7 +115,7 @@ class Packet:
     dst: int = 0
     vlan: int = 0
     ip_bytes: int = 0
-    tunnel: int = 0  # the outermost that was opened
+    tunnel: int = 0  # the outermost that was decapsulated
     outer: IpHeader | None = None  # ... and its own header
     transport: Transport = Transport(Outcome.NOT_IP, Kind.OTHER_IP)
 
@@ -126,7 +126,7 @@ class Packet:
 
 
 def link_layer(frame: bytes, link_type: int) -> tuple[int, list[int], bytes]:
-    """Take the link header off. Returns (EtherType, VLAN ids from the outside in, what follows). Raises RefusedError."""
+    """Remove the link header. Returns (EtherType, VLAN ids from the outside in, what follows). Raises RefusedError."""
     try:
         return links.unwrap(frame, link_type)
     except links.CutError:
@@ -138,14 +138,14 @@ def link_layer(frame: bytes, link_type: int) -> tuple[int, list[int], bytes]:
 
 
 def ipv4_header(ip: bytes, wire_bytes: int) -> IpHeader:
-    """Read an IPv4 header (RFC 791); ``wire_octets`` were on the wire from its first octet on. Raises RefusedError."""
+    """Read an IPv4 header (RFC 791); ``wire_bytes`` were on the wire from its first byte on. Raises RefusedError."""
     if len(ip) < 20:
         raise RefusedError(Outcome.IP_HEADER_CUT, IPV4)
     first, _tos, total, identification, fragment, ttl, protocol, _checksum, src, dst = struct.unpack("!BBHHHBBH4s4s", ip[:20])
     if first >> 4 != 4:
         raise RefusedError(Outcome.IP_VERSION_BAD, IPV4)
     header = 4 * (first & 15)
-    total = total or wire_bytes  # 0 where the network card was to fill it in
+    total = total or wire_bytes  # 0 if the network card fills it in
     if not 20 <= header <= total:
         raise RefusedError(Outcome.IP_HEADER_LENGTH_BAD, IPV4)
     place = LATER_FRAGMENT if fragment & 0x1FFF else FIRST_FRAGMENT if fragment & 0x2000 else WHOLE
@@ -175,7 +175,7 @@ def ipv6_header(ip: bytes, wire_bytes: int) -> IpHeader:
         if at + nbytes > len(ip):
             whole = False
             break
-        if protocol == V6_FRAGMENT:  # 13 bits of offset, 2 reserved, 1 "more"; offset 0 and no more is a whole packet
+        if protocol == V6_FRAGMENT:  # 13 bits of offset, 2 reserved, 1 "more"; offset 0 and no more is an unfragmented packet
             place = LATER_FRAGMENT if field >> 3 else FIRST_FRAGMENT if field & 1 else place
             identification = int.from_bytes(ip[at + 4 : at + 8], "big") if field >> 3 or field & 1 else identification
         at += nbytes
@@ -199,7 +199,7 @@ def window_shift(options: bytes) -> int | None:
 
 
 def tcp_kind(flags: int, payload_octets: int) -> Kind:
-    """Sort a TCP packet by its flags, ECN bits apart (RFC 9293): what no state sends is odd."""
+    """Classify a TCP packet by its flags without the ECN bits (RFC 9293): what no state sends is odd."""
     flags &= 0x3F
     if flags & SYN:
         return Kind.TCP_SYN if flags == SYN else Kind.TCP_SYNACK if flags & ~PSH == SYN | ACK else Kind.TCP_ODD
@@ -214,14 +214,14 @@ def tcp_kind(flags: int, payload_octets: int) -> Kind:
 
 
 def icmp_kind(version: int, icmp_type: int) -> Kind:
-    """Sort an ICMP message (RFC 792, RFC 4443)."""
+    """Classify an ICMP message (RFC 792, RFC 4443)."""
     echo, reply, errors = (8, 0, (3, 4, 11, 12)) if version == 4 else (128, 129, (1, 2, 3, 4))
     known = {echo: Kind.ICMP_ECHO, reply: Kind.ICMP_ECHO_REPLY} | dict.fromkeys(errors, Kind.ICMP_ERROR)
     return known.get(icmp_type, Kind.ICMP_OTHER)
 
 
 def transport_header(ip: IpHeader, nbytes: bytes, wire_bytes: int, service_ports: Sequence[int]) -> Transport:
-    """Read the transport header. ``octets`` were captured of the ``wire_octets`` behind the IP header."""
+    """Read the transport header. ``nbytes`` were captured of the ``wire_bytes`` after the IP header."""
     if ip.fragment == LATER_FRAGMENT:
         return Transport(Outcome.IN_FLOW, Kind.FRAGMENT, payload=nbytes, payload_octets=max(wire_bytes, 0))
     by_protocol = {
@@ -256,24 +256,24 @@ def transport_header(ip: IpHeader, nbytes: bytes, wire_bytes: int, service_ports
     elif ip.protocol in (ICMP, ICMPV6):
         icmp_type, code, _checksum, identifier = struct.unpack("!BBHH", nbytes[:6])
         kind = icmp_kind(ip.version, icmp_type)
-        request = (8 if ip.version == 4 else 128) << 8  # the "port" of the end that is asked
+        request = (8 if ip.version == 4 else 128) << 8  # the "port" of the end that gets the request
         ports = {Kind.ICMP_ECHO: (identifier, request), Kind.ICMP_ECHO_REPLY: (request, identifier)}
         src_port, dst_port = ports.get(kind, (0, icmp_type << 8 | code))
     return Transport(Outcome.IN_FLOW, kind, src_port, dst_port, nbytes[need:], max(wire_bytes - need, 0), tcp, icmp_type)
 
 
 class Layer(NamedTuple):
-    """One IP header and what is behind it."""
+    """One IP header and what follows it."""
 
     ip: IpHeader
-    nbytes: bytes  # captured, from its first octet on
+    nbytes: bytes  # captured, from its first byte on
     wire_bytes: int
     ids: list[int]  # VLAN tags around it
-    tunnel: int = 0  # that the next layer comes in
+    tunnel: int = 0  # that contains the next layer
 
 
 def ip_layers(nbytes: bytes, wire_bytes: int, ethertype: int, ids: list[int], depth: int = tunnels.DEPTH) -> list[Layer]:
-    """Read IP headers, the outermost first; one inside that cannot be read is none. Raises RefusedError where the first cannot be read."""
+    """Read IP headers, the outermost first; an invalid inner header is ignored. Raises RefusedError if the first is invalid."""
     ip = ipv4_header(nbytes, wire_bytes) if ethertype == IPV4 else ipv6_header(nbytes, wire_bytes)
     layer = Layer(ip, nbytes, wire_bytes, ids)
     stop = min(ip.total_bytes, wire_bytes)
@@ -293,7 +293,7 @@ Fragments: TypeAlias = dict[tuple[int, ...], tuple[int, int, int]]  # a datagram
 
 
 def tied(packet: Packet, identification: int, fragments: Fragments) -> Packet:
-    """Keep the ports of a first fragment; give them to a later one."""
+    """Store the ports of a first fragment; give them to a later one."""
     key = packet.ip_version, packet.src, packet.dst, packet.protocol, packet.vlan, packet.tunnel, identification
     if packet.fragment == FIRST_FRAGMENT and packet.outcome == Outcome.IN_FLOW:
         fragments[key] = packet.transport.src_port, packet.transport.dst_port, packet.clock_ns
@@ -313,7 +313,7 @@ def decode(record: Record, service_ports: Sequence[int], clock_ns: int, fragment
         ethertype, ids, rest = link_layer(record.frame, record.link_type)
         if ethertype not in (IPV4, IPV6):
             raise RefusedError(Outcome.NOT_IP, ethertype)
-        # The wire never held less than the capture does, whatever the record says.
+        # The packet on the wire was never shorter than in the capture, whatever the record says.
         wire_bytes = max(record.wire_length, record.captured_length) - (record.captured_length - len(rest))
         layers = ip_layers(rest, wire_bytes, ethertype, ids)
     except RefusedError as refusal:

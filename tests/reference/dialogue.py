@@ -1,6 +1,6 @@
-"""What a flow keeps, and what a TCP packet changes in it: sequence numbers, handshake, close, windows, HTTP/1 in the clear.
+"""State of a flow, and its update by a TCP packet: sequence numbers, handshake, close, windows, cleartext HTTP/1.
 
-Follows CLASSIFICATION.md section 4.3 and RFC 9293, on a connection that may be joined late, seen from one side or forged.
+Follows CLASSIFICATION.md section 4.3 and RFC 9293, for a connection that may be joined late, seen in one direction or spoofed.
 """
 
 from dataclasses import dataclass, field
@@ -11,15 +11,15 @@ from reference.decode import ACK, FIN, LATER_FRAGMENT, RST, SYN, Packet, TcpHead
 Basis = IntEnum("Basis", "FIRST SYN SYNACK PROTO PORT PARENT", start=0)
 End = IntEnum("End", "CAPTURE IDLE ACTIVE FIN RST REUSE", start=0)
 
-REACH = 1 << 20  # octets; a sequence number further from a direction's progress belongs to no window in use
+REACH = 1 << 20  # bytes; a sequence number further from a direction's progress is outside any window in use
 SMALL_WINDOW = 1024
-HEAD_SEARCH = 16_384  # octets of a payload in which the end of an HTTP head is looked for
-TARGET_SEARCH = 1024  # octets of a payload in which a request's target is read
+HEAD_SEARCH = 16_384  # bytes of a payload that are searched for the end of an HTTP head
+TARGET_SEARCH = 1024  # bytes of a payload in which a request's target is read
 METHODS = (b"GET ", b"POST ", b"PUT ", b"PATCH ", b"HEAD ", b"DELETE ", b"OPTIONS ", b"CONNECT ", b"TRACE ")
 
 
 class Stage(IntFlag):
-    """What a TCP dialogue has shown."""
+    """Stages that a TCP dialogue has reached."""
 
     SYN = 1
     SYNACK = 2
@@ -50,7 +50,7 @@ class Side:
     small_packets: int = 0
     first_payload: bytes = b""  # as far as captured
     tcp_flags: int = 0
-    next_seq: int | None = None  # None until a whole TCP header was seen
+    next_seq: int | None = None  # None until a complete TCP header was seen
     window_shift: int | None = None
 
 
@@ -58,8 +58,8 @@ class Side:
 class Flow:
     """One flow."""
 
-    first: Packet  # it tells version, protocol, vlan and whether these are later fragments
-    from_responder: bool  # the first packet was an answer
+    first: Packet  # gives version, protocol, vlan and whether these are later fragments
+    from_responder: bool  # the first packet was a reply
     initiator: Side
     responder: Side
     basis: Basis
@@ -80,7 +80,7 @@ class Flow:
     small_window_packets: int = 0
     requests: int = 0
     same_path_requests: int = 0
-    first_path: bytes | None = None  # what the first request asked for, without its query
+    first_path: bytes | None = None  # of the first request, without its query
     responses: int = 0
     error_responses: int = 0
     denied_responses: int = 0
@@ -92,7 +92,7 @@ class Flow:
 
 
 def ahead(a: int, b: int) -> int:
-    """Return how far sequence number ``a`` is ahead of ``b`` (RFC 9293 section 3.4); negative where behind."""
+    """Return how far sequence number ``a`` is ahead of ``b`` (RFC 9293 section 3.4); negative if behind."""
     difference = (a - b) % 2**32
     return difference - 2**32 if difference >= 2**31 else difference
 
@@ -114,7 +114,7 @@ def follow_sequence(flow: Flow, side: Side, tcp: TcpHeader, payload_octets: int)
 
 
 def follow_handshake(flow: Flow, side: Side, other: Side, tcp: TcpHeader) -> None:
-    """Note SYN, SYN-ACK and the acknowledgement that completes them, also where only one direction was captured."""
+    """Record SYN, SYN-ACK and the acknowledgement that completes them, even if only one direction was captured."""
     from_initiator = side is flow.initiator
     if tcp.flags & SYN:
         if not tcp.flags & ACK:
@@ -136,7 +136,7 @@ def follow_handshake(flow: Flow, side: Side, other: Side, tcp: TcpHeader) -> Non
 
 
 def follow_close(flow: Flow, side: Side, other: Side, tcp: TcpHeader, coherent: bool) -> None:
-    """Close on a RST within reach, or once both FINs are acknowledged."""
+    """Close the dialogue on a RST within reach, or once both FINs are acknowledged."""
     from_initiator = side is flow.initiator
     if tcp.flags & RST:
         flow.rst_packets += 1
@@ -155,7 +155,7 @@ def follow_close(flow: Flow, side: Side, other: Side, tcp: TcpHeader, coherent: 
 
 
 def offers_little(flow: Flow, tcp: TcpHeader) -> bool:
-    """Tell whether the initiator, having asked, offers almost no room; only where its SYN tells how windows are scaled."""
+    """Return whether the initiator, after its first payload, offers almost no window; only if its SYN gives the window scale."""
     if not flow.stage & Stage.SYN or flow.initiator.payload_packets == 0 or tcp.flags & (SYN | RST | FIN):
         return False
     agreed = flow.responder.window_shift is not None or not flow.stage & Stage.SYNACK
@@ -164,7 +164,7 @@ def offers_little(flow: Flow, tcp: TcpHeader) -> bool:
 
 
 def count_tcp(flow: Flow, side: Side, other: Side, tcp: TcpHeader, payload_octets: int) -> None:
-    """Follow the dialogue with a packet whose header is whole."""
+    """Update the dialogue with a packet whose header is complete."""
     closed = bool(flow.stage & Stage.CLOSED)
     flow.post_close_packets += closed
     coherent = follow_sequence(flow, side, tcp, payload_octets)
@@ -179,13 +179,13 @@ def count_tcp(flow: Flow, side: Side, other: Side, tcp: TcpHeader, payload_octet
 
 
 def path_of(payload: bytes) -> bytes:
-    """Cut the path out of a request line, as far as the first 1024 octets of the payload hold it (RFC 9112 section 3.2)."""
+    """Extract the path of a request line, as far as the first 1024 bytes of the payload contain it (RFC 9112 section 3.2)."""
     target = payload[:TARGET_SEARCH].partition(b" ")[2]
     return target.partition(b" ")[0].partition(b"\r")[0].partition(b"?")[0]
 
 
 def count_http(flow: Flow, side: Side, payload: bytes) -> None:
-    """Follow HTTP/1: request heads that begin and end, status lines."""
+    """Track HTTP/1: request heads that begin and end, status lines."""
     if side is flow.initiator:
         if payload.startswith(METHODS) and len(payload) >= 5:
             flow.requests += 1

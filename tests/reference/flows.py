@@ -1,7 +1,7 @@
-"""Decoded packets in, flows out: one dictionary of live flows by five-tuple, one packet at a time (CLASSIFICATION.md section 4.3).
+"""Sort decoded packets into flows: one dictionary of live flows by five-tuple, one packet at a time (CLASSIFICATION.md section 4.3).
 
-A flow is found by its two ends in either order. Whether it is over is judged on the capture clock when the next packet of the same
-ends comes, and once more at the end of the capture.
+A flow is found by its two ends in either order. Its timeouts are checked on the capture clock when the next packet between the same
+ends arrives, and once more at the end of the capture.
 """
 
 from collections.abc import Iterable, Sequence
@@ -50,7 +50,7 @@ def key_of(packet: Packet) -> Key:
 
 
 def idle_timeout_s(flow: Flow, settings: Timeouts) -> float:
-    """Return the silence after which a flow is over."""
+    """Return the idle timeout of a flow."""
     if flow.is_fragment:
         return settings.other_timeout_s
     if flow.first.protocol == TCP:
@@ -64,17 +64,17 @@ def idle_timeout_s(flow: Flow, settings: Timeouts) -> float:
 
 
 def ns(seconds: float) -> int:
-    """Turn a setting into nanoseconds."""
+    """Convert a setting to nanoseconds."""
     return round(seconds * 10**9)
 
 
 def is_syn(packet: Packet) -> bool:
-    """Tell whether a packet asks for a connection; one with an impossible header asks for nothing."""
+    """Return whether a packet requests a connection; one with an invalid header does not."""
     return packet.transport.kind == Kind.TCP_SYN and packet.outcome == Outcome.IN_FLOW
 
 
 def is_new_syn(flow: Flow, packet: Packet, from_initiator: bool) -> bool:
-    """Tell whether a packet is a SYN that does not repeat the one that began this flow."""
+    """Return whether a packet is a SYN and not a retransmission of the one that began this flow."""
     if not is_syn(packet):
         return False
     tcp = packet.transport.tcp
@@ -83,10 +83,10 @@ def is_new_syn(flow: Flow, packet: Packet, from_initiator: bool) -> bool:
 
 
 def why_over(flow: Flow, packet: Packet, from_initiator: bool, settings: Timeouts) -> End | None:
-    """Say why a flow cannot take this packet; None where it can."""
+    """Return why a flow cannot take this packet; None if it can."""
     silence = packet.clock_ns - flow.last_clock_ns
     new_syn = is_new_syn(flow, packet, from_initiator)
-    if flow.stage & Stage.CLOSED:  # in the linger; its end has its reason already
+    if flow.stage & Stage.CLOSED:  # lingering; its end reason is already set
         return flow.end if new_syn or silence > ns(settings.tcp_linger_s) else None
     if silence > ns(idle_timeout_s(flow, settings)):
         return End.IDLE
@@ -98,7 +98,7 @@ def why_over(flow: Flow, packet: Packet, from_initiator: bool, settings: Timeout
 
 
 def who_began(packet: Packet, service_ports: Sequence[int]) -> tuple[bool, Basis]:
-    """Settle the initiator by a flow's first packet. Returns (it is the sender, on which basis)."""
+    """Determine the initiator from a flow's first packet. Returns (whether it is the sender, basis)."""
     transport = packet.transport
     if packet.fragment in (LATER_FRAGMENT, TIED_FRAGMENT) or packet.outcome != Outcome.IN_FLOW:
         return True, Basis.FIRST
@@ -131,7 +131,7 @@ def open_flow(packet: Packet, sender_began: bool, basis: Basis, parent: int) -> 
 
 
 def count_payload(side: Side, payload: bytes, payload_octets: int) -> None:
-    """Count a payload; keep how the direction's first one begins."""
+    """Count a payload; keep the beginning of each direction's first."""
     if side.payload_packets == 0:
         side.first_payload = payload
     side.payload_packets += 1

@@ -1,4 +1,4 @@
-"""Octets of a capture in, records out, one at a time: pcap (draft-ietf-opsawg-pcap) and pcapng (draft-ietf-opsawg-pcapng).
+"""Read a capture's records one at a time: pcap (draft-ietf-opsawg-pcap) and pcapng (draft-ietf-opsawg-pcapng).
 
 Slow and obvious on purpose: the whole file is in memory, every field is read with struct, times are exact integers of any size.
 """
@@ -14,22 +14,22 @@ LATEST_S = 9_223_372_035  # the last second whose nanoseconds all fit 64 bits wi
 UNUSABLE = -1  # a time before 1970 or after LATEST_S
 UNKNOWN = -1  # link type of a packet that names no described interface
 
-# First four octets of a pcap file -> (byte order for struct, ns per tick).
+# First four bytes of a pcap file -> (byte order for struct, ns per tick).
 PCAP_MAGIC = {
     b"\xd4\xc3\xb2\xa1": ("<", 1000),
     b"\xa1\xb2\xc3\xd4": (">", 1000),
     b"\x4d\x3c\xb2\xa1": ("<", 1),
     b"\xa1\xb2\x3c\x4d": (">", 1),
 }
-MODIFIED_MAGIC = {b"\x34\xcd\xb2\xa1": "<", b"\xa1\xb2\xcd\x34": ">"}  # eight octets more in each record header
+MODIFIED_MAGIC = {b"\x34\xcd\xb2\xa1": "<", b"\xa1\xb2\xcd\x34": ">"}  # eight more bytes in each record header
 SECTION_HEADER = b"\x0a\x0d\x0d\x0a"  # reads the same in both byte orders
 SECTION_ORDER = {b"\x4d\x3c\x2b\x1a": "<", b"\x1a\x2b\x3c\x4d": ">"}
 INTERFACE, PACKET, SIMPLE_PACKET, STATISTICS, ENHANCED_PACKET = 1, 2, 3, 5, 6
-SMALLEST_BODY = {INTERFACE: 8, PACKET: 20, SIMPLE_PACKET: 4, ENHANCED_PACKET: 20}  # octets of the fixed fields
+SMALLEST_BODY = {INTERFACE: 8, PACKET: 20, SIMPLE_PACKET: 4, ENHANCED_PACKET: 20}  # bytes of the fixed fields
 
 
 class NotACaptureError(Exception):
-    """The first octets are not those of a capture that is read here."""
+    """The first bytes are not those of a supported capture format."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Record:
     """One packet as the capture holds it."""
 
     offset: int  # of the record or block in the file
-    frame_offset: int  # of the frame's first octet in the file
+    frame_offset: int  # of the frame's first byte in the file
     frame: bytes
     time_ns: int
     wire_length: int
@@ -46,19 +46,19 @@ class Record:
 
     @property
     def captured_length(self) -> int:
-        """Octets of the frame that the capture holds."""
+        """Captured bytes of the frame."""
         return len(self.frame)
 
 
 @dataclass
 class Remarks:
-    """Counts by name, each with the offset in the file of its first case."""
+    """Counts by name, each with the file offset of its first occurrence."""
 
     counts: dict[str, int] = field(default_factory=dict)
     first: dict[str, int] = field(default_factory=dict)
 
     def add(self, name: str, offset: int) -> None:
-        """Count one case."""
+        """Count one occurrence."""
         self.counts[name] = self.counts.get(name, 0) + 1
         self.first.setdefault(name, offset)
 
@@ -72,14 +72,14 @@ class Framing:
     nbytes: int
     records: list[Record] = field(default_factory=list)
     remarks: Remarks = field(default_factory=Remarks)
-    truncated_at: int | None = None  # offset of the record that the end of the file cuts
-    damaged_at: int | None = None  # offset of the record that cannot be one
-    dropped: int = 0  # packets that the capture says it lost
+    truncated_at: int | None = None  # offset of the record that the end of the file truncates
+    damaged_at: int | None = None  # offset of the damaged record
+    dropped: int = 0  # packets that the capture reports as dropped
 
 
 @dataclass(frozen=True)
 class Interface:
-    """A described interface of a pcapng section."""
+    """An interface described in a pcapng section."""
 
     link_type: int
     snaplen: int
@@ -113,7 +113,7 @@ def frames(data: bytes, last_ns: int = 0) -> Framing:
 
 
 def remark_lengths(record: Record, snaplen: int, remarks: Remarks) -> None:
-    """Note what the lengths of a record say; a snap length of 0 is no limit."""
+    """Count remarks on the lengths of a record; a snap length of 0 is no limit."""
     if record.captured_length < record.wire_length:
         remarks.add("SNAPLEN_CUT", record.offset)
     if record.captured_length > record.wire_length:
@@ -172,7 +172,7 @@ def read_snoop(data: bytes, capture: Framing) -> None:
 
 
 def options(body: bytes, order: str) -> Iterator[tuple[int, bytes]]:
-    """Yield the options (code, value) at a block's end; one that does not fit ends them, as code 0 does."""
+    """Yield the options (code, value) at a block's end; an option that does not fit ends them, like code 0."""
     while len(body) >= 4:
         code, length = struct.unpack(order + "HH", body[:4])
         if code == 0 or 4 + length > len(body):
@@ -186,7 +186,7 @@ def interface_of(body: bytes, order: str) -> Interface:
     link_type, _reserved, snaplen = struct.unpack(order + "HHI", body[:8])
     ticks_per_second, offset_s = 10**6, 0
     for code, value in options(body[8:], order):
-        if code == 9 and value:  # if_tsresol: highest bit says powers of two
+        if code == 9 and value:  # if_tsresol: highest bit means powers of two
             ticks_per_second = 2 ** (value[0] & 0x7F) if value[0] & 0x80 else 10 ** value[0]
         if code == 14 and len(value) >= 8:  # if_tsoffset
             (offset_s,) = struct.unpack(order + "q", value[:8])
@@ -194,7 +194,7 @@ def interface_of(body: bytes, order: str) -> Interface:
 
 
 def time_ns(ticks: int, interface: Interface) -> int:
-    """Turn a time stamp into nanoseconds since the epoch, rounded down, or UNUSABLE."""
+    """Convert a timestamp to nanoseconds since the epoch, rounded down, or UNUSABLE."""
     seconds, rest = divmod(ticks, interface.ticks_per_second)
     seconds += interface.offset_s
     if not 0 <= seconds <= LATEST_S:
@@ -218,7 +218,7 @@ def read_pcapng(data: bytes, last_ns: int, capture: Framing) -> None:  # noqa: P
             if data[at + 8 : at + 12] not in SECTION_ORDER:
                 capture.damaged_at = at
                 return
-            # Taken over only once the block is known to be whole; a section that is cut has no packets anyway.
+            # Applied only once the block is known to be complete; a truncated section has no packets anyway.
             order = SECTION_ORDER[data[at + 8 : at + 12]]
         kind, length = struct.unpack(order + "II", data[at : at + 8])
         length += -length % 4
@@ -253,7 +253,7 @@ def read_pcapng(data: bytes, last_ns: int, capture: Framing) -> None:  # noqa: P
 
 
 def newly_dropped(body: bytes, order: str, interfaces: list[Interface]) -> int:
-    """Read the body of an interface statistics block. Returns the packets lost since the one before, which the interface then has."""
+    """Read the body of an interface statistics block. Returns the packets dropped since the previous one; updates the interface's count."""
     if len(body) < 12:
         return 0
     number: int = struct.unpack(order + "I", body[:4])[0]
@@ -267,7 +267,7 @@ def newly_dropped(body: bytes, order: str, interfaces: list[Interface]) -> int:
 
 
 def packet_of(body: bytes, kind: int, order: str, interfaces: list[Interface], at: int) -> tuple[Record | None, int]:
-    """Read the body of one of the three packet blocks. Returns (record, or None where it claims more than the block holds; snap length)."""
+    """Read the body of one of the three packet blocks. Returns (record, or None if it claims more than the block holds; snap length)."""
     if kind == SIMPLE_PACKET:
         (wire,) = struct.unpack(order + "I", body[:4])
         number, rest = 0, body[4:]

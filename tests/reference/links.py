@@ -1,6 +1,6 @@
-"""One frame in, what it wraps out: every link header and wrapping is a function from octets to octets, chosen by a table.
+"""Unwrap a frame: every link header and encapsulation is a function from bytes to bytes, chosen by a table.
 
-Written apart from the core and from the documents alone. Each function returns what it found and the octets behind it.
+Written independently of the core, from the specifications alone. Each function returns what it found and the bytes after it.
 """
 
 import struct
@@ -14,16 +14,16 @@ FAMILIES = {2: IPV4, 24: IPV6, 28: IPV6, 30: IPV6, 10: IPV6}
 INSIDE_PSEUDOWIRES = {IPV4, IPV6, ARP, 0x8100, 0x88A8, MPLS, PPPOE}
 PROTECTED = 0x05FF
 
-What: TypeAlias = int | str  # an EtherType, or the name of a wrapping
+What: TypeAlias = int | str  # an EtherType, or the name of an encapsulation
 Found: TypeAlias = tuple[What, bytes]
 
 
 class CutError(Exception):
-    """The captured octets end inside a header."""
+    """The captured bytes end inside a header."""
 
 
 class NotIpError(Exception):
-    """The frame holds something else; the number says what."""
+    """The frame holds something other than IP; the number tells what."""
 
     def __init__(self, code: int) -> None:
         super().__init__(code)
@@ -31,34 +31,34 @@ class NotIpError(Exception):
 
 
 class UnknownLinkError(Exception):
-    """No such link type is read."""
+    """The link type is not supported."""
 
 
 def take(nbytes: bytes, count: int) -> tuple[bytes, bytes]:
-    """Split after so many octets. Raises CutError where there are fewer."""
+    """Split after ``count`` bytes. Raises CutError if there are fewer."""
     if len(nbytes) < count:
         raise CutError
     return nbytes[:count], nbytes[count:]
 
 
 def number(nbytes: bytes) -> int:
-    """Read a number in network order."""
+    """Read a number in network byte order."""
     return int.from_bytes(nbytes, "big")
 
 
 def ethertype(value: int) -> What:
-    """Tell an EtherType from a length."""
+    """Distinguish an EtherType from a length."""
     return value if value >= 0x0600 else "802.2"
 
 
 def by_version(nbytes: bytes) -> Found:
-    """Tell IP by its first four bits."""
+    """Identify the IP version by the first four bits."""
     take(nbytes, 1)
     return (IPV6 if nbytes[0] >> 4 == 6 else IPV4), nbytes
 
 
 def typed(header: int, at: int) -> Callable[[bytes], Found]:
-    """Return the reader of a header of so many octets whose EtherType stands at a place."""
+    """Return the reader of a header of ``header`` bytes with its EtherType at offset ``at``."""
 
     def read(nbytes: bytes) -> Found:
         head, rest = take(nbytes, header)
@@ -73,7 +73,7 @@ def behind(header: int, what: What) -> Callable[[bytes], Found]:
 
 
 def cooked(header: int, at: int) -> Callable[[bytes], Found]:
-    """Return the reader of a Linux cooked header: below the EtherTypes, 4 stands for IEEE 802.2 and nothing else can hold IP."""
+    """Return the reader of a Linux cooked header: below the EtherTypes, 4 means IEEE 802.2 and nothing else can hold IP."""
 
     def read(nbytes: bytes) -> Found:
         head, rest = take(nbytes, header)
@@ -84,7 +84,7 @@ def cooked(header: int, at: int) -> Callable[[bytes], Found]:
 
 
 def host_family(nbytes: bytes) -> What:
-    """Read a protocol family in the order of some machine: small numbers, so the side with two zeros is the high one."""
+    """Read a protocol family in an unknown byte order: families are small numbers, so the side with two zeros is the high one."""
     return FAMILIES.get(int.from_bytes(nbytes, "big" if nbytes[:2] == b"\0\0" else "little"), 0)
 
 
@@ -163,7 +163,7 @@ def radiotap(nbytes: bytes) -> Found:
 
 
 def radiotap_flags(header: bytes) -> int:
-    """Find the flags among the fields of a radiotap header; 0 where it has none."""
+    """Find the flags among the fields of a radiotap header; 0 if it has none."""
     (present,) = words = list(struct.unpack_from("<I", header, 4))
     at = 8
     while words[-1] >> 31:
@@ -272,7 +272,7 @@ WRAPPINGS: dict[What, Callable[[bytes], Found]] = {
 
 
 def unwrap(frame: bytes, link_type: int) -> tuple[int, list[int], bytes]:
-    """Take off all that stands before IP. Returns (EtherType, VLAN ids from the outside in, what follows).
+    """Remove everything before IP. Returns (EtherType, VLAN ids from the outside in, what follows).
 
     Raises CutError, NotIpError, UnknownLinkError.
     """
@@ -285,7 +285,7 @@ def unwrap(frame: bytes, link_type: int) -> tuple[int, list[int], bytes]:
 
 
 def unwrap_from(what: What, rest: bytes) -> tuple[int, list[int], bytes]:
-    """Take off all that stands before IP, beginning with something that is known. Returns and raises as :func:`unwrap` does."""
+    """Remove everything before IP, beginning with a layer of known type. Returns and raises as :func:`unwrap` does."""
     ids: list[int] = []
     while what in VLAN_TAGS or what in WRAPPINGS:
         if what in VLAN_TAGS:
@@ -294,5 +294,5 @@ def unwrap_from(what: What, rest: bytes) -> tuple[int, list[int], bytes]:
             what = ethertype(number(tag[2:]))
         else:
             what, rest = WRAPPINGS[what](rest)
-    assert isinstance(what, int)  # every name is a wrapping
+    assert isinstance(what, int)  # every name is an encapsulation
     return what, ids, rest

@@ -1,4 +1,4 @@
-"""Payload of an IP packet in, the IP packet that it tunnels out, or None: written from the RFCs, apart from the core."""
+"""Find the IP packet tunnelled in the payload of an IP packet, if any: written from the RFCs, independently of the core."""
 
 import struct
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from reference.links import CutError, NotIpError, What, number, take
 
 IPV4, IPV6, MPLS, PPP = 0x0800, 0x86DD, 0x8847, 0x880B
 IP, IP6, ETHERNET, GRE, ERSPAN, VXLAN, GENEVE, GTP, L2TP, TEREDO, OVER_UDP = range(1, 12)
-DEPTH = 4  # as many as the program opens
+DEPTH = 4  # as many as the program decapsulates
 
 
 class Inner(NamedTuple):
@@ -18,12 +18,12 @@ class Inner(NamedTuple):
     tunnel: int
     ethertype: int
     ids: list[int]  # VLAN tags of the frame around it
-    nbytes: bytes  # captured, from its first octet on
-    missing: int  # octets of the outer payload that stand before it
+    nbytes: bytes  # captured, from its first byte on
+    missing: int  # bytes of the outer payload before it
 
 
 class NoTunnelError(Exception):
-    """The payload is no tunnel that is opened."""
+    """The payload is not a supported tunnel."""
 
 
 def gre(nbytes: bytes) -> tuple[int, What, bytes]:
@@ -52,7 +52,7 @@ def gre(nbytes: bytes) -> tuple[int, What, bytes]:
 
 
 def by_version(nbytes: bytes) -> int:
-    """Tell IP by its first four bits."""
+    """Identify the IP version by the first four bits."""
     version = take(nbytes, 1)[0][0] >> 4
     if version not in (4, 6):
         raise NoTunnelError
@@ -68,7 +68,7 @@ def vxlan(nbytes: bytes) -> tuple[int, What, bytes]:
 
 
 def vxlan_gpe(nbytes: bytes) -> tuple[int, What, bytes]:
-    """Read a VXLAN header that may name what follows."""
+    """Read a VXLAN-GPE header, which may name the next protocol."""
     tunnel, what, rest = vxlan(nbytes)
     return tunnel, {1: IPV4, 2: IPV6}.get(nbytes[3], what) if nbytes[0] & 4 else what, rest
 
@@ -112,7 +112,7 @@ def l2tp(nbytes: bytes) -> tuple[int, What, bytes]:
 
 
 def teredo(nbytes: bytes) -> tuple[int, What, bytes]:
-    """Read what may stand before an IPv6 packet: authentication, origin."""
+    """Read the headers that may precede an IPv6 packet: authentication, origin."""
     if nbytes[:2] == b"\0\1" and len(nbytes) >= 4:
         nbytes = take(nbytes, 13 + nbytes[2] + nbytes[3])[1]
     if nbytes[:2] == b"\0\0":
@@ -127,7 +127,7 @@ EITHER_PORT = {2152: gtp, 1701: l2tp, 3544: teredo}
 
 
 def udp(nbytes: bytes) -> tuple[int, What, bytes]:
-    """Choose by the ports."""
+    """Choose the tunnel by the ports."""
     head, rest = take(nbytes, 8)
     src, dst = number(head[:2]), number(head[2:4])
     if dst in TO_PORT:
@@ -150,7 +150,7 @@ PROTOCOLS: dict[int, Callable[[bytes], tuple[int, What, bytes]]] = {
 
 
 def inner(protocol: int, nbytes: bytes, wire_bytes: int) -> Inner | None:
-    """Look for an IP packet in the payload of another one, of which ``wire_octets`` were on the wire."""
+    """Look for an IP packet in the payload of another one, of which ``wire_bytes`` were on the wire."""
     nbytes = nbytes[: max(wire_bytes, 0)]
     try:
         tunnel, what, rest = PROTOCOLS[protocol](nbytes)

@@ -1,1 +1,1 @@
-"""Frames without what they must not tell: payloads blanked, or reduced to what verdicts rest on."""
+"""Remove private content from frames: payloads are blanked, or reduced to what verdicts depend on."""

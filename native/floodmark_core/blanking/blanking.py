@@ -1,8 +1,8 @@
-"""Block of a capture in, frames that hold only what classifying them needs out: nothing is kept that is not known.
+"""Rewrite the frames of a capture block from an allow-list: only known fields that classification needs are kept.
 
-Frames become Ethernet frames: the link header of any other kind, whatever tags and wrappings it had, becomes one of Ethernet with the
+Frames become Ethernet frames: a link header of any other kind, whatever its tags and encapsulations, becomes an Ethernet header with the
 VLANs that were read. Of IP and transport headers the fields are kept, of their options kinds and lengths, of tunnels the headers
-between one IP packet and the next; addresses and what else needs a key are noted (sketching.Places).
+between one IP packet and the next; addresses and whatever else needs a key are noted (sketching.Places).
 """
 
 from typing import NamedTuple
@@ -58,15 +58,15 @@ from floodmark_core.protocols import AH, DCCP, ETHERNET_IN_IP, GRE, ICMP, ICMPV6
 from floodmark_core.records.framing import frame_batch
 from floodmark_core.status import IN_FLOW, STOP_BATCH_FULL
 
-MOST_ADDED = 64  # octets that a frame can grow by
+MOST_ADDED = 64  # bytes that a frame can grow by
 UNKNOWN_LINK = 0xFFFF
 _MAC_BYTES = 12  # of both addresses
 _NOP = 1
-_NO_TRANSPORT = 255  # what a later fragment has for a protocol
+_NO_TRANSPORT = 255  # stored as the protocol of a later fragment
 
 
 class Frames(NamedTuple):
-    """Blanked frames: of each its place, its time, its lengths and its link type."""
+    """Blanked frames: position, time, lengths and link type of each."""
 
     frame_at: I64
     time_ns: I64
@@ -76,7 +76,7 @@ class Frames(NamedTuple):
 
 
 def new_frames(count: int) -> Frames:
-    """Return room for so many frames."""
+    """Return space for ``count`` frames."""
     return Frames(*(np.zeros(count, code) for code in ("i8", "i8", "i8", "i8", "i4")))
 
 
@@ -88,14 +88,14 @@ def put16(out: U8, at: int, value: int) -> None:
 
 @step
 def note(places: Places, kind: int, rows: I64, at: int) -> None:
-    """Note the place of an address."""
+    """Note the position of an address."""
     rows[places.used[kind]] = at
     places.used[kind] += 1
 
 
 @kernel
 def blank_link(block: U8, start: int, at: int, end: int, link_type: int, what: int, vlan: int, out: U8, to: int, places: Places) -> int:
-    """Write the link header of a frame. at: where what it carries begins. what: its EtherType. Returns the place behind it."""
+    """Write the link header of a frame. at: position of its content. what: its EtherType. Returns the position after the header."""
     if link_type == ETHERNET and start + 14 <= end:
         place = start + 12
         while place + 6 <= end and big16(block, place) in (TYPE_VLAN, TYPE_QINQ, TYPE_QINQ_OLD, TYPE_QINQ_OLDER):
@@ -125,7 +125,7 @@ def blank_link(block: U8, start: int, at: int, end: int, link_type: int, what: i
 def blank_ipv4(block: U8, at: int, end: int, wire_end: int, out: U8, to: int, places: Places) -> tuple[int, int, int, int]:
     """Write an IPv4 header.
 
-    Returns (its octets, 0 where there is none; end of the packet on the wire; protocol; flag and offset of a fragment).
+    Returns (its length in bytes, 0 if it is invalid; end of the packet on the wire; protocol; fragment flag and offset).
     """
     if at + 20 > end or block[at] >> 4 != 4:
         out[to] = block[at]
@@ -135,7 +135,7 @@ def blank_ipv4(block: U8, at: int, end: int, wire_end: int, out: U8, to: int, pl
     if total == 0:
         total = wire_end - at
     if header < 20 or header > total:
-        out[to + 10] = out[to + 11] = 0  # a checksum over addresses that are not there
+        out[to + 10] = out[to + 11] = 0  # a checksum over addresses that are left out
         return 0, at, 0, 0
     copy(block, at + 12, at + 20, out, to + 12)
     note(places, V4, places.v4, to + 12)
@@ -185,7 +185,7 @@ def blank_ipv6(block: U8, at: int, end: int, wire_end: int, out: U8, to: int, pl
 
 @kernel
 def blank_tcp(block: U8, at: int, end: int, stop: int, out: U8, to: int) -> int:
-    """Write a TCP header. Returns its octets, 0 where it is not whole. Of options the kinds stay, of MSS and window scale the values."""
+    """Write a TCP header with its option kinds and the values of MSS and window scale. Returns its length in bytes, 0 if incomplete."""
     copy(block, at, min(at + 20, end, stop), out, to)
     if at + 20 > min(end, stop):
         return 0
@@ -215,7 +215,7 @@ def blank_tcp(block: U8, at: int, end: int, stop: int, out: U8, to: int) -> int:
 
 @kernel
 def blank_transport(block: U8, at: int, end: int, stop: int, protocol: int, sketched: bool, out: U8, to: int, places: Places) -> int:
-    """Write a transport header, and where asked for a sketch of its payload. Returns the place behind the header."""
+    """Write a transport header and, if ``sketched``, a sketch of its payload. Returns the position after the header."""
     header, last = 0, min(end, stop)
     src_port, dst_port = 0, 0
     if protocol == TCP:
@@ -241,16 +241,16 @@ def blank_transport(block: U8, at: int, end: int, stop: int, protocol: int, sket
 
 @kernel
 def blank_udp_tunnel(block: U8, at: int, frame_at: int, out: U8, to: int, tunnel: int) -> None:
-    """Overwrite what the header of a tunnel over UDP holds beside its own fields. at: of the UDP header."""
+    """Zero what the header of a tunnel over UDP holds besides its own fields. at: position of the UDP header."""
     begin, stop = to + 8, to + frame_at - at
     if tunnel == kinds.TUNNEL_GENEVE:  # options may hold anything
         out[begin + 8 : stop] = 0
-    elif tunnel == kinds.TUNNEL_TEREDO:  # identities, and the address of a client; of an authentication the lengths stay
+    elif tunnel == kinds.TUNNEL_TEREDO:  # identities, and the address of a client; the lengths of an authentication are kept
         out[begin + (4 if big16(block, at + 8) == 1 else 0) : stop] = 0
     elif tunnel == kinds.TUNNEL_L2TP and block[at + 8] & 2:  # padding
         field = at + 14 + (2 if block[at + 8] & 0x40 else 0) + (4 if block[at + 8] & 8 else 0)
         out[to + field + 2 - at : stop] = 0
-    elif tunnel == kinds.TUNNEL_GTP and block[at + 8] & 4:  # of extension headers the lengths and what follows stay
+    elif tunnel == kinds.TUNNEL_GTP and block[at + 8] & 4:  # the lengths and next types of extension headers are kept
         place = at + 20
         while place < frame_at and block[place]:
             following = place + 4 * np.int64(block[place])
@@ -260,7 +260,7 @@ def blank_udp_tunnel(block: U8, at: int, frame_at: int, out: U8, to: int, tunnel
 
 @kernel
 def blank_between(block: U8, at: int, place: int, protocol: int, out: U8, to: int, places: Places) -> None:
-    """Write what stands between an IP header and the packet in its tunnel, with the MAC addresses of the frames there noted."""
+    """Write the headers between an IP header and the packet in its tunnel, and note the MAC addresses of the frames there."""
     copy(block, at, place, out, to)
     frame_at, what = place, 0
     if protocol == UDP:
@@ -292,7 +292,7 @@ def blank_between(block: U8, at: int, place: int, protocol: int, out: U8, to: in
 
 @step
 def note_sums(places: Places, to: int, version: int, header: int, end: int, protocol: int) -> None:
-    """Note what the checksums of a packet are over."""
+    """Note what the checksums of a packet cover."""
     row = places.used[SUMS]
     places.sums[row, 0], places.sums[row, 1], places.sums[row, 2] = to, version, to + header
     places.sums[row, 3], places.sums[row, 4] = end, protocol
@@ -303,8 +303,8 @@ def note_sums(places: Places, to: int, version: int, header: int, end: int, prot
 def blank_packets(
     block: U8, at: int, end: int, wire_end: int, what: int, depth: int, sketched: bool, out: U8, to: int, places: Places
 ) -> int:
-    """Write an IP packet, and those in its tunnels. Returns the place behind the last header."""
-    shift, opened = to - at, 0  # an octet's place less the one it comes from
+    """Write an IP packet, and those in its tunnels. Returns the position after the last header."""
+    shift, opened = to - at, 0  # output position minus input position
     while True:
         if what == TYPE_IPV4:
             header, stop, protocol, fragment = blank_ipv4(block, at, end, wire_end, out, at + shift, places)
@@ -332,7 +332,7 @@ def blank_packets(
 
 @kernel
 def blank_frame(block: U8, i: int, records: Records, depth: int, sketched: bool, out: U8, to: int, places: Places) -> tuple[int, int, int]:
-    """Write a record's frame. Returns (octets captured, octets on the wire, link type)."""
+    """Write a record's frame. Returns (bytes captured, bytes on the wire, link type)."""
     start = records.frame_at[i]
     end, link_type, on_wire = start + records.captured_length[i], np.int64(records.link_type[i]), records.wire_length[i]
     if link_type < 0:
@@ -356,7 +356,7 @@ def blank_frame(block: U8, i: int, records: Records, depth: int, sketched: bool,
 
 @step
 def has_room(places: Places, frames: int) -> bool:
-    """Tell whether there is room for the places of so many frames."""
+    """Return whether there is space for the places of ``frames`` more frames."""
     needed = MOST_PLACES * frames
     return bool(
         places.used[V4] + needed <= len(places.v4)
@@ -375,8 +375,8 @@ def blank_block(
 ) -> tuple[int, int, int]:  # fmt: skip
     """Blank the records of a block from ``at`` on.
 
-    out: zero, with room for the block and :data:`MOST_ADDED` octets more for each frame. Returns (position, status.py STOP_ code, frames);
-    the code is STOP_BATCH_FULL where there may be no room for what follows.
+    out: zero, with space for the block and :data:`MOST_ADDED` more bytes per frame. Returns (position, status.py STOP_ code, frames);
+    the code is STOP_BATCH_FULL if what follows may not fit.
     """
     count, to = 0, 0
     while True:
@@ -403,9 +403,9 @@ def folded(total: int) -> int:
 
 @kernel
 def repair_checksums(out: U8, places: Places, whole: bool) -> None:
-    """Make the checksums of blanked packets right again, those of packets in tunnels before those of the tunnels' own.
+    """Recompute the checksums of blanked packets, those of packets in tunnels before those of the tunnels' own.
 
-    whole: payloads are there. Transport checksums over what is not become zero: those there were say something of what is gone.
+    whole: payloads are present. Transport checksums over missing payload become zero: the original ones reveal something about it.
     """
     for place in range(places.used[SUMS] - 1, -1, -1):
         row = places.sums[place]
@@ -413,14 +413,14 @@ def repair_checksums(out: U8, places: Places, whole: bool) -> None:
         if version == 4:
             put16(out, at + 10, 0)
             put16(out, at + 10, folded(byte_sum(out, at, transport)))
-        covered = whole and protocol >= 0  # all that a checksum is over is there
+        covered = whole and protocol >= 0  # everything that the checksum covers is present
         protocol = protocol if protocol >= 0 else -1 - protocol
         if protocol not in (TCP, UDP, ICMP, ICMPV6) or transport + 8 > end:
             continue
         field = transport + (16 if protocol == TCP else 6 if protocol == UDP else 2)
-        if field + 2 > end or (protocol == UDP and big16(out, field) == 0):  # UDP over IPv4 may do without
+        if field + 2 > end or (protocol == UDP and big16(out, field) == 0):  # UDP over IPv4 may omit it
             continue
-        if protocol == UDP and 8 <= big16(out, transport + 4) <= end - transport:  # its own length counts, where it can be one
+        if protocol == UDP and 8 <= big16(out, transport + 4) <= end - transport:  # its own length applies, if plausible
             end = transport + big16(out, transport + 4)
         put16(out, field, 0)
         if not covered:

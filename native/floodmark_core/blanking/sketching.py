@@ -1,8 +1,8 @@
-"""Payload in, what of it tells the protocol and the course of a dialogue out; everything else becomes zero.
+"""Reduce a payload to what identifies its protocol and the course of a dialogue; everything else becomes zero.
 
-What is kept verbatim are the first octets that a protocol's recognition needs, which are its own and not its users', the words of HTTP
-and SIP, frame headers of HTTP/2 and empty lines. Of names and targets only the place is noted, for whoever has a key (floodmark's
-``anonymising``); so of the first eight octets of what is not recognised, which rules compare but do not read.
+Kept verbatim are the first bytes needed to recognise a protocol, which are its own and not its users', the words of HTTP and SIP, frame
+headers of HTTP/2 and empty lines. Of names and targets only the position is noted, for whoever has a key (floodmark's ``anonymising``);
+likewise for the first eight bytes of unrecognised payloads, which rules compare but do not read.
 """
 
 from typing import NamedTuple
@@ -43,36 +43,36 @@ WORD_BYTES = 8
 NAME, RANDOM_NAME, HOST, PATH, QUERY = range(5)  # kinds of text
 COMMAND_PORTS = tuple(COMMANDS)
 COMMAND_WORDS = tuple(sorted({int.from_bytes(word, "big") for words in COMMANDS.values() for word in words}))
-_MOST_KEPT = 64  # octets of a payload that is recognised
-_HEAD_BYTES = 16_384  # in which an empty line is looked for
+_MOST_KEPT = 64  # bytes of a recognised payload
+_HEAD_BYTES = 16_384  # searched for an empty line
 
 
 class Places(NamedTuple):
-    """Where in the blanked frames something stands that a key must be put to, and what checksums must be repaired."""
+    """Positions in the blanked frames of data to be replaced under a key, and of checksums to be repaired."""
 
     v4: I64  # of IPv4 addresses
     v6: I64  # of IPv6 addresses
     macs: I64  # of MAC addresses
-    words: I64  # [n, 8]: place, octets kept, octets, code of the payload, place of its end, its octets on the wire, ports
-    texts: I64  # [n, 3]: place, octets, kind
-    sums: I64  # [n, 5]: place of the IP header, its version, place of the transport header, of its end, protocol; -1 - that: not whole
+    words: I64  # [n, 8]: position, bytes kept, bytes, code of the payload, position of its end, its bytes on the wire, ports
+    texts: I64  # [n, 3]: position, bytes, kind
+    sums: I64  # [n, 5]: position of the IP header, version, position of the transport header, end, protocol; -1 - protocol: incomplete
     used: I64  # rows used of each, in this order
 
 
-V4, V6, MACS, WORDS, TEXTS, SUMS = range(6)  # in Places.used
+V4, V6, MACS, WORDS, TEXTS, SUMS = range(6)  # indices into Places.used
 MOST_PLACES = 32  # of one kind in one frame
 
 
 @kernel
 def copy(block: U8, first: int, end: int, out: U8, to: int) -> None:
-    """Copy octets."""
+    """Copy bytes."""
     for n in range(end - first):
         out[to + n] = block[first + n]
 
 
 @step
 def note_text(block: U8, first: int, end: int, out: U8, to: int, kind: int, places: Places) -> None:
-    """Copy a text and note it, to be replaced."""
+    """Copy a text and note it for replacement."""
     copy(block, first, end, out, to)
     row = places.used[TEXTS]
     places.texts[row, 0], places.texts[row, 1], places.texts[row, 2] = to, end - first, kind
@@ -81,7 +81,7 @@ def note_text(block: U8, first: int, end: int, out: U8, to: int, kind: int, plac
 
 @kernel
 def code_of(data: U8, at: int, end: int, protocol: int, nbytes: int, src_port: int, dst_port: int) -> int:
-    """Recognise a payload, as if it were the first of its direction; both directions' codes of TCP in one number."""
+    """Recognise a payload as if it were the first of its direction; for TCP the codes of both directions in one number."""
     if protocol == UDP:
         return udp_code(data, at, end, nbytes, src_port, dst_port)
     if protocol == TCP:
@@ -122,7 +122,7 @@ def sketch_request(block: U8, at: int, end: int, out: U8, to: int, places: Place
 
 @kernel
 def sketch_fields(block: U8, at: int, line: int, end: int, out: U8, to: int, places: Places) -> None:
-    """Keep the lines of HTTP fields, from the end of the first line on, as lines of the letter x; note the host."""
+    """Replace HTTP fields, from the end of the first line on, with lines of the letter x; note the host."""
     noted = False
     while line + 2 <= end and block[line] == 13 and block[line + 1] == 10:
         copy(block, line, line + 2, out, to + line - at)
@@ -147,7 +147,7 @@ def sketch_fields(block: U8, at: int, line: int, end: int, out: U8, to: int, pla
 
 @kernel
 def keep_empty_lines(block: U8, at: int, end: int, out: U8, to: int) -> None:
-    """Keep the octets that end an HTTP head, wherever they stand."""
+    """Keep the bytes that end an HTTP head, wherever they occur."""
     if end - at == 2 and block[at] == 13 and block[at + 1] == 10:
         out[to], out[to + 1] = 13, 10
     for i in range(at, min(end, at + _HEAD_BYTES) - 3):
@@ -202,10 +202,10 @@ def blank_community(block: U8, at: int, end: int, out: U8, to: int) -> None:
 
 @kernel
 def sketch_recognised(block: U8, at: int, end: int, code: int, protocol: int, nbytes: int, ports: tuple[int, int], out: U8, to: int) -> int:
-    """Keep as few of the first octets as leave a payload recognised as what it is. Returns how many, -1 where none do."""
+    """Keep the fewest first bytes by which a payload is still recognised. Returns how many, -1 if no number suffices."""
     stop = to + end - at
     kept = 0
-    is_read = protocol == TCP or code >> 1 == SIP  # rules look into what these begin with
+    is_read = protocol == TCP or code >> 1 == SIP  # rules read the first bytes of these
     for count in range(WORD_BYTES if is_read else 2, _MOST_KEPT + 1):
         copy(block, at + kept, min(at + count, end), out, to + kept)
         kept = min(count, end - at)
@@ -221,7 +221,7 @@ def sketch_recognised(block: U8, at: int, end: int, code: int, protocol: int, nb
 
 @kernel
 def sketch_text(block: U8, at: int, end: int, code: int, out: U8, to: int) -> None:
-    """Write text that is recognised by being text as the letter x; of an error of TFTP with its number and its end."""
+    """Replace a payload that is recognised by being text with the letter x; a TFTP error keeps its number and its end."""
     out[to : to + end - at] = 120
     if code == 2 * TFTP + REPLY:
         copy(block, at, min(at + 4, end), out, to)
@@ -230,7 +230,7 @@ def sketch_text(block: U8, at: int, end: int, code: int, out: U8, to: int) -> No
 
 @step
 def sip_request(block: U8, at: int, end: int) -> int:
-    """Return how many octets of a SIP request's first line say only that it is one; 0 where it is none."""
+    """Return how many bytes of a SIP request's first line only identify it as one; 0 if it is none."""
     place = at
     while place < min(end, at + 12) and 65 <= block[place] <= 90:
         place += 1
@@ -239,19 +239,19 @@ def sip_request(block: U8, at: int, end: int) -> int:
 
 @step
 def kept_of(block: U8, at: int, end: int, protocol: int, code: int, dst_port: int) -> int:
-    """Return how many of the first octets of an unrecognised payload rules look into."""
+    """Return how many of the first bytes of an unrecognised payload rules read."""
     if protocol != TCP or end - at < 4:
         return 0
     if code & 0xFF == 2 * BANNER + REPLY:  # a number, or OK
         return 4
-    if block[at] == 0x20 and block[at + 1] < 0x80 and block[at + 2] <= 1:  # the answer of an MQTT 5 broker: flags and reason
+    if block[at] == 0x20 and block[at + 1] < 0x80 and block[at + 2] <= 1:  # the reply of an MQTT 5 broker: flags and reason
         return 4
     return 4 if dst_port in COMMAND_PORTS and is_command(block, at, end) else 0
 
 
 @step
 def is_command(block: U8, at: int, end: int) -> bool:
-    """Tell whether a payload begins with a word that clients of mail and file transfer begin with."""
+    """Return whether a payload begins with a command that mail and file transfer clients begin with."""
     if at + 4 > end:
         return False
     word = big32(block, at) & 0xDFDFDFDF
@@ -263,7 +263,7 @@ def is_command(block: U8, at: int, end: int) -> bool:
 
 @step
 def note_word(places: Places, to: int, kept: int, nbytes: int, code: int, stop: int, wire: int, ports: tuple[int, int]) -> None:
-    """Note the first octets of what is not recognised."""
+    """Note the first bytes of an unrecognised payload."""
     row, words = places.used[WORDS], places.words
     words[row, 0], words[row, 1], words[row, 2], words[row, 3] = to, kept, nbytes, code
     words[row, 4], words[row, 5], words[row, 6], words[row, 7] = stop, wire, ports[0], ports[1]
@@ -274,9 +274,9 @@ def note_word(places: Places, to: int, kept: int, nbytes: int, code: int, stop: 
 def sketch(
     block: U8, at: int, end: int, protocol: int, nbytes: int, src_port: int, dst_port: int, out: U8, to: int, places: Places
 ) -> None:
-    """Write a sketch of a payload to where it belongs, which is all zero.
+    """Write a sketch of a payload to its place in ``out``, which is all zero.
 
-    at, end: of what was captured of it. octets: its length on the wire.
+    at, end: of the captured payload. nbytes: its length on the wire.
     """
     if end <= at:
         return
@@ -316,7 +316,7 @@ def sketch(
 
 @kernel
 def mark_wrong_words(out: U8, places: Places, wrong: U8) -> None:
-    """Mark the words that make their payloads look like something else than they were."""
+    """Mark the words that make their payloads be recognised as something other than before."""
     for i in range(places.used[WORDS]):
         at, code, end = places.words[i, 0], places.words[i, 3], places.words[i, 4]
         src_port, dst_port = places.words[i, 6], places.words[i, 7]
@@ -325,5 +325,5 @@ def mark_wrong_words(out: U8, places: Places, wrong: U8) -> None:
 
 
 def new_places(rows: int) -> Places:
-    """Return room for so many places of each kind."""
+    """Return space for ``rows`` places of each kind."""
     return Places(*(np.zeros(shape, np.int64) for shape in (rows, rows, rows, (rows, 8), (rows, 3), (rows, 5), 6)))

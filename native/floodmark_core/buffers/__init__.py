@@ -1,1 +1,1 @@
-"""Bytes of a buffer: read, written, hashed, gathered and fetched ahead."""
+"""Access to the bytes of a buffer: reading, writing, hashing, gathering and prefetching."""

@@ -30,7 +30,7 @@ def _fold(typing_context: Any, left: Any, right: Any) -> Any:  # noqa: ANN401, A
 
 @intrinsic
 def _trailing_zeros(typing_context: Any, word: Any) -> Any:  # noqa: ANN401, ARG001 - as above
-    """Count the zero bits below a uint64's lowest one; 64 where there is none."""
+    """Count the trailing zero bits of a uint64; 64 if it is zero."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ANN401, ARG001
         return builder.cttz(arguments[0], ir.IntType(1)(0))
@@ -53,6 +53,6 @@ def hash_words(seed: np.uint64, a: np.uint64, b: np.uint64, c: np.uint64, d: np.
 
 @step
 def hash_host(seed: np.uint64, hi: np.uint64, lo: np.uint64, version: int) -> np.uint64:
-    """Hash an address under a seed; a seed of zero would give every IPv4 address, whose high half is zero, one value."""
+    """Hash an address under a seed; a seed of zero would hash all IPv4 addresses, whose high half is zero, to the same value."""
     zero = np.uint64(0)
     return hash_words(seed | np.uint64(1), hi ^ np.uint64(version), lo, zero, zero, zero)

@@ -1,6 +1,6 @@
-"""An array and a place in, nothing out: the processor is told to bring that place into its cache, and does not wait for it.
+"""Prefetch an array element into the processor's cache without waiting for it.
 
-A place behind the array's end is harmless: it is a hint, and nothing is read.
+An index beyond the array's end is harmless: it is a hint, and nothing is read.
 """
 
 from typing import Any
@@ -28,4 +28,4 @@ def _prefetch(typing_context: Any, array: Any, index: Any) -> Any:  # noqa: ANN4
     return types.void(array, types.int64), code
 
 
-prefetch: Any = _prefetch  # called with an array and an int64; the type stubs of intrinsics know a third argument
+prefetch: Any = _prefetch  # called with an array and an int64; the type stubs of intrinsics expect a third argument

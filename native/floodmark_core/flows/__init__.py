@@ -1,1 +1,1 @@
-"""Packets counted into flows and cells, and what each flow looks like."""
+"""Count packets into flows and cells, and determine the shape of each flow."""

@@ -1,7 +1,7 @@
-"""Rows of several shares in, all of them in order of their flows' first packets out.
+"""Order the rows of several shares by their flows' first packets.
 
-Every share sees the same batches of packets (reader.py), and its rows stand in order. So all that it keeps is how many rows it began
-in each batch, and where in the batch the first packet of each stands: two octets a row.
+Every share sees the same batches of packets (reader.py), and its rows are in order. So it keeps only how many rows it began in each
+batch, and the position of each row's first packet in its batch: two bytes per row.
 """
 
 import numpy as np
@@ -12,10 +12,10 @@ from floodmark_core.columns import I64, U16, U32
 
 @kernel
 def order_by_birth(births: U16, rows: U32, opened: U16, first: int, end: int, cursors: I64, at: int, place: U32) -> None:
-    """Put the rows that shares began in the batches from ``first`` to before ``end`` in order.
+    """Order the rows that shares began in the batches in [``first``, ``end``).
 
-    births: uint16[rows], places in their batches. rows: uint32[n], those of each share in their order, one share after the other.
-    opened: uint16[shares, batches], how many each began. cursors: int64[shares, 2], where in ``rows`` each goes on; the second is scratch.
+    births: uint16[rows], positions in their batches. rows: uint32[n], those of each share in order, one share after the other.
+    opened: uint16[shares, batches], rows begun. cursors: int64[shares, 2], next position of each share in ``rows``; the second is scratch.
     place: uint32[n], filled from ``at`` on.
     """
     shares = opened.shape[0]

@@ -1,7 +1,7 @@
-"""Batch of decoded packets in, cells updated: packets and octets per destination, second and traffic kind, with a sketch of the sources.
+"""Update cells from a batch of decoded packets: packets and bytes per destination, second and traffic kind, with a source sketch.
 
-A cell merges with another of the same key: counts add, times take the extremes, registers the maximum. So cells of any cut of a
-capture give the cells of the whole.
+A cell merges with another of the same key: counts add, times take the extremes, registers the maximum. So however a capture is split,
+the cells of its parts merge into the cells of the whole.
 """
 
 import numpy as np
@@ -14,8 +14,8 @@ SECOND_NS = 1_000_000_000
 TENTH_NS = 100_000_000
 REGISTERS = 64  # 1.04 / sqrt(64) = 13 % standard error (Flajolet et al. 2007)
 
-# The source sketch must be the same in every process, or registers could not be merged: this seed is no secret. Whoever chooses
-# addresses to defeat it changes an estimate that no verdict rests on.
+# The source sketch must be the same in every process, or registers could not be merged: this seed is not secret. An attacker who
+# chooses addresses to defeat it changes an estimate that no verdict depends on.
 SKETCH_SEED = np.uint64(0x510E527FADE682D1)
 
 
@@ -27,7 +27,7 @@ def cell_hash(seed: np.uint64, hi: int, lo: int, second: int, version: int, kind
 
 @step
 def sketch_source(cell: Row, hi: int, lo: int) -> None:
-    """Enter a source address into a cell's HyperLogLog registers."""
+    """Add a source address to a cell's HyperLogLog registers."""
     mixed = hash_words(SKETCH_SEED, hi, lo, np.uint64(0), np.uint64(0), np.uint64(0))
     register = np.int64(mixed & np.uint64(REGISTERS - 1))
     rank = np.int64(trailing_zeros((mixed >> np.uint64(6)) | np.uint64(1 << 57))) + 1
@@ -36,19 +36,19 @@ def sketch_source(cell: Row, hi: int, lo: int) -> None:
 
 @step
 def cell_matches(cell: Row, hi: int, lo: int, second: int, version: int, kind: int) -> bool:
-    """Tell whether a cell has this key."""
+    """Return whether a cell has this key."""
     return bool(cell.dst_lo == lo and cell.second == second and cell.kind == kind and cell.dst_hi == hi and cell.ip_version == version)
 
 
 @kernel
 def count_cells(mine: I64, n: int, packets_before: int, records: Records, headers: Headers, seed: np.uint64, cells: CellTable) -> None:
-    """Count the first ``n`` listed packets of a batch to their cells, which must have room for as many and an index at most half full.
+    """Count the first ``n`` listed packets of a batch in their cells; these need space for as many and an index at most half full.
 
-    packets_before: of all captures, before this batch.
+    packets_before: packets of all captures before this batch.
     """
     rows, index = cells.rows, cells.slots
     mask = np.uint64(index.shape[0] - 1)
-    number = -1  # neighbours in a capture often share the cell
+    number = -1  # consecutive packets often share a cell
     for k in range(n):
         i = mine[k]
         hi, lo, version, kind = headers.dst_hi[i], headers.dst_lo[i], headers.ip_version[i], headers.kind[i]
@@ -90,7 +90,7 @@ def count_cells(mine: I64, n: int, packets_before: int, records: Records, header
 
 @kernel
 def join_cells(rows: Rows, seed: np.uint64, cells: CellTable) -> None:
-    """Merge cells into a table, which must have room for all of them and an index at most half full."""
+    """Merge cells into a table, which must have space for all of them and an index at most half full."""
     mask = np.uint64(cells.slots.shape[0] - 1)
     for k in range(rows.shape[0]):
         other = rows[k]
@@ -125,7 +125,7 @@ def join_cells(rows: Rows, seed: np.uint64, cells: CellTable) -> None:
 
 @kernel
 def rebuild_cell_index(rows: Rows, used: int, seed: np.uint64, index: U64) -> None:
-    """Enter every cell into an empty index."""
+    """Insert every cell into an empty index."""
     mask = np.uint64(index.shape[0] - 1)
     for number in range(used):
         cell = rows[number]

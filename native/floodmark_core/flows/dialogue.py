@@ -1,7 +1,7 @@
-"""Packets of one flow in, what the flow has said and how its TCP dialogue stands out: the MORE row of a flow.
+"""Update the MORE row of a flow from its packets: its payload and the state of its TCP dialogue.
 
 A flow has its FLOW row from its first packet on and a MORE row from its second; :func:`begin` writes what the first packet alone would
-have counted, so that both ways to a MORE row give the same.
+have counted, so that both ways to a MORE row give the same result.
 """
 
 from typing import Any
@@ -31,22 +31,22 @@ from floodmark_core.packets.fragments import LATER
 from floodmark_core.protocols import ICMP, ICMPV6, TCP, UDP
 from floodmark_core.status import IN_FLOW
 
-# Places in the timeouts array, all ns of capture clock.
+# Indices into the timeouts array, all in ns of capture clock.
 TCP_ESTABLISHED, TCP_HALF_OPEN, TCP_LINGER, UDP_IDLE, DNS_IDLE, ICMP_IDLE, OTHER_IDLE, ACTIVE, SYN_REUSE = range(9)
 
-# Where fields stand in a MORE row, in octets.
+# Offsets of fields in a MORE row, in bytes.
 MORE_WORDS = MORE.itemsize // 8
 _OFFSETS: Any = MORE.fields
 END_REASON_AT, STAGE_AT, LAST_CLOCK_AT = _OFFSETS["end_reason"][1], _OFFSETS["stage"][1], _OFFSETS["last_clock_ns"][1]
 
-COHERENCE_WINDOW = 1 << 20  # octets; a sequence number further away belongs to no window that hosts use
-SMALL_PAYLOAD = 64  # octets
-SMALL_WINDOW = 1024  # octets
+COHERENCE_WINDOW = 1 << 20  # bytes; a sequence number further away is outside any window that hosts use
+SMALL_PAYLOAD = 64  # bytes
+SMALL_WINDOW = 1024  # bytes
 
 
 @step
 def idle_timeout(row: Row, stage: int, timeouts: I64) -> int:
-    """Return the silence, in ns, after which a flow in this stage is over."""
+    """Return the idle timeout, in ns, of a flow in this stage."""
     if is_fragment(row):
         return timeouts[OTHER_IDLE]
     if row.protocol == TCP:
@@ -63,7 +63,7 @@ def idle_timeout(row: Row, stage: int, timeouts: I64) -> int:
 
 @step
 def prefix_word(block: U8, at: int, end: int) -> np.uint64:
-    """Pack up to eight octets, big endian, padded with zeros."""
+    """Pack up to eight bytes, big endian, padded with zeros."""
     word = np.uint64(0)
     for i in range(8):
         word = (word << np.uint64(8)) | (np.uint64(block[at + i]) if at + i < end else np.uint64(0))
@@ -72,11 +72,11 @@ def prefix_word(block: U8, at: int, end: int) -> np.uint64:
 
 @kernel
 def first_word(block: U8, at: int, end: int, code: int) -> np.uint64:
-    """Return what is kept of a direction's first payload, which begins with what differs least between like messages.
+    """Return the part of a direction's first payload that is kept, beginning with what differs least between similar messages.
 
-    The first eight octets, big endian, padded with zeros; of a DNS question, whose first octets are a number, hashes of the name asked
-    for (`payload.dns_name_word`); of a DNS answer its flags, how many records it has, and the hash of all of that
-    name; of a SIP answer what follows the version: the status.
+    The first eight bytes, big endian, padded with zeros; for a DNS query, whose first bytes are an id, hashes of the queried name
+    (`payload.dns_name_word`); for a DNS response its flags, its number of records, and the hash of the whole name; for a SIP response
+    what follows the version: the status.
     """
     if code == 2 * DNS:
         return dns_name_word(block, at, end)
@@ -91,14 +91,14 @@ def first_word(block: U8, at: int, end: int, code: int) -> np.uint64:
 
 @step
 def is_denial(block: U8, at: int) -> bool:
-    """Tell whether a status of three digits says that somebody may not: 401, 403, 407, 429."""
+    """Return whether a three-digit status denies access: 401, 403, 407, 429."""
     hundreds, tens, ones = block[at], block[at + 1], block[at + 2]
     return bool(hundreds == 52 and ((tens == 48 and ones in (49, 51, 55)) or (tens == 50 and ones == 57)))
 
 
 @step
 def count_status(more: Row, block: U8, at: int) -> None:
-    """Count an answer by its status of three digits."""
+    """Count a response by its three-digit status."""
     more.responses += np.uint32(1)
     more.error_responses += np.uint32(1) if 52 <= block[at] <= 54 else np.uint32(0)
     if is_denial(block, at) and more.denied_responses < 0xFFFF:
@@ -107,7 +107,7 @@ def count_status(more: Row, block: U8, at: int) -> None:
 
 @step
 def count_sip(more: Row, block: U8, at: int, end: int, from_initiator: bool) -> None:
-    """Count a message of a SIP dialogue over UDP; acknowledgements ask for nothing (RFC 3261 section 17)."""
+    """Count a message of a SIP dialogue over UDP; ACKs expect no response (RFC 3261 section 17)."""
     if text_at(block, at, end, b"SIP/2.0 "):
         if not from_initiator and end - at >= 11 and block[at + 8] and block[at + 10]:
             count_status(more, block, at + 8)
@@ -117,7 +117,7 @@ def count_sip(more: Row, block: U8, at: int, end: int, from_initiator: bool) -> 
 
 @step
 def count_http2(more: Row, block: U8, at: int, end: int, from_initiator: bool) -> None:
-    """Follow HTTP/2 in the clear by the frames that begin in a segment."""
+    """Track cleartext HTTP/2 by the frames that begin in a segment."""
     headers, resets, continuations = count_frames(block, at, end)
     if from_initiator:
         more.requests += np.uint32(headers)
@@ -164,7 +164,7 @@ def count_payload(more: Row, block: U8, headers: Headers, i: int, from_initiator
 
 @step
 def count_http(more: Row, block: U8, headers: Headers, i: int, from_initiator: bool) -> None:
-    """Follow HTTP/1 in the clear: request heads begun and ended, status lines and errors."""
+    """Track cleartext HTTP/1: request heads begun and ended, status lines and errors."""
     at = headers.payload_at[i]
     end = at + headers.payload_captured[i]
     if from_initiator:
@@ -191,7 +191,7 @@ def distance(a: int, b: int) -> int:
 
 @step
 def follow_sequence(more: Row, headers: Headers, i: int, from_initiator: bool) -> bool:
-    """Advance a direction's sequence number. Returns whether this packet's own lies within reach of it."""
+    """Advance a direction's sequence number. Returns whether this packet's own is within :data:`COHERENCE_WINDOW` of it."""
     flags = np.int64(headers.tcp_flags[i])
     seq = np.int64(headers.tcp_seq[i])
     after = (seq + headers.payload_octets[i] + (flags & kinds.SYN) // kinds.SYN + (flags & kinds.FIN)) & 0xFFFFFFFF
@@ -212,7 +212,7 @@ def follow_sequence(more: Row, headers: Headers, i: int, from_initiator: bool) -
 
 @step
 def follow_handshake(more: Row, headers: Headers, i: int, from_initiator: bool) -> None:
-    """Note SYN, SYN-ACK and what completes them, with what the SYNs offer."""
+    """Record SYN, SYN-ACK and the packet that completes the handshake, with the options of the SYNs."""
     flags = np.int64(headers.tcp_flags[i])
     if flags & kinds.SYN:
         if flags & kinds.ACK:
@@ -240,7 +240,7 @@ def follow_handshake(more: Row, headers: Headers, i: int, from_initiator: bool) 
 
 @step
 def follow_close(more: Row, headers: Headers, i: int, from_initiator: bool, coherent: bool) -> None:
-    """Close on FINs of both sides acknowledged, or on a RST whose sequence number is within reach."""
+    """Close the dialogue once the FINs of both sides are acknowledged, or on a RST whose sequence number is coherent."""
     flags = np.int64(headers.tcp_flags[i])
     if flags & kinds.RST:
         more.rst_packets += np.uint32(1)
@@ -264,7 +264,7 @@ def follow_close(more: Row, headers: Headers, i: int, from_initiator: bool, cohe
 
 @step
 def count_window(more: Row, headers: Headers, i: int) -> None:
-    """Count packets in which the initiator, after it has asked, offers almost no room; needs the SYN's window scale."""
+    """Count packets in which the initiator, after its first payload, offers almost no window; needs the SYN's window scale."""
     flags = np.int64(headers.tcp_flags[i])
     if not more.stage & kinds.STAGE_SYN or more.initiator_payload_packets == 0 or flags & (kinds.SYN | kinds.RST | kinds.FIN):
         return
@@ -276,7 +276,7 @@ def count_window(more: Row, headers: Headers, i: int) -> None:
 
 @step
 def count_tcp(more: Row, headers: Headers, i: int, from_initiator: bool) -> None:
-    """Update what only TCP has; the packet itself is not yet counted in the row."""
+    """Update the TCP fields; the packet itself is not yet counted in the row."""
     if more.stage & kinds.STAGE_CLOSED:
         more.post_close_packets += np.uint32(1)
     coherent = follow_sequence(more, headers, i, from_initiator)
@@ -317,7 +317,7 @@ def count_packet(row: Row, more: Row, block: U8, headers: Headers, records: Reco
 
 @step
 def begin(row: Row, more: Row) -> None:
-    """Count a flow's first packet, as its FLOW row keeps it, to a MORE row that is all zero."""
+    """Count a flow's first packet, as its FLOW row keeps it, in a MORE row that is all zero."""
     from_initiator = not is_from_responder(row)
     more.parent = -1
     more.last_seen_ns = row.first_seen_ns
@@ -352,7 +352,7 @@ def begin(row: Row, more: Row) -> None:
 
 @step
 def begin_sip_answer(more: Row, prefix: np.uint64) -> None:
-    """Count a first packet that is an answer, by the status that was kept of it."""
+    """Count a first packet that is a SIP response, by the status that was kept of it."""
     hundreds, status = prefix >> np.uint64(56), prefix >> np.uint64(40)
     if hundreds == 0 or status & np.uint64(0xFF) == 0:
         return
@@ -400,7 +400,7 @@ def begin_tcp(row: Row, more: Row, from_initiator: bool) -> None:
 def copy_fields(
     rows: Rows, more_words: U64, at: U32, clock_ns: int, timeouts: I64, scratch: Rows, scratch_words: U64, fields: I64, out: U64
 ) -> None:
-    """Write fields of the MORE rows of flows, made up for those of one packet, with the reason of the end as the last packet shows it.
+    """Write fields of flows' MORE rows, computed for one-packet flows, with the end reason as of the last packet.
 
     more_words, scratch_words: MORE rows as words. at: uint32[n], the flows' FLOW rows. scratch: MORE[1].
     fields: see field_of. out: uint64[k, n or more].

@@ -1,4 +1,4 @@
-"""Row of a flow in, its two ends and the rest of its key out: IPv4 addresses stand in the row, others in a table beside it."""
+"""Read a flow's endpoints and the rest of its key from its row: IPv4 addresses are in the row, others in a separate table."""
 
 import numpy as np
 
@@ -12,25 +12,25 @@ ROW_WORDS = FLOW.itemsize // 8
 
 @step
 def version_of(row: Row) -> int:
-    """Return 4 or 6."""
+    """Return the IP version, 4 or 6."""
     return 6 if row.network & np.uint32(kinds.NETWORK_IPV6) else 4
 
 
 @step
 def is_fragment(row: Row) -> bool:
-    """Tell whether a flow is one of later fragments."""
+    """Return whether a flow consists of later fragments."""
     return bool(row.network & np.uint32(kinds.NETWORK_FRAGMENT))
 
 
 @step
 def is_from_responder(row: Row) -> bool:
-    """Tell whether a flow's first packet was an answer."""
+    """Return whether a flow's first packet was a reply."""
     return bool(row.origin & np.uint8(kinds.ORIGIN_FROM_RESPONDER))
 
 
 @step
 def is_header_whole(row: Row) -> bool:
-    """Tell whether the transport header of a flow's first packet was captured whole."""
+    """Return whether the transport header of a flow's first packet was captured completely."""
     return bool(row.origin & np.uint8(kinds.ORIGIN_HEADER_WHOLE))
 
 
@@ -52,7 +52,7 @@ def responder_of(row: Row, addresses: Rows) -> tuple[np.uint64, np.uint64]:
 
 @step
 def network_of(headers: Headers, i: int) -> np.uint32:
-    """Return what a packet's key has beside addresses, ports and protocol."""
+    """Return the part of a packet's key besides addresses, ports and protocol."""
     network = np.uint32(headers.vlan[i])
     if headers.ip_version[i] == 6:
         network |= np.uint32(kinds.NETWORK_IPV6)
@@ -67,7 +67,7 @@ def network_of(headers: Headers, i: int) -> np.uint32:
 
 @step
 def sender_of_row(row: Row, network: np.uint32, headers: Headers, i: int, addresses: Rows) -> int:
-    """Tell whether a row has packet ``i``'s key: 1 sent by the initiator, 2 by the responder, 0 another key."""
+    """Return who sent packet ``i`` if a row has its key: 1 the initiator, 2 the responder, 0 if the key differs."""
     if row.network != network or row.protocol != headers.protocol[i]:
         return 0
     forward = row.initiator_port == headers.src_port[i] and row.responder_port == headers.dst_port[i]
@@ -100,7 +100,7 @@ def sender_of_row(row: Row, network: np.uint32, headers: Headers, i: int, addres
 
 @step
 def field_of(words: U64, first: int, fields: I64, k: int) -> np.uint64:
-    """Return a field of the row whose words begin at ``first``. fields: int64[k, 3], of each its word, its lowest bit, how many bits."""
+    """Return a field of the row whose words begin at ``first``. fields: int64[k, 3], for each its word, lowest bit, number of bits."""
     value = words[first + fields[k, 0]] >> np.uint64(fields[k, 1])
     if fields[k, 2] < 64:
         value &= (np.uint64(1) << np.uint64(fields[k, 2])) - np.uint64(1)
@@ -109,7 +109,7 @@ def field_of(words: U64, first: int, fields: I64, k: int) -> np.uint64:
 
 @kernel
 def copy_ends(rows: Rows, addresses: Rows, at: U32, hi: U64, lo: U64, responder: int) -> None:
-    """Write the addresses of one end of the flows in some rows. responder: 1 for the responder's, 0 for the initiator's."""
+    """Write the addresses of one end of the flows in the given rows. responder: 1 for the responder's, 0 for the initiator's."""
     for n in range(at.shape[0]):
         row = rows[at[n]]
         hi[n], lo[n] = responder_of(row, addresses) if responder else initiator_of(row, addresses)
@@ -117,9 +117,9 @@ def copy_ends(rows: Rows, addresses: Rows, at: U32, hi: U64, lo: U64, responder:
 
 @kernel
 def copy_outer_ends(rows: Rows, addresses: Rows, at: U32, ends: U64) -> None:
-    """Write the ends of the tunnels that the flows in some rows came in: uint64[4, n], high and low halves of both.
+    """Write the tunnel endpoints of the flows in the given rows: uint64[4, n], high and low halves of both.
 
-    The first is that of the initiator's side; rows without a tunnel are left alone.
+    The first is that of the initiator's side; rows without a tunnel are left unchanged.
     """
     for n in range(at.shape[0]):
         row = rows[at[n]]

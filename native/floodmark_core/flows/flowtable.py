@@ -1,8 +1,8 @@
-"""Batch of decoded packets in, flows updated: bidirectional five-tuples with the life cycle of RFC 7011 flows.
+"""Update flows from a batch of decoded packets: bidirectional five-tuples with the life cycle of RFC 7011 flows.
 
-A flow keeps its row from its first packet on: rows stand in order of first packets and are never moved, so the order of the answer
-does not depend on when a flow ended. All timeouts are judged on the capture clock (timeline.py) at the next packet of the same
-key; as that clock never steps back, it does not matter when anybody looks.
+A flow keeps its row from its first packet on: rows are in order of first packets and are never moved, so the order of the results
+does not depend on when a flow ended. All timeouts are evaluated on the capture clock (timeline.py) at the next packet of the same
+key; as that clock never steps back, it does not matter when they are evaluated.
 """
 
 from typing import NamedTuple
@@ -55,23 +55,23 @@ from floodmark_core.packets.fragments import LATER, TIED
 from floodmark_core.protocols import ICMP, ICMPV6, TCP, UDP
 from floodmark_core.status import IN_FLOW, IN_FLOW_HEADER_CUT
 
-FULLEST_EIGHTHS = 6  # of the index that may be taken: then 2.5 probes find a key that is there, 8.5 find that one is not, side by side
-TOGETHER = 64  # packets whose flows are brought into the cache together: five lines each, and the nearest cache holds 700
+FULLEST_EIGHTHS = 6  # maximum load of the index, in eighths: a hit then takes 2.5 probes, a miss 8.5, in adjacent slots
+TOGETHER = 64  # packets whose flows are prefetched together: five cache lines each, and the L1 cache holds 700
 SHARE_BITS, SHARE_SHIFT = np.uint64(0xFFFF), np.uint64(16)
 DYNAMIC_PORTS = 32_768  # Linux's ip_local_port_range begins here, IANA's dynamic range above it
 
 
 class Matcher(NamedTuple):
-    """Scratch columns of one batch and what looking flows up needs beside the table."""
+    """Scratch columns of one batch, and what flow lookup needs besides the table."""
 
     seed: U64  # [1]
     share: I64  # [number of the share whose flows are counted, number of shares]
     hashes: U64
     networks: U32
     mine: I64  # packets of the batch that belong to this share's flows
-    slots: U64  # of each of them where its flow may stand in the index, or the free slot it would take
+    slots: U64  # for each of them the index slot where its flow may be, or the free slot it would take
     rows: I64  # those flows' rows
-    numbers: I64  # of each packet that is counted the row of its flow
+    numbers: I64  # for each packet counted the row of its flow
     from_initiator: U8  # and whether the flow's initiator sent it
     timeouts: I64
     service_ports: U8  # kinds.py PORT_ by port
@@ -79,9 +79,9 @@ class Matcher(NamedTuple):
 
 @step
 def key_hash(seed: np.uint64, a_hi: int, a_lo: int, b_hi: int, b_lo: int, a_port: int, b_port: int, rest: np.uint64) -> np.uint64:
-    """Hash a flow key so that both directions give the same: the end with the smaller (address, port) goes first."""
+    """Hash a flow key so that both directions give the same value: the end with the smaller (address, port) goes first."""
     swap = (a_hi > b_hi) | ((a_hi == b_hi) & ((a_lo > b_lo) | ((a_lo == b_lo) & (a_port > b_port))))
-    # Chosen by masks, not by branches: which end is the smaller cannot be predicted, and every other guess would cost ten nanoseconds.
+    # Chosen by masks, not by branches: which end is smaller cannot be predicted, and every second guess would cost ten nanoseconds.
     mask = np.uint64(0) - np.uint64(swap)
     hi, lo, port = (a_hi ^ b_hi) & mask, (a_lo ^ b_lo) & mask, (np.uint64(a_port) ^ np.uint64(b_port)) & mask
     ports = ((np.uint64(a_port) ^ port) << np.uint64(16)) | (np.uint64(b_port) ^ port)
@@ -90,7 +90,7 @@ def key_hash(seed: np.uint64, a_hi: int, a_lo: int, b_hi: int, b_lo: int, a_port
 
 @step
 def slot_shift(index: U64) -> np.uint64:
-    """Return by how much a hash is shifted to give its slot: the slot is made of the highest bits."""
+    """Return the right shift that turns a hash into its slot: the slot is its highest bits."""
     shift, size = 64, index.shape[0]
     while size > 1:
         size >>= 1
@@ -100,9 +100,9 @@ def slot_shift(index: U64) -> np.uint64:
 
 @step
 def choose_packets(headers: Headers, n: int, matcher: Matcher, index: U64) -> int:
-    """Hash all keys of a batch and choose the packets of this share's flows, their index slots on the way to the cache.
+    """Hash all keys of a batch, choose the packets of this share's flows, and prefetch their index slots.
 
-    The share is made of the hash's lowest bits, the slot of its highest. Returns how many were chosen.
+    The share is taken from the hash's lowest bits, the slot from its highest. Returns how many were chosen.
     """
     seed, shift = matcher.seed[0], slot_shift(index)
     share, shares = np.uint64(matcher.share[0]), np.uint64(matcher.share[1])
@@ -122,7 +122,7 @@ def choose_packets(headers: Headers, n: int, matcher: Matcher, index: U64) -> in
 
 @step
 def bring_rows(first: int, end: int, matcher: Matcher, flows: FlowTable) -> None:
-    """Bring into the cache what the flows of the chosen packets have in the tables: three waits for memory, but of all flows at once."""
+    """Prefetch the table rows of the chosen packets' flows: three waits for memory, but for all flows at once."""
     rows, index = flows.rows, flows.slots
     mask, shift = np.uint64(index.shape[0] - 1), slot_shift(index)
     found = 0
@@ -148,7 +148,7 @@ def bring_rows(first: int, end: int, matcher: Matcher, flows: FlowTable) -> None
 
 @step
 def over_because(row: Row, more: Row, clock_ns: int, new_isn: bool, timeouts: I64) -> int:
-    """Say why a flow cannot take this packet (kinds.py END_), or -1 where it can. new_isn: it is a SYN that is no retransmission."""
+    """Return why a flow cannot take this packet (kinds.py END_), or -1 if it can. new_isn: it is a SYN and not a retransmission."""
     silence = clock_ns - more.last_clock_ns
     stage = np.int64(more.stage)
     if stage & kinds.STAGE_CLOSED:  # its end is known: neither idle nor active timeout applies
@@ -164,7 +164,7 @@ def over_because(row: Row, more: Row, clock_ns: int, new_isn: bool, timeouts: I6
 
 @step
 def find_initiator(block: U8, headers: Headers, i: int, service_ports: U8) -> tuple[bool, int]:
-    """Settle who began a flow from its first packet. Returns (the sender did, kinds.py BASIS_)."""
+    """Determine from its first packet who began a flow. Returns (whether the sender did, kinds.py BASIS_)."""
     protocol = headers.protocol[i]
     if headers.fragment[i] >= LATER or headers.outcome[i] != IN_FLOW:
         return True, kinds.BASIS_FIRST
@@ -243,7 +243,7 @@ def open_row(
         end = at + headers.payload_captured[i]
         code = 0
         if headers.fragment[i] == TIED:
-            pass  # the middle of a payload says nothing of what it is
+            pass  # the middle of a payload does not identify its protocol
         elif headers.protocol[i] == UDP:
             code = udp_code(block, at, end, headers.payload_octets[i], np.int64(headers.src_port[i]), np.int64(headers.dst_port[i]))
         elif headers.protocol[i] == TCP:
@@ -254,7 +254,7 @@ def open_row(
 
 @step
 def more_of(row: Row, flows: FlowTable) -> int:
-    """Return the number of a flow's MORE row, which is begun where there is none."""
+    """Return the number of a flow's MORE row, which is begun if there is none."""
     if row.more_row == 0:
         number = flows.used[NEXT_MORE]
         flows.used[NEXT_MORE] = number + 1
@@ -265,7 +265,7 @@ def more_of(row: Row, flows: FlowTable) -> int:
 
 @step
 def says_more(row: Row, headers: Headers, i: int) -> bool:
-    """Tell whether a flow's first packet has more to keep than a FLOW row has room for: HTTP, or a SYN with options and payload."""
+    """Return whether a flow's first packet has more to keep than a FLOW row can hold: HTTP, or a SYN with options and payload."""
     if row.protocol != TCP or row.payload_octets == 0:
         return False
     opens = headers.tcp_flags[i] & (kinds.SYN | kinds.ACK) == kinds.SYN
@@ -274,7 +274,7 @@ def says_more(row: Row, headers: Headers, i: int) -> bool:
 
 @step
 def keep_more(row: Row, more: Row, block: U8, headers: Headers, i: int, sender_began: bool) -> None:
-    """Keep what only the MORE row of a flow's first packet can hold."""
+    """Keep the parts of a flow's first packet that only a MORE row can hold."""
     if headers.outcome[i] != IN_FLOW:
         return
     if more.stage & kinds.STAGE_SYN:
@@ -290,8 +290,8 @@ def keep_more(row: Row, more: Row, block: U8, headers: Headers, i: int, sender_b
 def update_flows(block: U8, n: int, records: Records, headers: Headers, matcher: Matcher, flows: FlowTable) -> int:
     """Count those of the first ``n`` packets that belong to this share's flows. Returns how many, listed in ``matcher.mine``.
 
-    The share must have room for ``n`` new flows, twice as many pairs of addresses and as many MORE rows (a packet that finds its flow over
-    may need one for that and one for the flow it begins), and free slots in its index.
+    The share must have space for ``n`` new flows, twice as many address pairs and MORE rows (a packet that finds its flow ended may need
+    one for that and one for the flow it begins), and free slots in its index.
     """
     rows, index, hashes = flows.rows, flows.slots, matcher.hashes
     mask = np.uint64(index.shape[0] - 1)
@@ -302,7 +302,7 @@ def update_flows(block: U8, n: int, records: Records, headers: Headers, matcher:
         i = matcher.mine[k]
         network = matcher.networks[i]
         tag = hashes[i] >> np.uint64(32)
-        slot = matcher.slots[k]  # what stood before it has other keys, and nothing is ever taken out
+        slot = matcher.slots[k]  # the slots before it have other keys, and nothing is ever removed
         direction = 0
         number = -1
         while index[slot] != 0:
@@ -356,7 +356,7 @@ def update_flows(block: U8, n: int, records: Records, headers: Headers, matcher:
 def move_index(old: U64, new: U64) -> None:
     """Move every entry into a larger index, which is all zero.
 
-    The slot is made of the hash's highest bits, which the entry keeps as its tag, so both tables are walked in order and no row is read.
+    The slot is taken from the hash's highest bits, which the entry keeps as its tag, so both tables are walked in order and no row is read.
     """
     mask, shift = np.uint64(new.shape[0] - 1), slot_shift(new)
     for place in range(old.shape[0]):
@@ -368,7 +368,7 @@ def move_index(old: U64, new: U64) -> None:
 
 
 def new_matcher(seed: int, timeouts: I64, service_ports: U8, share: int = 0, shares: int = 1) -> Matcher:
-    """Return the scratch space with which one share of the flows is metered."""
+    """Return the scratch space for metering one share of the flows."""
     hashes, networks, slots = np.zeros(BATCH, np.uint64), np.zeros(BATCH, np.uint32), np.zeros(BATCH, np.uint64)
     mine, rows, numbers = (np.zeros(BATCH, np.int64) for _ in range(3))
     chosen = np.array([share, shares], np.int64)

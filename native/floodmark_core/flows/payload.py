@@ -1,8 +1,8 @@
-"""First payload octets in, protocol code out: what a datagram or a segment says it is, told by its content.
+"""Recognise the protocol of a datagram or segment by the first bytes of its payload.
 
-A code is ``2 * protocol + 1`` for a reply and ``2 * protocol`` for a request. Only what carries a recognisable shape gets one;
-a port alone never does. Shapes follow each protocol's own specification. The larger functions are called, not
-inlined: they run once a flow, and inlined at each place they took a third of the compiler's time.
+A code is ``2 * protocol + 1`` for a reply and ``2 * protocol`` for a request. Only a payload of recognisable format gets one;
+a port alone is never enough. Formats follow each protocol's own specification. The larger functions are called, not
+inlined: they run once per flow, and inlined everywhere they took a third of the compiler's time.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from floodmark_core._jit import kernel, step
 from floodmark_core.buffers.access import big16, big32
 from floodmark_core.columns import U8
 
-NONE, UNRECOGNISED, UNIFORM = 0, 1, 2  # no payload captured; no known shape; one octet repeated
+NONE, UNRECOGNISED, UNIFORM = 0, 1, 2  # no payload captured; no known format; one byte repeated
 DNS, NTP, NTP_CONTROL, NTP_PRIVATE, MEMCACHED, CLDAP, SSDP, SNMP, CHARGEN, QOTD, IKE, BACNET, DHIP = range(2, 15)
 MDNS, NETBIOS, WSD, COAP, ARMS, RIP, PORTMAP, TFTP, MSSQL, STUN, GAME, OPENVPN, UBIQUITI, XDMCP, SLP = range(15, 30)
 HTTP, TLS, SSH, MQTT, RTP, QUIC, DTLS, SIP, BITTORRENT, BANNER, RDP, TP240, JENKINS, PLEX = range(30, 44)
@@ -20,7 +20,7 @@ PROTOCOLS = 54
 
 REQUEST, REPLY = 0, 1
 
-# Where the server speaks first, the commands that clients begin with (RFC 959, 5321, 1939) by its port, small letters as large ones.
+# Commands that clients begin with if the server speaks first (RFC 959, 5321, 1939), by server port; case-insensitive.
 _MAIL = (b"EHLO", b"HELO", b"QUIT", b"NOOP", b"HELP", b"STAR", b"RSET", b"XCLI", b"LHLO")
 COMMANDS = {
     21: (b"USER", b"AUTH", b"FEAT", b"SYST", b"HELP", b"QUIT", b"OPTS", b"NOOP", b"HOST"),
@@ -32,7 +32,7 @@ COMMANDS = {
 
 @step
 def text_at(block: U8, at: int, end: int, text: bytes) -> bool:
-    """Tell whether ``text`` stands at ``at``."""
+    """Return whether ``text`` is at ``at``."""
     if at + len(text) > end:
         return False
     for i in range(len(text)):  # noqa: SIM110 - all() over a generator does not compile
@@ -43,7 +43,7 @@ def text_at(block: U8, at: int, end: int, text: bytes) -> bool:
 
 @step
 def is_http_request(block: U8, at: int, end: int) -> bool:
-    """Tell whether an HTTP/1 request line begins here: a method of RFC 9110 or 5789 and a space."""
+    """Return whether an HTTP/1 request line begins here: a method of RFC 9110 or 5789 and a space."""
     if end - at < 5:
         return False
     first = block[at]
@@ -66,13 +66,13 @@ def is_http_request(block: U8, at: int, end: int) -> bool:
 
 @step
 def is_http_status(block: U8, at: int, end: int) -> bool:
-    """Tell whether an HTTP/1 status line begins here."""
+    """Return whether an HTTP/1 status line begins here."""
     return end - at >= 12 and text_at(block, at, end, b"HTTP/1.")
 
 
 @step
 def is_printable(block: U8, at: int, end: int) -> bool:
-    """Tell whether all octets, 64 at most, are printable ASCII, CR, LF or TAB."""
+    """Return whether all bytes, 64 at most, are printable ASCII, CR, LF or TAB."""
     for i in range(at, min(end, at + 64)):
         byte = block[i]
         if not (32 <= byte <= 126 or byte in (9, 10, 13)):
@@ -82,7 +82,7 @@ def is_printable(block: U8, at: int, end: int) -> bool:
 
 @step
 def is_uniform(block: U8, at: int, end: int) -> bool:
-    """Tell whether all octets, 64 at most and 8 at least, are the same."""
+    """Return whether all bytes, 64 at most and 8 at least, are the same."""
     if end - at < 8:
         return False
     for i in range(at + 1, min(end, at + 64)):  # noqa: SIM110 - as above
@@ -103,7 +103,7 @@ def ber_content(block: U8, at: int, end: int) -> int:
 
 @step
 def dns_code(block: U8, at: int, end: int, protocol: int) -> int:
-    """Recognise a DNS message (RFC 1035 section 4.1) with plausible counts; 0 where it is none."""
+    """Recognise a DNS message (RFC 1035 section 4.1) with plausible counts; 0 if it is none."""
     if end - at < 12:
         return 0
     flags, questions = big16(block, at + 2), big16(block, at + 4)
@@ -117,7 +117,7 @@ def dns_code(block: U8, at: int, end: int, protocol: int) -> int:
 
 @step
 def ntp_code(block: U8, at: int, end: int) -> int:
-    """Recognise NTP (RFC 5905, RFC 9327 for mode 6, ntpd's own mode 7); 0 where it is none."""
+    """Recognise NTP (RFC 5905, RFC 9327 for mode 6, ntpd's own mode 7); 0 if it is none."""
     first = block[at]
     mode, version = first & 7, (first >> 3) & 7
     if mode == 7 and end - at >= 8 and block[at + 2] in (0, 2, 3):
@@ -131,7 +131,7 @@ def ntp_code(block: U8, at: int, end: int) -> int:
 
 @step
 def snmp_code(block: U8, at: int, end: int) -> int:
-    """Recognise SNMPv1/v2c: SEQUENCE, INTEGER version 0 or 1, OCTET STRING community, PDU tag (RFC 3416); 0 where it is none."""
+    """Recognise SNMPv1/v2c: SEQUENCE, INTEGER version 0 or 1, OCTET STRING community, PDU tag (RFC 3416); 0 if it is none."""
     if block[at] != 0x30:
         return 0
     version = ber_content(block, at, end)
@@ -145,7 +145,7 @@ def snmp_code(block: U8, at: int, end: int) -> int:
     if community + 1 >= end:
         return 2 * SNMP + REPLY
     pdu = ber_content(block, community, end) + np.int64(block[community + 1] & 0x7F)
-    if pdu >= end:  # cut by the snap length: the shape so far is SNMP's
+    if pdu >= end:  # truncated by the snap length: the format so far is SNMP's
         return 2 * SNMP + REPLY
     if 0xA0 <= block[pdu] <= 0xA8:
         return 2 * SNMP + (REPLY if block[pdu] == 0xA2 else REQUEST)
@@ -154,7 +154,7 @@ def snmp_code(block: U8, at: int, end: int) -> int:
 
 @step
 def ldap_code(block: U8, at: int, end: int) -> int:
-    """Recognise an LDAP message: SEQUENCE, INTEGER message id, search request 0x63 or result 0x64/0x65 (RFC 4511); 0 where it is none."""
+    """Recognise an LDAP message: SEQUENCE, INTEGER message id, search request 0x63 or result 0x64/0x65 (RFC 4511); 0 if it is none."""
     if block[at] != 0x30:
         return 0
     identifier = ber_content(block, at, end)
@@ -171,7 +171,7 @@ def ldap_code(block: U8, at: int, end: int) -> int:
 
 @step
 def ike_code(block: U8, at: int, end: int, nbytes: int) -> int:
-    """Recognise an ISAKMP/IKE header (RFC 7296 section 3.1), on NAT-T ports after four zero octets; 0 where it is none."""
+    """Recognise an ISAKMP/IKE header (RFC 7296 section 3.1), on NAT-T ports after four zero bytes; 0 if it is none."""
     start = at + 4 if end - at >= 4 and big32(block, at) == 0 else at
     if end - start < 28 or block[start + 17] not in (0x10, 0x20):
         return 0
@@ -183,11 +183,11 @@ def ike_code(block: U8, at: int, end: int, nbytes: int) -> int:
 
 @step
 def memcached_code(block: U8, at: int, end: int) -> int:
-    """Recognise memcached over UDP: 8-octet frame header, then text (memcached protocol.txt); 0 where it is none."""
+    """Recognise memcached over UDP: 8-byte frame header, then text (memcached protocol.txt); 0 if it is none."""
     if end - at < 12 or big16(block, at + 6) != 0 or big16(block, at + 4) == 0:
         return 0
     if big16(block, at + 2) > 0 and big16(block, at + 2) < big16(block, at + 4):
-        return 2 * MEMCACHED + REPLY  # a later part of a long answer
+        return 2 * MEMCACHED + REPLY  # a later part of a long reply
     text = at + 8
     if text_at(block, text, end, b"STAT") or text_at(block, text, end, b"VALU") or text_at(block, text, end, b"END\r"):
         return 2 * MEMCACHED + REPLY
@@ -198,7 +198,7 @@ def memcached_code(block: U8, at: int, end: int) -> int:
 
 @step
 def game_code(block: U8, at: int, end: int) -> int:
-    """Recognise Source and Quake 3 out-of-band messages: four octets 0xFF, then a letter (Valve's server queries); 0 where it is none."""
+    """Recognise Source and Quake 3 out-of-band messages: four 0xFF bytes, then a letter (Valve's server queries); 0 if it is none."""
     if end - at < 5 or big32(block, at) != 0xFFFFFFFF:
         return 0
     letter = block[at + 4]
@@ -213,7 +213,7 @@ def game_code(block: U8, at: int, end: int) -> int:
 
 @kernel
 def udp_by_port(block: U8, at: int, end: int, nbytes: int, port: int) -> int:
-    """Recognise a datagram by the shape that belongs to a service port; 0 where it has not that shape."""
+    """Recognise a datagram by the format of the service on ``port``; 0 if it does not match."""
     if port == 53:
         return dns_code(block, at, end, DNS)
     if port in (5353, 5355):
@@ -268,16 +268,16 @@ def udp_by_port(block: U8, at: int, end: int, nbytes: int, port: int) -> int:
         return 2 * TFTP if end - at >= 4 and big16(block, at) in (1, 2) else 0
     if port == 3389:
         return rdpeudp_code(block, at, end)
-    if port == 5351:  # NAT-PMP (RFC 6886) and PCP (RFC 6887): the high bit of the second octet tells a reply
+    if port == 5351:  # NAT-PMP (RFC 6886) and PCP (RFC 6887): the high bit of the second byte marks a reply
         return 2 * NATPMP + np.int64(block[at + 1] >> 7) if end - at >= 2 and block[at] in (0, 2) and block[at + 1] & 0x7F <= 4 else 0
-    if port == 5093:  # licence managers: a request is the letter and five zeros
+    if port == 5093:  # licence managers: a request is the letter z and five zeros
         return 2 * SENTINEL + (REPLY if nbytes > 12 else REQUEST) if block[at] == 0x7A else 0
     return 0
 
 
 @step
 def rdpeudp_code(block: U8, at: int, end: int) -> int:
-    """Recognise the opening of RDP over UDP (MS-RDPEUDP 2.2.2.1): a SYN that acknowledges nothing, SYN and ACK; 0 where it is none."""
+    """Recognise the opening of RDP over UDP (MS-RDPEUDP 2.2.2.1): a SYN that acknowledges nothing, or SYN and ACK; 0 if it is none."""
     if end - at < 8:
         return 0
     flags = big16(block, at + 6)
@@ -288,7 +288,7 @@ def rdpeudp_code(block: U8, at: int, end: int) -> int:
 
 @step
 def tftp_code(block: U8, at: int, end: int, nbytes: int) -> int:
-    """Recognise what a TFTP server sends first, from a port of its own (RFC 1350): a first full block, or an error; 0 where it is none."""
+    """Recognise a TFTP server's first packet, from an ephemeral port (RFC 1350): a full first block, or an error; 0 if it is none."""
     if end - at < 4:
         return 0
     if nbytes == 516 and big32(block, at) == 0x00030001:
@@ -301,7 +301,7 @@ def tftp_code(block: U8, at: int, end: int, nbytes: int) -> int:
 
 @step
 def is_quic(block: U8, at: int, end: int) -> bool:
-    """Tell whether a long header of QUIC begins here (RFC 9000 section 17.2): version 1 or 2, a draft, Google's, or a negotiation."""
+    """Return whether a QUIC long header begins here (RFC 9000 section 17.2): version 1 or 2, a draft, Google's, or a negotiation."""
     if end - at < 20 or block[at] & 0x80 == 0:
         return False
     version = big32(block, at + 1)
@@ -312,7 +312,7 @@ def is_quic(block: U8, at: int, end: int) -> bool:
 
 @kernel
 def udp_anywhere(block: U8, at: int, end: int) -> int:
-    """Recognise a datagram whose shape is its own on any port; 0 where it is none."""
+    """Recognise a datagram whose format is distinctive on any port; 0 if it is none."""
     if is_http_status(block, at, end):
         if text_at(block, at, end, b"HTTP/1.0 200 OK\r\nContent-Type: plex"):
             return 2 * PLEX + REPLY
@@ -342,7 +342,7 @@ def udp_anywhere(block: U8, at: int, end: int) -> int:
 
 @kernel
 def udp_code(block: U8, at: int, end: int, nbytes: int, src_port: int, dst_port: int) -> int:
-    """Recognise a datagram's first payload. ``octets`` is its length on the wire, ``end`` the end of what was captured."""
+    """Recognise a datagram's first payload. ``nbytes`` is its length on the wire, ``end`` the end of the captured bytes."""
     if end <= at:
         return NONE
     code = udp_by_port(block, at, end, nbytes, src_port)
@@ -364,7 +364,7 @@ def udp_code(block: U8, at: int, end: int, nbytes: int, src_port: int, dst_port:
 
 @step
 def industrial_code(block: U8, at: int, end: int) -> int:
-    """Recognise what industrial controllers are told over TCP, twice the protocol; 0 where it is none of them.
+    """Recognise industrial control protocols over TCP. Returns twice the protocol; 0 if it is none of them.
 
     Modbus (MBAP header: protocol 0, length, unit, function), S7 (TPKT and COTP data), IEC 60870-5-104 (APCI), DNP3 (link header),
     EtherNet/IP (encapsulation commands), OPC UA (OPC 10000-6 section 7.1.2: type, chunk, size).
@@ -390,14 +390,14 @@ def industrial_code(block: U8, at: int, end: int) -> int:
     return 0
 
 
-RANDOM_LABEL_BYTES = 6  # a shorter label is not looked at
-RANDOM_RUN, RANDOM_TURNS = 5, 2  # consonants in a row; turns from letters to digits and back: words have fewer
+RANDOM_LABEL_BYTES = 6  # a shorter label is not examined
+RANDOM_RUN, RANDOM_TURNS = 5, 2  # consonants in a row; changes between letters and digits: words have fewer
 RANDOM_DIGITS = 6  # in a row: parts of addresses have three, years four
 
 
 @step
 def looks_random(block: U8, at: int, end: int) -> int:
-    """Tell (1 or 0) whether a label looks made up: consonants that no word has in a row, long numbers, letters and digits mixed."""
+    """Return 1 if a label looks random, else 0: more consonants in a row than in words, long numbers, letters and digits mixed."""
     run, longest, turns, before, digits, number = 0, 0, 0, 0, 0, 0
     for i in range(at, end):
         byte = block[i] | 32
@@ -414,10 +414,10 @@ def looks_random(block: U8, at: int, end: int) -> int:
 
 @kernel
 def dns_name_word(block: U8, at: int, end: int) -> np.uint64:
-    """Hash the name that a DNS message asks for: high half that of the name without its first label, low half that of all of it.
+    """Hash the name that a DNS message queries: the high half without its first label, the low half the whole name.
 
-    The lowest bit of the high half tells whether the first label looks made up. Letters count as small ones (RFC 4343). Names under arpa
-    have both halves alike but for that bit: whoever maps addresses to names asks for many.
+    The lowest bit of the high half is set if the first label looks random. Case-insensitive (RFC 4343). For names under arpa both halves
+    are the same but for that bit: reverse lookups query many names.
     """
     at += 12
     stop = min(end, at + 255)
@@ -446,7 +446,7 @@ def dns_name_word(block: U8, at: int, end: int) -> np.uint64:
 def count_frames(block: U8, at: int, end: int) -> tuple[int, int, int]:
     """Count the HTTP/2 frames that begin in a payload (RFC 9113 section 4.1). Returns (HEADERS, RST_STREAM, CONTINUATION).
 
-    A payload that begins inside a frame shows none: what would be its header has a type or a length that no frame has, as a rule.
+    A payload that begins inside a frame usually yields none: its first bytes have a type or a length that no frame header has.
     """
     if text_at(block, at, end, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"):
         at += 24
@@ -484,7 +484,7 @@ def tcp_code(block: U8, at: int, end: int, from_initiator: int) -> int:
     if end - at >= 4 and block[at] == 0x20 and block[at + 1] == 2:
         return 2 * MQTT + REPLY
     if end - at >= 7 and block[at] == 3 and block[at + 1] == 0 and block[at + 5] in (0xE0, 0xD0):
-        if end - at >= 12 and block[at + 11] in (0xC0, 0xC1, 0xC2):  # X.224 with transport selectors: a controller, no desktop
+        if end - at >= 12 and block[at + 11] in (0xC0, 0xC1, 0xC2):  # X.224 with transport selectors: a controller, not a desktop
             return 2 * S7 + (REQUEST if block[at + 5] == 0xE0 else REPLY)
         return 2 * RDP + (REQUEST if block[at + 5] == 0xE0 else REPLY)
     if text_at(block, at, end, b"PRI * HTTP/2.0\r\n"):
@@ -499,7 +499,7 @@ def tcp_code(block: U8, at: int, end: int, from_initiator: int) -> int:
 
 @kernel
 def head_ends(block: U8, at: int, end: int) -> bool:
-    """Tell whether an empty line, the end of an HTTP head (RFC 9112 section 2.1), stands in this payload."""
+    """Return whether this payload contains an empty line, the end of an HTTP head (RFC 9112 section 2.1)."""
     if end - at == 2 and block[at] == 13 and block[at + 1] == 10:
         return True  # the empty line sent alone
     for i in range(at, min(end, at + 16_384) - 3):

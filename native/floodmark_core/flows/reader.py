@@ -1,4 +1,4 @@
-"""One block of a capture through all kernels, batch by batch: framing, clock, decoding, flows, cells. The first pass on one screen."""
+"""Run a capture block through all kernels, batch by batch: framing, clock, decoding, flows, cells. The first pass on one screen."""
 
 import numpy as np
 
@@ -28,7 +28,7 @@ from floodmark_core.status import STOP_BATCH_FULL, STOP_NEEDS_CELLS, STOP_NEEDS_
 
 @step
 def has_room(flows: FlowTable) -> bool:
-    """Tell whether a batch, whatever is in it, fits into the room that a share was given."""
+    """Return whether a batch, whatever its contents, fits into the space allotted to a share."""
     used = flows.used
     return bool(
         used[NEXT_ROW] + BATCH <= used[END_ROW]
@@ -45,7 +45,7 @@ def read_block(
 ) -> tuple[int, int]:
     """Read records from ``at`` until the block ends or a table must grow, and count this share's flows.
 
-    block: octets of the file from offset ``base`` on. Returns (position of the first record not read, status.py STOP_ code).
+    block: bytes of the file from offset ``base`` on. Returns (position of the first record not read, status.py STOP_ code).
     """
     while True:
         if not has_room(flows):

@@ -1,6 +1,6 @@
-"""Finished flows in, one shape and one victim per flow out: what a flow looks like from the end that received it.
+"""Assign each finished flow one shape and one victim: what the flow looks like from the end that received it.
 
-A shape is no verdict. It says which kind of flood this flow could be a part of; whether it is depends on who else talks to the
+A shape is not a verdict. It names the kind of flood that this flow could be part of; whether it is depends on who else talks to the
 victim, and that is decided in floodmark.verdicts. Flows in which both ends held a dialogue have no shape.
 """
 
@@ -33,12 +33,12 @@ FRAGMENT = 14  # later fragments
 GRE = 15
 IPSEC = 16
 OTHER_IP = 17
-UDP_DIALOGUE = 18  # both ends sent: solicited answers, or a flood that is answered
-SYN_BARE = 19  # the same without any TCP option
+UDP_DIALOGUE = 18  # both ends sent: solicited replies, or a flood that is answered
+SYN_BARE = 19  # SYN without any TCP option that never became a connection
 SHAPES = 20
 
-MOST_TRIES = 4  # datagrams of a UDP probe: what a resolver or a scanner repeats
-BRIEF_PACKETS = 3  # a flow joined in the middle that still is one shows more than this
+MOST_TRIES = 4  # datagrams of a UDP probe: as many as a resolver or a scanner retries
+BRIEF_PACKETS = 3  # a connection captured from the middle on that is still alive shows more than this
 
 TO_RESPONDER, TO_INITIATOR = 0, 1
 
@@ -69,7 +69,7 @@ def tcp_shape(row: Row, more: Row) -> tuple[int, int]:
         told = not answer & kinds.RST or more.responder_payload_octets > 0
         if not (sent & kinds.RST and told and more.initiator_payload_octets == 0):
             return NO_SHAPE, to
-        sent, to = answer, TO_INITIATOR  # the initiator by port numbers only answers with RST
+        sent, to = answer, TO_INITIATOR  # the end taken for the initiator by port numbers only answers with RST
     if odd and (sent | core) & 0x3F == core:
         return ODD_FLAGS, to
     if sent & kinds.RST and not sent & (kinds.PSH | kinds.FIN | kinds.SYN):
@@ -116,25 +116,25 @@ def shape_of(row: Row, more: Row, answer_kinds: U8) -> tuple[int, int]:
 
 
 class Hosts(NamedTuple):
-    """The hosts that are worth judging, and a table that finds them."""
+    """The hosts that are worth judging, and their hash table."""
 
     hi: U64
     lo: U64
     version: U8
     table: I32  # -1 or host number; power of two, at least twice as long as the list
-    sent: I64  # packets that each host sent itself
+    sent: I64  # packets that each host sent
     received: I64  # [host, shape] packets that it received in flows of each shape
 
 
 class Shaped(NamedTuple):
-    """What shaping says of each flow."""
+    """Shaping's result for each flow."""
 
     shape: U8
     toward: U8  # TO_ code of the receiving end
     probe: U8  # may be a scanner's probe
     group: I32  # number of the listed host that received it * SHAPES + shape, or -1
-    packets: U32  # toward the receiving end; stops at 4,294,967,295
-    dialogues: I64  # [TCP flows of three packets and more, of them one-way, of these with an initiator that acknowledges]
+    packets: U32  # toward the receiving end; saturates at 4,294,967,295
+    dialogues: I64  # [TCP flows of three or more packets, of them one-way, of these with an initiator that acknowledges]
 
 
 @step
@@ -164,7 +164,7 @@ def find_host(mixed: np.uint64, hi: int, lo: int, version: int, hosts: Hosts) ->
 
 @kernel
 def list_hosts(seed: np.uint64, hosts: Hosts) -> None:
-    """Enter the hosts into their table, which is all -1."""
+    """Insert the hosts into their table, which is all -1."""
     mask = np.uint64(hosts.table.shape[0] - 1)
     for number in range(hosts.hi.shape[0]):
         slot = hash_host(seed, hosts.hi[number], hosts.lo[number], hosts.version[number]) >> np.uint64(1) & mask
@@ -175,7 +175,7 @@ def list_hosts(seed: np.uint64, hosts: Hosts) -> None:
 
 @step
 def is_probe(row: Row, more: Row, shape: int, to: int) -> bool:
-    """Tell whether a flow may be a scanner's probe: a contact that came to nothing, or a connection in which nothing was said."""
+    """Return whether a flow may be a scanner's probe: an unsuccessful contact, or a connection without payload."""
     if shape in (SYN, SYN_BARE, ODD_FLAGS, FIN, ACK):
         return bool(to == TO_RESPONDER)
     if shape == NO_SHAPE:
@@ -188,7 +188,7 @@ def is_probe(row: Row, more: Row, shape: int, to: int) -> bool:
 
 @step
 def count_dialogue(more: Row, dialogues: I64) -> None:
-    """Count a TCP flow of three packets and more by what it shows of the two directions."""
+    """Count a TCP flow of three or more packets by the directions it shows."""
     if more.initiator_packets + more.responder_packets >= 3:
         dialogues[0] += 1
         if more.initiator_packets == 0 or more.responder_packets == 0:
@@ -211,7 +211,7 @@ def shape_flows(
     hosts: Hosts,
     shaped: Shaped,
 ) -> None:
-    """Shape the flows from ``first`` to before ``end``, find which listed host received each, count what each listed host sent.
+    """Shape the flows in [``first``, ``end``), find which listed host received each, count what each listed host sent.
 
     hashes: of the initiators. scratch: MORE[1], for flows of one packet.
     answer_kinds: uint8[256], 1 where a payload code is the reply of a reflector's protocol.

@@ -1,6 +1,6 @@
-"""Block of a capture in, for each of its packets the flow that it belongs to: the second time that a capture is read.
+"""Find the flow of each packet in a capture block, when a capture is read for the second time.
 
-The flows are metered once more, by one share, so that a packet's row is its flow's number in the order of first packets.
+The flows are metered again, by one share, so that a packet's row is its flow's number in the order of first packets.
 """
 
 from typing import NamedTuple
@@ -14,13 +14,13 @@ from floodmark_core.flows.reader import has_room
 from floodmark_core.packets.walk import Walk, next_batch
 from floodmark_core.status import STOP_BATCH_FULL, STOP_NEEDS_FLOWS
 
-TRACED = 64 * BATCH  # packets told together
+TRACED = 64 * BATCH  # packets traced per call
 
 
 class Traced(NamedTuple):
-    """What is told of each packet: its record, its flow and the fields of its headers that rules of filters use."""
+    """Result for each packet: its record, its flow and the header fields that filter rules use."""
 
-    flow: I64  # number of its flow in the order of first packets; -1 where it belongs to none
+    flow: I64  # number of its flow in the order of first packets; -1 if it belongs to none
     from_initiator: U8
     frame_at: I64  # index into the block
     time_ns: I64
@@ -48,7 +48,7 @@ class Traced(NamedTuple):
 
 
 def new_traced() -> Traced:
-    """Return room for what is told together."""
+    """Return space for the packets of one call."""
     types = ("i8", "u1", *["i8"] * 4, "i4", *["u1"] * 6, "u2", "u4", *["u8"] * 4, "u2", "u2", *["i8"] * 4)
     return Traced(*(np.zeros(TRACED, code) for code in types))
 
@@ -57,9 +57,9 @@ def new_traced() -> Traced:
 def trace_block(
     block: U8, at: int, base: int, walk: Walk, matcher: Matcher, flows: FlowTable, tally: Tally, traced: Traced
 ) -> tuple[int, int, int]:
-    """Read records from ``at`` until the block ends, a table must grow or as many are read as are told together.
+    """Read records from ``at`` until the block ends, a table must grow or ``traced`` is full.
 
-    Returns (packets told, position of the first record not read, status.py STOP_ code).
+    Returns (packets traced, position of the first record not read, status.py STOP_ code).
     """
     told = 0
     records, headers = walk.records, walk.headers

@@ -1,1 +1,1 @@
-"""Frames decoded: link layers, tunnels, IP, fragments, checksums and duplicates."""
+"""Decode frames: link layers, tunnels, IP, fragments, checksums and duplicates."""

@@ -1,8 +1,8 @@
-"""Packet in, whether its checksums are right out (RFC 1071).
+"""Verify a packet's checksums (RFC 1071).
 
-They are counted and not acted upon: a host that leaves them to its card shows wrong ones in captures of its own, and a packet with a
-wrong one loads a link all the same. Checked are the header of an IPv4 packet, and TCP, UDP and ICMP in packets that are whole: no
-fragment, no tunnel, captured to the end.
+Wrong checksums are counted but not acted upon: a host with checksum offload shows wrong ones in its own captures, and a packet with a
+wrong one still loads the link. The IPv4 header is checked, and TCP, UDP and ICMP in complete packets: no fragment, no tunnel, not
+truncated.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ GOOD, BAD, NOT_CHECKED = 0, 1, 2
 
 @step
 def byte_sum(block: U8, at: int, end: int) -> int:
-    """Add up octets as 16-bit words, big endian, an odd one at the end padded with zero. The sum is not yet folded."""
+    """Sum bytes as 16-bit words, big endian, an odd one at the end padded with zero. The sum is not yet folded."""
     total = np.uint64(0)
     while at + 8 <= end:
         word = big64(block, at)
@@ -34,7 +34,7 @@ def byte_sum(block: U8, at: int, end: int) -> int:
 
 @step
 def is_right(total: int) -> bool:
-    """Tell whether a sum over everything that a checksum covers, the checksum among it, is the one that says so."""
+    """Return whether the sum over everything that a checksum covers, including the checksum itself, is correct."""
     for _ in range(4):
         total = (total & 0xFFFF) + (total >> 16)
     return bool(total == 0xFFFF)
@@ -42,7 +42,7 @@ def is_right(total: int) -> bool:
 
 @step
 def address_sum(hi: int, lo: int) -> int:
-    """Add up an address as 16-bit words."""
+    """Sum an address as 16-bit words."""
     hi, lo = np.uint64(hi), np.uint64(lo)
     half = np.uint64(0xFFFFFFFF)
     return np.int64((hi & half) + (hi >> np.uint64(32)) + (lo & half) + (lo >> np.uint64(32)))
@@ -50,7 +50,7 @@ def address_sum(hi: int, lo: int) -> int:
 
 @step
 def check_header(block: U8, i: int, records: Records, headers: Headers) -> int:
-    """Check the header of a packet's outermost IP packet."""
+    """Check the header checksum of the outermost IP packet. Returns GOOD, BAD or NOT_CHECKED."""
     at = headers.ip_at[i]
     if block[at] >> 4 != 4:
         return NOT_CHECKED
@@ -62,7 +62,7 @@ def check_header(block: U8, i: int, records: Records, headers: Headers) -> int:
 
 @step
 def check_transport(block: U8, i: int, records: Records, headers: Headers) -> int:
-    """Check TCP, UDP or ICMP of a packet."""
+    """Check the TCP, UDP or ICMP checksum of a packet. Returns GOOD, BAD or NOT_CHECKED."""
     at, protocol = headers.ip_at[i], np.int64(headers.protocol[i])
     stop = at + headers.ip_bytes[i]
     if headers.tunnel[i] or headers.fragment[i] or stop > records.frame_at[i] + records.captured_length[i]:
@@ -75,7 +75,7 @@ def check_transport(block: U8, i: int, records: Records, headers: Headers) -> in
         return NOT_CHECKED
     if at + 8 > stop or protocol not in (ICMP, TCP, UDP, ICMPV6) or (protocol == UDP and big16(block, at + 6) == 0):
         return NOT_CHECKED
-    if protocol == UDP:  # its own length counts, where it can be one
+    if protocol == UDP:  # its own length field applies, if plausible
         if not 8 <= big16(block, at + 4) <= stop - at:
             return NOT_CHECKED
         stop = at + big16(block, at + 4)

@@ -1,7 +1,7 @@
-"""Batch of records in, batch of header columns out: link layer, IP, and the transport header as far as it was captured.
+"""Decode a batch of records into header columns: link layer, IP, and the transport header as far as it was captured.
 
-Each packet ends in exactly one outcome of status.py. Input is hostile: every offset is tested against the end of the captured
-octets before the read, and every loop moves forward in them.
+Each packet gets exactly one outcome of status.py. Input is hostile: every offset is checked against the end of the captured
+bytes before the read, and every loop moves forward in them.
 """
 
 import numpy as np
@@ -35,13 +35,13 @@ from floodmark_core.status import (
     REMARK_TRANSPORT_HEADER_BAD,
 )
 
-# IPv6 extension headers (RFC 8200 section 4, and the IANA list): all but the fragment header count their length in 8 octets.
+# IPv6 extension headers (RFC 8200 section 4, and the IANA list): all but the fragment header give their length in units of 8 bytes.
 HOP_BY_HOP, ROUTING, V6_FRAGMENT, DESTINATION, MOBILITY, HIP, SHIM6 = 0, 43, 44, 60, 135, 139, 140
 
 
 @step
 def link_layer(block: U8, at: int, end: int, link_type: int) -> tuple[int, int, int, int]:
-    """Step over all that stands before IP. Returns (outcome, place, EtherType, vlan) as :func:`links.unwrap` does."""
+    """Step over everything before IP. Returns (outcome, position, EtherType, vlan) as :func:`links.unwrap` does."""
     if link_type == ETHERNET and at + 14 <= end:
         ethertype = big16(block, at + 12)
         if ethertype in (TYPE_IPV4, TYPE_IPV6):
@@ -58,7 +58,7 @@ def ipv4_header(block: U8, at: int, end: int, wire_end: int, i: int, headers: He
         return IP_VERSION_BAD, at, at
     header = (block[at] & 0x0F) * 4  # in 32-bit words
     total = big16(block, at + 2)
-    if total == 0:  # segmentation offload: the card fills the length in later
+    if total == 0:  # segmentation offload: the network card fills in the length later
         total = wire_end - at
     if header < 20 or header > total:
         return IP_HEADER_LENGTH_BAD, at, at
@@ -101,7 +101,7 @@ def ipv6_header(block: U8, at: int, end: int, wire_end: int, i: int, headers: He
     while protocol in (HOP_BY_HOP, ROUTING, V6_FRAGMENT, DESTINATION, MOBILITY, HIP, SHIM6, AH):
         if at + 8 > stop:
             return IP_LENGTH_BAD, at, stop
-        if at + 8 > end:  # not captured: the protocol stays the extension header's own
+        if at + 8 > end:  # not captured: the protocol remains the extension header's own
             headers.protocol[i] = protocol
             return IN_FLOW_HEADER_CUT, at, stop
         following = np.int64(block[at])
@@ -112,7 +112,7 @@ def ipv6_header(block: U8, at: int, end: int, wire_end: int, i: int, headers: He
                 headers.fragment_id[i] = big32(block, at + 4)
             size = 8
         elif protocol == AH:
-            size = (np.int64(block[at + 1]) + 2) * 4  # RFC 4302: 32-bit words less two
+            size = (np.int64(block[at + 1]) + 2) * 4  # RFC 4302: 32-bit words minus two
         else:
             size = (np.int64(block[at + 1]) + 1) * 8
         if at + size > stop:
@@ -130,7 +130,7 @@ def ipv6_header(block: U8, at: int, end: int, wire_end: int, i: int, headers: He
 
 @step
 def tcp_options(block: U8, at: int, stop: int) -> tuple[int, int]:
-    """Sum up the options of a SYN. Returns (signature of their kinds, MSS and window scale; window shift + 1 or 0)."""
+    """Summarise the options of a SYN. Returns (signature of their kinds, MSS and window scale; window shift + 1 or 0)."""
     signature = np.uint32(0x811C9DC5)  # FNV-1a, 32 bits
     prime = np.uint32(0x01000193)
     shift = 0
@@ -158,7 +158,7 @@ def tcp_options(block: U8, at: int, stop: int) -> tuple[int, int]:
 
 @step
 def tcp_header(block: U8, at: int, end: int, stop: int, i: int, headers: Headers) -> int:
-    """Read a TCP header (RFC 9293). Returns the octets it takes; -1 where its data offset is impossible."""
+    """Read a TCP header (RFC 9293). Returns its length in bytes; -1 if its data offset is invalid."""
     header = np.int64(block[at + 12] >> 4) * 4  # in 32-bit words
     flags = np.int64(block[at + 13])
     headers.tcp_seq[i] = big32(block, at + 4)
@@ -174,7 +174,7 @@ def tcp_header(block: U8, at: int, end: int, stop: int, i: int, headers: Headers
 
 @step
 def tcp_kind(flags: int, payload: int) -> int:
-    """Sort a TCP packet by its flags; congestion bits do not matter."""
+    """Classify a TCP packet by its flags; congestion bits do not matter."""
     core = flags & 0x3F
     if core == kinds.SYN:
         return kinds.TCP_SYN
@@ -193,7 +193,7 @@ def tcp_kind(flags: int, payload: int) -> int:
 
 @step
 def icmp_kind(version: int, icmp_type: int) -> int:
-    """Sort an ICMP or ICMPv6 message by its type (RFC 792, RFC 4443)."""
+    """Classify an ICMP or ICMPv6 message by its type (RFC 792, RFC 4443)."""
     if version == 4:
         if icmp_type == 8:
             return kinds.ICMP_ECHO
@@ -209,7 +209,7 @@ def icmp_kind(version: int, icmp_type: int) -> int:
 
 @step
 def icmp_ports(block: U8, at: int, i: int, version: int, headers: Headers) -> None:
-    """Give ICMP a pair of ports that an answer reverses: identifier on one side, type 8 or 128 in the high octet on the other."""
+    """Assign ICMP a pair of ports that a reply reverses: identifier on one side, type 8 or 128 in the high byte on the other."""
     icmp_type, code = np.int64(block[at]), np.int64(block[at + 1])
     kind = icmp_kind(version, icmp_type)
     if kind == kinds.ICMP_ECHO:
@@ -224,7 +224,7 @@ def icmp_ports(block: U8, at: int, i: int, version: int, headers: Headers) -> No
 
 @step
 def transport_header(block: U8, at: int, end: int, stop: int, i: int, service_ports: U8, headers: Headers) -> int:
-    """Read the transport header. Returns its length; -1 where it was not captured whole, -2 where it cannot be one."""
+    """Read the transport header. Returns its length; -1 if it is truncated, -2 if it is invalid."""
     protocol = headers.protocol[i]
     if protocol == TCP:
         headers.kind[i] = kinds.OTHER_IP  # until the flags are known
@@ -261,7 +261,7 @@ def transport_header(block: U8, at: int, end: int, stop: int, i: int, service_po
 
 @step
 def keep_outer(tunnel: int, i: int, headers: Headers) -> None:
-    """Keep whose packet a tunnel's is, before the one inside is read."""
+    """Save the endpoints of a tunnel's own packet before the inner packet is read."""
     headers.tunnel[i] = tunnel
     headers.outer_version[i] = headers.ip_version[i]
     headers.outer_src_hi[i], headers.outer_src_lo[i] = headers.src_hi[i], headers.src_lo[i]
@@ -272,10 +272,10 @@ def keep_outer(tunnel: int, i: int, headers: Headers) -> None:
 def innermost(
     block: U8, first: int, end: int, first_stop: int, first_type: int, first_vlan: int, depth: int, i: int, headers: Headers
 ) -> tuple[int, int, int, bool]:
-    """Read IP headers until the packet is in no tunnel that is opened.
+    """Read IP headers down to the innermost packet, decapsulating tunnels.
 
-    Returns (outcome, place of the payload, its end on the wire, whether an IP length goes beyond what was there). Where the packet inside
-    cannot be read, this is a packet of the tunnel around it, and the search is done again for one tunnel less.
+    Returns (outcome, position of the payload, its end on the wire, whether an IP length exceeds the available bytes). If the inner packet
+    cannot be read, the packet counts as one of the tunnel around it, and the headers are read again with one tunnel less.
     """
     opened, place, ethertype, wire_end, beyond = 0, first, first_type, first_stop, False
     headers.tunnel[i] = 0
@@ -363,9 +363,9 @@ def decode_packet(
 def decode_batch(
     block: U8, n: int, base: int, records: Records, service_ports: U8, depth: int, fragments: Fragments, headers: Headers, tally: Tally
 ) -> None:
-    """Decode the first ``n`` records and count what became of each. depth: most tunnels over IP that are opened.
+    """Decode the first ``n`` records and count their outcomes. depth: maximum number of nested tunnels over IP to decapsulate.
 
-    The records must have their clock (timeline.py). ``fragments`` carries over from batch to batch.
+    The records' clock must be set (timeline.py). ``fragments`` carries over from batch to batch.
     """
     for i in range(n):
         outcome, ethertype = decode_packet(block, i, base, records, service_ports, depth, fragments, headers, tally)

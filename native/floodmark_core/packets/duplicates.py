@@ -1,8 +1,8 @@
-"""Batch in, packets that were seen a moment before out: what a mirror port makes of traffic that passes it twice.
+"""Count duplicate packets, which a mirror port produces from traffic that passes it twice.
 
-A duplicate is a packet whose octets from the IP header on were seen within a few milliseconds before: link header and VLAN tags differ
-between the two sides of a switch, and so does the padding. They are looked for in a table with one place for each hash: what is
-overwritten is missed. A tool that sends one packet over and over makes them too.
+A duplicate is a packet whose bytes from the IP header on were seen within the previous few milliseconds: link header, VLAN tags and
+padding differ between the two sides of a switch. Packets are looked up in a table with one slot per hash: overwritten ones are missed.
+A tool that sends one packet repeatedly produces duplicates too.
 """
 
 from typing import NamedTuple
@@ -15,33 +15,33 @@ from floodmark_core.buffers.hashing import fold
 from floodmark_core.columns import I64, U8, U64, Headers, Records
 from floodmark_core.status import IN_FLOW_HEADER_CUT
 
-RECENT = 1 << 14  # packets of which the hash is kept: 256 KiB, in the second-level cache
+RECENT = 1 << 14  # packets whose hash is kept: 256 KiB, fits the L2 cache
 DUPLICATE_NS = 5_000_000
-LOOKED_AT_BYTES = 128  # of a packet: header, checksums, first payload
+LOOKED_AT_BYTES = 128  # hashed of a packet: header, checksums, first payload
 
-# Places in the counts: packets that passed; those looked at and duplicates among these, of the first packets and of all further ones.
+# Indices into the counts: packets that passed; those examined and duplicates among these, of the first packets and of all later ones.
 PASSED, LOOKED_AT, DUPLICATES, LOOKED_AT_LATER, DUPLICATES_LATER, COUNTS = 0, 1, 2, 3, 4, 5
 
-# Where duplicates are estimated: the first packets, and 1,024 in a row of each further 16,384.
+# Packets sampled for the estimate: the first ones, and 1,024 in a row of each further 16,384.
 ALL_OF_FIRST, STRETCH, EVERY = 1 << 16, 1 << 10, 1 << 14
 
 
 class Recent(NamedTuple):
-    """The last packets, and how many were like one of them."""
+    """Recent packets, and counts of their duplicates."""
 
-    counts: I64  # places above
-    hashes: U64  # empty: nothing is looked at
+    counts: I64  # indices above
+    hashes: U64  # empty: nothing is examined
     seen_ns: I64  # when
 
 
 def new_recent(packets: int = RECENT) -> Recent:
-    """Return what has seen nothing yet and keeps so many packets, a power of two or none."""
+    """Return an empty table that keeps ``packets`` packets, a power of two or 0."""
     return Recent(np.zeros(COUNTS, np.int64), np.zeros(packets, np.uint64), np.zeros(packets, np.int64) - DUPLICATE_NS)
 
 
 @step
 def packet_hash(block: U8, at: int, end: int) -> np.uint64:
-    """Hash the octets of a packet from a place on, as many as are looked at."""
+    """Hash the bytes of a packet from ``at`` on, at most :data:`LOOKED_AT_BYTES`."""
     stop = min(end, at + LOOKED_AT_BYTES)
     mixed = np.uint64(0x9E3779B97F4A7C15) ^ np.uint64(end - at)
     while at + 8 <= stop:
@@ -56,7 +56,7 @@ def packet_hash(block: U8, at: int, end: int) -> np.uint64:
 
 @step
 def look_at(block: U8, i: int, records: Records, headers: Headers, recent: Recent, later: int) -> None:
-    """Tell whether an IP packet was seen a moment ago, and keep it. later: 0 to count it to the first packets, 2 to the further ones."""
+    """Count an IP packet and whether it is a duplicate, and keep it. later: 0 to count it among the first packets, 2 among later ones."""
     start, end = headers.ip_at[i], records.frame_at[i] + records.captured_length[i]
     if headers.tunnel[i] == 0:
         end = min(end, start + headers.ip_bytes[i])
@@ -71,7 +71,7 @@ def look_at(block: U8, i: int, records: Records, headers: Headers, recent: Recen
 
 @step
 def estimate_duplicates(block: U8, n: int, records: Records, headers: Headers, recent: Recent) -> None:
-    """Look at those of a batch of packets that are among the ones to be looked at, which depends on their numbers alone."""
+    """Examine the sampled packets of a batch; which ones are sampled depends only on their numbers."""
     passed = recent.counts[PASSED]
     recent.counts[PASSED] = passed + n
     first = passed % EVERY
@@ -84,7 +84,7 @@ def estimate_duplicates(block: U8, n: int, records: Records, headers: Headers, r
 
 
 def duplicate_share(recent: Recent) -> float | None:
-    """Return the share of duplicates among all that passed, None where nothing was looked at."""
+    """Return the estimated share of duplicates among all packets that passed, None if none was examined."""
     passed, looked_at, found, looked_at_later, found_later = (int(count) for count in recent.counts)
     if not looked_at:
         return None

@@ -1,9 +1,9 @@
-"""Fragments in, their ports out: a later fragment belongs to the flow of its first one, whose transport header it lacks.
+"""Find the ports of later fragments: each belongs to the flow of its first one, whose transport header it lacks.
 
-The first fragment of a datagram leaves its ports under (addresses, protocol, identification, tags, tunnel), where later ones find them for
-30 seconds of the capture clock. The table has one place for each hash: a fragment whose place was taken over, or that comes before
-its first, stays an orphan, keyed by its addresses alone. The hash has no seed, so that the answer has none either: whoever makes places
-collide makes orphans.
+The first fragment of a datagram stores its ports under (addresses, protocol, identification, tags, tunnel), where later ones find them
+for 30 seconds of the capture clock. The table has one slot per hash: a fragment whose slot was overwritten, or that comes before its
+first, stays an orphan, keyed by its addresses alone. The hash has no seed, so results do not depend on one: an attacker who forces
+collisions creates orphans.
 """
 
 from typing import NamedTuple
@@ -14,14 +14,14 @@ from floodmark_core._jit import step
 from floodmark_core.buffers.hashing import hash_words
 from floodmark_core.columns import I64, U32, U64, Headers
 
-WHOLE, FIRST, LATER, TIED = 0, 1, 2, 3  # of headers.fragment: TIED is a later one whose ports are known
+WHOLE, FIRST, LATER, TIED = 0, 1, 2, 3  # values of headers.fragment: TIED is a later one whose ports are known
 PLACES = 1 << 14  # 320 KiB
-LIFETIME_NS = 30_000_000_000  # Linux keeps fragments so long (net.ipv4.ipfrag_time)
+LIFETIME_NS = 30_000_000_000  # how long Linux keeps fragments (net.ipv4.ipfrag_time)
 _SEED = np.uint64(0x243F6A8885A308D3)
 
 
 class Fragments(NamedTuple):
-    """What first fragments left; carries over from block to block and from file to file."""
+    """Ports stored by first fragments; carries over from block to block and from file to file."""
 
     keys: U64  # hashes; 0 none
     ports: U32  # source << 16 | destination
@@ -29,7 +29,7 @@ class Fragments(NamedTuple):
 
 
 def new_fragments() -> Fragments:
-    """Return a table of nothing."""
+    """Return an empty table."""
     return Fragments(np.zeros(PLACES, np.uint64), np.zeros(PLACES, np.uint32), np.zeros(PLACES, np.int64))
 
 
@@ -44,7 +44,7 @@ def datagram_hash(i: int, headers: Headers) -> np.uint64:
 
 @step
 def keep_ports(i: int, clock_ns: int, headers: Headers, fragments: Fragments) -> None:
-    """Leave the ports of a first fragment."""
+    """Store the ports of a first fragment."""
     mixed = datagram_hash(i, headers)
     place = mixed >> np.uint64(1) & np.uint64(PLACES - 1)
     fragments.keys[place] = mixed
@@ -54,7 +54,7 @@ def keep_ports(i: int, clock_ns: int, headers: Headers, fragments: Fragments) ->
 
 @step
 def tie(i: int, clock_ns: int, headers: Headers, fragments: Fragments) -> None:
-    """Give a later fragment the ports of its first one, where these are known."""
+    """Give a later fragment the ports of its first one, if these are known."""
     mixed = datagram_hash(i, headers)
     place = mixed >> np.uint64(1) & np.uint64(PLACES - 1)
     if fragments.keys[place] == mixed and clock_ns - fragments.clock_ns[place] <= LIFETIME_NS:

@@ -1,8 +1,8 @@
-"""Frame in, place of its IP packet out: the link header and every wrapping between it and IP.
+"""Find the IP packet in a frame: step over the link header and every encapsulation between it and IP.
 
-Link types are those of the tcpdump group's registry. A frame of Ethernet that holds IP at once never comes here (decode.py); everything
-else does, so that the common case stays small. Input is hostile: each header is tested against the end before it is read, and each turn of
-a loop moves forward.
+Link types are those of the tcpdump group's registry. An Ethernet frame that carries IP directly is handled in decode.py, so that the
+common case stays small; all others come here. Input is hostile: each header is checked against the end before it is read, and each loop
+iteration moves forward.
 """
 
 from floodmark_core._jit import kernel, step
@@ -30,9 +30,9 @@ TYPE_ARP, TYPE_MPLS, TYPE_MPLS_MULTICAST, TYPE_PPPOE, TYPE_PPP = 0x0806, 0x8847,
 TYPE_BACKBONE, TYPE_PORT_TAG, TYPE_VN_TAG = 0x88E7, 0x893F, 0x8926  # IEEE 802.1ah, 802.1BR, Cisco's VN-tag
 TYPE_FABRIC_PATH, TYPE_MACSEC = 0x8903, 0x88E5
 LEAST_TYPE = 0x0600  # a smaller number in an Ethernet header is a length: IEEE 802.2 follows
-# What stands at a place, where no EtherType says it.
+# Layer types that have no EtherType.
 ETHERNET_FRAME, LLC, PPP_FRAME, SNAP = 0x10000, 0x10001, 0x10002, 0x10003
-# What a frame without IP holds, as numbers that no EtherType has; those of link types are the others below LEAST_TYPE.
+# Contents of a frame without IP, as numbers that are not EtherTypes; the other numbers below LEAST_TYPE are link types.
 HOLDS_LLC, HOLDS_PROTECTED = 0, 0x05FF
 
 # Protocol families in a NULL or LOOP header: 2 is IPv4 everywhere, IPv6 is 24 NetBSD and OpenBSD, 28 FreeBSD, 30 Darwin, 10 Linux.
@@ -41,7 +41,7 @@ FAMILY_IPV4, FAMILY_IPV6_NETBSD, FAMILY_IPV6_FREEBSD, FAMILY_IPV6_DARWIN, FAMILY
 
 @step
 def type_of_family(family: int) -> int:
-    """Return the EtherType of a protocol family; of one that is not IP that of IEEE 802.2."""
+    """Return the EtherType of a protocol family, or HOLDS_LLC if it is not IP."""
     if family == FAMILY_IPV4:
         return TYPE_IPV4
     if family in (FAMILY_IPV6_NETBSD, FAMILY_IPV6_FREEBSD, FAMILY_IPV6_DARWIN, FAMILY_IPV6_LINUX):
@@ -51,20 +51,20 @@ def type_of_family(family: int) -> int:
 
 @step
 def type_of_version(block: U8, at: int) -> int:
-    """Return the EtherType of an IP packet by its version; one that has none is left to the reader of IPv4."""
+    """Return the EtherType of an IP packet by its version; any version other than 6 is left to the IPv4 parser."""
     return TYPE_IPV6 if block[at] >> 4 == 6 else TYPE_IPV4
 
 
 @kernel
 def radio_frame(block: U8, at: int, end: int, padded: bool) -> tuple[int, int, int]:
-    """Step over an IEEE 802.11 header (2020, clause 9.3.2). Returns (outcome, place, what stands there).
+    """Step over an IEEE 802.11 header (2020, clause 9.3.2). Returns (outcome, position, type of the next layer).
 
-    padded: the card fills the header up to 32 bits (radiotap).
+    padded: the card pads the header to 32 bits (radiotap).
     """
     if at + 2 > end:
         return LINK_HEADER_CUT, at, 0
     control, flags = block[at], block[at + 1]
-    if control & 0x0C != 0x08 or control & 0x40:  # no data frame, or one without data
+    if control & 0x0C != 0x08 or control & 0x40:  # not a data frame, or one without data
         return NOT_IP, at, IEEE802_11
     header = 24
     if flags & 0x03 == 0x03:  # from one access point to another: a fourth address
@@ -82,32 +82,32 @@ def radio_frame(block: U8, at: int, end: int, padded: bool) -> tuple[int, int, i
         return NOT_IP, at, HOLDS_PROTECTED
     aggregated = control & 0x80 and block[quality_at] & 0x80
     at += header
-    return IN_FLOW, at + 14 if aggregated else at, LLC  # of several frames in one the first is read
+    return IN_FLOW, at + 14 if aggregated else at, LLC  # of aggregated frames only the first is read
 
 
 @kernel
 def radiotap_is_padded(block: U8, at: int, end: int) -> bool:
-    """Tell whether a radiotap header (radiotap.org) says that the card padded the frame's header."""
+    """Return whether a radiotap header (radiotap.org) reports that the card padded the frame's header."""
     present, field = host32(block, at + 4, 0), at + 8
     words = present
     while words & 0x80000000:  # another word of the same kind follows
         if field + 4 > end:
             return False
         words, field = host32(block, field, 0), field + 4
-    if present & 1:  # eight octets of time, aligned
+    if present & 1:  # eight bytes of time, aligned
         field = at + ((field - at + 7) & ~7) + 8
     return bool(present & 2 and field < end and block[field] & 0x20)
 
 
 @kernel
 def nflog_payload(block: U8, at: int, end: int) -> tuple[int, int, int]:
-    """Find the packet among the attributes of a netfilter log record. Returns (outcome, place, what stands there)."""
+    """Find the packet among the attributes of a netfilter log record. Returns (outcome, position, type of the next layer)."""
     if at + 4 > end:
         return LINK_HEADER_CUT, at, 0
     family = block[at]
     at += 4
     while at + 4 <= end:
-        length, kind = host16(block, at, 0), host16(block, at + 2, 0)  # in the order of the machine that captured
+        length, kind = host16(block, at, 0), host16(block, at + 2, 0)  # in the byte order of the capturing machine
         if length < 4:
             break
         if kind & 0x7FFF == 9:
@@ -118,8 +118,8 @@ def nflog_payload(block: U8, at: int, end: int) -> tuple[int, int, int]:
 
 @step
 def frame_relay(block: U8, at: int, end: int) -> tuple[int, int, int]:
-    """Step over a frame relay header (RFC 2427, or Cisco's form). Returns (outcome, place, what stands there)."""
-    while at < end and not block[at] & 1:  # the last octet of the address has its lowest bit set
+    """Step over a frame relay header (RFC 2427, or Cisco's form). Returns (outcome, position, type of the next layer)."""
+    while at < end and not block[at] & 1:  # the last byte of the address has its lowest bit set
         at += 1
     at += 1
     if at + 2 > end:
@@ -142,7 +142,7 @@ def frame_relay(block: U8, at: int, end: int) -> tuple[int, int, int]:
 
 @step
 def wireless(block: U8, at: int, end: int, link_type: int) -> tuple[int, int, int]:
-    """Step over what a wireless card puts before the frame. Returns (outcome, place, what stands there)."""
+    """Step over the header that a wireless card puts before the frame. Returns (outcome, position, type of the next layer)."""
     padded = False
     if link_type != IEEE802_11:
         if at + 8 > end:
@@ -150,7 +150,7 @@ def wireless(block: U8, at: int, end: int, link_type: int) -> tuple[int, int, in
         if link_type == RADIOTAP:
             length = host16(block, at + 2, 0)
             padded = at + length <= end and radiotap_is_padded(block, at, at + length)
-        elif big32(block, at) & 0xFFFFF000 == 0x80211000:  # AVS, which comes under PRISM's number too
+        elif big32(block, at) & 0xFFFFF000 == 0x80211000:  # AVS, which is also captured under PRISM's number
             length = big32(block, at + 4)
         else:
             length = host32(block, at + 4, 0)
@@ -162,7 +162,7 @@ def wireless(block: U8, at: int, end: int, link_type: int) -> tuple[int, int, in
 
 @step
 def fixed_header(link_type: int) -> tuple[int, int, int]:
-    """Return (octets of a link header, where in it the type stands or -1, what follows where no type says it); 0 octets: none of these."""
+    """Return (bytes of a fixed link header, offset of its type or -1, next layer if it has no type); 0 bytes: none of these link types."""
     if link_type == LINUX_COOKED:
         return 16, 14, 0
     if link_type == LINUX_COOKED_2:
@@ -171,7 +171,7 @@ def fixed_header(link_type: int) -> tuple[int, int, int]:
         return 4, 2, 0
     if link_type == CISCO_HDLC_WITH_DIRECTION:
         return 5, 3, 0
-    if link_type == IPOIB:  # a global routing header of InfiniBand, then the type and two octets
+    if link_type == IPOIB:  # a global routing header of InfiniBand, then the type and two bytes
         return 44, 40, 0
     if link_type == FIREWIRE:  # RFC 2734: two EUI-64
         return 18, 16, 0
@@ -192,14 +192,14 @@ def fixed_header(link_type: int) -> tuple[int, int, int]:
 
 @kernel
 def link_header(block: U8, at: int, end: int, link_type: int) -> tuple[int, int, int]:
-    """Step over the link header. Returns (outcome, place, what stands there)."""
+    """Step over the link header. Returns (outcome, position, type of the next layer)."""
     header, type_at, follows = fixed_header(link_type)
     if header:
         if at + header > end:
             return LINK_HEADER_CUT, at, 0
         if type_at >= 0:
             follows = big16(block, at + type_at)
-            if follows < LEAST_TYPE:  # a length, but from Linux, where 4 is IEEE 802.2 and other numbers are no EtherTypes
+            if follows < LEAST_TYPE:  # a length, except for Linux, where 4 is IEEE 802.2 and other numbers are no EtherTypes
                 follows = LLC if follows == 4 or link_type not in (LINUX_COOKED, LINUX_COOKED_2) else HOLDS_LLC
         return IN_FLOW, at + header, follows
     if link_type == ETHERNET:
@@ -225,7 +225,7 @@ def link_header(block: U8, at: int, end: int, link_type: int) -> tuple[int, int,
     if link_type == TOKEN_RING:
         if at + 15 > end:
             return LINK_HEADER_CUT, at, 0
-        return IN_FLOW, at + 14 + (block[at + 14] & 0x1F if block[at + 8] & 0x80 else 0), LLC  # with a route of so many octets
+        return IN_FLOW, at + 14 + (block[at + 14] & 0x1F if block[at + 8] & 0x80 else 0), LLC  # plus a source route of that many bytes
     if link_type in (NULL, LOOP, ENC, PFLOG, SLIP):
         return family_header(block, at, end, link_type)
     return (NOT_IP if link_type in WITHOUT_IP else LINK_TYPE_UNKNOWN), at, link_type
@@ -233,7 +233,7 @@ def link_header(block: U8, at: int, end: int, link_type: int) -> tuple[int, int,
 
 @step
 def family_header(block: U8, at: int, end: int, link_type: int) -> tuple[int, int, int]:
-    """Step over a header that names a protocol family, or none. Returns (outcome, place, what stands there)."""
+    """Step over a header with a protocol family, or with none (SLIP). Returns (outcome, position, type of the next layer)."""
     if link_type == SLIP:
         return (IN_FLOW, at + 16, type_of_version(block, at + 16)) if at + 16 < end else (LINK_HEADER_CUT, at, 0)
     if at + 4 > end:
@@ -241,7 +241,7 @@ def family_header(block: U8, at: int, end: int, link_type: int) -> tuple[int, in
     if link_type == PFLOG:  # its length without padding, then the family
         header = (block[at] + 3) & ~3
         return (IN_FLOW, at + header, type_of_family(block[at + 1])) if at + header <= end else (LINK_HEADER_CUT, at, 0)
-    # NULL is in the order of the machine that captured, which the file's own order does not tell.
+    # NULL is in the byte order of the capturing machine, which may differ from the file's.
     family = big32(block, at) if block[at] == 0 and block[at + 1] == 0 else host32(block, at, 0)
     if link_type == ENC:
         return (IN_FLOW, at + 12, type_of_family(family)) if at + 12 <= end else (LINK_HEADER_CUT, at, 0)
@@ -250,7 +250,7 @@ def family_header(block: U8, at: int, end: int, link_type: int) -> tuple[int, in
 
 @kernel
 def logical_link(block: U8, at: int, end: int) -> tuple[int, int, int]:
-    """Step over an IEEE 802.2 header, and SNAP behind it (RFC 1042). Returns (outcome, place, what stands there)."""
+    """Step over an IEEE 802.2 header, which SNAP may follow (RFC 1042). Returns (outcome, position, type of the next layer)."""
     if at + 3 > end:
         return LINK_HEADER_CUT, at, 0
     access = big16(block, at)
@@ -267,11 +267,11 @@ def logical_link(block: U8, at: int, end: int) -> tuple[int, int, int]:
 
 @step
 def subnetwork_access(block: U8, at: int, end: int) -> tuple[int, int, int]:
-    """Step over a SNAP header. Returns (outcome, place, what stands there)."""
+    """Step over a SNAP header. Returns (outcome, position, type of the next layer)."""
     if at + 5 > end:
         return LINK_HEADER_CUT, at, 0
     organisation, kind = big32(block, at) >> 8, big16(block, at + 3)
-    if organisation in (0, 0xF8):  # an EtherType; 0xF8: IEEE 802.1H's tunnel of one
+    if organisation in (0, 0xF8):  # an EtherType; 0xF8: one tunnelled by IEEE 802.1H
         return IN_FLOW, at + 5, kind
     if organisation == 0x80C2 and kind in (1, 7):  # RFC 2427: a bridged Ethernet frame
         return IN_FLOW, at + 5, ETHERNET_FRAME
@@ -280,7 +280,7 @@ def subnetwork_access(block: U8, at: int, end: int) -> tuple[int, int, int]:
 
 @step
 def point_to_point(block: U8, at: int, end: int) -> tuple[int, int, int]:
-    """Step over a PPP header (RFC 1661, compressed fields too). Returns (outcome, place, what stands there)."""
+    """Step over a PPP header (RFC 1661, compressed fields too). Returns (outcome, position, type of the next layer)."""
     if at + 2 <= end and block[at] == 0xFF and block[at + 1] == 0x03:
         at += 2
     if at + 2 > end:
@@ -301,16 +301,16 @@ def point_to_point(block: U8, at: int, end: int) -> tuple[int, int, int]:
 
 @step
 def is_common_type(ethertype: int) -> bool:
-    """Tell whether a number is an EtherType that frames in a pseudowire have."""
+    """Return whether a number is an EtherType expected in pseudowire frames."""
     return ethertype in (TYPE_IPV4, TYPE_IPV6, TYPE_ARP, TYPE_VLAN, TYPE_QINQ, TYPE_MPLS, TYPE_PPPOE)
 
 
 @kernel
 def label_stack(block: U8, at: int, end: int) -> tuple[int, int, int]:
-    """Step over MPLS labels (RFC 3032). Returns (outcome, place, what stands there).
+    """Step over MPLS labels (RFC 3032). Returns (outcome, position, type of the next layer).
 
-    Nothing says what follows the last label: IP by its version where its length can be true, otherwise an Ethernet pseudowire, with a
-    control word (RFC 4448) where that makes its EtherType one.
+    Nothing identifies what follows the last label: it is taken for IP by its version if its length is plausible, otherwise for an
+    Ethernet pseudowire, with a control word (RFC 4448) if that yields a plausible EtherType.
     """
     while True:
         if at + 4 > end:
@@ -335,7 +335,7 @@ def label_stack(block: U8, at: int, end: int) -> tuple[int, int, int]:
 
 @step
 def next_layer(block: U8, at: int, end: int, what: int) -> tuple[int, int, int]:
-    """Step over one wrapping that is no VLAN tag. Returns (outcome, place, what stands there); moved where all is well."""
+    """Step over one encapsulation other than a VLAN tag. Returns (outcome, position, type of the next layer); advanced on success."""
     if what == ETHERNET_FRAME:
         if at + 14 > end:
             return LINK_HEADER_CUT, at, 0
@@ -351,10 +351,10 @@ def next_layer(block: U8, at: int, end: int, what: int) -> tuple[int, int, int]:
         return label_stack(block, at, end)
     if what == TYPE_PPPOE:  # RFC 2516: version and type, code, session, length
         return (IN_FLOW, at + 6, PPP_FRAME) if at + 6 <= end else (LINK_HEADER_CUT, at, 0)
-    if what in (TYPE_BACKBONE, TYPE_FABRIC_PATH):  # flags and service, or tag and hops, then the customer's whole frame
+    if what in (TYPE_BACKBONE, TYPE_FABRIC_PATH):  # flags and service, or tag and hops, then the customer's complete frame
         nbytes = 4 if what == TYPE_BACKBONE else 2
         return (IN_FLOW, at + nbytes, ETHERNET_FRAME) if at + nbytes <= end else (LINK_HEADER_CUT, at, 0)
-    if what == TYPE_MACSEC:  # IEEE 802.1AE: readable where it is neither encrypted nor changed
+    if what == TYPE_MACSEC:  # IEEE 802.1AE: readable if it is neither encrypted nor changed
         if at < end and block[at] & 0x0C:
             return NOT_IP, at, TYPE_MACSEC
         nbytes = 14 if at < end and block[at] & 0x20 else 6
@@ -367,7 +367,7 @@ def next_layer(block: U8, at: int, end: int, what: int) -> tuple[int, int, int]:
 
 @kernel
 def unwrap_from(block: U8, at: int, end: int, what: int) -> tuple[int, int, int, int]:
-    """Step over all that stands before an IP packet, beginning with something that is known. Returns as :func:`unwrap` does."""
+    """Step over everything before an IP packet, beginning with a layer of known type. Returns as :func:`unwrap` does."""
     outcome = IN_FLOW
     vlan = tags = 0
     while outcome == IN_FLOW:
@@ -392,9 +392,9 @@ def unwrap_from(block: U8, at: int, end: int, what: int) -> tuple[int, int, int,
 
 @kernel
 def unwrap(block: U8, at: int, end: int, link_type: int) -> tuple[int, int, int, int]:
-    """Step over all that stands before the IP packet of a frame.
+    """Step over everything before the IP packet of a frame.
 
-    Returns (outcome, place of what is wrapped, EtherType, VLAN: the id, or the outer one's << 12 | the inner one's, of the two outermost).
+    Returns (outcome, position of the content, EtherType, VLAN: the id, or outer id << 12 | inner id of the two outermost tags).
     The EtherType of a frame without IP may be a number below LEAST_TYPE: 0 for IEEE 802.2, or the link type.
     """
     while link_type == PPI:  # CACE's header names the link type that follows

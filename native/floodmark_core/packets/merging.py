@@ -1,8 +1,8 @@
-"""Records of several captures in, records of one container in order of time out.
+"""Merge records of several captures into one container in time order.
 
-The container is this project's own and lives in memory only: a header of 24 octets, little endian (time in nanoseconds since the epoch,
-captured length, length on the wire, link type, number of the capture), and the frame. Damage, losses and refusals are counted to each
-capture before.
+The container is this project's own and exists only in memory: a header of 24 bytes, little endian (time in nanoseconds since the epoch,
+captured length, length on the wire, link type, number of the capture), and the frame. Damage, drops and refusals are counted per
+capture beforehand.
 """
 
 import numpy as np
@@ -16,14 +16,14 @@ from floodmark_core.status import STOP_BATCH_FULL
 
 @step
 def put32(out: U8, at: int, value: int) -> None:
-    """Write four octets, little endian."""
+    """Write four bytes, little endian."""
     for byte in range(4):
         out[at + byte] = np.uint8((value >> (8 * byte)) & 0xFF)
 
 
 @step
 def copy_bytes(nbytes: U8, start: int, length: int, out: U8, at: int) -> None:
-    """Copy octets from one array to another."""
+    """Copy bytes from one array to another."""
     for i in range(length):
         out[at + i] = nbytes[start + i]
 
@@ -32,10 +32,10 @@ def copy_bytes(nbytes: U8, start: int, length: int, out: U8, at: int) -> None:
 def extract_block(
     block: U8, at: int, base: int, capture: int, walk: Walk, tally: Tally, out: U8, times_ns: I64, starts: I64
 ) -> tuple[int, int, int]:
-    """Read the records of a block from ``at``, count what became of them, and write them in the container of this module.
+    """Read the records of a block from ``at``, count their outcomes, and write them in this module's container.
 
-    capture: its number among those merged. out: room for twice the block's octets. times_ns, starts: of each record its time and its place
-    in ``out``, and one place more for the end; room for one record in 16 octets of the block, and one more.
+    capture: its number among those merged. out: space for twice the block's bytes. times_ns, starts: each record's time and its position
+    in ``out``, followed by the end position; space for one record per 16 bytes of the block, plus one.
     Returns (position, status.py STOP_ code, records).
     """
     count, end = 0, 0
@@ -60,7 +60,7 @@ def extract_block(
 
 @kernel
 def gather_records(nbytes: U8, starts: I64, lengths: I64, order: I64, out: U8) -> None:
-    """Write records in an order. starts, lengths: where each stands in ``octets``. out: as long as all of them."""
+    """Write records in the given order. starts, lengths: position and length of each in ``nbytes``. out: as long as all of them."""
     at = 0
     for place in order:
         copy_bytes(nbytes, starts[place], lengths[place], out, at)

@@ -1,4 +1,4 @@
-"""One block of a capture in, what is in it out, without flows: framing, clock, decoding, and counts beside them."""
+"""Survey the contents of a capture block without flows: framing, clock, decoding, and counts of packet properties."""
 
 from typing import NamedTuple
 
@@ -13,14 +13,14 @@ from floodmark_core.status import IN_FLOW, IN_FLOW_HEADER_CUT, STOP_BATCH_FULL
 
 LONGEST_GAP, GAP_BEGINS, LAST_NS = 0, 1, 2
 
-# Places in the counts.
+# Indices into the counts.
 FRAGMENTS, TAGGED, IPV6_PACKETS, CUT, HEADER_CHECKSUM_BAD, TRANSPORT_CHECKSUM_BAD, COUNTS = 0, 1, 2, 3, 4, 5, 6
 
 
 class Survey(NamedTuple):
-    """What is counted beside the tally; carries over from block to block."""
+    """Counts beyond the tally; carries over from block to block."""
 
-    counts: I64  # places above
+    counts: I64  # indices above
     protocols: I64  # packets by IP protocol
     tunnels: I64  # packets by kinds.py TUNNEL_
     gap: I64  # [longest silence ns, time of the packet before it, time of the last packet; -1 none]
@@ -28,7 +28,7 @@ class Survey(NamedTuple):
 
 
 def new_survey() -> Survey:
-    """Return a survey of nothing."""
+    """Return an empty survey."""
     gap = np.array([0, -1, -1], np.int64)
     counts, protocols, tunnels = (np.zeros(size, np.int64) for size in (COUNTS, 256, 16))
     return Survey(counts, protocols, tunnels, gap, new_recent())
@@ -46,7 +46,7 @@ def count_times(records: Records, n: int, gap: I64) -> None:
 
 @step
 def count_packet(block: U8, i: int, records: Records, headers: Headers, survey: Survey) -> None:
-    """Count what an IP packet is."""
+    """Count an IP packet by its properties."""
     survey.protocols[headers.protocol[i]] += 1
     survey.tunnels[headers.tunnel[i]] += 1
     survey.counts[FRAGMENTS] += 1 if headers.fragment[i] else 0
@@ -60,7 +60,7 @@ def count_packet(block: U8, i: int, records: Records, headers: Headers, survey: 
 
 @kernel
 def survey_block(block: U8, at: int, base: int, walk: Walk, survey: Survey, tally: Tally) -> tuple[int, int]:
-    """Read records from ``at`` until the block ends and count what is in them. Returns as :func:`reader.read_block` does."""
+    """Read records from ``at`` until the block ends and count their contents. Returns as :func:`reader.read_block` does."""
     while True:
         n, at, stop = next_batch(block, at, base, walk, tally)
         count_times(walk.records, n, survey.gap)

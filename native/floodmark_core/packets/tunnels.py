@@ -1,7 +1,7 @@
-"""Payload of an IP packet in, place of the IP packet inside it out: tunnels that run over IP.
+"""Find the inner IP packet in the payload of an IP packet: tunnels that run over IP.
 
-What is opened must be an IP packet that fits into the one around it; anything else stays what it is, so that a port number alone opens
-nothing. Input is hostile: each header is tested against the end before it is read, and each turn of a loop moves forward.
+A tunnel is decapsulated only if it holds an IP packet that fits into the outer one, so a port number alone is never enough. Input is
+hostile: each header is checked against the end before it is read, and each loop iteration moves forward.
 """
 
 from floodmark_core import kinds
@@ -29,13 +29,13 @@ NONE = (0, 0, 0)
 
 @step
 def carries(protocol: int) -> bool:
-    """Tell whether an IP protocol may be a tunnel."""
+    """Return whether an IP protocol may be a tunnel."""
     return protocol in (UDP, GRE, IP_IN_IP, IPV6_IN_IP, ETHERNET_IN_IP)
 
 
 @kernel
 def in_gre(block: U8, at: int, end: int) -> tuple[int, int, int]:
-    """Step over a GRE header (RFC 2784, RFC 2890; version 1 RFC 2637). Returns (tunnel, place, what stands there)."""
+    """Step over a GRE header (RFC 2784, RFC 2890; version 1 RFC 2637). Returns (tunnel, position, type of the next layer)."""
     if at + 4 > end:
         return NONE
     flags, protocol = big16(block, at), big16(block, at + 2)
@@ -57,7 +57,7 @@ def in_gre(block: U8, at: int, end: int) -> tuple[int, int, int]:
         if place + 12 > end:
             return NONE
         return kinds.TUNNEL_ERSPAN, place + (20 if block[place + 11] & 1 else 12), ETHERNET_FRAME
-    if protocol == TYPE_WCCP:  # version 2 puts four octets before the packet, version 1 none
+    if protocol == TYPE_WCCP:  # version 2 puts four bytes before the packet, version 1 none
         if place >= end:
             return NONE
         return kinds.TUNNEL_GRE, place + (0 if block[place] >> 4 == 4 else 4), TYPE_IPV4
@@ -66,7 +66,7 @@ def in_gre(block: U8, at: int, end: int) -> tuple[int, int, int]:
 
 @step
 def by_version(block: U8, at: int, end: int) -> int:
-    """Return the EtherType of what should be an IP packet, 0 where it is none."""
+    """Return the EtherType of an expected IP packet, 0 if it is none."""
     if at >= end:
         return 0
     version = block[at] >> 4
@@ -76,7 +76,7 @@ def by_version(block: U8, at: int, end: int) -> int:
 @kernel
 def in_gtp(block: U8, at: int, end: int) -> tuple[int, int, int]:
     """Step over a GTP-U header of version 1 and its extensions (3GPP TS 29.281). Returns as :func:`in_gre` does."""
-    if at + 8 > end or block[at] & 0xF0 != 0x30 or block[at + 1] != 0xFF:  # a packet of a user
+    if at + 8 > end or block[at] & 0xF0 != 0x30 or block[at + 1] != 0xFF:  # 0xFF: a user packet
         return NONE
     place = at + 8
     if block[at] & 7:
@@ -110,7 +110,7 @@ def in_l2tp(block: U8, at: int, end: int) -> tuple[int, int, int]:
 
 @kernel
 def in_teredo(block: U8, at: int, end: int) -> tuple[int, int, int]:
-    """Step over what Teredo may put before an IPv6 packet (RFC 4380 section 5.1.1). Returns as :func:`in_gre` does."""
+    """Step over the headers that Teredo may put before an IPv6 packet (RFC 4380 section 5.1.1). Returns as :func:`in_gre` does."""
     if at + 4 <= end and block[at] == 0 and block[at + 1] == 1:  # authentication: identifier, value, nonce, confirmation
         at += 13 + block[at + 2] + block[at + 3]
     if at + 2 <= end and block[at] == 0 and block[at + 1] == 0:  # origin: port and address
@@ -129,7 +129,7 @@ def in_virtual_network(block: U8, at: int, end: int, port: int) -> tuple[int, in
         kind = big16(block, at + 2)
         what = ETHERNET_FRAME if kind == TYPE_BRIDGED else (kind if kind in (TYPE_IPV4, TYPE_IPV6) else 0)
         return kinds.TUNNEL_GENEVE, at + 8 + 4 * (block[at] & 0x3F), what
-    if block[at] & 0x08 == 0:  # a network identifier
+    if block[at] & 0x08 == 0:  # no network identifier
         return NONE
     what = ETHERNET_FRAME
     if port == VXLAN_GENERIC and block[at] & 0x04:
@@ -139,7 +139,7 @@ def in_virtual_network(block: U8, at: int, end: int, port: int) -> tuple[int, in
 
 @step
 def in_udp(block: U8, at: int, end: int) -> tuple[int, int, int]:
-    """Look at a datagram by its ports. Returns as :func:`in_gre` does."""
+    """Step over the tunnel header of a datagram, chosen by its ports. Returns as :func:`in_gre` does."""
     if at + 8 > end:
         return NONE
     src_port, port = big16(block, at), big16(block, at + 2)
@@ -157,7 +157,7 @@ def in_udp(block: U8, at: int, end: int) -> tuple[int, int, int]:
 
 @step
 def fits(block: U8, at: int, end: int, stop: int, ethertype: int) -> bool:
-    """Tell whether an IP packet whose header was captured stands at a place and ends within the one around it."""
+    """Return whether an IP packet whose header was captured is at ``at`` and ends within the outer packet."""
     if ethertype == TYPE_IPV4:
         if at + 20 > end or block[at] >> 4 != 4:
             return False
@@ -172,8 +172,8 @@ def fits(block: U8, at: int, end: int, stop: int, ethertype: int) -> bool:
 def inner_packet(block: U8, at: int, end: int, stop: int, protocol: int) -> tuple[int, int, int, int]:
     """Look for an IP packet in the payload of another one.
 
-    end: of what was captured of it; stop: of what was on the wire.
-    Returns (tunnel: kinds.py TUNNEL_, 0 where there is none; place; EtherType; VLAN of the frame inside, as links.unwrap gives it).
+    end: of the captured payload; stop: of the payload on the wire.
+    Returns (tunnel: kinds.py TUNNEL_, 0 if none; position; EtherType; VLAN of the inner frame, as links.unwrap returns it).
     """
     end = min(end, stop)
     if protocol == UDP:

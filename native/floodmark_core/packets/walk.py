@@ -1,4 +1,4 @@
-"""Block of a capture in, decoded batches out, one after the other: framing, clock and decoding, and what they carry over."""
+"""Walk a capture block in decoded batches: framing, clock and decoding, and the state they carry over."""
 
 from typing import NamedTuple
 
@@ -13,21 +13,21 @@ from floodmark_core.records.timeline import CLOCK_SIZE, advance_clock
 
 
 class Walk(NamedTuple):
-    """What a walk through captures carries over from batch to batch, from block to block and from file to file."""
+    """State of a walk through captures, carried over from batch to batch, from block to block and from file to file."""
 
     layout: I64  # framing.py
     interfaces: Interfaces
     clock: I64  # timeline.py
     fragments: Fragments
-    records: Records  # of the batch at hand
-    headers: Headers  # of the batch at hand
+    records: Records  # of the current batch
+    headers: Headers  # of the current batch
     service_ports: U8  # kinds.py PORT_ by port
     reorder_window_ns: int
-    depth: int  # most tunnels over IP that are opened, one in another
+    depth: int  # maximum number of nested tunnels over IP to decapsulate
 
 
 def new_walk(layout: I64, service_ports: U8, reorder_window_ns: int, depth: int) -> Walk:
-    """Return a walk that has not begun. layout: with which framing starts; it is written to."""
+    """Return the initial state of a walk. layout: initial layout for framing; it is modified."""
     clock = np.zeros(CLOCK_SIZE, np.int64)
     return Walk(layout, new_interfaces(), clock, new_fragments(), new_records(), new_headers(), service_ports, reorder_window_ns, depth)
 

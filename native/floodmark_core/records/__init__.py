@@ -1,1 +1,1 @@
-"""Containers: where records begin and end, what their headers say, and how they are copied."""
+"""Capture containers: find records, parse their headers and copy them."""

@@ -1,8 +1,8 @@
-"""Block of a capture in, nothing out: the headers of its records brought into the cache before they are needed.
+"""Prefetch the record headers of a capture block into the cache.
 
-Walking a chain of full-size records waits for memory at each of them, because only a record tells where the next one is. Several
-cursors in different parts of the block wait at the same time. Where they begin is a guess; nothing they find is used, so a wrong one
-costs time only.
+Walking a chain of full-size records waits for memory at each of them, because only a record gives the position of the next. Several
+cursors in different parts of the block wait at the same time. Where they begin is a guess; nothing they find is used, so a wrong
+guess costs only time.
 """
 
 import numpy as np
@@ -24,14 +24,14 @@ from floodmark_core.records.framing import (
 )
 
 CURSORS = 8
-LOOKED_AT = 16  # records that tell how long the others are
-FURTHEST = 1 << 13  # octets in which a cursor looks for a record
-HEADERS = 64  # octets after which the frame's own headers may go on in another cache line
+LOOKED_AT = 16  # records sampled to estimate the length of the others
+FURTHEST = 1 << 13  # bytes that a cursor searches for a record
+HEADERS = 64  # bytes after which the frame's own headers may continue in another cache line
 
 
 @step
 def record_length(block: U8, at: int, layout: I64) -> int:
-    """Return the length of what looks like a record or block, or 0."""
+    """Return the length of what looks like a record or block at ``at``, or 0."""
     swapped = layout[SWAPPED]
     if layout[CONTAINER] == PCAP:
         captured, wire = host32(block, at + 8, swapped), host32(block, at + 12, swapped)
@@ -51,7 +51,7 @@ def record_length(block: U8, at: int, layout: I64) -> int:
 
 @step
 def looks_right(block: U8, at: int, like: int, layout: I64) -> bool:
-    """Tell whether a record seems to begin here, with another behind it; pcap's have no mark of their own, but times near each other."""
+    """Return whether a record, followed by another, seems to begin here; pcap records have no marker, but times close to each other."""
     end = block.shape[0] - 16
     for _ in range(2):
         if at > end:
@@ -67,7 +67,7 @@ def looks_right(block: U8, at: int, like: int, layout: I64) -> bool:
 
 @step
 def are_small(block: U8, at: int, end: int, layout: I64) -> bool:
-    """Tell whether the first records are so small, on average, that the processor needs no help."""
+    """Return whether the first records are so small, on average, that the processor needs no help."""
     first = at
     for count in range(1, LOOKED_AT + 1):
         length = record_length(block, at, layout)
@@ -79,7 +79,10 @@ def are_small(block: U8, at: int, end: int, layout: I64) -> bool:
 
 @kernel
 def touch_records(block: U8, at: int, layout: I64, cursors: I64) -> int:
-    """Walk the records from ``at`` to the block's end with several cursors at once. cursors: int64[CURSORS]. Returns what only it needs."""
+    """Walk the records from ``at`` to the block's end with several cursors at once.
+
+    cursors: int64[CURSORS]. Returns a value only so that the compiler keeps the loads.
+    """
     end = block.shape[0] - 16 - HEADERS
     if at > end or layout[CONTAINER] == SNOOP:
         return 0
@@ -93,7 +96,7 @@ def touch_records(block: U8, at: int, layout: I64, cursors: I64) -> int:
         while guess < last and not looks_right(block, guess, at, layout):
             guess += 1 if layout[CONTAINER] == PCAP else 4
         cursors[c] = guess
-    # Where a record's length stands, and what to add to it.
+    # Offset of a record's length field, and what to add to its value.
     where, more, swapped = (8, layout[RECORD_HEADER], layout[SWAPPED]) if layout[CONTAINER] == PCAP else (4, 0, layout[SWAPPED])
     touched, busy = 0, True
     while busy:

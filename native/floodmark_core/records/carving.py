@@ -1,4 +1,4 @@
-"""Chosen packets out of a block, as pcapng: blocks as they stand in a pcapng capture, records of other captures made into blocks."""
+"""Write chosen packets of a block as pcapng: blocks of a pcapng capture are copied, records of other captures become blocks."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from floodmark_core.buffers.access import host32
 from floodmark_core.columns import I64, U8, U32
 from floodmark_core.records.framing import ENHANCED_PACKET, PACKET, SECTION_HEADER, SIMPLE_PACKET
 
-PACKET_OVERHEAD = 32  # octets of an enhanced packet block around its frame
+PACKET_OVERHEAD = 32  # bytes of an enhanced packet block around its frame
 _SECTION_BYTES = 28  # of a section header block without options
 
 
@@ -20,7 +20,7 @@ def put_host32(out: U8, at: int, value: int, swapped: int) -> None:
 
 @step
 def copy_bytes(block: U8, first: int, end: int, out: U8, at: int) -> int:
-    """Copy octets. Returns the place behind them."""
+    """Copy bytes. Returns the position after them."""
     for n in range(end - first):
         out[at + n] = block[first + n]
     return at + end - first
@@ -28,7 +28,7 @@ def copy_bytes(block: U8, first: int, end: int, out: U8, at: int) -> int:
 
 @step
 def copy_section_header(block: U8, at: int, length: int, swapped: int, option: U8, out: U8, to: int) -> int:
-    """Copy a section header block with one more option at the beginning of its options, and its section of unknown length."""
+    """Copy a section header block with one more option before the others, and with its section length set to unknown."""
     to_start = to
     to = copy_bytes(block, at, at + 16, out, to)
     out[to : to + 8] = 0xFF
@@ -48,11 +48,11 @@ def copy_section_header(block: U8, at: int, length: int, swapped: int, option: U
 def copy_blocks(
     block: U8, at: int, end: int, swapped: int, number: int, chosen: U8, option: U8, option_swapped: U8, out: U8
 ) -> tuple[int, int, int, int]:
-    """Copy pcapng blocks from ``at`` to ``end``: of those with packets the chosen ones, all others.
+    """Copy pcapng blocks from ``at`` to ``end``: the chosen packet blocks and all other blocks.
 
-    swapped: byte order of the section. number: of the next packet in ``chosen``. option, option_swapped: an option of the section header
-    that says what the packets are, in either byte order.
-    Returns (octets written, place and number of the packet to go on at where ``out`` is full, swapped).
+    swapped: byte order of the section. number: index of the next packet in ``chosen``. option, option_swapped: a section header option
+    that describes the packets, in either byte order.
+    Returns (bytes written, position and number of the packet to continue at if ``out`` is full, swapped).
     """
     written = 0
     while at < end:
@@ -77,7 +77,7 @@ def copy_blocks(
 
 @kernel
 def write_packets(block: U8, count: int, frame_at: I64, time_ns: I64, captured: I64, wire: I64, interface: U32, chosen: U8, out: U8) -> int:
-    """Write the chosen ones of ``count`` packets as enhanced packet blocks, little endian, times in nanoseconds. Returns octets written."""
+    """Write the chosen ones of ``count`` packets as enhanced packet blocks, little endian, times in nanoseconds. Returns bytes written."""
     at = 0
     for i in range(count):
         if not chosen[i]:

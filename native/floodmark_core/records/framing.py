@@ -1,8 +1,8 @@
-"""Block of a capture in, batch of records out: where each packet's frame lies, when it was seen, how long it is.
+"""Parse a capture block into a batch of records: position, time and lengths of each packet's frame.
 
-Three containers: pcap (draft-ietf-opsawg-pcap), pcapng (draft-ietf-opsawg-pcapng) and snoop (RFC 1761); and the one in which captures
-that overlap are merged (merging.py). A record that is not wholly in the block stops the walk at its first octet, so the caller can go
-on there with more data.
+Three containers: pcap (draft-ietf-opsawg-pcap), pcapng (draft-ietf-opsawg-pcapng) and snoop (RFC 1761); and the one into which
+overlapping captures are merged (merging.py). A record that is incomplete in the block stops the walk at its first byte, so the caller
+can continue there with more data.
 """
 
 import numpy as np
@@ -25,8 +25,8 @@ from floodmark_core.status import (
 
 PCAP, PCAPNG, SNOOP, MERGED = 0, 1, 2, 3
 
-# Places in the layout array, which carries over from block to block.
-# RECORD_HEADER: octets of a pcap record header, 16 or in modified files 24.
+# Indices into the layout array, which carries over from block to block.
+# RECORD_HEADER: bytes of a pcap record header, 16 or in modified files 24.
 CONTAINER, SWAPPED, TICK_NS, LINK_TYPE, SNAPLEN, INTERFACE_COUNT, LAST_TIME_NS, RECORD_HEADER, LAYOUT_SIZE = 0, 1, 2, 3, 4, 5, 6, 7, 8
 
 # Largest snap length that libpcap and Wireshark accept (MAXIMUM_SNAPLEN); a longer record is damage, not data.
@@ -36,17 +36,17 @@ LARGEST_BLOCK = 16 * 1024 * 1024
 
 SECTION_HEADER, INTERFACE, PACKET, SIMPLE_PACKET, STATISTICS, ENHANCED_PACKET = 0x0A0D0D0A, 1, 2, 3, 5, 6
 OPTION_END, OPTION_RESOLUTION, OPTION_OFFSET = 0, 9, 14
-OPTION_INTERFACE_DROPS, OPTION_SYSTEM_DROPS = 5, 7  # of a statistics block: packets lost so far by the card and by the system
+OPTION_INTERFACE_DROPS, OPTION_SYSTEM_DROPS = 5, 7  # of a statistics block: packets dropped so far by the interface and by the system
 
-MERGED_HEADER, MERGED_CAPTURE = 24, 20  # octets, and where in them the capture's number stands; merging.py
+MERGED_HEADER, MERGED_CAPTURE = 24, 20  # bytes, and the offset of the capture's number in them; merging.py
 
-SMALL_RECORD = 256  # octets: the processor itself fetches ahead of smaller ones, but within a page of 4 KiB only
+SMALL_RECORD = 256  # bytes: the processor itself prefetches smaller ones, but only within a 4 KiB page
 AHEAD_BYTES = 2048
 LATEST_S = 9_223_372_035  # seconds that still fit int64 nanoseconds
 
 
 def new_layout() -> I64:
-    """Return a layout with which framing may start; a record header of no length would let it stand still."""
+    """Return an initial layout for framing; with a record header length of 0 the walk would not advance."""
     layout = np.zeros(LAYOUT_SIZE, np.int64)
     layout[TICK_NS], layout[RECORD_HEADER] = 1000, 16
     return layout
@@ -54,7 +54,7 @@ def new_layout() -> I64:
 
 @step
 def remark(tally: Tally, code: int, offset: int) -> None:
-    """Count a remark and keep the offset of its first case."""
+    """Count a remark and keep the offset of its first occurrence."""
     if tally.remark_count[code] == 0:
         tally.remark_first[code] = offset
     tally.remark_count[code] += 1
@@ -62,14 +62,14 @@ def remark(tally: Tally, code: int, offset: int) -> None:
 
 @step
 def enter_time(tally: Tally, time_ns: int) -> None:
-    """Enter a packet's own time into the span of the capture."""
+    """Extend the capture's time span to a packet's own time."""
     tally.totals[2] = min(tally.totals[2], time_ns)
     tally.totals[3] = max(tally.totals[3], time_ns)
 
 
 @step
 def remark_lengths(tally: Tally, captured: int, wire: int, snaplen: int, offset: int) -> None:
-    """Count what the lengths of a record say about the capture."""
+    """Count remarks on the lengths of a record."""
     if captured < wire:
         remark(tally, REMARK_SNAPLEN_CUT, offset)
     elif captured > wire:
@@ -121,7 +121,7 @@ def frame_pcap(block: U8, at: int, base: int, layout: I64, records: Records, tal
 
 @step
 def read_option(block: U8, at: int, stop: int, swapped: int) -> tuple[int, int, int]:
-    """Read the head of an option of a block that ends at ``stop``. Returns (code, length, place of the next); OPTION_END: none follows."""
+    """Read the header of an option in a block that ends at ``stop``. Returns (code, length, position of the next); OPTION_END: no more."""
     if at + 4 > stop - 4:
         return OPTION_END, 0, at
     code, length = host16(block, at, swapped), host16(block, at + 2, swapped)
@@ -132,7 +132,7 @@ def read_option(block: U8, at: int, stop: int, swapped: int) -> tuple[int, int, 
 
 @step
 def describe_interface(block: U8, at: int, stop: int, swapped: int, layout: I64, interfaces: Interfaces) -> None:
-    """Read an interface description block: link type, snap length, resolution (default 10^-6 s) and offset of its times."""
+    """Read an interface description block: link type, snap length, timestamp resolution (default 10^-6 s) and offset."""
     i = layout[INTERFACE_COUNT]
     layout[INTERFACE_COUNT] = i + 1
     if i >= interfaces.link_type.shape[0]:
@@ -158,7 +158,7 @@ def describe_interface(block: U8, at: int, stop: int, swapped: int, layout: I64,
 
 @kernel
 def count_drops(block: U8, at: int, stop: int, swapped: int, layout: I64, interfaces: Interfaces, tally: Tally) -> None:
-    """Read how many packets an interface has lost so far out of its statistics block, and count those that are new."""
+    """Read the total of packets dropped by an interface from its statistics block, and count the new ones."""
     i = host32(block, at + 8, swapped)
     if i >= min(layout[INTERFACE_COUNT], interfaces.link_type.shape[0]):
         return
@@ -168,7 +168,7 @@ def count_drops(block: U8, at: int, stop: int, swapped: int, layout: I64, interf
     while code != OPTION_END:
         if code in (OPTION_INTERFACE_DROPS, OPTION_SYSTEM_DROPS) and length == 8:
             high, low = (value, value + 4) if swapped else (value + 4, value)
-            if host32(block, high, swapped) == 0:  # more than 32 bits hold is no count but damage
+            if host32(block, high, swapped) == 0:  # a value beyond 32 bits is damage, not a count
                 lost += host32(block, low, swapped)
         value = following + 4
         code, length, following = read_option(block, following, stop, swapped)
@@ -178,7 +178,7 @@ def count_drops(block: U8, at: int, stop: int, swapped: int, layout: I64, interf
 
 @step
 def ticks_to_ns(ticks: np.uint64, resolution: int, offset_s: int) -> int:
-    """Turn a pcapng time stamp into nanoseconds since the epoch, rounded down; one before 1970 or beyond int64 nanoseconds becomes -1."""
+    """Convert a pcapng timestamp to nanoseconds since the epoch, rounded down; -1 if before 1970 or beyond int64 nanoseconds."""
     if resolution >= 0:
         seconds, rest = np.uint64(0), ticks
         if resolution <= 19:  # 10^19 is the largest power of ten in 64 bits
@@ -205,7 +205,7 @@ def ticks_to_ns(ticks: np.uint64, resolution: int, offset_s: int) -> int:
             rest = (high + (low >> np.uint64(32))) >> (shift - np.uint64(32))
         else:
             rest = np.uint64(0)
-    if offset_s < 0:  # taken off first: a time beyond int64 may come back into its range
+    if offset_s < 0:  # subtracted first: it may bring a time beyond int64 back into range
         back = np.uint64(0) - np.uint64(offset_s)
         if back > seconds:
             return -1
@@ -295,7 +295,7 @@ def frame_pcapng(
 
 @kernel
 def frame_snoop(block: U8, at: int, base: int, layout: I64, records: Records, tally: Tally) -> tuple[int, int, int]:
-    """Walk snoop records from ``at``, each of 24 octets and a padded frame, all numbers big endian. Returns as :func:`frame_pcap` does."""
+    """Walk snoop records from ``at``, each of 24 bytes and a padded frame, all numbers big endian. Returns as :func:`frame_pcap` does."""
     end = block.shape[0]
     n = 0
     while n < BATCH:
@@ -313,7 +313,7 @@ def frame_snoop(block: U8, at: int, base: int, layout: I64, records: Records, ta
             remark_lengths(tally, captured, wire, 0, base + at)
         time_ns = big32(block, at + 16) * SECOND_NS + fraction * 1000
         enter_time(tally, time_ns)
-        tally.dropped[0] = max(tally.dropped[0], big32(block, at + 12))  # lost since the capture began
+        tally.dropped[0] = max(tally.dropped[0], big32(block, at + 12))  # dropped since the capture began
         layout[LAST_TIME_NS] = time_ns
         records.time_ns[n] = time_ns
         records.frame_at[n] = at + 24
@@ -327,7 +327,7 @@ def frame_snoop(block: U8, at: int, base: int, layout: I64, records: Records, ta
 
 @kernel
 def frame_merged(block: U8, at: int, layout: I64, records: Records) -> tuple[int, int, int]:
-    """Walk merged records from ``at``: all are whole, and counted already. Returns as :func:`frame_pcap` does."""
+    """Walk merged records from ``at``: all are complete and already counted. Returns as :func:`frame_pcap` does."""
     end = block.shape[0]
     n = 0
     while n < BATCH:
@@ -342,7 +342,7 @@ def frame_merged(block: U8, at: int, layout: I64, records: Records) -> tuple[int
         records.frame_at[n] = at + MERGED_HEADER
         records.captured_length[n] = captured
         records.wire_length[n] = host32(block, at + 12, 0)
-        records.link_type[n] = np.int32(host32(block, at + 16, 0))  # -1 comes back as such
+        records.link_type[n] = np.int32(host32(block, at + 16, 0))  # -1 stays -1
         at += MERGED_HEADER + captured
         n += 1
     return n, at, STOP_BATCH_FULL
@@ -350,7 +350,7 @@ def frame_merged(block: U8, at: int, layout: I64, records: Records) -> tuple[int
 
 @kernel
 def frame_batch(block: U8, at: int, base: int, layout: I64, interfaces: Interfaces, records: Records, tally: Tally) -> tuple[int, int, int]:
-    """Walk the records of whichever container the layout names from ``at``. Returns (records, position, stop code)."""
+    """Walk records from ``at`` in the container that the layout names. Returns (records, position, stop code)."""
     if layout[CONTAINER] == PCAP:
         return frame_pcap(block, at, base, layout, records, tally)
     if layout[CONTAINER] == SNOOP:

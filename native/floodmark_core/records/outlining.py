@@ -1,6 +1,6 @@
-"""Block of a capture in, where each of its records begins and ends out: the octets that a copy of a record must have, headers and all.
+"""Find where each record of a capture block begins and ends: the bytes that a copy of the record must have, headers included.
 
-Of pcapng also the blocks that describe sections and interfaces: packets mean nothing without them.
+In pcapng also the blocks that describe sections and interfaces: packets cannot be interpreted without them.
 """
 
 from floodmark_core._jit import kernel, step
@@ -21,13 +21,13 @@ from floodmark_core.records.framing import (
 )
 from floodmark_core.status import STOP_BATCH_FULL
 
-LEAST_SPAN = 12  # octets: the shortest of a record or block in any container
+LEAST_SPAN = 12  # bytes: the shortest record or block of any container
 DESCRIPTION, RECORD = 0, 1  # roles of a span
 
 
 @step
 def outline_blocks(block: U8, at: int, end: int, swapped: int, count: int, starts: I64, ends: I64, roles: U8) -> int:
-    """List whole pcapng blocks. Returns the spans so far."""
+    """List complete pcapng blocks. Returns the number of spans so far."""
     while at < end:
         if host32(block, at, 0) == SECTION_HEADER:
             swapped = 1 if host32(block, at + 8, 0) == 0x4D3C2B1A else 0
@@ -45,9 +45,9 @@ def outline_blocks(block: U8, at: int, end: int, swapped: int, count: int, start
 def outline_block(
     block: U8, at: int, base: int, layout: I64, interfaces: Interfaces, records: Records, tally: Tally, starts: I64, ends: I64, roles: U8
 ) -> tuple[int, int, int]:
-    """List the records of a block from ``at`` on, as indices into it, in their order.
+    """List the records of a block from ``at`` on, in order, as indices into it.
 
-    starts, ends, roles: room for one span in :data:`LEAST_SPAN` octets of the block.
+    starts, ends, roles: space for one span per :data:`LEAST_SPAN` bytes of the block.
     Returns (position, status.py STOP_ code, spans).
     """
     count = 0

@@ -1,6 +1,6 @@
-"""Octets behind a damaged record in, place of the next one that can be a record out.
+"""Find the next plausible record after a damaged one.
 
-One header's worth of octets that look right prove little in a payload, so a record counts only where those behind it look right too.
+Bytes in a payload can look like a header by chance, so a record counts only if those after it look right too.
 """
 
 import numpy as np
@@ -27,15 +27,15 @@ from floodmark_core.records.framing import (
     TICK_NS,
 )
 
-IN_A_ROW = 3  # records that must look right, the first among them, where the octets reach so far
-# DAY_S: from the last time read: a record further away is taken for chance
+IN_A_ROW = 3  # records that must look right, including the first, as far as there is data
+# DAY_S: a record further than this from the last time read is taken for a coincidence
 _NO, _YES, _UNDECIDED = -1, 0, 1
 NAME_RESOLUTION, JOURNAL, SECRETS, CUSTOM, CUSTOM_PRIVATE = 4, 9, 10, 0x0BAD, 0x40000BAD
 
 
 @step
 def pcap_record(block: U8, at: int, layout: I64) -> int:
-    """Return the octets that a pcap record at a place takes, 0 where there can be none; its header is in the block."""
+    """Return the bytes that a pcap record at ``at`` takes, 0 if there can be none; its header is in the block."""
     swapped = layout[SWAPPED]
     captured, wire = host32(block, at + 8, swapped), host32(block, at + 12, swapped)
     if captured > LARGEST_RECORD or captured == 0 or wire < captured or wire > LARGEST_RECORD:
@@ -48,7 +48,7 @@ def pcap_record(block: U8, at: int, layout: I64) -> int:
 
 @step
 def pcapng_block(block: U8, at: int, end: int, layout: I64) -> int:
-    """Return the octets that a pcapng block at a place takes, 0 where there can be none; its first 12 octets are in the block."""
+    """Return the bytes that a pcapng block at ``at`` takes, 0 if there can be none; its first 12 bytes are in the block."""
     kind, swapped = host32(block, at, 0), layout[SWAPPED]
     if kind == SECTION_HEADER:
         magic = host32(block, at + 8, 0)
@@ -75,7 +75,7 @@ def pcapng_block(block: U8, at: int, end: int, layout: I64) -> int:
 
 @step
 def begins_record(block: U8, at: int, end: int, layout: I64, at_end: bool) -> int:
-    """Tell whether records stand at a place: _YES, _NO, or _UNDECIDED where more octets must be seen."""
+    """Return whether records begin at ``at``: _YES, _NO, or _UNDECIDED if more data is needed."""
     for place in range(IN_A_ROW):
         if at == end and at_end and place > 0:
             return _YES
@@ -92,7 +92,7 @@ def begins_record(block: U8, at: int, end: int, layout: I64, at_end: bool) -> in
 
 @kernel
 def next_record(block: U8, at: int, layout: I64, at_end: bool) -> tuple[bool, int]:
-    """Look for a record from a place on. Returns (whether there is one, its place; otherwise the first place not ruled out)."""
+    """Search for a record from ``at`` on. Returns (whether there is one, its position; otherwise the first position not ruled out)."""
     end = np.int64(block.shape[0])
     while at < end:
         verdict = begins_record(block, at, end, layout, at_end)

@@ -1,7 +1,7 @@
-"""Times of a batch in, capture clock out: a clock that never steps back, so that a timeout means the same however a capture is cut.
+"""Derive the capture clock from a batch's times: it never steps back, so that a timeout means the same however a capture is split.
 
-The clock advances with the packets' times. A packet out of order leaves it standing. A time further away than the reordering window
-back, or a day ahead, is believed when the next packet agrees with it: a single wild time stamp neither ends flows nor stops timeouts.
+The clock advances with the packets' times; an out-of-order packet does not move it. A time earlier by more than the reordering window,
+or later by more than a day, is accepted when the next packet agrees with it: one wrong timestamp neither ends flows nor stops timeouts.
 """
 
 import numpy as np
@@ -12,29 +12,29 @@ from floodmark_core.protocols import DAY_NS
 from floodmark_core.records.framing import remark
 from floodmark_core.status import REMARK_TIME_BACKWARD, REMARK_TIME_JUMP_AHEAD, REMARK_TIME_JUMP_BACK
 
-# Places in the clock array, which carries over from block to block and from file to file.
+# Indices into the clock array, which carries over from block to block and from file to file.
 CLOCK_NS, REFERENCE_NS, STARTED, FILE_BEGINS, JUMPED, ASIDE_NS, CLOCK_SIZE = 0, 1, 2, 3, 4, 5, 8
 
-# DAY_NS: longer than any timeout: a longer silence counts as a day
-FURTHEST_NS = np.int64(4_000_000_000_000_000_000)  # the clock stands still here, 46,000 such silences on; keeps sums inside int64
+# DAY_NS is longer than any timeout: a longer silence counts as a day
+FURTHEST_NS = np.int64(4_000_000_000_000_000_000)  # the clock stops here, after 46,000 such silences, to keep sums inside int64
 
 
 @step
 def advance(clock: I64, span_ns: int) -> None:
-    """Move the clock on by a span, or by a day where it is longer."""
+    """Advance the clock by a span, at most by a day."""
     clock[CLOCK_NS] = min(clock[CLOCK_NS] + min(span_ns, DAY_NS), FURTHEST_NS)
 
 
 @kernel
 def advance_clock(records: Records, n: int, base: int, reorder_window_ns: int, clock: I64, tally: Tally) -> None:
-    """Fill ``clock_ns`` of the first ``n`` records and count what time does in the capture."""
+    """Fill ``clock_ns`` of the first ``n`` records and count remarks on their times."""
     for i in range(n):
         time_ns = records.time_ns[i]
         if clock[STARTED] == 0:
             clock[STARTED] = 1
             clock[REFERENCE_NS] = time_ns
         ahead = time_ns - clock[REFERENCE_NS]
-        file_begins = clock[FILE_BEGINS] == 1  # between two files a jump is nothing to remark; the clock itself knows no files
+        file_begins = clock[FILE_BEGINS] == 1  # a jump between two files is not remarked; the clock itself ignores file boundaries
         clock[FILE_BEGINS] = 0
         if -reorder_window_ns <= ahead <= DAY_NS:
             if clock[JUMPED]:  # a second packet agrees with the jump
@@ -49,7 +49,7 @@ def advance_clock(records: Records, n: int, base: int, reorder_window_ns: int, c
             if not file_begins:
                 remark(tally, REMARK_TIME_JUMP_AHEAD if ahead > 0 else REMARK_TIME_JUMP_BACK, base + records.frame_at[i])
             returned = time_ns - clock[ASIDE_NS]
-            if clock[JUMPED] and -reorder_window_ns <= returned <= DAY_NS:  # the packet before was alone with its time
+            if clock[JUMPED] and -reorder_window_ns <= returned <= DAY_NS:  # the previous packet's time was an outlier
                 advance(clock, max(returned, 0))
                 clock[JUMPED] = 0
                 clock[REFERENCE_NS] = max(time_ns, clock[ASIDE_NS])

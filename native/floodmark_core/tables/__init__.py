@@ -1,1 +1,1 @@
-"""Tables of flows grouped, ranked, picked and added up."""
+"""Group, rank, select and sum tables of flows."""

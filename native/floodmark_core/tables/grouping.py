@@ -1,4 +1,4 @@
-"""Keys in, groups out: number equal keys, find frequent ones, put rows in order of group. Linear in the rows; no sorting."""
+"""Group rows by key: number equal keys, find frequent ones, order rows by group. Linear in the rows; no sorting."""
 
 import numpy as np
 
@@ -7,9 +7,9 @@ from floodmark_core.buffers.hashing import hash_words
 from floodmark_core.columns import I32, I64, U8, U32, U64
 
 ZERO = np.uint64(0)
-ODD = np.uint64(1)  # a seed of zero would hash every IPv4 address, whose high half is zero, to one value
+ODD = np.uint64(1)  # a seed of zero would hash all IPv4 addresses, whose high half is zero, to the same value
 
-AHEAD = 256  # keys looked at together
+AHEAD = 256  # keys processed together
 
 
 @kernel
@@ -25,9 +25,9 @@ def number_keys(seed: np.uint64, first: U64, second: U64, third: U64, table: U32
     rows = first.shape[0]
     for start in range(0, rows, AHEAD):
         stop = min(start + AHEAD, rows)
-        for i in range(start, stop):  # the slots of a few hundred keys, so that the memory is on its way when they are needed
+        for i in range(start, stop):  # slots of a few hundred keys first, so that their memory is already being loaded
             groups[i] = np.int32(hash_words(seed | ODD, first[i], second[i], third[i], ZERO, ZERO) & mask)
-            touched[0] |= table[groups[i]]  # kept, or the compiler would drop the read
+            touched[0] |= table[groups[i]]  # stored, or the compiler would drop the read
         for i in range(start, stop):
             slot = np.uint64(groups[i])
             number = -1
@@ -50,8 +50,8 @@ def number_keys(seed: np.uint64, first: U64, second: U64, third: U64, table: U32
 def keep_frequent(hashes: U64, chosen: U8, least: int, buckets: U8, part: int, parts: int) -> None:
     """Drop chosen flows whose initiator has fewer than ``least`` chosen flows; a few that share a bucket with others may stay.
 
-    hashes: uint64[n], of the initiators. chosen: uint8[n], 1 or 0. buckets: uint8[power of two], all zero, which count to 255: a larger
-    ``least`` keeps more than asked. Only initiators of one part are looked at, of as many parts as there are threads.
+    hashes: uint64[n], of the initiators. chosen: uint8[n], 1 or 0. buckets: uint8[power of two], all zero; they saturate at 255: a larger
+    ``least`` keeps more than asked. Only the initiators of one part are processed; there are as many parts as threads.
     """
     mask, least = np.uint64(buckets.shape[0] - 1), min(least, 255)
     mine, many = np.uint64(part), np.uint64(parts)
@@ -66,7 +66,7 @@ def keep_frequent(hashes: U64, chosen: U8, least: int, buckets: U8, part: int, p
 
 @kernel
 def count_groups(groups: I32, first: int, end: int, counts: I64) -> None:
-    """Count the rows from ``first`` to before ``end`` by group. groups: int32[n], -1 for rows in no group. counts: int64[groups], zero."""
+    """Count the rows in [``first``, ``end``) by group. groups: int32[n], -1 for rows in no group. counts: int64[groups], zero."""
     for i in range(first, end):
         if groups[i] >= 0:
             counts[groups[i]] += 1
@@ -74,9 +74,9 @@ def count_groups(groups: I32, first: int, end: int, counts: I64) -> None:
 
 @kernel
 def order_by_group(groups: I32, first: int, end: int, cursor: I64, order: U32) -> None:
-    """Put the numbers of the rows from ``first`` to before ``end`` in order of group, those of a group in their own order.
+    """Order the numbers of the rows in [``first``, ``end``) by group, stable within each group.
 
-    cursor: int64[groups], where in ``order`` each group goes on (counting sort).
+    cursor: int64[groups], next position of each group in ``order`` (counting sort).
     """
     for i in range(first, end):
         if groups[i] >= 0:

@@ -1,6 +1,6 @@
-"""A list of flows in, what arrays with a value for each flow have at those places out, or a value put there.
+"""Read or write per-flow arrays at the positions of listed flows.
 
-NumPy would turn a list of 32-bit places into one of 64 bits first, which for ten million flows takes longer than the work.
+NumPy would first convert a list of 32-bit indices to 64 bits, which for ten million flows takes longer than the work.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from floodmark_core.columns import I32, U8, U32
 
 @kernel
 def pick_received(toward: U8, packets: U32, index: U32, first: int, end: int, to_initiator: int, from_responder: U8, picked: U32) -> None:
-    """Say of the listed flows from ``first`` to before ``end`` which end sent (1: the responder) and how many packets."""
+    """Write for the listed flows in [``first``, ``end``) which end sent (1: the responder) and how many packets."""
     for k in range(first, end):
         flow = index[k]
         from_responder[k] = np.uint8(toward[flow] == to_initiator)
@@ -20,7 +20,7 @@ def pick_received(toward: U8, packets: U32, index: U32, first: int, end: int, to
 
 @kernel
 def pick_free(taken: U8, index: U32, first: int, end: int, free: U8) -> int:
-    """Say which of the listed flows from ``first`` to before ``end`` are not taken. Returns how many."""
+    """Mark which of the listed flows in [``first``, ``end``) are not taken. Returns how many."""
     count = 0
     for k in range(first, end):
         free[k] = taken[index[k]] == 0
@@ -30,7 +30,7 @@ def pick_free(taken: U8, index: U32, first: int, end: int, free: U8) -> int:
 
 @kernel
 def pick_unnumbered(numbers: I32, index: U32, first: int, end: int, free: U8) -> int:
-    """Say which of the listed flows from ``first`` to before ``end`` have no number yet (-1). Returns how many."""
+    """Mark which of the listed flows in [``first``, ``end``) have no number yet (-1). Returns how many."""
     count = 0
     for k in range(first, end):
         free[k] = numbers[index[k]] < 0
@@ -40,6 +40,6 @@ def pick_unnumbered(numbers: I32, index: U32, first: int, end: int, free: U8) ->
 
 @kernel
 def put_number(numbers: I32, index: U32, first: int, end: int, number: int) -> None:
-    """Give the listed flows from ``first`` to before ``end``, none of which is listed twice, a number."""
+    """Assign a number to the listed flows in [``first``, ``end``), none of which is listed twice."""
     for k in range(first, end):
         numbers[index[k]] = number

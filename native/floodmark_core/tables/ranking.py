@@ -1,7 +1,7 @@
-"""Flows in, their senders counted and ranked: how many there are, and which of them sent most.
+"""Count and rank the senders of flows: how many there are, and which of them sent most.
 
-Senders are told apart by a 64-bit hash under a secret seed: among ten million of them two coincide once in some 400,000 runs.
-The flows are first dealt into parts that fit the cache, because a table of millions of entries costs a cache miss for each flow.
+Senders are distinguished by a 64-bit hash under a secret seed: among ten million of them two collide once in about 400,000 runs.
+The flows are first partitioned to fit the cache, because a table of millions of entries costs a cache miss per flow.
 """
 
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from floodmark_core.columns import I64, U8, U32, U64, Rows
 from floodmark_core.flows.endpoints import initiator_of, responder_of, version_of
 
 ZERO = np.uint64(0)
-PART = 1 << 11  # flows in a part, about: their senders' table fits the cache
+PART = 1 << 11  # approximate flows per part: their senders' table fits the cache
 
 
 class Listed(NamedTuple):
@@ -25,29 +25,29 @@ class Listed(NamedTuple):
     place: U32  # row of every flow
     hashes: U64  # of every flow's initiator
     index: U32  # [n] the flows
-    from_responder: U8  # [n] whether the responder is the one that sent
-    packets: U32  # [n] that the sender sent
+    from_responder: U8  # [n] whether the responder sent
+    packets: U32  # [n] sent by the sender
 
 
 class Dealt(NamedTuple):
     """Flows by the hash of their sender."""
 
     hash: U64  # [n]
-    flow: U32  # [n] place among the flows
-    packets: U32  # [n] that the sender sent
+    flow: U32  # [n] index among the flows
+    packets: U32  # [n] sent by the sender
 
 
 class Ranked(NamedTuple):
-    """The senders that sent most, most first; of equals the one whose first flow is earlier."""
+    """The senders that sent most, in descending order; ties go to the one whose first flow is earlier."""
 
     packets: I64  # [k]
     flows: I64  # [k]
-    first: I64  # [k] place of the sender's first flow
+    first: I64  # [k] index of the sender's first flow
 
 
 @kernel
 def hash_initiators(seed: np.uint64, rows: Rows, addresses: Rows, place: U32, first: int, end: int, hashes: U64) -> None:
-    """Hash the initiators of the flows from ``first`` to before ``end``; never zero, which marks a free slot elsewhere."""
+    """Hash the initiators of the flows in [``first``, ``end``); never to zero, which marks a free slot elsewhere."""
     for i in range(first, end):
         row = rows[place[i]]
         hi, lo = initiator_of(row, addresses)
@@ -67,7 +67,7 @@ def sender_hash(seed: np.uint64, listed: Listed, i: int) -> np.uint64:
 
 @kernel
 def count_senders(seed: np.uint64, listed: Listed, first: int, end: int, counts: I64) -> None:
-    """Count the listed flows from ``first`` to before ``end`` by the range that their sender's hash falls into. counts: int64[shares]."""
+    """Count the listed flows in [``first``, ``end``) by the range that their sender's hash falls into. counts: int64[shares]."""
     many = np.uint64(counts.shape[0])
     for i in range(first, end):
         counts[np.int64((sender_hash(seed, listed, i) >> np.uint64(32)) * many >> np.uint64(32))] += 1
@@ -75,18 +75,18 @@ def count_senders(seed: np.uint64, listed: Listed, first: int, end: int, counts:
 
 @kernel
 def hash_senders(seed: np.uint64, listed: Listed, share: int, shares: int, dealt: Dealt) -> None:
-    """List the flows whose sender's hash falls into one of ``shares`` equal ranges; the list must have room for one more."""
+    """List the flows whose sender's hash falls into one of ``shares`` equal ranges; the list must have space for one more."""
     mine, many, count = np.uint64(share), np.uint64(shares), 0
     for i in range(listed.index.shape[0]):
         mixed = sender_hash(seed, listed, i)
-        # Written whether it belongs here or not: which it is cannot be predicted.
+        # Written whether it belongs here or not: a branch on it could not be predicted.
         dealt.hash[count], dealt.flow[count], dealt.packets[count] = mixed, i, listed.packets[i]
         count += np.int64((mixed >> np.uint64(32)) * many >> np.uint64(32) == mine)
 
 
 @kernel
 def deal_senders(one: Dealt, count: int, bits: int, starts: I64, cursor: I64, other: Dealt) -> None:
-    """Put the first ``count`` flows of a list in order of parts, by bits of the hash that its range does not fix.
+    """Order the first ``count`` flows of a list by part, using bits of the hash that its range does not determine.
 
     starts, cursor: int64[2^bits + 1], zero; on return the flows of part p are other[starts[p]:starts[p + 1]].
     """
@@ -105,7 +105,7 @@ def deal_senders(one: Dealt, count: int, bits: int, starts: I64, cursor: I64, ot
 
 @step
 def enter(ranked: Ranked, packets: int, flows: int, first: int) -> None:
-    """Enter a sender into the ranking if it belongs there."""
+    """Insert a sender into the ranking if it belongs there."""
     last = ranked.packets.shape[0] - 1
     if last < 0 or packets < ranked.packets[last] or (packets == ranked.packets[last] and first > ranked.first[last]):
         return
@@ -122,7 +122,7 @@ def enter(ranked: Ranked, packets: int, flows: int, first: int) -> None:
 def rank_senders(dealt: Dealt, starts: I64, table: U64, ranked: Ranked) -> int:
     """Count the distinct senders of all parts and rank them. Returns how many there are.
 
-    starts: int64[parts + 1]. table: uint64[power of two, more than twice the largest part, 4]: hash, packets, flows, place of the first.
+    starts: int64[parts + 1]. table: uint64[power of two, more than twice the largest part, 4]: hash, packets, flows, index of the first.
     ranked: all -1.
     """
     senders = 0
@@ -153,7 +153,7 @@ def rank_senders(dealt: Dealt, starts: I64, table: U64, ranked: Ranked) -> int:
 
 @kernel
 def join_rankings(one: Ranked, other: Ranked) -> None:
-    """Enter the senders of another ranking, which has none of this one's, into this one."""
+    """Merge another ranking, which has no sender in common with this one, into this one."""
     for place in range(other.packets.shape[0]):
         if other.first[place] >= 0:
             enter(one, other.packets[place], other.flows[place], other.first[place])

@@ -1,4 +1,4 @@
-"""Flows and a group for each in, totals per group out."""
+"""Sum flows by group."""
 
 import numpy as np
 
@@ -9,9 +9,9 @@ from floodmark_core.flows.endpoints import is_from_responder
 
 @kernel
 def sum_flows(rows: Rows, more: Rows, place: U32, group: I32, first: int, end: int, sums: I64) -> None:
-    """Add up flows, packets and IP octets of both directions by group, of the flows from ``first`` to before ``end``.
+    """Sum flows, packets and IP bytes of both directions by group, for the flows in [``first``, ``end``).
 
-    group: int32[n]; below 0 it counts from the end of ``sums``. sums: int64[groups, 3], zero.
+    group: int32[n]; negative values count from the end of ``sums``. sums: int64[groups, 3], zero.
     """
     rows_of_sums = sums.shape[0]
     for i in range(first, end):
@@ -29,9 +29,9 @@ def sum_flows(rows: Rows, more: Rows, place: U32, group: I32, first: int, end: i
 
 @kernel
 def measure_flows(rows: Rows, more: Rows, place: U32, index: U32, from_responder: U8, gap_ns: int) -> tuple[int, int, int, int]:
-    """Measure listed flows. Returns (first packet ns, last packet ns, IP octets that the senders sent, pauses longer than ``gap_ns``).
+    """Measure listed flows. Returns (first packet ns, last packet ns, IP bytes that the senders sent, pauses longer than ``gap_ns``).
 
-    Pauses are seen in the order of the list: a flow that begins earlier than one before it may hide one, and never makes one up.
+    Pauses are found in list order: a flow that begins earlier than one before it may hide a pause, but never adds one.
     """
     first, last, nbytes, pauses = np.int64(0x7FFFFFFFFFFFFFFF), np.int64(-0x7FFFFFFFFFFFFFFF), 0, 0
     for k in range(index.shape[0]):
@@ -51,7 +51,7 @@ def measure_flows(rows: Rows, more: Rows, place: U32, index: U32, from_responder
 
 @step
 def spread(amounts: F64, begin: float, end: float, amount: float) -> None:
-    """Add an amount to bins, evenly between two places counted in bins; what lies outside goes to the first or the last."""
+    """Spread an amount evenly over bins between two positions in units of bins; what lies outside goes to the first or the last."""
     last = amounts.shape[0] - 1
     first_bin, last_bin = min(max(np.int64(begin), 0), last), min(max(np.int64(end), 0), last)
     if first_bin == last_bin:
@@ -68,9 +68,9 @@ def spread(amounts: F64, begin: float, end: float, amount: float) -> None:
 def spread_flows(
     rows: Rows, more: Rows, place: U32, group: I32, first: int, end: int, start_ns: int, bin_ns: float, packets: F64, nbytes: F64
 ) -> None:
-    """Add what flows carried in both directions to the bins of their groups, each flow spread evenly over the time that it lasted.
+    """Add the traffic of flows, both directions, to the bins of their groups, each flow spread evenly over its duration.
 
-    group: int32[n]; below 0 it counts from the end. packets, octets: float64[groups, bins].
+    group: int32[n]; negative values count from the end. packets, nbytes: float64[groups, bins].
     """
     groups = packets.shape[0]
     for i in range(first, end):

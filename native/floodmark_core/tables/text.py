@@ -1,11 +1,11 @@
-"""Addresses in, their text out: dotted decimal, and RFC 5952 for IPv6, as the offsets and octets of a column of strings."""
+"""Format addresses as text: dotted decimal, and RFC 5952 for IPv6, as the offsets and bytes of a string column."""
 
 import numpy as np
 
 from floodmark_core._jit import kernel, step
 from floodmark_core.columns import I32, U8, U64
 
-LONGEST = 39  # octets of the longest text of an IPv6 address
+LONGEST = 39  # bytes of the longest IPv6 address as text
 
 
 @step
@@ -43,7 +43,7 @@ def group16(hi: int, lo: int, i: int) -> int:
 
 @step
 def put_ipv6(hi: int, lo: int, out: U8, at: int) -> int:
-    """Write an IPv6 address: the longest run of two or more zero groups, the first of equals, becomes a double colon."""
+    """Write an IPv6 address: the longest run of two or more zero groups (the first if several are equal) becomes a double colon."""
     best, longest = -1, 1
     i = 0
     while i < 8:
@@ -70,7 +70,7 @@ def put_ipv6(hi: int, lo: int, out: U8, at: int) -> int:
 
 @kernel
 def write_addresses(hi: U64, lo: U64, version: U8, offsets: I32, out: U8) -> int:
-    """Write each address after the one before. offsets: int32[n + 1]. out: uint8[39 n]. Returns the octets written."""
+    """Write addresses one after the other. offsets: int32[n + 1]. out: uint8[39 n]. Returns the bytes written."""
     at = 0
     for i in range(lo.shape[0]):
         offsets[i] = at
