@@ -9,6 +9,10 @@ class SettingsError(FloodmarkError):
     """A setting or an argument is unusable."""
 
 
+class NotFoundError(FloodmarkError):
+    """The result holds no event, flow, vector or rule of the requested name."""
+
+
 class CaptureError(FloodmarkError):
     """A capture cannot be read.
 

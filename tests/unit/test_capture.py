@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import floodmark
 from builders import header, metered, pcap, record, udp
 from floodmark.captures.blocks import BlockReader
 from floodmark.captures.container import Container, recognise
@@ -313,6 +314,16 @@ def test_a_member_that_is_a_capture_by_name_alone_is_left_out_with_its_reason(tm
     assert str(first) == str(tmp_path / "a.pcap")
     assert [Path(error.path).name for error in rest if isinstance(error, CaptureError)] == ["b.pcap.gz", "c.cap", "d.pcapng"]
     assert "gzip" in str(rest[0])
+
+
+def test_a_capture_with_a_cut_header_is_left_out_and_the_rest_answered(tmp_path: Path) -> None:
+    (tmp_path / "a.pcap").write_bytes(DATA)
+    (tmp_path / "b.pcap").write_bytes(DATA[:10])
+    (tmp_path / "rotated").write_bytes(DATA[:23])
+    result = floodmark.classify(str(tmp_path))
+    assert [capture.path for capture in result.captures] == [str(tmp_path / "a.pcap")]
+    assert [Path(error.path).name for error in result.left_out] == ["b.pcap", "rotated"]
+    assert sum("the pcap header ends after" in note for note in result.notes) == 2
 
 
 def test_a_name_that_no_file_can_have_is_refused() -> None:

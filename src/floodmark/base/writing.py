@@ -45,6 +45,8 @@ def packed(path: str) -> Iterator[BinaryIO]:
 @contextlib.contextmanager
 def _beside(path: Path) -> Iterator[BinaryIO]:
     if str(path) == "-":
+        if sys.stdout is None:
+            raise OutputError("-: cannot be written: standard output is closed")
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
@@ -60,3 +62,11 @@ def _beside(path: Path) -> Iterator[BinaryIO]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def make_folder(path: str) -> None:
+    """Make a folder unless it is there. Raises OutputError."""
+    try:
+        Path(path).mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error

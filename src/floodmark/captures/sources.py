@@ -76,13 +76,12 @@ def _is_capture(file: Path) -> bool:
         raise CaptureError(str(file), f"cannot be opened: {error.strerror}") from error
     except OSError as error:
         raise CaptureError(str(file), f"cannot be opened: {error.strerror or error}") from error
-    if begins_like_capture(head):
-        return True
     if codec_of(head):
         return _holds_capture(Source.of_path(str(file)), named_so)
-    if named_so:
-        recognise(head, str(file))  # raises the error that says what it is instead
-    return False
+    if not named_so and not begins_like_capture(head):
+        return False
+    recognise(head, str(file))  # raises the error that says what it is instead, or that its header is cut
+    return True
 
 
 def _captures_among(members: Iterable[Member]) -> Iterator[Found]:

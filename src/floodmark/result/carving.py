@@ -19,7 +19,7 @@ from floodmark.captures.opening import (
 )
 from floodmark.captures.settings import FlowSettings
 from floodmark.captures.source import Given
-from floodmark.errors import FloodmarkError
+from floodmark.errors import NotFoundError
 from floodmark.events.events import Event, Judged
 from floodmark.flows.tracing import Stretch, Visitor, trace
 from floodmark.vocabulary.vectors import Verdict
@@ -87,9 +87,9 @@ def _check(events: list[Event], ids: Collection[int], victims: Collection[str]) 
     known, hosts = {event.id for event in events}, {victim for event in events for victim in event.victims}
     if missing := sorted(set(ids) - known):
         listed = f"there are events 1 to {len(events)}" if events else "no attack was found"
-        raise FloodmarkError(f"no event has the id {', '.join(map(str, missing))}; {listed}")
+        raise NotFoundError(f"no event has the id {', '.join(map(str, missing))}; {listed}")
     if strangers := sorted(set(victims) - hosts):
-        raise FloodmarkError(f"no event has the victim {', '.join(strangers)}")
+        raise NotFoundError(f"no event has the victim {', '.join(strangers)}")
 
 
 def _comment(events: list[Event], verdicts: Collection[str], *, benign: bool, rest: bool) -> str:

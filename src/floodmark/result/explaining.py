@@ -16,7 +16,7 @@ from floodmark.captures.opening import (
 )
 from floodmark.captures.settings import FlowSettings
 from floodmark.captures.source import Given
-from floodmark.errors import FloodmarkError
+from floodmark.errors import NotFoundError
 from floodmark.events.events import Event
 from floodmark.flows.flowset import Host, address_text
 from floodmark.flows.tracing import Stretch, Visitor, trace
@@ -91,14 +91,14 @@ def find_flows(flows: FlowRecords, text: str) -> U32:
     if text.strip().isdigit():
         number = int(text)
         if number >= len(flows):
-            raise FloodmarkError(f"no flow has the flow_id {number}; there are {len(flows):,} flows, numbered from 0")
+            raise NotFoundError(f"no flow has the flow_id {number}; there are {len(flows):,} flows, numbered from 0")
         return np.array([number], np.uint32)
     one, other, protocol = _five_tuple(text)
     names = ["protocol", *(f"{end}_{what}" for end in ("initiator", "responder") for what in ("hi", "lo", "port"))]
     matched = [index[_is(seen, one, other, protocol) | _is(seen, other, one, protocol)] for index, seen in flows.rows(names)]
     rows = np.concatenate(matched) if matched else np.zeros(0, np.uint32)
     if not len(rows):
-        raise FloodmarkError(f"no flow matches {text!r}")
+        raise NotFoundError(f"no flow matches {text!r}")
     return rows
 
 
@@ -108,12 +108,12 @@ _End = tuple[int, int, int | None]  # halves of an address and the port
 def _five_tuple(text: str) -> tuple[_End, _End, int | None]:
     words = [word for word in re.split(r"[\s,]+|->|>", text.strip()) if word]
     if len(words) not in (2, 3):
-        raise FloodmarkError(f"{text!r} is not a flow; write SOURCE:PORT DESTINATION:PORT PROTOCOL, or a flow_id")
+        raise NotFoundError(f"{text!r} is not a flow; write SOURCE:PORT DESTINATION:PORT PROTOCOL, or a flow_id")
     protocol = None
     if len(words) == 3:
         protocol = _NUMBERS.get(words[2].lower(), int(words[2]) if words[2].isdigit() else None)
         if protocol is None:
-            raise FloodmarkError(f"{words[2]!r} is not a protocol; give a name such as tcp, or a number")
+            raise NotFoundError(f"{words[2]!r} is not a protocol; give a name such as tcp, or a number")
     return _end(words[0]), _end(words[1]), protocol
 
 
@@ -124,7 +124,7 @@ def _end(word: str) -> _End:
     try:
         number = int(ip_address(address))
     except ValueError as error:
-        raise FloodmarkError(f"{word!r} is not an address, with or without a port") from error
+        raise NotFoundError(f"{word!r} is not an address, with or without a port") from error
     return number >> 64, number & (1 << 64) - 1, int(port) if port else None
 
 

@@ -1,14 +1,15 @@
 """``floodmark inspect``: describe captures, without a verdict."""
 
 import json
-import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
-from floodmark.cli.common import ANSWERED, CAPTURES, UNREADABLE, announce_compilation, console, members, progress, show, show_error
-from floodmark.errors import CaptureError, FloodmarkError
+from floodmark.cli.exits import ANSWERED, UNREADABLE, finish, show, show_error, write
+from floodmark.cli.options import CAPTURES, announce_compilation, members
+from floodmark.cli.progress import console, progress
+from floodmark.errors import CaptureError, FloodmarkError, OutputError
 
 if TYPE_CHECKING:
     from floodmark.result.inspection import Inspection
@@ -39,19 +40,21 @@ def inspect(captures: tuple[str, ...], *, form: str, keep_going: bool, hashing: 
             with progress() as advance:
                 tell = None if advance is None else partial(advance, member.name)
                 found = look(member, hashing=hashing, keep_going=keep_going, progress=tell)
-            show(lambda: _print_inspection(found, form))  # noqa: B023 - called at once
+            _print_inspection(found, form)
+        except OutputError:
+            raise  # no other capture could be answered either
         except FloodmarkError as error:
             code = UNREADABLE
             show_error(getattr(error, "path", None) or str(member), error, form)
-    sys.exit(code)
+    finish(code=code)
 
 
 def _print_inspection(found: "Inspection", form: str) -> None:
     if form == "json":
         from floodmark.result.result import SCHEMA_VERSION, tool
 
-        click.echo(json.dumps({"schema_version": SCHEMA_VERSION, "tool": tool()} | found.to_dict()))
+        write(json.dumps({"schema_version": SCHEMA_VERSION, "tool": tool()} | found.to_dict()) + "\n")
         return
     from floodmark.report.survey import render_inspection
 
-    render_inspection(found, console())
+    show(lambda: render_inspection(found, console()))

@@ -1,11 +1,10 @@
 """``floodmark custody``: show the log of an evidence bundle, or add to it."""
 
-import sys
-
 import click
 
 from floodmark.base.escaping import shown
-from floodmark.cli.common import ANSWERED, ask_passphrase, ending, show_page
+from floodmark.cli.exits import write
+from floodmark.cli.options import ask_passphrase
 
 
 @click.command()
@@ -28,10 +27,8 @@ def custody(bundle: str, *, action: str | None, by: str | None, key_path: str | 
     from floodmark.evidence import custody as log
     from floodmark.evidence.seal.signing import load_signer
 
-    with ending():
-        if action is not None and by is not None:
-            entries = log.add(bundle, by, action, None if key_path is None else load_signer(key_path, ask_passphrase))
-        else:
-            entries = log.entries_of(bundle)
-    show_page("".join(f"{shown(str(entry))}\n" for entry in entries))
-    sys.exit(ANSWERED)
+    if action is not None and by is not None:
+        entries = log.add(bundle, by, action, None if key_path is None else load_signer(key_path, ask_passphrase))
+    else:
+        entries = log.entries_of(bundle)
+    write("".join(f"{shown(str(entry))}\n" for entry in entries))

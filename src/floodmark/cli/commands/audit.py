@@ -1,25 +1,13 @@
 """``floodmark audit``: check a claim against captures."""
 
 import json
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from floodmark.cli.common import (
-    ANSWERED,
-    ASSETS,
-    CAPTURES,
-    UNREADABLE,
-    Reading,
-    assets_of,
-    console,
-    ending,
-    reading,
-    say,
-    say_problems,
-    show,
-)
+from floodmark.cli.exits import finish, say_problems, show, write
+from floodmark.cli.options import ASSETS, CAPTURES, Reading, assets_of, reading
+from floodmark.cli.progress import console
 
 if TYPE_CHECKING:
     from floodmark.claims.auditing import Audit
@@ -53,27 +41,24 @@ def audit(
     from floodmark.claims.auditing import audit as count
     from floodmark.claims.claims import load_claim
 
-    with ending():
-        claim = load_claim(claim_path)
-        assets = assets_of(assets_path, list(captures), how)
-        result = how.answer(list(captures))
-        say_problems(result)
-        found = count(result, claim, assets, sampling=sampling)
-        show(lambda: _print(found, form))
-    for skipped in result.left_out:
-        say(skipped)
-    sys.exit(UNREADABLE if result.left_out else ANSWERED)
+    claim = load_claim(claim_path)
+    assets = assets_of(assets_path, list(captures), how)
+    result = how.answer(list(captures))
+    say_problems(result)
+    found = count(result, claim, assets, sampling=sampling)
+    _print(found, form)
+    finish(result.left_out)
 
 
 def _print(found: "Audit", form: str) -> None:
     if form == "json":
-        click.echo(json.dumps(found.to_dict(), allow_nan=False))
+        write(json.dumps(found.to_dict(), allow_nan=False) + "\n")
         return
     if form == "html":
         from floodmark.report.claim_page import claim_page
 
-        click.echo(claim_page(found), nl=False)
+        write(claim_page(found))
         return
     from floodmark.report.claim import render_audit
 
-    render_audit(found, console())
+    show(lambda: render_audit(found, console()))

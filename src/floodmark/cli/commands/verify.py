@@ -1,14 +1,15 @@
 """``floodmark verify``: check whether an evidence bundle was altered."""
 
 import json
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
 from floodmark.base.escaping import shown
-from floodmark.cli.common import ANSWERED, Size, announce_compilation, ending, progress, say, show
+from floodmark.cli.exits import ANSWERED, finish, say, write
+from floodmark.cli.options import Size, announce_compilation
+from floodmark.cli.progress import progress
 
 if TYPE_CHECKING:
     from floodmark.evidence.findings import Verified
@@ -42,26 +43,22 @@ def verify(bundle: str, *, originals: tuple[str, ...], key_path: str | None, sha
     from floodmark.evidence.verifying import verify as check
     from floodmark.result.pipeline import Options
 
-    with ending():
-        key = None if key_path is None else load_public_key(key_path)
-        anonymiser = None if shared_key is None else Anonymiser(load_key(shared_key))
-        options = replace(Options(), memory_octets=memory, announce=say)
-        with progress() as advance:
-            found = check(bundle, originals=list(originals), public_key=key, anonymiser=anonymiser, options=options, progress=advance)
-        show(lambda: _print(found, form))
-    sys.exit(ANSWERED if found.is_whole else ALTERED)
+    key = None if key_path is None else load_public_key(key_path)
+    anonymiser = None if shared_key is None else Anonymiser(load_key(shared_key))
+    options = replace(Options(), memory_octets=memory, announce=say)
+    with progress() as advance:
+        found = check(bundle, originals=list(originals), public_key=key, anonymiser=anonymiser, options=options, progress=advance)
+    _print(found, form)
+    finish(code=ANSWERED if found.is_whole else ALTERED)
 
 
 def _print(found: "Verified", form: str) -> None:
     if form == "json":
-        click.echo(json.dumps(found.to_dict(), allow_nan=False))
+        write(json.dumps(found.to_dict(), allow_nan=False) + "\n")
         return
-    for held in found.held:
-        click.echo(f"  ok       {shown(held)}")
-    for each in found.altered:
-        click.echo(f"  ALTERED  {shown(each.path)}: {shown(each.what)}")
-    for remark in found.remarks:
-        click.echo(f"  note     {shown(remark)}")
+    lines = [f"  ok       {shown(held)}" for held in found.held]
+    lines += [f"  ALTERED  {shown(each.path)}: {shown(each.what)}" for each in found.altered]
+    lines += [f"  note     {shown(remark)}" for remark in found.remarks]
     count = len({each.path for each in found.altered})
     altered = f"The bundle is NOT intact: {count} {'file' if count == 1 else 'files'} altered."
-    click.echo("The bundle is intact." if found.is_whole else altered)
+    write("\n".join([*lines, "The bundle is intact." if found.is_whole else altered]) + "\n")

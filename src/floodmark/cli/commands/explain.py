@@ -1,12 +1,14 @@
 """``floodmark explain``: explain a verdict."""
 
-import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
-from floodmark.cli.common import ANSWERED, CAPTURES, UNREADABLE, WRONG_USAGE, Reading, console, reading, say, say_problems
-from floodmark.errors import CaptureError, FloodmarkError
+from floodmark.cli.exits import finish, say, say_problems, show
+from floodmark.cli.options import CAPTURES, Reading, reading
+from floodmark.cli.progress import console
+from floodmark.errors import NotFoundError
 
 if TYPE_CHECKING:
     from floodmark.result.result import Result
@@ -32,20 +34,13 @@ def explain(captures: tuple[str, ...], *, event: int | None, flow: str | None, p
     """
     if (event is None) == (flow is None):
         raise click.UsageError("nothing to explain; give either --event or --flow")
-    try:
-        result = how.answer(list(captures))
-        say_problems(result)
-        if event is not None:
-            _explain_event(result, event, list(captures), packets, how)
-        else:
-            _explain_flow(result, str(flow), list(captures), packets, how)
-    except CaptureError as error:
-        say(error)
-        sys.exit(UNREADABLE)
-    except FloodmarkError as error:
-        say(error)
-        sys.exit(WRONG_USAGE)
-    sys.exit(ANSWERED)
+    result = how.answer(list(captures))
+    say_problems(result)
+    if event is not None:
+        _explain_event(result, event, list(captures), packets, how)
+    else:
+        _explain_flow(result, str(flow), list(captures), packets, how)
+    finish(result.left_out)
 
 
 def _explain_event(result: "Result", number: int, captures: list[str], packets: int, how: Reading) -> None:
@@ -54,10 +49,10 @@ def _explain_event(result: "Result", number: int, captures: list[str], packets: 
 
     chosen = next((each for each in result.events if each.id == number), None)
     if chosen is None:
-        raise FloodmarkError(f"no event has the id {number}; events found: {len(result.events)}")
+        raise NotFoundError(f"no event has the id {number}; events found: {len(result.events)}")
     wanted = result.flows.judged.event_of == number - 1
     samples = sample_packets(captures, wanted, how.settings.flow, most=packets, keep_going=how.options.keep_going) if packets else []
-    print_event(console(), chosen, samples)
+    show(lambda: print_event(console(), chosen, samples))
 
 
 def _explain_flow(result: "Result", text: str, captures: list[str], packets: int, how: Reading) -> None:
@@ -73,8 +68,8 @@ def _explain_flow(result: "Result", text: str, captures: list[str], packets: int
         wanted[row] = True
         samples = sample_packets(captures, wanted, how.settings.flow, most=packets, keep_going=how.options.keep_going) if packets else []
         place = int(judged.event_of[row])
-        print_flow(out, result, row, samples)
+        show(partial(print_flow, out, result, row, samples))
         if place >= 0:
-            print_event(out, result.events[place], [])
+            show(partial(print_event, out, result.events[place], []))
     if len(rows) > _MOST_FLOWS:
         say(f"{len(rows) - _MOST_FLOWS} more flows match; select one by its flow_id")

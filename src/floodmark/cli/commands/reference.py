@@ -1,12 +1,11 @@
 """``floodmark vectors``, ``rules``, ``settings`` and ``warm``: commands that need no capture."""
 
-import sys
 import time
 
 import click
 
-from floodmark.cli.common import UNREADABLE, WRONG_USAGE, say, show_page
-from floodmark.errors import FloodmarkError, SettingsError
+from floodmark.cli.exits import UNREADABLE, finish, say, write
+from floodmark.errors import NotFoundError
 
 
 @click.command("vectors")
@@ -23,12 +22,11 @@ def show_vectors(names: tuple[str, ...]) -> None:
 
     unknown = [name for name in names if name not in RECORDS]
     if unknown:
-        say(FloodmarkError(f"no vector is named {', '.join(map(repr, unknown))}; floodmark vectors lists them"))
-        sys.exit(WRONG_USAGE)
+        raise NotFoundError(f"no vector is named {', '.join(map(repr, unknown))}; floodmark vectors lists them")
     if names:
-        show_page("\n".join(page(name) for name in names))
+        write("\n".join(page(name) for name in names))
         return
-    show_page("".join(f"{'  ' if not entry.is_parent else ''}{entry.name}: {entry.what}\n" for entry in RECORDS.values()))
+    write("".join(f"{'  ' if not entry.is_parent else ''}{entry.name}: {entry.what}\n" for entry in RECORDS.values()))
 
 
 @click.command("rules")
@@ -49,10 +47,9 @@ def show_rules(names: tuple[str, ...], form: str) -> None:
     known = {each.rule.id: each for each in rules()}
     unknown = [name for name in names if name not in known]
     if unknown:
-        say(FloodmarkError(f"no rule is named {', '.join(map(repr, unknown))}; floodmark rules lists them"))
-        sys.exit(WRONG_USAGE)
+        raise NotFoundError(f"no rule is named {', '.join(map(repr, unknown))}; floodmark rules lists them")
     chosen = [known[name] for name in names] if names else list(known.values())
-    show_page(rules_json(chosen) if form == "json" else rules_text(chosen))
+    write(rules_json(chosen) if form == "json" else rules_text(chosen))
 
 
 @click.command("settings")
@@ -68,12 +65,7 @@ def show_settings(path: str | None) -> None:
     """
     from floodmark.settings import Settings, load_settings, settings_text
 
-    try:
-        settings = load_settings(path) if path else Settings()
-    except SettingsError as error:
-        say(error)
-        sys.exit(WRONG_USAGE)
-    show_page(settings_text(settings))
+    write(settings_text(load_settings(path) if path else Settings()))
 
 
 @click.command()
@@ -89,5 +81,5 @@ def warm() -> None:
     compile_core()
     if not compiled_before():
         say(f"{cache_folder()}: cannot be written, the compiled core is lost; set FLOODMARK_CACHE_DIR to another folder")
-        sys.exit(UNREADABLE)
-    click.echo(f"compiled the core into {cache_folder()} ({time.perf_counter() - started:.1f} s)")
+        finish(code=UNREADABLE)
+    write(f"compiled the core into {cache_folder()} ({time.perf_counter() - started:.1f} s)\n")

@@ -1,22 +1,10 @@
 """``floodmark evidence``: write a result with everything that others need to check it."""
 
-import sys
-
 import click
 
-from floodmark.base.escaping import shown
-from floodmark.cli.common import (
-    ANSWERED,
-    ASSETS,
-    CAPTURES,
-    Reading,
-    ask_passphrase,
-    ending,
-    progress,
-    reading,
-    refuse_overwriting,
-    sharing_of,
-)
+from floodmark.cli.exits import report, write
+from floodmark.cli.options import ASSETS, CAPTURES, Reading, ask_passphrase, reading, refuse_overwriting, sharing_of
+from floodmark.cli.progress import progress
 
 
 @click.command()
@@ -70,12 +58,10 @@ def evidence(
     from floodmark.evidence.making import Recipe, make
     from floodmark.evidence.seal.signing import load_signer
 
-    with ending():
-        signer = None if key_path is None else load_signer(key_path, ask_passphrase)
-        sharing = sharing_of(shared_key, payload) if is_shared else None
-        recipe = Recipe(how.settings, how.options, show_victims, assets_path)
-        with progress() as advance:
-            made = make(list(captures), path, recipe, by=by, signer=signer, sharing=sharing, progress=advance)
-    click.echo(f"{shown(path)}: {made.events} events, {made.packets:,} packets from {made.captures} captures")
-    click.echo(f"manifest SHA-256 {made.manifest_sha256}")
-    sys.exit(ANSWERED)
+    signer = None if key_path is None else load_signer(key_path, ask_passphrase)
+    sharing = sharing_of(shared_key, payload) if is_shared else None
+    recipe = Recipe(how.settings, how.options, show_victims, assets_path)
+    with progress() as advance:
+        made = make(list(captures), path, recipe, by=by, signer=signer, sharing=sharing, progress=advance)
+    report(path, f"{made.events} events, {made.packets:,} packets from {made.captures} captures")
+    write(f"manifest SHA-256 {made.manifest_sha256}\n")

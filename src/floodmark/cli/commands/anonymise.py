@@ -1,12 +1,12 @@
 """``floodmark anonymise``: anonymise captures for sharing."""
 
-import sys
 from pathlib import Path
 
 import click
 
-from floodmark.base.escaping import shown
-from floodmark.cli.common import ANSWERED, CAPTURES, announce_compilation, ending, refuse_overwriting, sharing_of
+from floodmark.base.writing import make_folder
+from floodmark.cli.exits import report
+from floodmark.cli.options import CAPTURES, announce_compilation, refuse_overwriting, sharing_of
 
 
 @click.command()
@@ -48,16 +48,14 @@ def anonymise(captures: tuple[str, ...], *, path: str, key_path: str | None, pay
     """
     refuse_overwriting(captures, path)
     announce_compilation()
-    from floodmark.anonymising.anonymise import anonymise as write
+    from floodmark.anonymising.anonymise import anonymise as blank
     from floodmark.evidence.sharing import sources_of
 
-    with ending():
-        sharing = sharing_of(key_path, payload)
-        sources = sources_of(list(captures))
-        if len(sources) > 1:
-            Path(path).mkdir(exist_ok=True)
-        for number, source in enumerate(sources, 1):
-            target = path if len(sources) == 1 else str(Path(path) / f"capture-{number:04d}.pcapng")
-            done = write(source, target, sharing.anonymiser, payload=sharing.payload, keep_going=keep_going)
-            click.echo(f"{shown(target)}: {done.packets:,} packets", err=target == "-")
-    sys.exit(ANSWERED)
+    sharing = sharing_of(key_path, payload)
+    sources = sources_of(list(captures))
+    if len(sources) > 1:
+        make_folder(path)
+    for number, source in enumerate(sources, 1):
+        target = path if len(sources) == 1 else str(Path(path) / f"capture-{number:04d}.pcapng")
+        done = blank(source, target, sharing.anonymiser, payload=sharing.payload, keep_going=keep_going)
+        report(target, f"{done.packets:,} packets")

@@ -1,11 +1,10 @@
 """``floodmark carve``: extract the packets of an attack from captures."""
 
-import sys
-
 import click
 
-from floodmark.cli.common import ANSWERED, CAPTURES, WRONG_USAGE, Reading, ending, progress, reading, refuse_overwriting, say, say_problems
-from floodmark.errors import FloodmarkError
+from floodmark.cli.exits import finish, report, say_problems
+from floodmark.cli.options import CAPTURES, Reading, reading, refuse_overwriting
+from floodmark.cli.progress import progress
 
 
 @click.command()
@@ -50,23 +49,16 @@ def carve(
     refuse_overwriting(captures, path)
     if not (events or victims or verdicts or benign):
         raise click.UsageError("no packets selected; give --event, --victim, --verdict or --benign")
-    from floodmark.result.carving import carve as write
+    from floodmark.result.carving import carve as extract
     from floodmark.result.carving import choose
 
-    with ending():
-        result = how.answer(list(captures))
-        say_problems(result)
-        judged = result.flows.judged
-        del result  # the packets are chosen by the labels alone
-        try:
-            choice = choose(
-                judged, events=events, verdicts=verdicts, victims=victims, benign=benign, answers=answers, rest=rest, every=every
-            )
-        except FloodmarkError as error:
-            say(error)
-            sys.exit(WRONG_USAGE)
-        del judged
-        with progress() as advance:
-            done = write(list(captures), choice, path, how.settings.flow, keep_going=how.options.keep_going, progress=advance)
-    click.echo(f"{path}: {done.packets:,} of {done.read:,} packets", err=path == "-")
-    sys.exit(ANSWERED)
+    result = how.answer(list(captures))
+    say_problems(result)
+    judged, left_out = result.flows.judged, result.left_out
+    del result  # the packets are chosen by the labels alone
+    choice = choose(judged, events=events, verdicts=verdicts, victims=victims, benign=benign, answers=answers, rest=rest, every=every)
+    del judged
+    with progress() as advance:
+        done = extract(list(captures), choice, path, how.settings.flow, keep_going=how.options.keep_going, progress=advance)
+    report(path, f"{done.packets:,} of {done.read:,} packets")
+    finish(left_out)

@@ -1,10 +1,7 @@
-"""What the commands share: exit codes, sizes, progress, error messages, options for reading captures."""
+"""The options that commands share: which captures, how they are read and judged, what must not be overwritten."""
 
-import json
-import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import wraps
 from pathlib import Path
@@ -13,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from floodmark.base.escaping import shown
-from floodmark.errors import CaptureError, FloodmarkError, OutputError, SettingsError
+from floodmark.cli.exits import say
+from floodmark.cli.progress import progress
+from floodmark.errors import CaptureError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from floodmark.captures.opening import Progress
     from floodmark.captures.source import Source
     from floodmark.claims.assets import Asset, AssetSummary
     from floodmark.evidence.sharing import Sharing
@@ -26,10 +22,7 @@ if TYPE_CHECKING:
     from floodmark.result.result import Result
     from floodmark.settings import Settings
 
-ANSWERED, ATTACK_FOUND, WRONG_USAGE, UNREADABLE = 0, 1, 2, 3
-INTERRUPTED = 130  # as in shells: 128 plus the number of SIGINT
 VERDICTS = ("volumetric", "application-layer", "benign")
-_PIPE_WIDTH = 140  # columns of a report that does not go to a terminal
 _UNITS = {
     "": 1,
     "b": 1,
@@ -91,14 +84,6 @@ class Reading:
             return classify(captures, self.settings, self.options, advance)
 
 
-def say_problems(result: "Result") -> None:
-    """Print problems of the captures on standard error, where the output itself does not show them."""
-    for capture in result.captures:
-        for problem in capture.problems:
-            where = "" if problem.first_offset is None else f", first at byte {problem.first_offset:,}"
-            say(f"{capture.path}: {problem.kind}: {problem.count:,}{where}")
-
-
 def refuse_overwriting(captures: tuple[str, ...], path: str | None) -> None:
     """Exit if the output would overwrite an input, or be in a folder that is read."""
     if path in (None, "-"):
@@ -128,19 +113,6 @@ def summaries(path: str | None, result: "Result", captures: "Sequence[str | Sour
     from floodmark.claims.assets import summarise
 
     return summarise(result, assets_of(path, captures, how))
-
-
-@contextmanager
-def ending() -> "Iterator[None]":
-    """Print an error and exit: 2 for a file of settings, assets or claims, 3 for a capture or an output."""
-    try:
-        yield
-    except SettingsError as error:
-        say(error)
-        sys.exit(WRONG_USAGE)
-    except FloodmarkError as error:
-        say(error)
-        sys.exit(UNREADABLE)
 
 
 def reading(command: Callable[..., None]) -> Callable[..., None]:
@@ -185,12 +157,8 @@ def _settings(path: str | None, tunnels: str | None) -> "Settings":
     """Return the settings of a file, or the defaults. Exits if they cannot be used."""
     from floodmark.settings import Settings, load_settings
 
-    try:
-        settings = load_settings(path) if path else Settings()
-        return replace(settings, flow=replace(settings.flow, tunnels=tunnels)) if tunnels else settings
-    except SettingsError as error:
-        say(error)
-        sys.exit(WRONG_USAGE)
+    settings = load_settings(path) if path else Settings()
+    return replace(settings, flow=replace(settings.flow, tunnels=tunnels)) if tunnels else settings
 
 
 def members(captures: tuple[str, ...]) -> "Iterator[Source | CaptureError]":
@@ -202,64 +170,6 @@ def members(captures: tuple[str, ...]) -> "Iterator[Source | CaptureError]":
             yield from expand([path])
         except CaptureError as error:
             yield error
-
-
-def show(write: Callable[[], None]) -> None:
-    """Print a result. Raises OutputError if it cannot be written."""
-    try:
-        write()
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise  # the reader has closed the pipe; click exits silently
-    except OSError as error:
-        discard_output()
-        raise OutputError(f"the results cannot be written: {error.strerror or error}") from error
-
-
-def discard_output() -> None:
-    """Discard what standard output still holds: Python writes it at exit, and would fail again with code 120."""
-    with suppress(OSError, ValueError):  # a stream without a descriptor
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
-
-
-def show_page(text: str) -> None:
-    """Print a text that is not the result of a capture, and exit if it cannot be written."""
-    try:
-        show(lambda: click.echo(text, nl=False))
-    except OutputError as error:
-        say(error)
-        sys.exit(UNREADABLE)
-
-
-def console() -> "Console":
-    """Return a console for reports: as wide as the terminal, or of fixed width for a pipe."""
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False, emoji=False)
-
-
-def show_error(path: str, error: FloodmarkError, form: str) -> None:
-    """Report why a capture has no result: as a JSON document if JSON is requested, and on standard error."""
-    if form == "json":
-        from floodmark.result.result import SCHEMA_VERSION, tool, valid_text
-
-        offset = error.offset if isinstance(error, CaptureError) else None
-        document = {
-            "schema_version": SCHEMA_VERSION,
-            "tool": tool(),
-            "path": valid_text(path),
-            "error": valid_text(str(error)),
-            "offset": offset,
-        }
-        click.echo(json.dumps(document))
-    say(error)
-
-
-def say(what: object) -> None:
-    """Print a message on standard error: an error, or why it takes longer."""
-    click.echo(f"floodmark: {shown(str(what))}", err=True)
 
 
 def sharing_of(key_path: str | None, payload: str) -> "Sharing":
@@ -288,25 +198,3 @@ def announce_compilation() -> None:
         from floodmark.base.warming import warm as compile_core
 
         compile_core(everything=False)
-
-
-@contextmanager
-def progress() -> "Iterator[Progress | None]":
-    """Show reading progress on standard error, if it is a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        tasks: dict[str, Any] = {}
-
-        def advance(path: str, nbytes: int) -> None:
-            if path not in tasks:
-                size = Path(path).stat().st_size if Path(path).is_file() else None
-                tasks[path] = bar.add_task(shown(Path(path).name), total=size)
-            bar.update(tasks[path], completed=nbytes)
-
-        yield advance

@@ -1,24 +1,12 @@
 """``floodmark export``: write results in the formats of other programs."""
 
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
 
-from floodmark.cli.common import (
-    ANSWERED,
-    ASSETS,
-    CAPTURES,
-    UNREADABLE,
-    Reading,
-    assets_of,
-    ending,
-    reading,
-    refuse_overwriting,
-    say,
-    say_problems,
-)
+from floodmark.cli.exits import finish, say_problems
+from floodmark.cli.options import ASSETS, CAPTURES, Reading, assets_of, reading, refuse_overwriting
 
 if TYPE_CHECKING:
     from floodmark.claims.assets import AssetSummary
@@ -57,15 +45,12 @@ def export(captures: tuple[str, ...], *, form: str, show_victims: bool, path: st
     refuse_overwriting(captures, path)
     from floodmark.claims.assets import by_asset, summarise
 
-    with ending():
-        result = how.answer(list(captures))
-        say_problems(result)
-        assets = assets_of(assets_path, list(captures), how)
-        found = summarise(result, assets) if assets else ()
-        _writer(form, found, victims=show_victims)(path, by_asset(result, assets) if assets else result)
-    for skipped in result.left_out:
-        say(skipped)
-    sys.exit(UNREADABLE if result.left_out else ANSWERED)
+    result = how.answer(list(captures))
+    say_problems(result)
+    assets = assets_of(assets_path, list(captures), how)
+    found = summarise(result, assets) if assets else ()
+    _writer(form, found, victims=show_victims)(path, by_asset(result, assets) if assets else result)
+    finish(result.left_out)
 
 
 def _writer(form: str, found: "tuple[AssetSummary, ...]", *, victims: bool) -> "Callable[[str, Result], object]":

@@ -1,21 +1,9 @@
 """``floodmark report``: write a result as a page."""
 
-import sys
-
 import click
 
-from floodmark.cli.common import (
-    ANSWERED,
-    ASSETS,
-    CAPTURES,
-    UNREADABLE,
-    Reading,
-    ending,
-    reading,
-    refuse_overwriting,
-    say_problems,
-    summaries,
-)
+from floodmark.cli.exits import finish, say_problems
+from floodmark.cli.options import ASSETS, CAPTURES, Reading, reading, refuse_overwriting, summaries
 
 
 @click.command()
@@ -34,8 +22,7 @@ def report(captures: tuple[str, ...], *, path: str, assets_path: str | None, how
     refuse_overwriting(captures, path)
     from floodmark.report.page import write_page
 
-    with ending():
-        result = how.answer(list(captures))
-        say_problems(result)
-        write_page(path, result, summaries(assets_path, result, list(captures), how))
-    sys.exit(UNREADABLE if result.left_out else ANSWERED)
+    result = how.answer(list(captures))
+    say_problems(result)
+    write_page(path, result, summaries(assets_path, result, list(captures), how))
+    finish(result.left_out)

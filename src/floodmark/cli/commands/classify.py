@@ -1,31 +1,15 @@
 """``floodmark classify``: classify the traffic in captures."""
 
 import json
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
 from floodmark.base.escaping import shown
-from floodmark.cli.common import (
-    ANSWERED,
-    ASSETS,
-    ATTACK_FOUND,
-    CAPTURES,
-    UNREADABLE,
-    Reading,
-    assets_of,
-    console,
-    ending,
-    members,
-    reading,
-    refuse_overwriting,
-    say,
-    show,
-    show_error,
-    summaries,
-)
-from floodmark.errors import CaptureError, FloodmarkError
+from floodmark.cli.exits import ANSWERED, ATTACK_FOUND, UNREADABLE, finish, show, show_error, write
+from floodmark.cli.options import ASSETS, CAPTURES, Reading, assets_of, members, reading, refuse_overwriting, summaries
+from floodmark.cli.progress import console
+from floodmark.errors import CaptureError, FloodmarkError, OutputError
 
 if TYPE_CHECKING:
     from floodmark.claims.assets import AssetSummary
@@ -60,22 +44,20 @@ def classify(
     if each and flows_path:
         raise click.UsageError("--flows writes one file for all captures; leave out --each")
     if each:
-        sys.exit(_answer_each(captures, how, form, fail_on, assets_path))
+        finish(code=_answer_each(captures, how, form, fail_on, assets_path))
     from floodmark.claims.assets import by_asset, summarise
 
-    with ending():
-        result = how.answer(list(captures))
-        assets = assets_of(assets_path, list(captures), how)
-        told = summarise(result, assets) if assets else ()
-        show(lambda: _print(result, form, told))
-        if flows_path:
-            from floodmark.report.export.parquet import write_flows
+    result = how.answer(list(captures))
+    assets = assets_of(assets_path, list(captures), how)
+    told = summarise(result, assets) if assets else ()
+    _print(result, form, told)
+    if flows_path:
+        from floodmark.report.export.parquet import write_flows
 
-            labelled = by_asset(result, assets) if assets else result
-            write_flows(flows_path, labelled.flows.batches(), labelled.flows.schema)
-    for skipped in result.left_out if form == "json" else ():  # the text has them among its notes
-        say(skipped)
-    sys.exit(UNREADABLE if result.left_out else ATTACK_FOUND if _asked_for(result, fail_on) else ANSWERED)
+        labelled = by_asset(result, assets) if assets else result
+        write_flows(flows_path, labelled.flows.batches(), labelled.flows.schema)
+    code = ATTACK_FOUND if _asked_for(result, fail_on) else ANSWERED
+    finish(result.left_out, code, noted=form == "text")
 
 
 def _answer_each(captures: tuple[str, ...], how: Reading, form: str, fail_on: str | None, assets_path: str | None) -> int:
@@ -91,8 +73,10 @@ def _answer_each(captures: tuple[str, ...], how: Reading, form: str, fail_on: st
             result = how.answer([member])
             assets = summaries(assets_path, result, [member], how)
             if form == "text" and len(given) > 1:
-                click.echo(f"== {shown(member.name)}")
-            show(lambda: _print(result, form, assets))  # noqa: B023 - called at once
+                write(f"== {shown(member.name)}\n")
+            _print(result, form, assets)
+        except OutputError:
+            raise  # no other capture could be answered either
         except FloodmarkError as error:
             code = UNREADABLE
             show_error(member.name, error, form)
@@ -110,8 +94,8 @@ def _print(result: "Result", form: str, assets: "tuple[AssetSummary, ...]") -> N
     if form == "json":
         from floodmark.claims.assets import document_of
 
-        click.echo(json.dumps(document_of(result, assets), allow_nan=False))
+        write(json.dumps(document_of(result, assets), allow_nan=False) + "\n")
         return
     from floodmark.report.text import render
 
-    render(result, console(), assets)
+    show(lambda: render(result, console(), assets))

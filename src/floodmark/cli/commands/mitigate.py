@@ -1,13 +1,15 @@
 """``floodmark mitigate``: print a rule that would have stopped an attack, and what else it would have hit."""
 
-import sys
-
 import click
 
-from floodmark.cli.common import ANSWERED, CAPTURES, WRONG_USAGE, Reading, ending, progress, reading, say, say_problems, show_page
+from floodmark.cli.exits import finish, say, say_problems, write
+from floodmark.cli.options import CAPTURES, Reading, reading
+from floodmark.cli.progress import progress
+from floodmark.errors import NotFoundError
 
 FORMS = ("flowspec", "nftables", "suricata", "bpf", "cidr")
 
+NO_RULE = 1  # exit code
 _FEW = 100  # packets
 
 
@@ -35,22 +37,20 @@ def mitigate(captures: tuple[str, ...], *, event: int, form: str, most_harm: flo
     from floodmark.mitigation.rules import rule_for
     from floodmark.report.text import sentence
 
-    with ending():
-        result = how.answer(list(captures))
-        say_problems(result)
-        flows = result.flows
-        judged = flows.judged
-        chosen = next((each for each in judged.events if each.id == event), None)
-        if chosen is None:
-            say(f"no event has the id {event}; events found: {len(judged.events)}")
-            sys.exit(WRONG_USAGE)
-        tunnel = flows.tunnel_of(event)
-        del flows, result  # the rule needs the labels alone
-        with progress() as advance:
-            rule = rule_for(
-                list(captures), chosen, judged, KNOWN[form], how.settings.flow, most_harm=most_harm, keep_going=how.options.keep_going,
-                progress=advance,
-            )  # fmt: skip
+    result = how.answer(list(captures))
+    say_problems(result)
+    flows, left_out = result.flows, result.left_out
+    judged = flows.judged
+    chosen = next((each for each in judged.events if each.id == event), None)
+    if chosen is None:
+        raise NotFoundError(f"no event has the id {event}; events found: {len(judged.events)}")
+    tunnel = flows.tunnel_of(event)
+    del flows, result  # the rule needs the labels alone
+    with progress() as advance:
+        rule = rule_for(
+            list(captures), chosen, judged, KNOWN[form], how.settings.flow, most_harm=most_harm, keep_going=how.options.keep_going,
+            progress=advance,
+        )  # fmt: skip
     measured = rule.measured
     if tunnel is not None:
         say(f"the attack is tunnelled ({tunnel}); the rule matches the inner packets")
@@ -66,11 +66,11 @@ def mitigate(captures: tuple[str, ...], *, event: int, form: str, most_harm: flo
     if not measured.attack[0] or not rule.filter.terms:
         others = ", ".join(each for each in FORMS if each != form)
         say(f"no rule in this format separates the attack from other traffic; another format may (--as {others})")
-        sys.exit(1)
+        finish(code=NO_RULE)
     if measured.harm > most_harm and not force:
         say(f"not printed: it would match {measured.harm:.1%} of ordinary packets, more than {most_harm:.1%}; --force prints it")
-        sys.exit(1)
+        finish(code=NO_RULE)
     harm = f"{measured.harm:.2%} of ordinary packets in the capture" if measured.ordinary[1] else "the capture has no ordinary packets"
     what = f"{sentence(chosen)}; matches {measured.stopped:.2%} of it; {harm}"
-    show_page(KNOWN[form].write(rule.filter, what, event))
-    sys.exit(ANSWERED)
+    write(KNOWN[form].write(rule.filter, what, event))
+    finish(left_out)
