@@ -145,6 +145,6 @@ def step(function: Callable[P, R]) -> Callable[P, R]:
     """Inline a part of a kernel's loop into the loop itself.
 
     A call that passes a batch by value copies hundreds of words and counts references for each packet: decoding took
-    980 ns per packet with calls and 32 ns without (DESIGN.md D3). Calling it from Python crashes the process.
+    980 ns per packet with calls and 32 ns without (decision 3). Calling it from Python crashes the process.
     """
     return _compile(function, forceinline=True)

@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 import pytest
 import zat.zeek_log_reader
 from click.testing import CliRunner
-from floodmark.cli.export import FORMS
 from stix2validator import ValidationOptions, validate_instance
 
 import floodmark
 from builders import MILLISECOND, SECOND, connection, icmp, pcap, syn_flood, udp
 from floodmark.cli import main
+from floodmark.cli.commands.export import FORMS
 from floodmark.report.export.ddosdb import fingerprints
 from floodmark.report.export.stix import bundle_of
 from floodmark.vocabulary.vectors import RECORDS, VECTORS

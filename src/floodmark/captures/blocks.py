@@ -20,7 +20,7 @@ from floodmark.errors import CaptureError
 from floodmark_core.columns import U8
 
 MAPPED_BYTES = 64 << 20  # block of a mapped file; threads that read it in parallel synchronise after each block
-BLOCK_BYTES = 8 << 20  # block that is read; threads that process it in parallel synchronise after each block (DESIGN.md D19)
+BLOCK_BYTES = 8 << 20  # block that is read; threads that process it in parallel synchronise after each block (decision 19)
 _PIPE_BYTES = 1 << 20  # pipe capacity, where the system allows it; with the default 64 KiB reader and writer wait for each other
 
 

@@ -1,6 +1,6 @@
 """One thread's share of the flows: the state to meter it, and the tables that all shares write to in parallel.
 
-Each share goes through all packets and counts those whose key belongs to it, so nothing passes between threads (DESIGN.md D19).
+Each share goes through all packets and counts those whose key belongs to it, so nothing passes between threads (decision 19).
 Every share has its own rows in the common tables; only between blocks, when no share reads, may the tables move.
 """
 

@@ -47,7 +47,7 @@ from floodmark_core import status
 from floodmark_core.tables.sums import sum_flows
 
 _LARGE_BYTES = 32 << 20  # total size of captures: a tenth of a second on one processor
-# Every thread goes through all records, so if finding the next one is most of the work, a second thread gains nothing (DESIGN.md D19).
+# Every thread goes through all records, so if finding the next one is most of the work, a second thread gains nothing (decision 19).
 _SHORT_RECORD_BYTES = 1000
 _SNAPLEN_CUT_SHARE = 0.01  # of the packets: fewer truncated packets are an accident
 

@@ -68,7 +68,7 @@ SYN_REPEATED = Rule(
 )  # fmt: skip
 NO_COMPLETION = Rule(
     "R_NO_COMPLETION", "completion", "completed handshakes as a share of completed ones and unanswered SYNs",
-    "only {measured:.1%} of the handshakes that such SYNs began were completed",
+    "{measured:.1%} of the handshakes that such SYNs began were completed",
     "Real clients complete their handshakes; forged or careless senders never do.", "completion_share",
 )  # fmt: skip
 COMPLETION = Rule(
