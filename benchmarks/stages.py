@@ -22,7 +22,7 @@ from floodmark.flows.metering import timeouts_ns
 from floodmark.report.export.parquet import write_flows
 from floodmark.result.result import FlowRecords
 from floodmark.settings import Settings
-from floodmark.verdicts.context import Context
+from floodmark.verdicts.context import context_of
 from floodmark.verdicts.decide import decide
 from floodmark.vocabulary.services import service_ports
 from floodmark_core import ADDRESSES, CELL, FLOW, MORE, CellTable, FlowTable, new_tally
@@ -106,7 +106,7 @@ def measure(path: Path, packets: int) -> dict[str, float]:
     kernels = ("framing", "clock", "decoding", "flows", "cells")
     found = {stage: work.seconds[stage] - (calls.seconds[stage] if stage in kernels else 0.0) for stage in work.seconds}
     judging, settings = Stopwatch(), Settings()
-    context = judging.of("context", lambda: Context(flows, cells))
+    context = judging.of("context", lambda: context_of(flows, cells))
     decision = judging.of("rules", lambda: decide(context, settings))  # type: ignore[arg-type]
     judged = judging.of("events", lambda: events_of(context, decision, (0, 1), settings.event))  # type: ignore[arg-type]
     records = FlowRecords(flows, judged)  # type: ignore[arg-type]

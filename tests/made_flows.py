@@ -11,7 +11,7 @@ import numpy as np
 from floodmark.captures.settings import FlowSettings
 from floodmark.flows.flows import FlowRows, Flows
 from floodmark.flows.metering import timeouts_ns
-from floodmark.verdicts.context import Context
+from floodmark.verdicts.context import Context, context_of
 from floodmark.verdicts.declaring import Case
 from floodmark.verdicts.registry import JUDGES, ApplicationSettings, VolumetricSettings
 from floodmark.verdicts.weighing import Finding
@@ -87,7 +87,7 @@ class MadeFlows:
         """Return the flows in their surroundings."""
         tables = self._tables()
         last_ns = int(tables.more["last_clock_ns"].max())
-        return Context(Flows(tables, last_ns, timeouts_ns(FlowSettings())), self._cells(tables))
+        return context_of(Flows(tables, last_ns, timeouts_ns(FlowSettings())), self._cells(tables))
 
     def judged(self, judge: str, **settings: float) -> list[Finding]:
         """Return what one way of judging finds. settings: thresholds that are not the default."""

@@ -7,14 +7,14 @@ from wire import Packet
 from builders import CLIENT, MILLISECOND, SECOND, SERVER, START_NS, metered, syn_flood, udp
 from floodmark.events.rates import Rates
 from floodmark.flows.flowset import Host
-from floodmark.verdicts.context import Context
+from floodmark.verdicts.context import context_of
 
 
 def rates_of(packets: list[Packet], port: int, bounds_ns: tuple[int, int]) -> Rates:
     """Take the flows to one port of the server for an attack."""
     flows, cells, _ = metered(sorted(packets, key=lambda packet: packet.time_ns))
-    context = Context(flows, cells)
-    attack = context.clients(np.nonzero(flows.column("responder_port", np.arange(len(flows))) == port)[0])
+    context = context_of(flows, cells)
+    attack = context.shapes.clients(np.nonzero(flows.column("responder_port", np.arange(len(flows))) == port)[0])
     vector = "tcp-syn-flood" if port == 80 else "udp-flood"
     return Rates(context, vector, [Host(4, 0, SERVER)], attack, (START_NS + bounds_ns[0], START_NS + bounds_ns[1]))
 

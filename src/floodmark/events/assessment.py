@@ -47,7 +47,7 @@ def not_assessable(context: Context, settings: RuleSettings, judged: Judged, spa
 def _reasons(context: Context, settings: RuleSettings, judged: Judged, span_s: float) -> Iterator[tuple[str, frozenset[str]]]:
     """Yield each reason why the capture does not show the traffic in full, and the vectors that it hides."""
     volumetric, view = settings.volumetric, context.view
-    most = int(context.received_packets.max()) if len(context.received_packets) else 0
+    most = int(context.hosts.received_packets.max()) if len(context.hosts.received_packets) else 0
     if most < volumetric.flood_packets:
         text = f"no host received more than {most:,} packets; a flood needs at least {volumetric.flood_packets} to be recognised"
         yield text, _VOLUMETRIC | (_APPLICATION - _SCANS)
@@ -61,9 +61,9 @@ def _reasons(context: Context, settings: RuleSettings, judged: Judged, span_s: f
         yield text, _RATED
     if view.payload_missing:
         yield "payload is truncated or overwritten", _SAID
-    if context.one_sided:
+    if context.shapes.one_sided:
         yield "the capture holds one direction only; replies are missing", _ANSWERED
-    elif context.one_sided is None:
+    elif context.shapes.one_sided is None:
         yield "no dialogue shows whether the capture includes replies", _ANSWERED
     yield from _too_little(context, settings, span_s)
 
@@ -87,10 +87,10 @@ def _unexplained(context: Context, judged: Judged, least: int) -> tuple[str, int
     """Return the host with most packets of one flood shape that belong to no event, and their number; None if they are few."""
     most: tuple[str, int] | None = None
     for shape in FLOOD_SHAPES:
-        for host in context.hosts_with(shape, least)[:_HOSTS_LOOKED_AT]:
-            packets = context.shaped(host, shape).unnumbered(judged.event_of).total_packets
+        for host in context.hosts.hosts_with(shape, least)[:_HOSTS_LOOKED_AT]:
+            packets = context.hosts.shaped(host, shape).unnumbered(judged.event_of).total_packets
             if packets >= max(least, most[1] if most else 0):
-                most = str(context.host(host)), packets
+                most = str(context.hosts.host(host)), packets
     return most
 
 

@@ -25,10 +25,10 @@ def mark_backscatter(context: Context, event_of: I32) -> Iterator[str]:
     """Mark backscatter flows and yield a note for each host that sends them. event_of: event of each flow, below 0 none."""
     of_answers = np.zeros(shapes.SHAPES, bool)
     of_answers[list(_SHAPES)] = True
-    rows = np.nonzero(of_answers[context.shape] & (event_of < 0))[0]
+    rows = np.nonzero(of_answers[context.shapes.shape] & (event_of < 0))[0]
     if len(rows) < _FEWEST_RECEIVERS:
         return
-    flows, told = context.flow_set(rows), 0
+    flows, told = context.shapes.flow_set(rows), 0
     groups, senders = flows.sources
     starts, order = split(groups, len(senders))
     for sender in np.nonzero(np.diff(starts) >= _FEWEST_RECEIVERS)[0]:

@@ -42,9 +42,9 @@ class CalmSettings(Checked):
 
 def mark_calm(context: Context, event_of: I32, settings: CalmSettings) -> Iterator[str]:
     """Label flows of two-way traffic, and yield a note for each crowd. event_of: event of each flow, below 0 none."""
-    connections = _free(context.established, event_of)
-    dialogues = _free(np.nonzero(context.shape == shapes.UDP_DIALOGUE)[0], event_of)
-    pings = _free(np.nonzero(context.shape == shapes.ICMP_ECHO)[0], event_of)
+    connections = _free(context.shapes.established, event_of)
+    dialogues = _free(np.nonzero(context.shapes.shape == shapes.UDP_DIALOGUE)[0], event_of)
+    pings = _free(np.nonzero(context.shapes.shape == shapes.ICMP_ECHO)[0], event_of)
     yield from _mark_crowds(context, connections, event_of, settings)
     event_of[_regular_pings(context, pings, settings)] = _MARKS[MEASUREMENT]
     event_of[_regular_checks(context, connections, settings)] = _MARKS[MEASUREMENT]
@@ -108,14 +108,14 @@ def _regular_checks(context: Context, rows: U32, settings: CalmSettings) -> U32:
 
 def _mark_crowds(context: Context, rows: U32, event_of: I32, settings: CalmSettings) -> Iterator[str]:
     """Label the connections to services that many clients contacted at once, and yield a note for each service."""
-    windows = (context.end_ns - context.begin_ns) // _WINDOW_NS + 1
+    windows = (context.baseline.end_ns - context.baseline.begin_ns) // _WINDOW_NS + 1
     if len(rows) < settings.crowd_connections or windows < settings.crowd_windows:
         return
     groups, leaders = number_services(context, rows.astype(np.int64))
     starts, order = split(groups, len(leaders))
     told = 0
     for group in np.nonzero(np.diff(starts) >= settings.crowd_connections)[0]:
-        flows = context.clients(rows[order[starts[group] : starts[group + 1]]])
+        flows = context.shapes.clients(rows[order[starts[group] : starts[group + 1]]])
         crowd = _crowd(flows, settings)
         if crowd is None:
             continue

@@ -12,8 +12,9 @@ from floodmark.base.thresholds import Checked, threshold
 from floodmark.events.makeup import Makeup, Surroundings, makeup_of
 from floodmark.events.rates import Rates
 from floodmark.flows.flowset import FlowSet, Host, split
-from floodmark.verdicts.context import VICTIM_PACKETS, Context
+from floodmark.verdicts.context import Context
 from floodmark.verdicts.decide import Considered, Decision
+from floodmark.verdicts.receivers import VICTIM_PACKETS
 from floodmark.verdicts.weighing import MOST_VICTIMS, Finding, Reason
 from floodmark.vocabulary.vectors import VECTORS, Verdict
 from floodmark_core.columns import I32, U8

@@ -54,18 +54,18 @@ class Surroundings:
 
     def around(self, victims: Iterable[Host]) -> list[FlowSet] | None:
         """Return the ordinary flows of victims, seen from them, of the first ones only if there are many; None if none is listed."""
-        numbers = self._context.host_numbers
+        numbers = self._context.hosts.numbers
         places = [numbers[host] for host in victims if host in numbers][:_MOST_VICTIMS]
         return [flows for place in places for flows in self.ordinary(place) if len(flows)] if places else None
 
     def _ordinary(self, place: int) -> list[FlowSet]:
         """Return what a host received in flows toward it, and as replies in flows that it began."""
         context = self._context
-        began = context.connections_of(context.host(place)).index
+        began = context.baseline.connections_of(context.hosts.host(place)).index
         packets = np.minimum(context.flows.column("responder_packets", began), 0xFFFFFFFF).astype(np.uint32)
         answered = FlowSet(context.flows, began, np.ones(len(began), bool), packets)
-        own = [flows.unnumbered(self._event_of) for flows in (context.dialogues_of(place), answered)]
-        return [context.unnumbered_to(place, self._event_of), *own]
+        own = [flows.unnumbered(self._event_of) for flows in (context.baseline.dialogues_of(place), answered)]
+        return [context.hosts.unnumbered_to(place, self._event_of), *own]
 
     def packets_from(self, hosts: list[Host], victims: Iterable[Host]) -> list[int]:
         """Return the number of ordinary packets that each of some hosts sent to the victims."""

@@ -72,12 +72,12 @@ class Rates:
 
 def _cells_of(context: Context, vector: str, victims: list[Host], seconds: tuple[int, int]) -> Rows:
     """Return the cells that count a vector's packets to a single victim, from one second to another; none for several victims."""
-    number = context.host_numbers.get(victims[0]) if len(victims) == 1 else None
+    number = context.hosts.numbers.get(victims[0]) if len(victims) == 1 else None
     if number is None:
         return context.cells[:0]
     wanted = np.zeros(256, bool)
     wanted[list(_cell_kinds(vector))] = True
-    cells = context.host_cells(number, *seconds)
+    cells = context.hosts.cells_of(number, *seconds)
     of_vector: Rows = cells[wanted[cells["kind"]]]
     return of_vector
 

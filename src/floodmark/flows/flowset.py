@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -340,24 +340,28 @@ def top_ports(ports: np.ndarray, most: int = 5) -> list[int]:
     return [int(port) for port in ordered if counts[port] > 0]
 
 
-class ByInitiator:
-    """Some flows sorted by initiator, so that those of one host are found without a full scan."""
+Mask: TypeAlias = Callable[[U64, U64, np.ndarray], tuple[U64, U64]]  # of addresses and versions: the address, or its prefix
 
-    def __init__(self, flows: Flows, rows: Numbers) -> None:
-        self._flows = flows
-        seen = flows.columns(rows, ("initiator_hi", "initiator_lo"))
-        keys = _mixed(seen["initiator_hi"], seen["initiator_lo"])
+
+class ByInitiator:
+    """Some flows sorted by initiator, so that those of one host, or of one prefix, are found without a full scan."""
+
+    def __init__(self, flows: Flows, rows: Numbers, mask: Mask) -> None:
+        """mask: turns addresses into those that are asked for."""
+        self._flows, self._mask = flows, mask
+        seen = flows.columns(rows, ("initiator_hi", "initiator_lo", "ip_version"))
+        keys = _mixed(*mask(seen["initiator_hi"], seen["initiator_lo"], seen["ip_version"]))
         order = np.argsort(keys, kind="stable")
         self._keys, self._rows = keys[order], rows[order]
 
     def of(self, host: Host) -> Numbers:
-        """Return the rows of the flows that a host initiated, in their original order."""
+        """Return the rows of the flows that a host or a prefix initiated, in their original order."""
         key = _mixed(np.array([host.hi], np.uint64), np.array([host.lo], np.uint64))[0]
         first, last = np.searchsorted(self._keys, key, "left"), np.searchsorted(self._keys, key, "right")
         rows = self._rows[first:last]
         seen = self._flows.columns(rows, ("initiator_hi", "initiator_lo", "ip_version"))
-        same = (seen["initiator_lo"] == host.lo) & (seen["initiator_hi"] == host.hi)
-        found: Numbers = rows[same & (seen["ip_version"] == host.version)]
+        hi, lo = self._mask(seen["initiator_hi"], seen["initiator_lo"], seen["ip_version"])
+        found: Numbers = rows[(lo == host.lo) & (hi == host.hi) & (seen["ip_version"] == host.version)]
         return found
 
 

@@ -38,7 +38,7 @@ from floodmark.result.result import (
     Totals,
 )
 from floodmark.settings import Settings
-from floodmark.verdicts.context import Context
+from floodmark.verdicts.context import Context, context_of
 from floodmark.verdicts.decide import decide
 from floodmark.verdicts.view import View
 from floodmark.vocabulary.terms import link_type_name
@@ -88,7 +88,7 @@ def classify(
         duplicates = meter.duplicates
         flows, cells = meter.finish()
         del meter  # frees the indexes of its tables
-        context = Context(flows, cells, View(flows, duplicates=duplicates, snaplen_cut=_is_cut(reads)))
+        context = context_of(flows, cells, View(flows, duplicates=duplicates, snaplen_cut=_is_cut(reads)))
         judged = events_of(context, decide(context, settings), _span_ns(reads), settings.event)
         named = (*mark_backscatter(context, judged.event_of), *mark_calm(context, judged.event_of, settings.calm))
         judged = replace(judged, events=tied(judged.events, round(settings.event.most_gap_s * 1e9)))
@@ -143,7 +143,7 @@ def _answer(
     )
     events, (verdicts, benign) = judged.events, _counts(context.flows, judged)
     profile = Profile(
-        one_sided=context.one_sided,
+        one_sided=context.shapes.one_sided,
         sampled=context.view.sampled,
         snaplen_cut=context.view.snaplen_cut,
         payload_missing=context.view.payload_missing,

@@ -12,16 +12,16 @@ from floodmark_core.columns import I32, I64
 def services(context: Context, least: int, rows: I64 | None = None) -> list[FlowSet]:
     """Return the TCP connections of each service (host and port) that had at least ``least``, in order of first appearance.
 
-    rows: some of ``context.established``; all by default.
+    rows: some of ``context.shapes.established``; all by default.
     """
     if rows is None:
-        rows = context.established
+        rows = context.shapes.established
     if len(rows) < least:
         return []
     groups, leaders = number_services(context, rows)
     starts, order = split(groups, len(leaders))
     busy = np.nonzero(np.diff(starts) >= max(least, 1))[0]
-    return [context.clients(rows[order[starts[group] : starts[group + 1]]]) for group in busy]
+    return [context.shapes.clients(rows[order[starts[group] : starts[group + 1]]]) for group in busy]
 
 
 def pairs(context: Context, least: int, rows: I64) -> Iterator[FlowSet]:
@@ -33,7 +33,7 @@ def pairs(context: Context, least: int, rows: I64) -> Iterator[FlowSet]:
     groups, leaders = number(seen["initiator_hi"], seen["initiator_lo"], hosts.astype(np.uint64))
     starts, order = split(groups, len(leaders))
     for group in np.nonzero(np.diff(starts) >= max(least, 1))[0]:
-        yield context.clients(rows[order[starts[group] : starts[group + 1]]])
+        yield context.shapes.clients(rows[order[starts[group] : starts[group + 1]]])
 
 
 def number_services(context: Context, rows: I64) -> tuple[I32, I64]:
@@ -45,9 +45,9 @@ def number_services(context: Context, rows: I64) -> tuple[I32, I64]:
 
 def connections_where(context: Context, chosen: Callable[[FlowSet], np.ndarray]) -> I64:
     """Return the connections that a predicate selects, evaluated in chunks."""
-    rows = context.established
+    rows = context.shapes.established
     parts = [rows[start : start + SAMPLE] for start in range(0, len(rows), SAMPLE)]
-    kept = [part[chosen(context.clients(part))] for part in parts]
+    kept = [part[chosen(context.shapes.clients(part))] for part in parts]
     return np.concatenate(kept) if kept else rows
 
 

@@ -112,9 +112,9 @@ SIP_MANY_SOURCES = Rule(
 def command_floods(case: Case[Any, CommandThresholds]) -> list[Finding]:
     """Find clients that send a broker or a controller more messages than any device does."""
     context, settings = case.context, case.application
-    spoken, found = context.spoken, []
+    spoken, found = context.shapes.spoken, []
     chosen = np.isin(spoken.kind // 2, (payload.MQTT, *_INDUSTRIAL)) | (spoken.port == _MQTT_PORT)
-    for flows in services(context, 1, context.established[chosen]):
+    for flows in services(context, 1, context.shapes.established[chosen]):
         total = int(flows.column("initiator_payload_packets").sum())
         groups, clients = flows.sources
         starts, order = split(groups, len(clients))
@@ -179,8 +179,8 @@ def sip_floods(case: Case[Any, CommandThresholds]) -> list[Finding]:
     context, settings = case.context, case.application
     found = []
     least = settings.sip_requests
-    for host in context.udp_receivers(least):
-        flows = context.shaped(host, shapes.UDP).joined(context.shaped(host, shapes.UDP_DIALOGUE))
+    for host in context.hosts.udp_receivers(least):
+        flows = context.hosts.shaped(host, shapes.UDP).joined(context.hosts.shaped(host, shapes.UDP_DIALOGUE))
         flows = flows.where(flows.sent("payload_kind") == 2 * payload.SIP)
         if len(flows) and int(flows.column("requests").sum()) >= least:
             finding = _sip_flood(context, host, flows, settings)
@@ -199,7 +199,7 @@ def _sip_flood(context: Context, host: int, flows: FlowSet, settings: CommandThr
     evidence = Evidence()
     evidence.add(SIP_REQUEST_RATE, CLEAR if rate >= settings.sip_clear_times * floor else FAIR, rate, floor)
     responses, errors = float(flows.column("responses").sum()), float(flows.column("error_responses").sum())
-    if context.answers(host):
+    if context.baseline.answers(host):
         refused, most = errors / max(responses, 1.0), settings.sip_refused_share
         if responses >= settings.sip_heard_share * float(requests.sum()) and refused >= most:
             evidence.add(SIP_REFUSED, CLEAR, refused, most)
@@ -216,7 +216,7 @@ def _sip_flood(context: Context, host: int, flows: FlowSet, settings: CommandThr
     methods, least = ((b"INVI", "invite"), (b"REGI", "register")), settings.sip_method_share
     kind = next((kind for word, kind in methods if begins_with(words, word).mean() >= least), None)
     vector = f"sip-{kind}-flood" if kind else "sip-flood"
-    return Finding(vector, [context.host(host)], flows, evidence, top_ports(flows.received("port")))
+    return Finding(vector, [context.hosts.host(host)], flows, evidence, top_ports(flows.received("port")))
 
 
 FAMILY = Family(

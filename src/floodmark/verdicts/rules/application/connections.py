@@ -164,8 +164,8 @@ def _refused_floods(context: Context, settings: ConnectionThresholds) -> list[Fi
     """Judge ordinary-looking connection attempts that one source repeats at one port although none succeeds."""
     found = []
     floor = settings.connection_attempt_times * settings.request_rate_rps
-    for host in context.hosts_with(shapes.SYN, settings.flood_connections):
-        flows = context.shaped(host, shapes.SYN)
+    for host in context.hosts.hosts_with(shapes.SYN, settings.flood_connections):
+        flows = context.hosts.shaped(host, shapes.SYN)
         flows = flows.where(flows.column("tcp_options") != 0)
         if len(flows) < settings.flood_connections:
             continue
@@ -183,7 +183,7 @@ def _refused_floods(context: Context, settings: ConnectionThresholds) -> list[Fi
             evidence.add(ATTEMPTS_PER_SOURCE, SOLID, rate, floor)
             if tries.span_s >= settings.connection_attempt_s:
                 evidence.add(SUSTAINED, SLIGHT, tries.span_s, settings.connection_attempt_s)
-            found.append(Finding("connection-flood", [context.host(host)], tries, evidence, [int(tries.column("responder_port")[0])]))
+            found.append(Finding("connection-flood", [context.hosts.host(host)], tries, evidence, [int(tries.column("responder_port")[0])]))
     return found
 
 

@@ -63,7 +63,7 @@ def https_floods(case: Case[Any, HttpsThresholds]) -> list[Finding]:
     """Find floods of requests over TLS."""
     context, settings = case.context, case.application
     greets = 2 * payload.TLS + payload.REQUEST
-    rows = context.established[context.spoken.kind == greets]
+    rows = context.shapes.established[context.shapes.spoken.kind == greets]
     found = []
     least = int(settings.https_connections_times * settings.flood_connections)
     for flows in services(context, least, rows):

@@ -60,7 +60,7 @@ CUT_OFF = Rule(
 def fuzzing(case: Case[Any, FuzzingThresholds]) -> list[Finding]:
     """Find fuzzing of services whose clients' first messages are known."""
     context, settings = case.context, case.application
-    rows = context.established[np.isin(context.spoken.port, [*_SPOKEN, *payload.COMMANDS])]
+    rows = context.shapes.established[np.isin(context.shapes.spoken.port, [*_SPOKEN, *payload.COMMANDS])]
     if len(rows):
         seen = context.flows.columns(rows, ("initiator_payload_octets", "stage"))
         rows = rows[(seen["initiator_payload_octets"] > 0) & (seen["stage"] & kinds.STAGE_SYN > 0)]

@@ -98,7 +98,7 @@ POSTED = Rule(
 def guessing(case: Case[Any, GuessingThresholds]) -> list[Finding]:
     """Find repeated log-ins by the shape of the connections: many, short, alike, from one source to one log-in service."""
     context, settings = case.context, case.application
-    rows = context.established[np.isin(context.spoken.port, list(LOGIN_PORTS))]
+    rows = context.shapes.established[np.isin(context.shapes.spoken.port, list(LOGIN_PORTS))]
     judged = (_guessing(flows, settings) for flows in pairs(context, settings.guessing_connections, rows))
     return [finding for finding in judged if finding is not None]
 
@@ -168,8 +168,8 @@ def _guessing(flows: FlowSet, settings: GuessingThresholds) -> Finding | None:
 def distributed_guessing(case: Case[Any, GuessingThresholds]) -> list[Finding]:
     """Find log-ins tried by many sources, each of which tries too seldom to be detected by itself."""
     context, settings = case.context, case.application
-    rows = context.established
-    rows = rows[np.isin(context.spoken.port, list(LOGIN_PORTS)) & ~case.explained[rows]]
+    rows = context.shapes.established
+    rows = rows[np.isin(context.shapes.spoken.port, list(LOGIN_PORTS)) & ~case.explained[rows]]
     found = []
     for flows in services(context, settings.distributed_guesses, rows):
         tries = _brief(flows, settings)
@@ -206,7 +206,7 @@ def distributed_guessing(case: Case[Any, GuessingThresholds]) -> list[Finding]:
 def credential_stuffing(case: Case[Any, GuessingThresholds]) -> list[Finding]:
     """Find passwords tried over HTTP: the same path requested repeatedly, and denied."""
     context, settings = case.context, case.application
-    rows = context.established[context.spoken.denied]
+    rows = context.shapes.established[context.shapes.spoken.denied]
     found = []
     for flows in services(context, 1, rows):
         groups, clients = flows.sources

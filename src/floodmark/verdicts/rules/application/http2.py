@@ -67,7 +67,7 @@ _CONTINUATIONS = _Kind("http2-continuation-flood", "continuations", ENDLESS_HEAD
 def http2_floods(case: Case[Any, Http2Thresholds]) -> list[Finding]:
     """Find rapid resets and floods of CONTINUATION frames."""
     context, settings = case.context, case.application
-    rows = context.established[context.spoken.kind == 2 * payload.HTTP2]
+    rows = context.shapes.established[context.shapes.spoken.kind == 2 * payload.HTTP2]
     found = []
     least = settings.http2_connection_frames
     for flows in services(context, 1, rows):

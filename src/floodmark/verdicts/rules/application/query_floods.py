@@ -130,8 +130,8 @@ def query_floods(case: Case[FloodThresholds, QueryThresholds]) -> list[Finding]:
     """Find floods of DNS queries and of game queries."""
     found: list[Finding | None] = []
     context, limits, settings = case.context, case.volumetric, case.application
-    for host in context.udp_receivers(limits.flood_packets):
-        parts = context.shaped(host, shapes.UDP), context.shaped(host, shapes.UDP_DIALOGUE)
+    for host in context.hosts.udp_receivers(limits.flood_packets):
+        parts = context.hosts.shaped(host, shapes.UDP), context.hosts.shaped(host, shapes.UDP_DIALOGUE)
         flows = parts[0].joined(parts[1]).not_taken(case.explained)
         codes, ports = flows.sent("payload_kind"), flows.received("port")
         questions, to_dns = flows.where(codes == _QUESTION), ports == _DNS_PORT
@@ -159,7 +159,7 @@ def _response_codes(flows: FlowSet) -> np.ndarray:
 
 def _water_torture(context: Context, host: int, flows: FlowSet, settings: QueryThresholds) -> Finding | None:
     """Judge queries for names under one domain that are never queried twice and do not exist."""
-    if flows.total_packets < settings.torture_queries or not context.answers(host):
+    if flows.total_packets < settings.torture_queries or not context.baseline.answers(host):
         return None  # only responses show whether names exist
     words = flows.sent("prefix")
     parents, names = words >> np.uint64(33), words & np.uint64(0xFFFFFFFF)
@@ -188,7 +188,7 @@ def _water_torture(context: Context, host: int, flows: FlowSet, settings: QueryT
     evidence.add(ONE_DOMAIN, FAIR, share, settings.torture_domain_share)
     under = _without_visitors(under, settings)
     cap_for_view(evidence, answers=True, packets=under.total_packets, span_s=under.span_s)
-    return Finding("dns-water-torture", [context.host(host)], under, evidence, [_DNS_PORT])
+    return Finding("dns-water-torture", [context.hosts.host(host)], under, evidence, [_DNS_PORT])
 
 
 def _without_visitors(under: FlowSet, settings: QueryThresholds) -> FlowSet:
@@ -205,9 +205,9 @@ def _dns_flood(case: Case[FloodThresholds, QueryThresholds], host: int, flows: F
     rate = flows.busiest_rate_pps if len(flows) else 0.0
     if flows.total_packets < limits.structural_packets or rate < floor:
         return None
-    evidence, answers, seen = Evidence(), context.answers(host), flows.sample
+    evidence, answers, seen = Evidence(), context.baseline.answers(host), flows.sample
     weigh_magnitude(evidence, rate, floor, "DNS queries", settings.query_clear_times)
-    settled = context.settled(flows)
+    settled = context.baseline.settled(flows)
     answered = float(_answered(settled).mean()) if len(settled) >= limits.flood_packets else 1.0
     if answers and answered <= settings.query_answered_share:
         evidence.add(QUERIES_UNANSWERED, CLEAR, answered, settings.query_answered_share, what="DNS query")
@@ -223,7 +223,7 @@ def _dns_flood(case: Case[FloodThresholds, QueryThresholds], host: int, flows: F
     elif each / flows.span_s >= fast:
         evidence.add(DNS_QUERIES_PER_SOURCE, FAIR, each / flows.span_s, fast)
     cap_for_view(evidence, answers=answers, packets=flows.total_packets, span_s=flows.span_s)
-    return Finding("dns-query-flood", [context.host(host)], flows, evidence, [_DNS_PORT], spoofed)
+    return Finding("dns-query-flood", [context.hosts.host(host)], flows, evidence, [_DNS_PORT], spoofed)
 
 
 def _dns_garbage(case: Case[FloodThresholds, QueryThresholds], host: int, flows: FlowSet, questions: FlowSet) -> Finding | None:
@@ -235,7 +235,7 @@ def _dns_garbage(case: Case[FloodThresholds, QueryThresholds], host: int, flows:
     working = int(_answered(questions).sum()) if len(questions) else 0
     if not complaints and not working:
         return None
-    evidence, answers = Evidence(), context.answers(host)
+    evidence, answers = Evidence(), context.baseline.answers(host)
     evidence.add(NO_MESSAGE, CLEAR, flows.total_packets, limits.flood_packets)
     weigh_magnitude(evidence, flows.busiest_rate_pps, limits.flood_rate_pps, "datagrams", limits.clear_rate_times)
     vain = 1 - (float(_answered(flows).sum()) - complaints) / len(flows)
@@ -245,7 +245,7 @@ def _dns_garbage(case: Case[FloodThresholds, QueryThresholds], host: int, flows:
         evidence.add(MANY_SOURCES, FAIR, flows.source_count, limits.many_sources, what="non-DNS datagrams to port 53")
     spoofed = weigh_spoofing(evidence, flows, limits)
     cap_for_view(evidence, answers=answers, packets=flows.total_packets, span_s=flows.span_s)
-    return Finding("dns-garbage-flood", [context.host(host)], flows, evidence, [_DNS_PORT], spoofed)
+    return Finding("dns-garbage-flood", [context.hosts.host(host)], flows, evidence, [_DNS_PORT], spoofed)
 
 
 def _game_flood(case: Case[FloodThresholds, QueryThresholds], host: int, flows: FlowSet) -> Finding | None:
@@ -255,14 +255,14 @@ def _game_flood(case: Case[FloodThresholds, QueryThresholds], host: int, flows: 
         return None
     port = top_ports(flows.sample.received("port"), 1)[0]
     flows = flows.where(flows.received("port") == port)
-    evidence, answers, sources = Evidence(), context.answers(host), flows.source_count
+    evidence, answers, sources = Evidence(), context.baseline.answers(host), flows.source_count
     each = flows.total_packets / sources
     weigh_magnitude(evidence, flows.busiest_rate_pps, limits.flood_rate_pps, "game queries", settings.query_clear_times)
     if sources >= limits.many_sources:
         evidence.add(MANY_SOURCES, FAIR, sources, limits.many_sources, what="game queries")
     if each / flows.span_s >= settings.game_source_rate_qps:
         evidence.add(GAME_QUERIES_PER_SOURCE, CLEAR, each / flows.span_s, settings.game_source_rate_qps)
-    answered = float(_answered(context.settled(flows)).mean()) if len(context.settled(flows)) else 1.0
+    answered = float(_answered(context.baseline.settled(flows)).mean()) if len(context.baseline.settled(flows)) else 1.0
     if answers and answered <= settings.query_answered_share:
         evidence.add(QUERIES_UNANSWERED, CLEAR, answered, settings.query_answered_share, what="game query")
     spoofed = weigh_spoofing(evidence, flows, limits)
@@ -270,7 +270,9 @@ def _game_flood(case: Case[FloodThresholds, QueryThresholds], host: int, flows: 
         weight = STRONG if flows.busiest_rate_pps >= limits.flood_rate_pps else FAIR
         evidence.add(ASKED_ONCE, weight, each, settings.query_asked_once_packets, sources=sources, what="game queries")
     cap_for_view(evidence, answers=answers, packets=flows.total_packets, span_s=flows.span_s)
-    return Finding("game-query-flood", [context.host(host)], flows, evidence, [port], spoofed, ("udp-flood", "icmp-unreachable-flood"))
+    return Finding(
+        "game-query-flood", [context.hosts.host(host)], flows, evidence, [port], spoofed, ("udp-flood", "icmp-unreachable-flood")
+    )
 
 
 FAMILY = Family(

@@ -96,7 +96,7 @@ def request_floods(case: Case[Any, RequestThresholds]) -> list[Finding]:
     """Find HTTP floods: many requests a second to one service, by clients that behave alike."""
     found = []
     context, settings = case.context, case.application
-    rows = context.established[context.spoken.asked]
+    rows = context.shapes.established[context.shapes.spoken.asked]
     totals = context.flows.column("requests", rows)
     fewest = int(settings.http_insistent_times * settings.flood_requests)
     for flows in services(context, 1, _busy(context, rows, totals, fewest)):

@@ -85,7 +85,7 @@ def scans(case: Case[Any, ScanThresholds]) -> list[Finding]:
     """Find vertical, horizontal, stealth and UDP scans, and host sweeps, by source."""
     context, settings = case.context, case.application
     least = min(settings.scan_ports, settings.scan_hosts)
-    rows, flows = context.probes(least), context.flows
+    rows, flows = context.shapes.probes(least), context.flows
     if not len(rows):
         return []
     seen = flows.columns(rows, ("initiator_hi", "initiator_lo", "ip_version"))
@@ -140,10 +140,10 @@ def _contacts(flows: FlowSet) -> tuple[int, int, int]:
 
 def _scans_of(context: Context, index: np.ndarray, settings: ScanThresholds) -> list[Finding]:
     """Judge one source: each host it tried at many ports, then each port it tried at many hosts, then pings."""
-    everything = context.clients(index)
-    held = context.connections_of(everything.senders(np.zeros(1, np.int64))[0])
+    everything = context.shapes.clients(index)
+    held = context.baseline.connections_of(everything.senders(np.zeros(1, np.int64))[0])
     spoke = held.where(held.column("responder_payload_octets") + held.column("initiator_payload_octets") > 0)
-    echo = context.shape[index] == shapes.ICMP_ECHO
+    echo = context.shapes.shape[index] == shapes.ICMP_ECHO
     transport = everything.where(~echo)
     found, free = [], np.ones(len(transport), bool)
     if len(transport):
@@ -213,7 +213,7 @@ def _vertical(context: Context, flows: FlowSet, spoke: FlowSet, settings: ScanTh
     _weigh_common(evidence, dense, (contacts, successes), "ports", settings)
     if tries <= settings.scan_tries_per_port:
         evidence.add(FEW_TRIES, SLIGHT, tries, settings.scan_tries_per_port, what="port")
-    shape = context.shape[flows.index]
+    shape = context.shapes.shape[flows.index]
     udp, odd = float((shape == shapes.UDP).mean()), float(np.isin(shape, (shapes.ODD_FLAGS, shapes.FIN, shapes.ACK)).mean())
     most = settings.scan_kind_share
     vector = "udp-scan" if udp > most else "stealth-scan" if odd > most else "vertical-scan"
@@ -254,11 +254,11 @@ def _horizontal(context: Context, flows: FlowSet, spoke: FlowSet, settings: Scan
     if int(dense.packets.sum()) > settings.scan_udp_host_tries * hosts and dense.column("protocol")[0] == UDP:
         return None  # too many tries for a scan: the flood rules judge it
     evidence = Evidence()
-    is_echo = context.shape[flows.index[0]] == shapes.ICMP_ECHO
+    is_echo = context.shapes.shape[flows.index[0]] == shapes.ICMP_ECHO
     if is_echo:
         # If packets are missing, replies appear without their requests.
-        number_of = context.host_numbers.get(initiator_of(dense))
-        alone = len(context.shaped(number_of, shapes.ICMP_ECHO_REPLY)) if number_of is not None else 0
+        number_of = context.hosts.numbers.get(initiator_of(dense))
+        alone = len(context.hosts.shaped(number_of, shapes.ICMP_ECHO_REPLY)) if number_of is not None else 0
         answered = min(int((dense.column("responder_packets") > 0).sum()) + alone, hosts)
         _weigh_common(evidence, dense, (hosts - answered, answered), "hosts", settings)
     else:

@@ -10,7 +10,7 @@ import numpy as np
 from floodmark.base.thresholds import threshold
 from floodmark.flows.flowset import Host
 from floodmark.verdicts.declaring import Case, Family, Judge
-from floodmark.verdicts.prefixes import PrefixContext, SpreadThresholds, prefix_of
+from floodmark.verdicts.prefixes import SpreadThresholds, prefix_of, prefixes_of
 from floodmark.verdicts.weighing import MOST_VICTIMS, SLIGHT, Finding, FloodThresholds, Rule
 from floodmark.vocabulary.vectors import VECTORS, Verdict
 
@@ -37,9 +37,10 @@ def carpet_floods(case: Case[CarpetThresholds, Any], judges: Sequence[Judge]) ->
     judges: those that run over prefixes, in order of execution.
     """
     settings = case.volumetric
-    prefixes = PrefixContext(case.context, settings, case.explained)
-    if not len(prefixes.host_lo):
+    prefixes = prefixes_of(case.context, settings, case.explained)
+    if not len(prefixes):
         return
+    context = case.context.over(prefixes)
     whole: Any = settings  # has the thresholds of all families; the reflector ones are declared by reflection
     # Structure alone is not enough here: every prefix receives a little of everything.
     strict = replace(
@@ -52,7 +53,7 @@ def carpet_floods(case: Case[CarpetThresholds, Any], judges: Sequence[Judge]) ->
     )
 
     def judged(judge: Judge, taken: np.ndarray) -> list[Finding]:
-        found = judge.find(Case(prefixes, strict, case.application, taken))
+        found = judge.find(Case(context, strict, case.application, taken))
         return [finding for finding in (_spread(one, taken, settings) for one in found) if finding is not None]
 
     for judge in judges:

@@ -118,10 +118,10 @@ def icmp_floods(case: Case[IpThresholds, Any]) -> list[Finding]:
         shapes.ICMP_OTHER: _Kind("icmp-flood", "ICMP messages", settings.icmp_error_rate_pps),
     }
     for shape, kind in kinds.items():
-        for host in context.hosts_with(shape, settings.structural_packets):
-            flows = context.shaped(host, shape)
+        for host in context.hosts.hosts_with(shape, settings.structural_packets):
+            flows = context.hosts.shaped(host, shape)
             flows = _without_monitors(flows.not_taken(case.explained), settings)
-            rate = context.burst_pps(host, flows) if len(flows) else 0.0
+            rate = context.baseline.burst_pps(host, flows) if len(flows) else 0.0
             if rate < kind.floor_pps or flows.total_packets < settings.structural_packets:
                 continue
             found.append(_icmp_flood(context, host, flows, kind, settings))
@@ -136,8 +136,8 @@ def _without_monitors(flows: FlowSet, settings: IpThresholds) -> FlowSet:
 
 def _icmp_flood(context: Context, host: int, flows: FlowSet, kind: _Kind, settings: IpThresholds) -> Finding:
     evidence = Evidence()
-    packets, sources, rate = flows.total_packets, flows.source_count, context.burst_pps(host, flows)
-    answers = context.answers(host)
+    packets, sources, rate = flows.total_packets, flows.source_count, context.baseline.burst_pps(host, flows)
+    answers = context.baseline.answers(host)
     weigh_magnitude(evidence, rate, kind.floor_pps, kind.what, settings.icmp_clear_times)
     per_source = rate / sources
     if per_source >= settings.icmp_source_rate_pps:
@@ -149,7 +149,7 @@ def _icmp_flood(context: Context, host: int, flows: FlowSet, kind: _Kind, settin
         evidence.add(ICMP_SOURCES, SOLID, sources, settings.many_sources, what=kind.what)
     back = int(flows.received("packets").sum())
     if kind.vector != "icmp-echo-flood":
-        sent, least = int(context.sent_packets[host]) - back, packets / settings.icmp_cause_times
+        sent, least = int(context.hosts.sent_packets[host]) - back, packets / settings.icmp_cause_times
         if sent < least:
             evidence.add(NO_CAUSE, FAIR, sent, least, packets=packets, what=kind.what)
     elif answers and 1 - back / packets > settings.icmp_unanswered_share:
@@ -158,7 +158,7 @@ def _icmp_flood(context: Context, host: int, flows: FlowSet, kind: _Kind, settin
     if size >= settings.modal_share:
         evidence.add(SAME_SIZE, SLIGHT, size, settings.modal_share, what=kind.what)
     cap_for_view(evidence, answers=answers or kind.vector != "icmp-echo-flood", packets=packets, span_s=flows.span_s)
-    return Finding(kind.vector, [context.host(host)], flows, evidence, [], spoofed)
+    return Finding(kind.vector, [context.hosts.host(host)], flows, evidence, [], spoofed)
 
 
 _IP_SHAPES = {
@@ -174,14 +174,14 @@ def ip_floods(case: Case[IpThresholds, Any]) -> list[Finding]:
     found = []
     context, settings = case.context, case.volumetric
     for shape, (vector, what) in _IP_SHAPES.items():
-        for host in context.hosts_with(shape, settings.structural_packets):
-            flows = context.shaped(host, shape)
+        for host in context.hosts.hosts_with(shape, settings.structural_packets):
+            flows = context.hosts.shaped(host, shape)
             flows = flows.not_taken(case.explained)
-            if len(flows) == 0 or not floor_reached(flows, settings, context.burst_pps(host, flows)):
+            if len(flows) == 0 or not floor_reached(flows, settings, context.baseline.burst_pps(host, flows)):
                 continue
-            packets, sources, rate = flows.total_packets, flows.source_count, context.burst_pps(host, flows)
+            packets, sources, rate = flows.total_packets, flows.source_count, context.baseline.burst_pps(host, flows)
             evidence = Evidence()
-            answers = context.answers(host)
+            answers = context.baseline.answers(host)
             weigh_magnitude(evidence, rate, settings.flood_rate_pps, what, settings.clear_rate_times)
             spoofed = weigh_spoofing(evidence, flows, settings)
             if sources >= settings.many_sources:
@@ -197,20 +197,20 @@ def ip_floods(case: Case[IpThresholds, Any]) -> list[Finding]:
             elif (protocols := distinct(flows.sample.column("protocol"))) >= settings.ip_many_protocols:
                 evidence.add(MANY_PROTOCOLS, CLEAR, protocols, settings.ip_many_protocols)
             cap_for_view(evidence, answers=answers, packets=packets, span_s=flows.span_s)
-            found.append(Finding(vector, [context.host(host)], flows, evidence, [], spoofed))
+            found.append(Finding(vector, [context.hosts.host(host)], flows, evidence, [], spoofed))
     return found
 
 
 def _weigh_fragments(context: Context, evidence: Evidence, host: int, flows: FlowSet, settings: IpThresholds) -> None:
     """Add evidence of fragments only: no first fragments, tiny fragments, a large share of the victim's traffic."""
     packets = flows.total_packets
-    orphans = 1 - context.known_source_share(host, flows)
+    orphans = 1 - context.baseline.known_source_share(host, flows)
     if orphans >= settings.fragment_orphan_share:
         evidence.add(NO_FIRST_FRAGMENT, CLEAR, orphans, settings.fragment_orphan_share)
     mean_bytes = flows.nbytes / packets
     if mean_bytes <= settings.fragment_tiny_bytes:
         evidence.add(TINY_FRAGMENTS, FAIR, mean_bytes, settings.fragment_tiny_bytes)
-    share = packets / int(context.received_packets[host])
+    share = packets / int(context.hosts.received_packets[host])
     if share >= settings.fragment_share:
         evidence.add(FRAGMENTS_SHARE, SLIGHT, share, settings.fragment_share)
     same = flows.modal_size_share()

@@ -173,15 +173,15 @@ def udp_reflections(case: Case[ReflectionThresholds, Any]) -> list[Finding]:
     """Find UDP reflection, one protocol at a time as recognised in the payloads."""
     found = []
     context, settings = case.context, case.volumetric
-    for host in context.hosts_with(shapes.UDP_ANSWER, settings.reflector_packets):
-        flows = context.shaped(host, shapes.UDP_ANSWER)
+    for host in context.hosts.hosts_with(shapes.UDP_ANSWER, settings.reflector_packets):
+        flows = context.hosts.shaped(host, shapes.UDP_ANSWER)
         codes = flows.sent("payload_kind")
         for protocol in sorted({int(code) // 2 for code in np.unique(codes)}):
             finding = _udp_reflection(context, host, protocol, flows.where(codes == reply_code(protocol)), settings)
             if finding is not None:
                 found.append(finding)
-    for host in context.hosts_with(shapes.UDP, settings.unrecognised_reflector_packets):
-        finding = _unrecognised_reflection(context, host, context.shaped(host, shapes.UDP), settings)
+    for host in context.hosts.hosts_with(shapes.UDP, settings.unrecognised_reflector_packets):
+        finding = _unrecognised_reflection(context, host, context.hosts.shaped(host, shapes.UDP), settings)
         if finding is not None:
             found.append(finding)
     return found
@@ -189,7 +189,7 @@ def udp_reflections(case: Case[ReflectionThresholds, Any]) -> list[Finding]:
 
 def _solicited_share(context: Context, host: int, code: int, unsolicited: int) -> float:
     """Return the share of a protocol's responses to a host that were solicited."""
-    dialogues = context.dialogues_of(host)
+    dialogues = context.baseline.dialogues_of(host)
     asked = int(dialogues.packets[dialogues.column("responder_payload_kind") == code].sum())
     return asked / max(asked + unsolicited, 1)
 
@@ -197,14 +197,14 @@ def _solicited_share(context: Context, host: int, code: int, unsolicited: int) -
 def _is_enough(context: Context, host: int, flows: FlowSet, settings: ReflectionThresholds) -> bool:
     """Return whether there are enough packets, enough servers and a sufficient share of the host's traffic."""
     enough = flows.total_packets >= settings.reflector_packets and flows.source_count >= settings.reflector_sources
-    return enough and flows.total_packets >= settings.reflector_share * context.received_beside_floods(host)
+    return enough and flows.total_packets >= settings.reflector_share * context.hosts.received_beside_floods(host)
 
 
 def _is_ordinary(context: Context, host: int, protocol: int, flows: FlowSet, settings: ReflectionThresholds) -> bool:
     """Return whether responses without requests prove nothing: the host queried all neighbours, or requests would not be captured."""
-    if protocol in _DISCOVERY and context.asked_everyone(host, _DISCOVERY[protocol]):
+    if protocol in _DISCOVERY and context.baseline.asked_everyone(host, _DISCOVERY[protocol]):
         return True
-    return not context.answers(host) and not _shows_without_questions(protocol, flows, settings)
+    return not context.baseline.answers(host) and not _shows_without_questions(protocol, flows, settings)
 
 
 def _shows_without_questions(protocol: int, flows: FlowSet, settings: ReflectionThresholds) -> bool:
@@ -234,7 +234,7 @@ def _udp_reflection(context: Context, host: int, protocol: int, flows: FlowSet, 
     if not _is_enough(context, host, flows, settings) or _is_ordinary(context, host, protocol, flows, settings):
         return None
     evidence, what = Evidence(), f"{name} responses"
-    answers = context.answers(host)
+    answers = context.baseline.answers(host)
     least = _fewest_sources(protocol, settings, answers=answers)
     noisy = FAIR if sources < settings.reflector_noisy_times * least or not answers else CLEAR
     weight = noisy if protocol in _NOISY else CLEAR if not answers and protocol in _ASKED_WIDELY else STRONG
@@ -257,9 +257,15 @@ def _udp_reflection(context: Context, host: int, protocol: int, flows: FlowSet, 
     weigh_magnitude(evidence, flows.busiest_rate_pps, settings.flood_rate_pps, what, settings.clear_rate_times)
     cap_for_view(evidence, answers=answers, packets=packets, span_s=flows.span_s)
     ports = top_ports(flows.sent("port"))
-    flows = flows.joined(context.fragments_of(host, flows))
+    flows = flows.joined(context.hosts.fragments_of(host, flows))
     return Finding(
-        REFLECTION_VECTORS[protocol], [context.host(host)], flows, evidence, ports, 0.05, ("icmp-unreachable-flood", "ip-fragment-flood")
+        REFLECTION_VECTORS[protocol],
+        [context.hosts.host(host)],
+        flows,
+        evidence,
+        ports,
+        0.05,
+        ("icmp-unreachable-flood", "ip-fragment-flood"),
     )
 
 
@@ -281,10 +287,10 @@ def _unrecognised_reflection(context: Context, host: int, flows: FlowSet, settin
     repeated = float((codes == payload.UNIFORM).mean()) >= settings.modal_share and not context.view.payload_missing
     same, one_tool = modal_share(flows.sample.sent("prefix")), settings.reflector_one_tool_share
     alike = same >= one_tool and flows.modal_size_share() >= one_tool and not context.view.payload_missing
-    if repeated or alike or context.asked_everyone(host, (port,)):
+    if repeated or alike or context.baseline.asked_everyone(host, (port,)):
         return None  # no service sends that; or one tool sends it everywhere; or neighbours were queried
     evidence, what = Evidence(), f"datagrams from port {port}"
-    answers = context.answers(host)
+    answers = context.baseline.answers(host)
     evidence.add(MANY_REFLECTORS, CLEAR if answers else SOLID, sources, settings.unrecognised_reflector_sources, what=what)
     unread = bool(context.view.payload_missing)
     share = len(flows) / len(ports)
@@ -294,15 +300,17 @@ def _unrecognised_reflection(context: Context, host: int, flows: FlowSet, settin
         evidence.add(SAME_PAYLOAD_START, FAIR, same, settings.reflector_same_payload_share)
     weigh_magnitude(evidence, flows.busiest_rate_pps, settings.flood_rate_pps, what, settings.clear_rate_times)
     cap_for_view(evidence, answers=answers, packets=packets, span_s=flows.span_s)
-    return Finding("udp-reflection", [context.host(host)], flows, evidence, [port], 0.05, ("icmp-unreachable-flood", "ip-fragment-flood"))
+    return Finding(
+        "udp-reflection", [context.hosts.host(host)], flows, evidence, [port], 0.05, ("icmp-unreachable-flood", "ip-fragment-flood")
+    )
 
 
 def synack_reflections(case: Case[ReflectionThresholds, Any]) -> list[Finding]:
     """Find SYN-ACKs from many servers, or repeatedly from one, that follow no SYN from the victim."""
     found = []
     context, settings = case.context, case.volumetric
-    for host in context.hosts_with(shapes.SYN_ACK, settings.unrecognised_reflector_packets):
-        flows = context.shaped(host, shapes.SYN_ACK)
+    for host in context.hosts.hosts_with(shapes.SYN_ACK, settings.unrecognised_reflector_packets):
+        flows = context.hosts.shaped(host, shapes.SYN_ACK)
         for part in (flows, flows.where(flows.packets >= settings.synack_repeat_packets)):
             finding = _synack_reflection(context, host, part, settings) if len(part) else None
             if finding is not None and finding.is_reported:
@@ -313,11 +321,11 @@ def synack_reflections(case: Case[ReflectionThresholds, Any]) -> list[Finding]:
 
 def _synack_reflection(context: Context, host: int, flows: FlowSet, settings: ReflectionThresholds) -> Finding | None:
     packets, sources = flows.total_packets, flows.source_count
-    others = sum(context.shaped(host, shape).total_packets for shape in (shapes.RST, shapes.FIN, shapes.ACK, shapes.DATA))
+    others = sum(context.hosts.shaped(host, shape).total_packets for shape in (shapes.RST, shapes.FIN, shapes.ACK, shapes.DATA))
     if packets < settings.flood_packets or packets < settings.synack_share * (packets + others):
         return None  # a flood of mixed segments has SYN-ACKs too
     evidence = Evidence()
-    answers = context.answers(host)
+    answers = context.baseline.answers(host)
     if sources >= settings.unrecognised_reflector_sources:
         evidence.add(UNSOLICITED_SYNACK, STRONG if answers else SOLID, sources, settings.unrecognised_reflector_sources)
         ttls = flows.effective_ttls()
@@ -329,7 +337,7 @@ def _synack_reflection(context: Context, host: int, flows: FlowSet, settings: Re
     from_service = float((flows.sent("port") < WELL_KNOWN_END).mean())
     if from_service >= settings.synack_service_port_share:
         evidence.add(SERVICE_PORTS, FAIR, from_service, settings.synack_service_port_share)
-    connections = len(context.connections_of(context.host(host)))
+    connections = len(context.baseline.connections_of(context.hosts.host(host)))
     followed = connections / (connections + len(flows))
     if followed <= settings.solicited_share:
         evidence.add(NO_CONNECTION_FOLLOWS, FAIR, followed, settings.solicited_share, connections=connections, flows=len(flows))
@@ -340,7 +348,7 @@ def _synack_reflection(context: Context, host: int, flows: FlowSet, settings: Re
     evidence.notes.append(f"SYN-ACKs go to {spread:,} ports of the victim")
     return Finding(
         "tcp-synack-reflection",
-        [context.host(host)],
+        [context.hosts.host(host)],
         flows,
         evidence,
         ports,
@@ -356,11 +364,13 @@ def middlebox_reflections(case: Case[ReflectionThresholds, Any]) -> list[Finding
     if context.view.sampled:
         return []  # sampled dialogues look like this
     joined_ns = round(settings.middlebox_joined_s * SECOND_NS)
-    for host in context.hosts_with(shapes.DATA, settings.unrecognised_reflector_packets):
-        answers = _http_answers(context.shaped(host, shapes.DATA))
-        if context.answers(host):  # even more than a few segments are no stream if the host sends them no payload
-            answers = answers.joined(_http_answers(context.shaped(host, shapes.NO_SHAPE)))
-        later = answers.where(answers.column("first_seen_ns") > context.begin_ns + joined_ns)  # not the rest of connections from before
+    for host in context.hosts.hosts_with(shapes.DATA, settings.unrecognised_reflector_packets):
+        answers = _http_answers(context.hosts.shaped(host, shapes.DATA))
+        if context.baseline.answers(host):  # even more than a few segments are no stream if the host sends them no payload
+            answers = answers.joined(_http_answers(context.hosts.shaped(host, shapes.NO_SHAPE)))
+        later = answers.where(
+            answers.column("first_seen_ns") > context.baseline.begin_ns + joined_ns
+        )  # not the rest of connections from before
         sources = later.source_count if len(later) else 0
         enough = answers.total_packets >= settings.flood_packets and answers.busiest_rate_pps >= settings.sustained_rate_pps
         if sources < settings.unrecognised_reflector_sources or not enough:
@@ -380,11 +390,13 @@ def middlebox_reflections(case: Case[ReflectionThresholds, Any]) -> list[Finding
         if ttls >= settings.reflector_diverse_ttls:
             evidence.add(TTL_DIVERSITY, SLIGHT, ttls, settings.reflector_diverse_ttls)
         weigh_magnitude(evidence, answers.busiest_rate_pps, settings.flood_rate_pps, "HTTP responses", settings.clear_rate_times)
-        cap_for_view(evidence, answers=context.answers(host), packets=packets, span_s=answers.span_s)
+        cap_for_view(evidence, answers=context.baseline.answers(host), packets=packets, span_s=answers.span_s)
         products = ("tcp-rst-flood", "tcp-ack-flood", "tcp-out-of-state-flood", "icmp-unreachable-flood")
         whole = answers.joined(*(part for part in _beside(context, host, answers) if len(part)))
         found.append(
-            Finding("tcp-middlebox-reflection", [context.host(host)], whole, evidence, top_ports(answers.sent("port")), 0.05, products)
+            Finding(
+                "tcp-middlebox-reflection", [context.hosts.host(host)], whole, evidence, top_ports(answers.sent("port")), 0.05, products
+            )
         )
     return found
 
@@ -397,10 +409,10 @@ def _http_answers(flows: FlowSet) -> FlowSet:
 
 def _beside(context: Context, host: int, answers: FlowSet) -> list[FlowSet]:
     """Return what accompanies middlebox responses: their other data, and RSTs, ACKs, FINs and SYN-ACKs from the same ports meanwhile."""
-    data = context.also_from(host, shapes.DATA, answers)
+    data = context.hosts.also_from(host, shapes.DATA, answers)
     parts = [data.where(~np.isin(data.index, answers.index)) if len(data) else data]
     for shape in (shapes.RST, shapes.ACK, shapes.FIN, shapes.SYN_ACK):
-        others = context.shaped(host, shape)
+        others = context.hosts.shaped(host, shape)
         if len(others):
             begins = others.column("first_seen_ns")
             meanwhile = (begins >= answers.first_ns) & (begins <= answers.last_ns)

@@ -129,21 +129,24 @@ def syn_floods(case: Case[TcpThresholds, Any]) -> list[Finding]:
     """Find SYN floods."""
     found = []
     context, settings = case.context, case.volumetric
-    hosts = {*context.hosts_with(shapes.SYN, settings.flood_packets), *context.hosts_with(shapes.SYN_BARE, settings.flood_packets)}
+    hosts = {
+        *context.hosts.hosts_with(shapes.SYN, settings.flood_packets),
+        *context.hosts.hosts_with(shapes.SYN_BARE, settings.flood_packets),
+    }
     for host in sorted(hosts):
-        bare, ordinary = context.shaped(host, shapes.SYN_BARE), context.shaped(host, shapes.SYN)
+        bare, ordinary = context.hosts.shaped(host, shapes.SYN_BARE), context.hosts.shaped(host, shapes.SYN)
         bare, ordinary = bare.not_taken(case.explained), ordinary.not_taken(case.explained)
         share = bare.total_packets / max(bare.total_packets + ordinary.total_packets, 1)
         # If nearly all SYNs have no options, one with options is an ordinary SYN that failed beside them.
         flows = bare if share >= settings.no_options_share else bare.joined(ordinary)
-        if len(flows) and floor_reached(flows, settings, context.burst_pps(host, flows)):
+        if len(flows) and floor_reached(flows, settings, context.baseline.burst_pps(host, flows)):
             found.append(_syn_flood(context, host, flows, share, settings))
     return found
 
 
 def _syn_flood(context: Context, host: int, flows: FlowSet, bare: float, settings: TcpThresholds) -> Finding:
     evidence = Evidence()
-    answers = context.answers(host)
+    answers = context.baseline.answers(host)
     if bare >= settings.no_options_share:
         evidence.add(NO_TCP_OPTIONS, CLEAR, bare, settings.no_options_share)
     _weigh_uniform_syns(evidence, flows, settings)
@@ -151,8 +154,8 @@ def _syn_flood(context: Context, host: int, flows: FlowSet, bare: float, setting
     if repeats >= settings.syn_repeat_tries:
         evidence.add(SYN_REPEATED, CLEAR, repeats, settings.syn_repeat_tries)
     # Completing a handshake takes another packet, which would be captured like the SYN; a sample has lost it.
-    if not context.view.sampled and context.settled(flows).total_packets >= settings.flood_packets:
-        completed = context.completions_like(host, flows.sample.column("tcp_options"))
+    if not context.view.sampled and context.baseline.settled(flows).total_packets >= settings.flood_packets:
+        completed = context.baseline.completions_like(host, flows.sample.column("tcp_options"))
         share = completed / (completed + flows.total_packets)
         if share <= settings.completion_share:
             evidence.add(NO_COMPLETION, CLEAR, share, settings.completion_share)
@@ -160,11 +163,11 @@ def _syn_flood(context: Context, host: int, flows: FlowSet, bare: float, setting
             evidence.add(COMPLETION, AGAINST, share, settings.ordinary_completion_share)
     spoofed = weigh_spoofing(evidence, flows, settings)
     weigh_few_fast_sources(evidence, flows, settings, "SYNs")
-    weigh_magnitude(evidence, context.burst_pps(host, flows), settings.flood_rate_pps, "SYNs", settings.clear_rate_times)
+    weigh_magnitude(evidence, context.baseline.burst_pps(host, flows), settings.flood_rate_pps, "SYNs", settings.clear_rate_times)
     cap_for_view(evidence, answers=answers, packets=flows.total_packets, span_s=flows.span_s)
     products = ("tcp-rst-flood", "tcp-ack-flood", "tcp-out-of-state-flood", "icmp-unreachable-flood")
     vector = "land" if weigh_land(evidence, flows, settings) else "tcp-syn-flood"
-    return Finding(vector, [context.host(host)], flows, evidence, top_ports(flows.sample.received("port")), spoofed, products)
+    return Finding(vector, [context.hosts.host(host)], flows, evidence, top_ports(flows.sample.received("port")), spoofed, products)
 
 
 def _weigh_uniform_syns(evidence: Evidence, flows: FlowSet, settings: TcpThresholds) -> None:
@@ -196,9 +199,9 @@ def flag_mixes(case: Case[TcpThresholds, Any]) -> list[Finding]:
     """Find floods whose segments carry mixed flags, before each kind is judged by itself."""
     found = []
     context, settings = case.context, case.volumetric
-    for host in context.hosts_with(shapes.ODD_FLAGS, settings.flood_packets):
-        index = np.concatenate([context.shaped(host, shape).index for shape in _STATELESS])
-        flows = context.flow_set(np.sort(index[~case.explained[index]]))
+    for host in context.hosts.hosts_with(shapes.ODD_FLAGS, settings.flood_packets):
+        index = np.concatenate([context.hosts.shaped(host, shape).index for shape in _STATELESS])
+        flows = context.shapes.flow_set(np.sort(index[~case.explained[index]]))
         if len(flows) == 0 or not floor_reached(flows, settings):
             continue
         mixed = effective_number(flows.sample.column("flags") & _SIX_FLAGS)
@@ -214,9 +217,9 @@ def out_of_state_floods(case: Case[TcpThresholds, Any]) -> list[Finding]:
     """Find floods of several kinds of legal segments mixed, which belong to no connection."""
     found = []
     context, settings = case.context, case.volumetric
-    hosts = {host for shape in _LEGAL for host in context.hosts_with(shape, settings.flood_packets // 2)}
+    hosts = {host for shape in _LEGAL for host in context.hosts.hosts_with(shape, settings.flood_packets // 2)}
     for host in sorted(hosts):
-        parts = [context.shaped(host, shape).not_taken(case.explained) for shape in _LEGAL]
+        parts = [context.hosts.shaped(host, shape).not_taken(case.explained) for shape in _LEGAL]
         packets = [part.total_packets for part in parts]
         kinds_mixed = sum(count >= settings.mixed_kind_share * sum(packets) for count in packets)
         if max(packets) > settings.one_kind_share * sum(packets) or kinds_mixed < settings.mixed_kinds_times:
@@ -233,11 +236,11 @@ def flag_floods(case: Case[TcpThresholds, Any]) -> list[Finding]:
     found = []
     context, settings = case.context, case.volumetric
     for shape, of_shape in _FLAG_SHAPES.items():
-        for host in context.hosts_with(shape, settings.flood_packets):
-            flows = context.shaped(host, shape).not_taken(case.explained)
+        for host in context.hosts.hosts_with(shape, settings.flood_packets):
+            flows = context.hosts.shaped(host, shape).not_taken(case.explained)
             if len(flows) == 0 or not floor_reached(flows, settings):
                 continue
-            sent = int(context.sent_packets[host])
+            sent = int(context.hosts.sent_packets[host])
             if shape == shapes.RST and context.view.sampled and sent >= settings.refused_by_victim_share * flows.total_packets:
                 continue  # refusals of packets that the host sent, which a sample has lost
             evidence, kind = Evidence(), of_shape
@@ -253,7 +256,7 @@ def _flag_flood(  # noqa: PLR0913, PLR0917 - takes the evidence gathered so far 
     context: Context, host: int, flows: FlowSet, evidence: Evidence, kind: _Kind, settings: TcpThresholds
 ) -> Finding:
     """Weigh segments without a connection."""
-    settled = context.settled(flows)
+    settled = context.baseline.settled(flows)
     brief = float((settled.packets <= settings.brief_packets).mean()) if len(settled) else 0.0
     if brief >= settings.modal_share and len(settled) >= settings.flood_packets:
         weight = STRONG if len(flows) >= settings.strong_tuples_times * settings.flood_packets else CLEAR
@@ -270,9 +273,9 @@ def _flag_flood(  # noqa: PLR0913, PLR0917 - takes the evidence gathered so far 
         evidence.add(SAME_WINDOW, SLIGHT, window, settings.modal_share)
     weigh_few_fast_sources(evidence, flows, settings, kind.what)
     weigh_magnitude(evidence, flows.busiest_rate_pps, settings.flood_rate_pps, kind.what, settings.clear_rate_times)
-    cap_for_view(evidence, answers=context.answers(host), packets=flows.total_packets, span_s=flows.span_s)
+    cap_for_view(evidence, answers=context.baseline.answers(host), packets=flows.total_packets, span_s=flows.span_s)
     ports = top_ports(flows.sample.received("port"))
-    return Finding(kind.vector, [context.host(host)], flows, evidence, ports, spoofed, ("tcp-rst-flood",))
+    return Finding(kind.vector, [context.hosts.host(host)], flows, evidence, ports, spoofed, ("tcp-rst-flood",))
 
 
 _OF_ANY_FLAG = (

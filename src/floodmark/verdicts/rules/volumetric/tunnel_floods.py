@@ -67,7 +67,7 @@ def tunnel_floods(case: Case[TunnelThresholds, Any]) -> list[Finding]:
     index = index[np.isin(context.flows.column("tunnel", index), list(_VECTORS))]
     if len(index) < settings.flood_packets:
         return []
-    flows = context.flow_set(index)
+    flows = context.shapes.flow_set(index)
     tunnel, is_ipv6 = flows.column("tunnel"), flows.column("outer_ipv6")
     senders, receivers = _outer_ends(flows)
     groups, leaders = number(*receivers, (tunnel.astype(np.uint64) << np.uint64(1)) | is_ipv6)
@@ -88,8 +88,8 @@ def tunnel_floods(case: Case[TunnelThresholds, Any]) -> list[Finding]:
         if sources >= settings.many_sources:
             evidence.add(MANY_SOURCES, SOLID, sources, settings.many_sources, what=what)
         evidence.notes.append(f"sources are those of the inner packets; {sources:,} hosts sent the outer packets")
-        known = context.host_numbers.get(victim)
-        answers = known is not None and int(context.sent_packets[known]) > 0
+        known = context.hosts.numbers.get(victim)
+        answers = known is not None and int(context.hosts.sent_packets[known]) > 0
         cap_for_view(evidence, answers=answers, packets=chosen.total_packets, span_s=chosen.span_s)
         found.append(Finding(vector, [victim], chosen, evidence, []))
     return found

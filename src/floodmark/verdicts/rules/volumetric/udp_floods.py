@@ -109,12 +109,15 @@ def udp_floods(case: Case[UdpThresholds, Any]) -> list[Finding]:
     found = []
     context, settings = case.context, case.volumetric
     hosts = sorted(
-        {*context.hosts_with(shapes.UDP, settings.flood_packets), *context.hosts_with(shapes.UDP_ANSWER, settings.flood_packets)}
+        {
+            *context.hosts.hosts_with(shapes.UDP, settings.flood_packets),
+            *context.hosts.hosts_with(shapes.UDP_ANSWER, settings.flood_packets),
+        }
     )
     for host in hosts:
-        index = np.concatenate((context.shaped(host, shapes.UDP).index, context.shaped(host, shapes.UDP_ANSWER).index))
-        flows = context.flow_set(np.sort(index[~case.explained[index]]))
-        if len(flows) and floor_reached(flows, settings, context.burst_pps(host, flows)):
+        index = np.concatenate((context.hosts.shaped(host, shapes.UDP).index, context.hosts.shaped(host, shapes.UDP_ANSWER).index))
+        flows = context.shapes.flow_set(np.sort(index[~case.explained[index]]))
+        if len(flows) and floor_reached(flows, settings, context.baseline.burst_pps(host, flows)):
             found.append(_udp_flood(context, host, flows, settings))
     return found
 
@@ -122,15 +125,15 @@ def udp_floods(case: Case[UdpThresholds, Any]) -> list[Finding]:
 def _udp_flood(context: Context, host: int, flows: FlowSet, settings: UdpThresholds) -> Finding:
     evidence = Evidence()
     packets = flows.total_packets
-    answers = context.answers(host)
+    answers = context.baseline.answers(host)
     seen = flows.sample
     empty, same, uniform = _sameness(context, flows, settings)
     if empty >= settings.modal_share:
         evidence.add(EMPTY_PAYLOAD, FAIR, empty, settings.modal_share)
     elif uniform:
         evidence.add(SAME_PAYLOAD, FAIR, same, settings.modal_share)
-    if answers and len(context.settled(flows)) >= settings.udp_settled_share * len(flows.sample):
-        share = packets / (packets + context.dialogue_packets(host))
+    if answers and len(context.baseline.settled(flows)) >= settings.udp_settled_share * len(flows.sample):
+        share = packets / (packets + context.baseline.dialogue_packets(host))
         if share >= settings.one_way_share:
             evidence.add(NO_ANSWER, SOLID, share, settings.one_way_share)
     sweeps = len(flows) / flows.source_count
@@ -149,16 +152,16 @@ def _udp_flood(context: Context, host: int, flows: FlowSet, settings: UdpThresho
     if flows.source_count >= settings.many_sources:
         evidence.add(MANY_SOURCES, FAIR, flows.source_count, settings.many_sources, what="datagrams that get no answer")
     if uniform:
-        _weigh_repetition(evidence, flows, max(same, empty), settings, rate_pps=context.burst_pps(host, flows), answers=answers)
-    errors = context.errors_from(host, flows)
+        _weigh_repetition(evidence, flows, max(same, empty), settings, rate_pps=context.baseline.burst_pps(host, flows), answers=answers)
+    errors = context.baseline.errors_from(host, flows)
     if errors >= settings.udp_refusal_errors:
         evidence.add(UNREACHABLE, CLEAR, errors, settings.udp_refusal_errors)
     _weigh_ordinary(evidence, flows, settings, streaming=not uniform and errors < settings.udp_refusal_errors)
-    weigh_magnitude(evidence, context.burst_pps(host, flows), settings.flood_rate_pps, "datagrams", settings.clear_rate_times)
+    weigh_magnitude(evidence, context.baseline.burst_pps(host, flows), settings.flood_rate_pps, "datagrams", settings.clear_rate_times)
     cap_for_view(evidence, answers=answers, packets=packets, span_s=flows.span_s)
     return Finding(
         "land" if weigh_land(evidence, flows, settings) else "udp-flood",
-        [context.host(host)],
+        [context.hosts.host(host)],
         flows,
         evidence,
         top_ports(flows.sample.received("port")),
