@@ -370,6 +370,11 @@ def licence_server(rng: random.Random, _: Asked) -> list[bytes]:
     return [struct.pack(">BBI", 0x7A, 0, len(body)) + body]
 
 
+def adapter_setup(rng: random.Random, _: Asked) -> list[bytes]:
+    """Return a serial-to-Ethernet adapter's setup record: the opcode of the reply, then settings in fields of fixed size."""
+    return [struct.pack(">I", rng.choice((0xF7, 0xF9))) + rng.randbytes(8) + rng.choice((bytes(108), rng.randbytes(108)))]
+
+
 def display_willing(rng: random.Random, _: Asked) -> list[bytes]:
     """Return a display manager's Willing message (XDMCP)."""
     fields = (b"", f"{host_name(rng)}.{rng.choice(ZONES)}".encode(), b"%d user(s), load: %.2f" % (rng.randrange(9), rng.random()))

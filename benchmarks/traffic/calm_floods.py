@@ -221,6 +221,22 @@ def network_monitor(rng: random.Random, at_ns: int) -> list[Packet]:
     return snap(packets, 300)
 
 
+def serial_adapters(rng: random.Random, at_ns: int) -> list[Packet]:
+    """Look for 60 serial-to-Ethernet adapters every 20 seconds: each is asked for its firmware and its setup record, and answers."""
+    adapters = [
+        Host(0x0A150000 | rng.getrandbits(16), LINUX._replace(ttl=64), 2, rng.randrange(200, 4000) * MICROSECOND) for _ in range(60)
+    ]
+    packets = ordinary(rng, at_ns, 50, 30_000)
+    for turn in range(3):
+        for adapter in adapters:
+            when, path = _within(rng, at_ns + turn * 20 * SECOND, 1.5), Path(MONITOR, adapter, high_port(rng), 30718)
+            for asked in (0xF6, 0xF8):
+                told = struct.pack(">I", asked + 1) + rng.randbytes(8) + bytes(108)
+                packets += exchange(rng, when, path, (struct.pack(">I", asked), told))
+                when += 2 * adapter.delay_ns + rng.randrange(1, 6) * MILLISECOND
+    return packets
+
+
 def _quic_short(rng: random.Random, target: bytes, octets: int) -> bytes:
     """Return a protected QUIC packet with a short header."""
     return bytes((0x40 | rng.getrandbits(6),)) + target + rng.randbytes(octets)
@@ -614,6 +630,7 @@ SCENES = {
     "large-dns-answers": Scene(large_answers, "ordinary", "large answers of many servers, all asked for; not a DNS reflection"),
     "ntp-client": Scene(time_client, "ordinary", "answers of time servers, all asked for; not an NTP reflection"),
     "snmp-polling": Scene(network_monitor, "measurement", "bulk answers of 40 devices, all asked for; not an SNMP reflection"),
+    "serial-adapters": Scene(serial_adapters, "measurement", "replies of 60 adapters, all asked for; not a Lantronix reflection"),
     "http3-downloads": Scene(modern_downloads, "bulk-transfer", "large datagrams from port 443 of a dozen servers, acknowledged"),
     "bittorrent": Scene(swarm, "ordinary", "300 peers both ways over UDP; not a reflection"),
     "webrtc-call": Scene(browser_call, "ordinary", "STUN, DTLS and media both ways; not a UDP flood"),

@@ -100,6 +100,7 @@ CASES = {
     "bittorrent-amplification": Case(REFLECTED["bittorrent-amplification"], WEB, SHORT, (200, 420), "answers of a hash table's nodes"),
     "sentinel-amplification": Case(REFLECTED["sentinel-amplification"], SHOP, SHORT, (130, 230), "answers of licence servers"),
     "xdmcp-amplification": Case(REFLECTED["xdmcp-amplification"], SHOP, SHORT, (600, 1400), "offers of displays"),
+    "lantronix-amplification": Case(REFLECTED["lantronix-amplification"], SHOP, SHORT, (300, 700), "setup records of serial adapters"),
     "natpmp-amplification": Case(REFLECTED["natpmp-amplification"], SHOP, SHORT, (800, 1900), "external addresses of gateways"),
     "tcp-middlebox-reflection": Case(direct.middlebox_reflection, WEB, (0.3, 6.0), (250, 360), "block pages without a handshake"),
     "tcp-out-of-state-flood": Case(direct.out_of_state_flood, SHOP, (0.1, 4.0), (700, 1000), "every kind of segment, none of a connection"),

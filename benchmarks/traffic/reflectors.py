@@ -108,6 +108,7 @@ SERVICES = (
     Service("bittorrent-amplification", 6881, answers.dht_nodes),
     Service("sentinel-amplification", 5093, answers.licence_server),
     Service("xdmcp-amplification", 177, answers.display_willing),
+    Service("lantronix-amplification", 30718, answers.adapter_setup),
     Service("natpmp-amplification", 5351, answers.external_address),
 )
 MAKERS = {kind.vector: partial(reflection, kind=kind) for kind in SERVICES}

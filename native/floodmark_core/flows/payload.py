@@ -15,8 +15,8 @@ NONE, UNRECOGNISED, UNIFORM = 0, 1, 2  # no payload captured; no known format; o
 DNS, NTP, NTP_CONTROL, NTP_PRIVATE, MEMCACHED, CLDAP, SSDP, SNMP, CHARGEN, QOTD, IKE, BACNET, DHIP = range(2, 15)
 MDNS, NETBIOS, WSD, COAP, ARMS, RIP, PORTMAP, TFTP, MSSQL, STUN, GAME, OPENVPN, UBIQUITI, XDMCP, SLP = range(15, 30)
 HTTP, TLS, SSH, MQTT, RTP, QUIC, DTLS, SIP, BITTORRENT, BANNER, RDP, TP240, JENKINS, PLEX = range(30, 44)
-NATPMP, SENTINEL, RDPEUDP, HTTP2, MODBUS, S7, IEC104, DNP3, ENIP, OPCUA = range(44, 54)
-PROTOCOLS = 54
+NATPMP, SENTINEL, RDPEUDP, HTTP2, MODBUS, S7, IEC104, DNP3, ENIP, OPCUA, LANTRONIX = range(44, 55)
+PROTOCOLS = 55
 
 REQUEST, REPLY = 0, 1
 
@@ -272,6 +272,8 @@ def udp_by_port(block: U8, at: int, end: int, nbytes: int, port: int) -> int:
         return 2 * NATPMP + np.int64(block[at + 1] >> 7) if end - at >= 2 and block[at] in (0, 2) and block[at + 1] & 0x7F <= 4 else 0
     if port == 5093:  # licence managers: a request is the letter z and five zeros
         return 2 * SENTINEL + (REPLY if nbytes > 12 else REQUEST) if block[at] == 0x7A else 0
+    if port == 30718:  # serial-to-Ethernet adapters: odd opcodes answer the even ones before them (F6 and F7, F8 and F9)
+        return 2 * LANTRONIX + np.int64(block[at + 3] & 1) if end - at >= 4 and 0xF6 <= big32(block, at) <= 0xF9 else 0
     return 0
 
 

@@ -20,7 +20,7 @@ SERVICE_PORTS = (
 # UDP services that have been used as reflectors: those of the vectors, and some without a vector of their own.
 REFLECTOR_PORTS = (
     *(port for vector in RECORDS.values() if vector.parent == "udp-reflection" for port in vector.ports),
-    623, 1604, 2362, 5060, 7001, 17185, 30718, 41794, 53413,
+    623, 1604, 2362, 5060, 7001, 17185, 41794, 53413,
 )  # fmt: skip
 
 WELL_KNOWN_END = 1024
