@@ -4,9 +4,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 TRACES ?= ../shared/traces/dev
 SECONDS ?= 60
+PATTERN ?= floodmark.verdicts.rules.*
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint bounds fuzz evaluate bench golden docs format clean
+.PHONY: help demo test check lint bounds fuzz mutants evaluate bench golden docs format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -27,7 +28,7 @@ demo: $(VENV)/installed  ## classify the demonstration capture, and check a clai
 
 test: $(VENV)/installed-dev  ## run all tests
 	$(BIN)/floodmark warm
-	$(BIN)/python -m pytest --numprocesses auto
+	$(BIN)/python -m pytest --numprocesses auto --cov=floodmark --cov-report=term:skip-covered --no-cov-on-fail
 
 check: lint  ## lint, types, layers and the tests that take no time
 	$(BIN)/python -m pytest -m 'not slow'
@@ -43,6 +44,12 @@ bounds: $(VENV)/installed-dev  ## the tests of the core, with every array access
 
 fuzz: $(VENV)/installed-dev  ## change captures at random for SECONDS, every array access checked
 	NUMBA_BOUNDSCHECK=1 FLOODMARK_CACHE_DIR=$(VENV)/bounds-cache $(BIN)/python tests/fuzz.py --seconds $(SECONDS) --traces $(TRACES)
+
+mutants: $(VENV)/installed-dev  ## change the rules at random and count what the tests notice; PATTERN=floodmark.verdicts.rules.volumetric.* for some
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[mutants]'
+	$(BIN)/mutmut run '$(PATTERN)'
+	$(BIN)/mutmut export-cicd-stats
+	cat mutants/mutmut-cicd-stats.json
 
 evaluate: $(VENV)/installed-dev  ## how often the answers are right: generated, degraded, spliced and real captures, other methods beside
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[evaluate]'
@@ -66,4 +73,4 @@ format: $(VENV)/installed-dev  ## format the sources
 	$(BIN)/ruff format
 
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache mutants

@@ -15,6 +15,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+from packaging.version import Version
 
 import floodmark
 import floodmark_core
@@ -30,7 +31,9 @@ def test_the_version_is_that_of_the_metadata_and_the_document() -> None:
 
 @pytest.mark.skipif(not (ROOT / "pyproject.toml").is_file(), reason="installed without its source tree")
 def test_the_version_is_that_of_the_project_file() -> None:
-    assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == version("floodmark")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert "version" in project["dynamic"]
+    assert Version(version("floodmark")) > Version("0")
 
 
 def test_the_licence_is_in_the_metadata() -> None:

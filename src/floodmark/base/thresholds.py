@@ -6,7 +6,7 @@ The name of a setting ends with its unit (:data:`UNITS`); settings are declared 
 import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, dataclass_transform
 
 from floodmark.errors import SettingsError
 
@@ -26,12 +26,22 @@ UNITS = {
 }  # fmt: skip
 _WORDS = {"tunnels": ("inner", "outer")}
 _Value = TypeVar("_Value", int, float, str)
+_Class = TypeVar("_Class")
 
 
 def threshold(default: _Value, meaning: str, source: str = OWN) -> _Value:
     """Return a dataclass field with its default, meaning and source."""
     made: _Value = field(default=default, metadata={"meaning": meaning, "source": source})
     return made
+
+
+@dataclass_transform(frozen_default=True, eq_default=False)
+def declares(family: type[_Class]) -> type[_Class]:
+    """Make a class one that declares settings for others to inherit: a frozen dataclass that nobody compares, prints or changes.
+
+    What a dataclass is given for that is compiled anew at every start, and takes longer than everything else about it.
+    """
+    return dataclass(frozen=True, init=False, repr=False, eq=False)(family)
 
 
 def unit_of(name: str) -> str:

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
 from floodmark.base.memory import Announce, Memory
 from floodmark.base.workers import Part, Workers, processors
@@ -45,6 +45,9 @@ from floodmark.vocabulary.terms import link_type_name
 from floodmark.vocabulary.vectors import BENIGN_VECTORS, Verdict
 from floodmark_core import status
 from floodmark_core.tables.sums import sum_flows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _LARGE_BYTES = 32 << 20  # total size of captures: a tenth of a second on one processor
 # Every thread goes through all records, so if finding the next one is most of the work, a second thread gains nothing (decision 19).
@@ -97,7 +100,9 @@ def classify(
         return result
 
 
-def stream(captures: Given | Iterable[Given], settings: Settings | None = None, options: Options | None = None) -> Iterator[pa.RecordBatch]:
+def stream(
+    captures: Given | Iterable[Given], settings: Settings | None = None, options: Options | None = None
+) -> "Iterator[pa.RecordBatch]":
     """Yield the labelled flows of captures as Arrow batches; arguments and errors as for :func:`classify`.
 
     A flow's label depends on all flows around it, so the first batch comes only after all captures are read.

@@ -7,10 +7,10 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
 from floodmark.captures.problems import Problem
 from floodmark.errors import CaptureError
@@ -18,7 +18,6 @@ from floodmark.events.assessment import NotAssessable
 from floodmark.events.events import Event, Judged
 from floodmark.flows.flows import Flows, listed
 from floodmark.flows.flowset import SAMPLE, FlowSet
-from floodmark.result import table
 from floodmark.result.distributions import Distribution, distributions
 from floodmark.result.timeline import Timeline, spread_over_bins, spread_over_time, timeline_of
 from floodmark.settings import Settings
@@ -26,7 +25,18 @@ from floodmark.vocabulary.terms import TUNNELS
 from floodmark_core.columns import U32
 from floodmark_core.protocols import SECOND_NS
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 SCHEMA_VERSION = 1
+BATCH_ROWS = 1 << 17  # flows of a batch
+
+
+def _table() -> ModuleType:
+    """Import the columns of flows on their first use: an answer as text or JSON needs no Arrow."""
+    from floodmark.result import table  # noqa: PLC0415 - see above
+
+    return table
 
 
 def rfc3339(time_ns: int) -> str:
@@ -97,12 +107,16 @@ class Grouping:
     of_flow: np.ndarray  # int16, of each flow its index into the names; below 0: null
 
     @property
-    def field(self) -> pa.Field:
+    def field(self) -> "pa.Field":
         """The column's name and type."""
+        import pyarrow as pa  # noqa: PLC0415 - only whoever reads flows needs it
+
         return pa.field(self.column, pa.dictionary(pa.int16(), pa.string()))
 
-    def put_to(self, batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    def put_to(self, batch: "pa.RecordBatch", schema: "pa.Schema") -> "pa.RecordBatch":
         """Return a batch with this column appended."""
+        import pyarrow as pa  # noqa: PLC0415 - only whoever reads flows needs it
+
         places = self.of_flow[batch.column("flow_id").to_numpy()]
         codes = pa.array(places, pa.int16(), mask=places < 0)
         return pa.RecordBatch.from_arrays([*batch.columns, pa.DictionaryArray.from_arrays(codes, pa.array(self.names))], schema=schema)
@@ -121,9 +135,9 @@ class FlowRecords:
         return FlowRecords(self._flows, self.judged, grouping)
 
     @property
-    def schema(self) -> pa.Schema:
+    def schema(self) -> "pa.Schema":
         """Names and types of the columns."""
-        return table.SCHEMA if self._grouping is None else table.SCHEMA.append(self._grouping.field)
+        return _table().SCHEMA if self._grouping is None else _table().SCHEMA.append(self._grouping.field)
 
     def __len__(self) -> int:
         """Return the number of flows."""
@@ -175,7 +189,7 @@ class FlowRecords:
 
     def row(self, flow: int) -> dict[str, Any]:
         """Return the columns of a flow."""
-        [found] = table.batch_of(self._flows, self.judged, np.array([flow], np.int64)).to_pylist()
+        [found] = _table().batch_of(self._flows, self.judged, np.array([flow], np.int64)).to_pylist()
         return dict(found)
 
     def rows(self, names: Iterable[str], index: U32 | None = None) -> Iterator[tuple[U32, dict[str, np.ndarray]]]:
@@ -189,25 +203,29 @@ class FlowRecords:
             some: U32 = np.arange(start, min(end, len(self)), dtype=np.uint32) if index is None else index[start:end]
             yield some, self._flows.columns(some, wanted)
 
-    def batches(self, rows: int = table.BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+    def batches(self, rows: int = BATCH_ROWS) -> "Iterator[pa.RecordBatch]":
         """Yield the flows in order of their first packets, at most ``rows`` at a time."""
-        return self._with_group(table.batches(self._flows, self.judged, rows))
+        return self._with_group(_table().batches(self._flows, self.judged, rows))
 
-    def _with_group(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def _with_group(self, batches: "Iterator[pa.RecordBatch]") -> "Iterator[pa.RecordBatch]":
         if self._grouping is None:
             return batches
         return (self._grouping.put_to(batch, self.schema) for batch in batches)
 
-    def attacking(self, rows: int = table.BATCH_ROWS) -> Iterator[pa.RecordBatch]:
+    def attacking(self, rows: int = BATCH_ROWS) -> "Iterator[pa.RecordBatch]":
         """Yield the flows that belong to events, as :meth:`batches` does."""
-        return self._with_group(table.batches(self._flows, self.judged, rows, np.nonzero(self.judged.event_of >= 0)[0]))
+        return self._with_group(_table().batches(self._flows, self.judged, rows, np.nonzero(self.judged.event_of >= 0)[0]))
 
-    def to_table(self) -> pa.Table:
+    def to_table(self) -> "pa.Table":
         """Return all flows at once."""
+        import pyarrow as pa  # noqa: PLC0415 - only whoever reads flows needs it
+
         return pa.Table.from_batches(self.batches(), self.schema)
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """Hand the flows over as an Arrow C stream."""
+        import pyarrow as pa  # noqa: PLC0415 - only whoever reads flows needs it
+
         reader = pa.RecordBatchReader.from_batches(self.schema, self.batches())
         return reader.__arrow_c_stream__(requested_schema)
 

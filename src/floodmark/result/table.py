@@ -18,7 +18,6 @@ from floodmark_core.flows.payload import PROTOCOLS
 from floodmark_core.protocols import TCP
 from floodmark_core.tables.text import LONGEST, write_addresses
 
-BATCH_ROWS = 1 << 17
 _NUMBERS = np.arange(256)
 _HAS_PORTS = np.isin(_NUMBERS, WITH_PORTS)  # indexed by IP protocol
 _IS_ICMP = np.isin(_NUMBERS, (1, 58))
@@ -126,7 +125,7 @@ ABOUT = {
 }
 
 
-def batches(flows: Flows, judged: Judged, rows: int = BATCH_ROWS, index: np.ndarray | None = None) -> Iterator[pa.RecordBatch]:
+def batches(flows: Flows, judged: Judged, rows: int, index: np.ndarray | None = None) -> Iterator[pa.RecordBatch]:
     """Yield the flows in order of their first packets, ``rows`` at a time. index: int64, numbers of the wanted flows, by default all."""
     count = len(flows) if index is None else len(index)
     for start in range(0, count, rows):

@@ -1,10 +1,8 @@
 """The context by prefix instead of by host, for attacks spread over many neighbouring hosts, each of which receives little."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from floodmark.base.thresholds import Checked, threshold
+from floodmark.base.thresholds import Checked, declares, threshold
 from floodmark.flows.flowset import SAMPLE, Host, number
 from floodmark.verdicts.context import Context
 from floodmark.verdicts.receivers import Counted, Receivers, masked
@@ -17,7 +15,7 @@ _MOST_PREFIXES = 1000  # most prefixes that are judged, those that received most
 FLOOD_SHAPES = tuple(shape for shape in range(shapes.SHAPES) if shape not in (shapes.NO_SHAPE, shapes.UDP_DIALOGUE))
 
 
-@dataclass(frozen=True)
+@declares
 class SpreadThresholds(Checked):
     """Which prefixes are hit as a whole: many hosts received packets, and none received most of them."""
 

@@ -10,7 +10,7 @@ What most families of floods weigh alike is here too: floors, magnitude, forged 
 import math
 from dataclasses import dataclass, field
 
-from floodmark.base.thresholds import Checked, threshold
+from floodmark.base.thresholds import Checked, declares, threshold
 from floodmark.flows.flowset import FlowSet, Host
 from floodmark_core.protocols import TCP
 
@@ -92,7 +92,7 @@ class Finding:
         return self.evidence.confidence >= REPORTED
 
 
-@dataclass(frozen=True)
+@declares
 class FloodThresholds(Checked):
     """Thresholds of all families of floods: is there enough traffic, how fast is it, and are its sources real."""
 

@@ -1,11 +1,10 @@
 """Floods of messages inside long-lived dialogues: publications to an MQTT broker, industrial commands, SIP requests."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from floodmark.base.thresholds import Checked, threshold
+from floodmark.base.thresholds import Checked, declares, threshold
 from floodmark.flows.flowset import FlowSet, split, top_ports
 from floodmark.verdicts.clients import begins_with, duration_s, most_at_once, service_host, services
 from floodmark.verdicts.context import Context
@@ -19,7 +18,7 @@ _MQTT_PORT = 1883
 _MODBUS_WRITES = (5, 6, 15, 16, 22, 23)  # function codes
 
 
-@dataclass(frozen=True)
+@declares
 class CommandThresholds(Checked):
     """Thresholds for floods of messages and of SIP requests."""
 

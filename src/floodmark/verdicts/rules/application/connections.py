@@ -1,11 +1,10 @@
 """Connection floods: connections opened for nothing, abandoned handshakes, repeated attempts at a closed port."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from floodmark.base.thresholds import threshold
+from floodmark.base.thresholds import declares, threshold
 from floodmark.flows.flowset import number, split
 from floodmark.verdicts.clients import busiest, duration_s, service_host, services, variation
 from floodmark.verdicts.context import Context
@@ -17,7 +16,7 @@ from floodmark_core import kinds
 from floodmark_core.flows import payload, shapes
 
 
-@dataclass(frozen=True)
+@declares
 class ConnectionThresholds(RequestThresholds):
     """Thresholds for connections that lead to nothing."""
 

@@ -1,11 +1,10 @@
 """Request floods inside TLS, detected without plaintext: many short connections of one shape, opened faster than people do."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from floodmark.base.thresholds import threshold
+from floodmark.base.thresholds import declares, threshold
 from floodmark.flows.flowset import FlowSet, modal_share
 from floodmark.verdicts.clients import busiest, duration_s, service_host, services, variation
 from floodmark.verdicts.declaring import Case, Family, Judge
@@ -17,7 +16,7 @@ from floodmark_core.flows import payload
 _CAP = 0.7  # of the confidence: unread content can be something else
 
 
-@dataclass(frozen=True)
+@declares
 class HttpsThresholds(ConnectionThresholds):
     """Thresholds for floods of requests inside TLS."""
 

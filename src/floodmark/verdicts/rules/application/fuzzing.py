@@ -1,11 +1,10 @@
 """Fuzzing: one source that sends a different malformed message to a service in each of many connections."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from floodmark.base.thresholds import Checked, threshold
+from floodmark.base.thresholds import Checked, declares, threshold
 from floodmark.flows.flowset import FlowSet, distinct
 from floodmark.verdicts.clients import duration_s, pairs, service_host, variation
 from floodmark.verdicts.declaring import Case, Family, Judge
@@ -22,7 +21,7 @@ _SPOKEN = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
+@declares
 class FuzzingThresholds(Checked):
     """Thresholds for fuzzing."""
 

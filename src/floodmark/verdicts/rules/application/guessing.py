@@ -1,11 +1,10 @@
 """Password guessing, by the shape of the connections: many, short, alike."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from floodmark.base.thresholds import threshold
+from floodmark.base.thresholds import declares, threshold
 from floodmark.flows.flowset import FlowSet, split
 from floodmark.verdicts.clients import begins_with, duration_s, most_within, pairs, service_host, services, variation
 from floodmark.verdicts.declaring import Case, Family, Judge
@@ -15,7 +14,7 @@ from floodmark.vocabulary.services import LOGIN_PORTS
 from floodmark_core import kinds
 
 
-@dataclass(frozen=True)
+@declares
 class GuessingThresholds(RequestThresholds):
     """Thresholds for guessing; requests faster than insistent_request_rate_rps are a flood that is being refused."""
 

@@ -1,11 +1,10 @@
 """Attacks over cleartext HTTP/2: streams opened only to be cancelled, headers that never end."""
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from floodmark.base.thresholds import Checked, threshold
+from floodmark.base.thresholds import Checked, declares, threshold
 from floodmark.flows.flowset import FlowSet
 from floodmark.verdicts.clients import service_host, services
 from floodmark.verdicts.declaring import Case, Family, Judge
@@ -13,7 +12,7 @@ from floodmark.verdicts.weighing import CLEAR, FAIR, STRONG, Evidence, Finding, 
 from floodmark_core.flows import payload
 
 
-@dataclass(frozen=True)
+@declares
 class Http2Thresholds(Checked):
     """Thresholds for floods of HTTP/2 frames."""
 

@@ -1,10 +1,8 @@
 """Floods of queries that a server has to answer: DNS, including water torture and garbage, and game queries."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from floodmark.base.thresholds import Checked, threshold
+from floodmark.base.thresholds import Checked, declares, threshold
 from floodmark.flows.flowset import FlowSet, distinct, modal_share, top_ports
 from floodmark.verdicts.context import Context
 from floodmark.verdicts.declaring import Case, Family, Judge
@@ -33,7 +31,7 @@ _GAME_QUERY = 2 * payload.GAME
 _NO_ERROR, _FORMAT_ERROR, _SERVER_FAILURE, _NO_SUCH_NAME, _REFUSED = 0, 1, 2, 3, 5  # RFC 1035, RCODE
 
 
-@dataclass(frozen=True)
+@declares
 class QueryThresholds(Checked):
     """Thresholds for floods of queries."""
 

@@ -1,11 +1,10 @@
 """HTTP request floods: many requests a second to one service, by clients that behave like machines."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from floodmark.base.thresholds import Checked, threshold
+from floodmark.base.thresholds import Checked, declares, threshold
 from floodmark.flows.flowset import FlowSet, modal_share
 from floodmark.verdicts.clients import begins_with, busiest, number_services, service_host, services, variation
 from floodmark.verdicts.context import Context
@@ -14,7 +13,7 @@ from floodmark.verdicts.weighing import CLEAR, FAIR, SLIGHT, Evidence, Finding, 
 from floodmark_core.columns import I64
 
 
-@dataclass(frozen=True)
+@declares
 class RequestThresholds(Checked):
     """Thresholds for floods of requests, in cleartext and inside TLS."""
 

@@ -1,12 +1,11 @@
 """Scans: one source that probes many ports of a host, or one port of many hosts, and is mostly refused or ignored."""
 
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from floodmark.base.thresholds import Checked, threshold
+from floodmark.base.thresholds import Checked, declares, threshold
 from floodmark.flows.flowset import FlowSet, Host, modal_share, number, split, top_ports
 from floodmark.verdicts.clients import service_host
 from floodmark.verdicts.context import Context
@@ -20,7 +19,7 @@ _PORTS_LOOKED_AT = 10  # most ports of one source, those with most flows
 _ZEEK = "Zeek's legacy scan policy"
 
 
-@dataclass(frozen=True)
+@declares
 class ScanThresholds(Checked):
     """Thresholds for scans, and for scans that are floods."""
 

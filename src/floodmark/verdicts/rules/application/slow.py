@@ -1,11 +1,10 @@
 """Slow attacks: connections kept open by sending almost nothing."""
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from floodmark.base.thresholds import Checked, threshold
+from floodmark.base.thresholds import Checked, declares, threshold
 from floodmark.flows.flowset import FlowSet
 from floodmark.verdicts.clients import begins_with, connections_where, most_at_once, service_host, service_of, services, variation
 from floodmark.verdicts.context import Context
@@ -36,7 +35,7 @@ _SEEN = (
 _WEB_PORTS = (80, 81, 8000, 8008, 8080, 8081, 8888)
 
 
-@dataclass(frozen=True)
+@declares
 class SlowThresholds(Checked):
     """Thresholds for a slow connection, and for how many of them are an attack."""
 

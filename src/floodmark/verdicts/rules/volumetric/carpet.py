@@ -1,13 +1,13 @@
 """Carpet bombing: a flood spread over the hosts of a prefix, so that none of them receives much."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from floodmark.base.thresholds import threshold
+from floodmark.base.thresholds import declares, threshold
 from floodmark.flows.flowset import Host
 from floodmark.verdicts.declaring import Case, Family, Judge
 from floodmark.verdicts.prefixes import SpreadThresholds, prefix_of, prefixes_of
@@ -17,7 +17,7 @@ from floodmark.vocabulary.vectors import VECTORS, Verdict
 OverPrefixes: TypeAlias = Callable[[np.ndarray], list[Finding]]  # takes a mask of the flows that a finding already holds
 
 
-@dataclass(frozen=True)
+@declares
 class CarpetThresholds(SpreadThresholds, FloodThresholds):
     """When a flood counts as one on a whole prefix."""
 

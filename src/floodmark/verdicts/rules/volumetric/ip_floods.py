@@ -1,9 +1,8 @@
 """Floods below the transport layer: ICMP, fragments without the first one, GRE, IPsec and other IP protocols."""
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from floodmark.base.thresholds import threshold
+from floodmark.base.thresholds import declares, threshold
 from floodmark.flows.flowset import FlowSet, distinct
 from floodmark.verdicts.context import Context
 from floodmark.verdicts.declaring import Case, Family, Judge
@@ -29,7 +28,7 @@ from floodmark_core.flows import shapes
 from floodmark_core.protocols import SECOND_NS
 
 
-@dataclass(frozen=True)
+@declares
 class IpThresholds(FloodThresholds):
     """Thresholds for floods of ICMP and of IP packets without ports."""
 

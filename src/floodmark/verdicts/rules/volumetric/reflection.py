@@ -1,11 +1,10 @@
 """Reflection: unsolicited responses from many servers to one victim, over UDP, as TCP SYN-ACKs or from middleboxes."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from floodmark.base.thresholds import threshold
+from floodmark.base.thresholds import declares, threshold
 from floodmark.flows.flowset import FlowSet, distinct, modal_share, top_ports
 from floodmark.verdicts.context import Context
 from floodmark.verdicts.declaring import Case, Family, Judge
@@ -49,7 +48,7 @@ _ASKED_WIDELY = (*_NOISY, payload.DNS, payload.IKE)
 _NEEDS_QUESTIONS = (payload.BITTORRENT,)
 
 
-@dataclass(frozen=True)
+@declares
 class ReflectionThresholds(FloodThresholds):
     """Thresholds for unsolicited responses."""
 

@@ -1,11 +1,10 @@
 """Floods of TCP segments that belong to no connection, SYNs and all other flags, judged per victim."""
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from floodmark.base.thresholds import threshold
+from floodmark.base.thresholds import declares, threshold
 from floodmark.flows.flowset import FlowSet, effective_number, modal_share, top_ports
 from floodmark.verdicts.context import Context
 from floodmark.verdicts.declaring import Case, Family, Judge
@@ -36,7 +35,7 @@ from floodmark_core.flows import shapes
 _SIX_FLAGS = 0x3F  # URG ACK PSH RST SYN FIN
 
 
-@dataclass(frozen=True)
+@declares
 class TcpThresholds(FloodThresholds):
     """Thresholds for floods of segments without a connection."""
 

@@ -4,12 +4,11 @@ Every inner packet is its own flow to its own host, so only the tunnel endpoint 
 mirror of a flood on another host carries a victim that is not the mirror's own endpoint.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from floodmark.base.thresholds import threshold
+from floodmark.base.thresholds import declares, threshold
 from floodmark.flows.flowset import FlowSet, Host, number, split
 from floodmark.verdicts.declaring import Case, Family, Judge
 from floodmark.verdicts.weighing import (
@@ -37,7 +36,7 @@ _VECTORS = {
 }
 
 
-@dataclass(frozen=True)
+@declares
 class TunnelThresholds(FloodThresholds):
     """Thresholds for made-up packets inside a tunnel."""
 

@@ -1,11 +1,10 @@
 """Direct UDP floods: datagrams to one victim that are not responses of any protocol and get none."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from floodmark.base.thresholds import threshold
+from floodmark.base.thresholds import declares, threshold
 from floodmark.flows.flowset import FlowSet, distinct, modal_share, top_ports
 from floodmark.verdicts.context import Context
 from floodmark.verdicts.declaring import Case, Family, Judge
@@ -35,7 +34,7 @@ from floodmark.vocabulary.services import ONE_WAY_PORTS
 from floodmark_core.flows import payload, shapes
 
 
-@dataclass(frozen=True)
+@declares
 class UdpThresholds(FloodThresholds):
     """Thresholds for direct UDP floods, and for ordinary one-way traffic that looks like them."""
 
