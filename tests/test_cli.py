@@ -387,7 +387,7 @@ def test_a_reader_that_stops_early_is_no_crash(folder: Path) -> None:
 def test_help_and_version_import_neither_numba_nor_numpy(arguments: list[str]) -> None:
     script = (
         "import sys\nfrom floodmark.cli import main\nsys.argv[0] = 'floodmark'\n"
-        "try:\n    main()\nfinally:\n    sys.stderr.write(repr({'numba', 'numpy', 'pyarrow', 'llvmlite'} & set(sys.modules)))\n"
+        "try:\n    main()\nfinally:\n    sys.stderr.write(repr({'numba', 'numpy', 'pyarrow', 'llvmlite', 'msgspec'} & set(sys.modules)))\n"
     )
     done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, check=False, timeout=120)
     assert (done.returncode, done.stderr) == (0, b"set()")
@@ -398,7 +398,7 @@ def test_the_version_is_that_of_the_package() -> None:
 
 
 def test_importing_the_package_imports_neither_numba_nor_numpy() -> None:
-    script = "import sys, floodmark; print({'numba', 'numpy', 'pyarrow'} & set(sys.modules))"
+    script = "import sys, floodmark; print({'numba', 'numpy', 'pyarrow', 'msgspec'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True).stdout == "set()\n"
 
 

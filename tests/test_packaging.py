@@ -51,6 +51,7 @@ def test_python_and_requirements_are_in_the_metadata() -> None:
         "rfc3161-client",
         "jinja2",
         "lz4",
+        "msgspec",
         "numba",
         "numpy",
         "pyarrow",

@@ -81,14 +81,34 @@ def test_the_end_that_is_attacked_decides(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("", "defines no asset"), ("[a]", "a is empty"), ("[a]\nadresses = []", "unknown key a.adresses"), ("a = 1", "must be a table"),
-     ('[a]\naddresses = ["1.2.3.4.5"]', "a.addresses"), ("[a]\nports = [70000]", "numbers from 0 to 65535"),
-     ("[unmatched]\nports = [1]", "is reserved"),
-     ('[a]\nports = "80"', "must be a list"), ("[a", "not valid TOML")],
+    [
+        ("", "defines no asset"), ("[a]", "a is empty"), ("a = 1", "a: expected a table, got a whole number"),
+        ("[a]\nadresses = []", "unknown key a.adresses; known keys are title, addresses, ports, vlans, host_names"),
+        ('[a]\naddresses = ["1.2.3.4.5"]', "a.addresses: '1.2.3.4.5' does not"),
+        ("[a]\naddresses = [5]", "a.addresses[0]: expected a string, got a whole number"),
+        ("[a]\nports = [1, 70000]", "a.ports[1]: expected a whole number <= 65535"),
+        ("[a]\nports = [-1]", "a.ports[0]: expected a whole number >= 0"),
+        ("[a]\nports = [true]", "a.ports[0]: expected a whole number, got true or false"),
+        ("[a]\nports = [80.0]", "a.ports[0]: expected a whole number, got a number"),
+        ('[a]\nports = "80"', "a.ports: expected a list, got a string"),
+        ("[a]\nvlans = [4096]", "a.vlans[0]: expected a whole number <= 4095"),
+        ("[a]\nhost_names = [5]", "a.host_names[0]: expected a string, got a whole number"),
+        ("[a]\ntitle = 5", "a.title: expected a string or nothing, got a whole number"),
+        ("[a]\nports = [0x" + "f" * 5000 + "]", "a.ports[0]: expected a whole number <= 65535"),
+        ("[a]\nports." + "a." * 3000 + "a = 1", "a.ports: expected a list, got a table"),
+        ("[unmatched]\nports = [1]", "unmatched is reserved"), ('["a\\u001b"]\nports = [1]', "is not a valid asset name"),
+        ("[a", "not valid TOML"), ("a = " + "[" * 3000, "not valid TOML: it is nested too deeply"), ("a = " + "9" * 5000, "not valid TOML"),
+    ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_file_is_said(text: str, said: str, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=said):
+    with pytest.raises(SettingsError, match=re.escape(said)) as caught:
         assets(tmp_path, text)
+    assert str(caught.value).startswith(f"{tmp_path / 'assets.toml'}: ")
+
+
+def test_more_assets_than_can_be_numbered_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="defines 40,000 assets; at most 32,000"):
+        assets(tmp_path, "\n".join(f"a{number}.ports = [1]" for number in range(40_000)))
 
 
 def answer_for(name: str, address: int) -> bytes:

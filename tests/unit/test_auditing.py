@@ -1,6 +1,7 @@
 """A claim held against captures: each unit in every window, bounds of a sample, and when nothing can be decided."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -137,19 +138,33 @@ def test_a_claim_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "one table"), ("[other]", "one table"), ("[claim]", "claim.number"), ("[claim]\nnumber = true", "claim.number"),
-        ("[claim]\nnumber = -1", "claim.number"), ("[claim]\nnumber = nan", "claim.number"),
-        ("[claim]\nnumber = 1\nunit = 'hits'", "claim.unit"),
-        ("[claim]\nnumber = 1\nperiod = 'minute'", "claim.period"), ("[claim]\nnumber = 1\nperiod = 60", "claim.period"),
+        ("", "one table"), ("[other]", "one table"), ("[claim]\nnumber = 1\n[other]", "one table"),
+        ("claim = 5", "claim: expected a table, got a whole number"), ("[claim]", "claim.number: is missing"),
+        ("[claim]\nnumber = true", "claim.number: expected a number, got true or false"),
+        ("[claim]\nnumber = -1", "claim.number: expected a number > 0"), ("[claim]\nnumber = 0", "claim.number: expected a number > 0"),
+        ("[claim]\nnumber = nan", "claim.number: expected a number > 0"), ("[claim]\nnumber = 1e18", "claim.number: expected a number < 1"),
+        ("[claim]\nnumber = inf", "claim.number: expected a number < 1e"),
+        ("[claim]\nnumber = '5'", "claim.number: expected a number, got a string"),
+        ("[claim]\nnumber = 0x" + "f" * 5000, "claim.number: "),
+        ("[claim]\nnumber = " + "9" * 5000, "not valid TOML"),
+        ("[claim]\nnumber = " + "[" * 3000, "not valid TOML: it is nested too deeply"),
+        ("[claim]\nnumber." + "a." * 3000 + "a = 1", "claim.number: expected a number, got a table"),
+        ("[claim]\nnumber = 1\nunit = 'hits'", "claim.unit must be one of attacks, packets, "),
+        ("[claim]\nnumber = 1\nunit = ['packets']", "claim.unit: expected a string, got a list"),
+        ("[claim]\nnumber = 1\nperiod = 'minute'", "claim.period must be a duration"),
+        ("[claim]\nnumber = 1\nperiod = 60", "claim.period: expected a string, got a whole number"),
         ("[claim]\nnumber = 1\nperiod = '0 seconds'", "claim.period"), ("[claim]\nnumber = 1\nperiod = 'nan days'", "claim.period"),
-        ("[claim]\nnumber = 1\nasset = 5", "must be strings"), ("[claim]\nnumber = 1\nwho = 'x'", "claim.who"),
+        ("[claim]\nnumber = 1\nasset = 5", "claim.asset: expected a string or nothing, got a whole number"),
+        ("[claim]\nnumber = 1\nsource = 5", "claim.source: expected a string, got a whole number"),
+        ("[claim]\nnumber = 1\nwho = 'x'", "unknown key claim.who; known keys are number, unit, period, asset, source"),
         ("[claim", "not valid TOML"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_claim_is_said(text: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "claim.toml").write_text(text)
-    with pytest.raises(SettingsError, match=said):
+    with pytest.raises(SettingsError, match=re.escape(said)) as caught:
         load_claim(str(tmp_path / "claim.toml"))
+    assert str(caught.value).startswith(f"{tmp_path / 'claim.toml'}: ")
 
 
 def test_the_command_says_it_in_words_and_as_a_document(tmp_path: Path) -> None:

@@ -42,6 +42,10 @@ def test_a_whole_number_for_seconds_becomes_a_float(tmp_path: Path) -> None:
         ("[flow]\nudp_timeout_s = '5'\n", r"must be a number"),
         ("[volumetric]\nflood_packets = 1.5\n", r"volumetric\.flood_packets must be a whole number, found 1\.5"),
         ("[flow\n", r"not valid TOML"),
+        ("[flow]\nudp_timeout_s = " + "[" * 3000, r"not valid TOML: it is nested too deeply"),
+        ("[flow]\nudp_timeout_s = " + "9" * 5000, r"not valid TOML: .*5000 digits"),
+        ("[flow]\nudp_timeout_s = 0x" + "f" * 5000, r"flow\.udp_timeout_s must be a number .* found one of type int that is too large"),
+        ("[flow]\ntunnels." + "a." * 3000 + "a = 1", r"flow\.tunnels must be one of .* found one of type dict that is too large"),
     ],
 )
 def test_what_is_wrong_is_named_with_the_file(tmp_path: Path, text: str, complaint: str) -> None:

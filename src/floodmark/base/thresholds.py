@@ -60,14 +60,22 @@ class Checked:
             name = f"{type(self).__name__.removesuffix('Settings').lower()}.{setting.name}"
             if isinstance(setting.default, str):
                 if value not in _WORDS[setting.name]:
-                    raise SettingsError(f"{name} must be one of {', '.join(_WORDS[setting.name])}, found {value!r}")
+                    raise SettingsError(f"{name} must be one of {', '.join(_WORDS[setting.name])}, found {_shown(value)}")
                 continue
             least = 1 if kind is int else 0
             if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= LARGEST:
-                raise SettingsError(f"{name} must be a number from {least} to {LARGEST:,}, found {value!r}")
+                raise SettingsError(f"{name} must be a number from {least} to {LARGEST:,}, found {_shown(value)}")
             if kind is int and not isinstance(value, int):
                 raise SettingsError(f"{name} must be a whole number, found {value!r}")
             object.__setattr__(self, setting.name, kind(value))  # 5 for 5.0
+
+
+def _shown(value: object) -> str:
+    """Return a value as messages show it. TOML can write integers in hexadecimal, and tables, that Python cannot write."""
+    try:
+        return repr(value)
+    except (ValueError, RecursionError):
+        return f"one of type {type(value).__name__} that is too large to show"
 
 
 def read_toml(path: str) -> dict[str, Any]:
@@ -76,5 +84,7 @@ def read_toml(path: str) -> dict[str, Any]:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise SettingsError(f"{path}: not valid TOML: it is nested too deeply") from error
+    except ValueError as error:  # not only TOMLDecodeError: also bytes that are no text and integers of thousands of digits
         raise SettingsError(f"{path}: not valid TOML: {error}") from error

@@ -35,7 +35,7 @@ from floodmark.vocabulary.payloads import payload_name
 from floodmark.vocabulary.vectors import Verdict
 
 UNMATCHED = "unmatched"  # name of the row for traffic of no asset
-_KEYS = {"title": str, "addresses": list, "ports": list, "vlans": list, "host_names": list}
+_MOST_ASSETS = 32_000  # their numbers are int16
 _MOST_SERVICES = 12
 _NOWHERE = (ip_network("::/128"),)  # the unspecified address, which no packet goes to
 _SAID_NOTHING = ("none", "unrecognised", "one octet repeated")
@@ -98,41 +98,34 @@ def _specific(network: Network) -> int:
 def load_assets(path: str) -> tuple[Asset, ...]:
     """Read a file of assets. Raises SettingsError that names the fault."""
     document = read_toml(path)
-    assets = tuple(_asset(name, table, path) for name, table in document.items())
-    if not assets:
+    if not document:
         raise SettingsError(f"{path}: defines no asset; add a table for each one")
-    return assets
-
-
-def _asset(name: str, table: Any, path: str) -> Asset:  # noqa: ANN401 - whatever TOML holds
-    if not isinstance(table, dict):
-        raise SettingsError(f"{path}: {name} must be a table, [{name}]")
-    if not name.isprintable() or set(name) & set('"\\'):
-        raise SettingsError(f"{path}: {name!r} is not a valid asset name; use printable characters, no quotes or backslashes")
-    if name == UNMATCHED:
-        raise SettingsError(f"{path}: {UNMATCHED} is reserved for traffic of no asset; choose another name")
-    for key, value in table.items():
-        if key not in _KEYS:
-            raise SettingsError(f"{path}: unknown key {name}.{key}; known keys are {', '.join(_KEYS)}")
-        if not isinstance(value, _KEYS[key]):
-            raise SettingsError(f"{path}: {name}.{key} must be a {'string' if _KEYS[key] is str else 'list'}")
+    if len(document) > _MOST_ASSETS:
+        raise SettingsError(f"{path}: defines {len(document):,} assets; at most {_MOST_ASSETS:,} can be told apart")
     try:
-        addresses = tuple(ip_network(text, strict=False) for text in table.get("addresses", ()))
+        return tuple(_asset(name, table) for name, table in document.items())
     except ValueError as error:
-        raise SettingsError(f"{path}: {name}.addresses: {error}") from error
-    ports, vlans = (_numbers(table.get(key, ()), most, f"{path}: {name}.{key}") for key, most in (("ports", 65_535), ("vlans", 4095)))
-    names = tuple(str(text).lower().rstrip(".") for text in table.get("host_names", ()))
-    if not (addresses or ports or vlans or names):
-        raise SettingsError(f"{path}: {name} is empty; give addresses, ports, vlans or host_names")
-    return Asset(name, table.get("title", name), addresses, ports, vlans, names)
+        raise SettingsError(f"{path}: {error}") from error
 
 
-def _numbers(values: Iterable[Any], most: int, where: str) -> tuple[int, ...]:
-    found = tuple(values)
-    for value in found:
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
-            raise SettingsError(f"{where} must be numbers from 0 to {most}, found {value!r}")
-    return found
+def _asset(name: str, document: Any) -> Asset:  # noqa: ANN401 - whatever TOML holds
+    """Return an asset. Raises ValueError."""
+    from floodmark.base.shapes import converted  # noqa: PLC0415 - most runs have no assets, and msgspec takes ms to load
+    from floodmark.claims.tables import AssetTable  # noqa: PLC0415
+
+    if not name.isprintable() or set(name) & set('"\\'):
+        raise ValueError(f"{name!r} is not a valid asset name; use printable characters, no quotes or backslashes")
+    if name == UNMATCHED:
+        raise ValueError(f"{UNMATCHED} is reserved for traffic of no asset; choose another name")
+    table = converted(document, AssetTable, name)
+    try:
+        addresses = tuple(ip_network(text, strict=False) for text in table.addresses)
+    except ValueError as error:
+        raise ValueError(f"{name}.addresses: {error}") from error
+    names = tuple(text.lower().rstrip(".") for text in table.host_names)
+    if not (addresses or table.ports or table.vlans or names):
+        raise ValueError(f"{name} is empty; give addresses, ports, vlans or host_names")
+    return Asset(name, name if table.title is None else table.title, addresses, table.ports, table.vlans, names)
 
 
 def with_learned_addresses(
