@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import tempfile
@@ -34,6 +35,7 @@ from floodmark.errors import CaptureError, OutputError, SettingsError
 from floodmark.evidence import custody, layout
 from floodmark.evidence.findings import Verified
 from floodmark.evidence.making import Recipe, make
+from floodmark.evidence.manifest import manifest_of as read_manifest
 from floodmark.evidence.proof.merkle import CHUNK_BYTES, Tree, climb, leaf_digests
 from floodmark.evidence.seal.signing import Signer, fingerprint, load_public_key, load_signer
 from floodmark.evidence.seal.timestamp import request, stamped
@@ -363,6 +365,42 @@ def test_a_bundle_of_somebody_who_makes_all_hashes_right_is_not_believed(change:
     change(folder)
     seal_again(folder)
     assert not verify(str(folder)).is_whole
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda manifest: manifest.update(originals=None), "manifest.originals: expected a list, got nothing"),
+        (
+            lambda manifest: manifest["originals"][0].update(content_octets=-1),
+            "manifest.originals[0].content_octets: expected a whole number",
+        ),
+        (lambda manifest: manifest["originals"][0].update(chunks=1 << 62), "manifest.originals[0].chunks: expected a whole number <= "),
+        (lambda manifest: manifest["originals"][0].update(chunks=1 << 70), "manifest.originals[0].chunks: expected a whole number <= "),
+        (
+            lambda manifest: manifest["originals"][0].update(packets=5.0),
+            "manifest.originals[0].packets: expected a whole number, got a number",
+        ),
+        (lambda manifest: manifest["originals"][0].pop("merkle_root"), "manifest.originals[0].merkle_root: is missing"),
+        (lambda manifest: manifest["events"][0].update(more=1), "unknown key manifest.events[0].more"),
+        (
+            lambda manifest: manifest["events"][0]["packets_by_original"].update({"1": True}),
+            "manifest.events[0].packets_by_original[...]: expec",
+        ),
+        (lambda manifest: manifest["files"][0].update(path=5), "manifest.files[0].path: expected a string, got a whole number"),
+        (lambda manifest: manifest.update(keep_going=1), "manifest.keep_going: expected true or false, got a whole number"),
+        (lambda manifest: manifest.update(public_key=1), "manifest.public_key: expected a string or nothing, got a whole number"),
+        (lambda manifest: manifest.update(anonymised={}), "manifest.anonymised.payload: is missing"),
+        (lambda manifest: manifest.update(bundle_version=True), "manifest.bundle_version: expected a whole number, got true or false"),
+        (lambda manifest: manifest.update(made_at=float("inf")), "not JSON compliant"),
+    ],
+)
+def test_what_is_wrong_with_a_manifest_is_said(change: Callable[[dict[str, Any]], object], said: str, signed: Path) -> None:
+    document = manifest_of(signed)
+    assert read_manifest(layout.canonical(document)) == document
+    change(document)
+    with pytest.raises(ValueError, match=re.escape(said)):
+        read_manifest(json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n")
 
 
 @pytest.mark.parametrize(
