@@ -46,6 +46,9 @@ def test_python_and_requirements_are_in_the_metadata() -> None:
     required = {re.match(r"[\w-]+", text.replace(".", "-"))[0] for text in found.get_all("Requires-Dist") or [] if "extra ==" not in text}
     assert required - {"backports-zstd"} == {
         "click",
+        "dnspython",
+        "packaging",
+        "platformdirs",
         "isal",
         "cryptography",
         "rfc3161-client",

@@ -16,6 +16,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 from numba import njit
 from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from platformdirs import user_cache_path
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,8 +33,8 @@ def source_digest() -> str:
 
 def cache_folder() -> Path:
     """Return the folder that caches the kernels of this version of the core; FLOODMARK_CACHE_DIR or XDG_CACHE_HOME move it."""
-    base = os.environ.get("FLOODMARK_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - expanduser never raises
-    return Path(base) / "floodmark" / source_digest()
+    base = os.environ.get("FLOODMARK_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) / "floodmark" if base else user_cache_path("floodmark", appauthor=False)) / source_digest()
 
 
 def usable_folder() -> str | None:

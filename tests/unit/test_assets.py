@@ -4,6 +4,7 @@ import json
 import re
 import struct
 from collections import Counter
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,17 @@ def test_names_are_learned_from_dns_tls_and_http(tmp_path: Path) -> None:
     votes, other, _ = summarise(result, with_learned_addresses(named, tmp_path / "in.pcap", result.settings.flow))
     assert votes.verdicts["benign"].flows == 2
     assert other.verdicts["benign"].flows == 0
+
+
+@pytest.mark.parametrize("cut", range(len(answer_for("a.example", 5))))
+def test_a_truncated_response_gives_no_address(cut: int) -> None:
+    assert list(dns_addresses(answer_for("a.example", 5)[:cut])) == []
+
+
+def test_addresses_before_the_damage_of_a_response_are_found() -> None:
+    answer, record = answer_for("A.Example", 5), struct.pack(">HHHIH", 0xC00C, 1, 1, 60, 4) + bytes(3)
+    assert list(dns_addresses(answer[:7] + b"\x02" + answer[8:] + record)) == [("a.example", IPv4Address(5))]
+    assert list(dns_addresses(answer[:-16] + struct.pack(">H", 0xC0FF) + answer[-14:])) == []
 
 
 @PROFILE

@@ -13,6 +13,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from floodmark.evidence.findings import Verified
 from floodmark.evidence.making import Recipe, make
 from floodmark.evidence.manifest import manifest_of as read_manifest
 from floodmark.evidence.proof.merkle import CHUNK_BYTES, Tree, climb, leaf_digests
+from floodmark.evidence.seal.environment import environment
 from floodmark.evidence.seal.signing import Signer, fingerprint, load_public_key, load_signer
 from floodmark.evidence.seal.timestamp import request, stamped
 from floodmark.evidence.sharing import Sharing
@@ -639,3 +641,9 @@ def test_the_commands_say_what_they_found(tmp_path: Path) -> None:
     (tmp_path / "calm.pcap").write_bytes(pcap(ten))
     done = runner.invoke(main, ["evidence", str(tmp_path / "calm.pcap"), "-o", str(tmp_path / "calm")])
     assert done.stdout.startswith(f"{tmp_path / 'calm'}: 0 events, 0 packets from 1 captures")
+
+
+def test_a_requirement_that_is_malformed_for_an_extra_or_missing_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    stated = ["numpy>=2", "a b c", "scapy; extra == 'dev'", "click; python_version < '3'", "nothing-of-that-name"]
+    monkeypatch.setattr(metadata, "requires", lambda name: stated if name == "floodmark" else [])
+    assert list(environment()["dependencies"]) == ["numpy"]

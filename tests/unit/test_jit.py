@@ -1,6 +1,7 @@
 """Compiled kernels are kept where nobody else can put something in their place."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,20 @@ def test_a_folder_that_cannot_be_made_is_not_used(tmp_path: Path, monkeypatch: p
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("FLOODMARK_CACHE_DIR", str(tmp_path / "file"))
     assert _jit.usable_folder() is None
+
+
+@pytest.mark.parametrize(
+    ("named", "wanted"), [({"FLOODMARK_CACHE_DIR": "/a", "XDG_CACHE_HOME": "/b"}, "/a"), ({"XDG_CACHE_HOME": "/b"}, "/b")]
+)
+def test_the_folder_is_the_one_that_the_environment_names(named: dict[str, str], wanted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FLOODMARK_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, named.get(name, ""))
+    assert _jit.cache_folder().parent == Path(wanted) / "floodmark"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="each system has its own folder")
+def test_without_a_name_the_folder_is_the_users_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FLOODMARK_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert _jit.cache_folder().parent == Path("/home/somebody/.cache/floodmark")

@@ -23,7 +23,7 @@ _MOST_LOOKED_AT = 1_000_000  # packets: more of a request flood adds nothing new
 _TLS_HANDSHAKE, _CLIENT_HELLO, _SERVER_NAME = 22, 1, 0
 _REQUEST_LETTERS = np.frombuffer(b"GPHDOCT", np.uint8)  # first letters of the methods
 _HEAD_BYTES = 2048
-_MOST_POINTERS, _MOST_LABELS = 16, 128
+_MOST_ANSWERS = 64  # of one DNS response
 _A, _AAAA = 1, 28
 
 
@@ -81,42 +81,28 @@ def _address(version: int, hi: int, lo: int) -> Address:
 
 
 def dns_addresses(message: bytes) -> Iterator[tuple[str, Address]]:
-    """Yield the name queried in a DNS response with each address that it gives (RFC 1035 section 4)."""
+    """Yield the name queried in a DNS response with each address that it gives (RFC 1035 section 4), up to where it is malformed."""
+    from dns.exception import DNSException  # noqa: PLC0415 - only captures with DNS responses need dnspython
+    from dns.name import from_wire_parser  # noqa: PLC0415
+    from dns.wire import Parser  # noqa: PLC0415
+
+    parser = Parser(message)
     try:
-        questions, answers = (int.from_bytes(message[at : at + 2], "big") for at in (4, 6))
-        if not message[2] & 0x80 or questions != 1:
+        _, flags, questions, answers, _, _ = parser.get_struct("!HHHHHH")
+        if not flags & 0x8000 or questions != 1:
             return
-        name, at = _dns_name(message, 12)
-        at += 4
-        for _ in range(min(answers, 64)):
-            _, at = _dns_name(message, at)
-            kind, length = (int.from_bytes(message[at + offset : at + offset + 2], "big") for offset in (0, 8))
-            data = message[at + 10 : at + 10 + length]
-            if kind == _A and len(data) == 4:
+        name = from_wire_parser(parser).to_text(omit_final_dot=True).lower()
+        parser.get_struct("!HH")  # type and class of the question
+        for _ in range(min(answers, _MOST_ANSWERS)):
+            from_wire_parser(parser)
+            kind, _, _, length = parser.get_struct("!HHIH")
+            data = parser.get_bytes(length)
+            if kind == _A and length == 4:
                 yield name, IPv4Address(data)
-            elif kind == _AAAA and len(data) == 16:
+            elif kind == _AAAA and length == 16:
                 yield name, IPv6Address(data)
-            at += 10 + length
-    except (IndexError, ValueError):
+    except DNSException:
         return
-
-
-def _dns_name(message: bytes, at: int) -> tuple[str, int]:
-    """Read a name. Returns it in lower case and the offset behind it. Raises IndexError or ValueError if it is malformed."""
-    labels, after, pointers = [], -1, 0
-    while message[at]:
-        if message[at] >= 0xC0:
-            after = at + 2 if after < 0 else after
-            at = (message[at] & 0x3F) << 8 | message[at + 1]
-            pointers += 1
-            if pointers > _MOST_POINTERS:
-                raise ValueError
-            continue
-        labels.append(message[at + 1 : at + 1 + message[at]].decode("ascii").lower())
-        at += 1 + message[at]
-        if len(labels) > _MOST_LABELS:
-            raise ValueError
-    return ".".join(labels), at + 1 if after < 0 else after
 
 
 def server_name(record: bytes) -> str | None:

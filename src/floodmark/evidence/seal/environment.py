@@ -1,15 +1,14 @@
 """Record the software that made a bundle, and how to reproduce the result on any machine."""
 
 import platform
-import re
 import shlex
 from importlib import metadata
 from typing import Any
 
+from packaging.requirements import InvalidRequirement, Requirement
+
 from floodmark.evidence.layout import SETTINGS
 from floodmark.result.result import tool
-
-_NAME = re.compile(r"^[A-Za-z0-9._-]+")
 
 
 def environment() -> dict[str, Any]:
@@ -25,20 +24,21 @@ def environment() -> dict[str, Any]:
 
 
 def _versions(name: str, found: dict[str, str]) -> dict[str, str]:
-    """Return the versions of a distribution's requirements, recursively."""
+    """Return the versions of a distribution's requirements on this system and Python, recursively; those of extras are left out."""
     try:
         required = metadata.requires(name) or []
     except metadata.PackageNotFoundError:
         return found
-    for requirement in required:
-        match = _NAME.match(requirement)
-        if match is None or "extra ==" in requirement or match[0].lower() in found:
-            continue
+    for text in required:
         try:
-            found[match[0].lower()] = metadata.version(match[0])
-        except metadata.PackageNotFoundError:  # for another system or Python
+            requirement = Requirement(text)
+            key = requirement.name.lower()
+            if key in found or (requirement.marker is not None and not requirement.marker.evaluate({"extra": ""})):
+                continue
+            found[key] = metadata.version(requirement.name)
+        except (InvalidRequirement, metadata.PackageNotFoundError):  # the requirement of another distribution may be malformed or missing
             continue
-        _versions(match[0], found)
+        _versions(requirement.name, found)
     return found
 
 
