@@ -1,4 +1,4 @@
-"""Write the pages that come from the program itself: vectors, commands, JSON, columns, settings.
+"""Write the pages that come from the program itself: vectors, rules, JSON, columns, settings.
 
 python docs/build.py [--check]
 """
@@ -10,9 +10,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import click
-
-from floodmark.cli import main as program
 from floodmark.report.rules import rules_page
 from floodmark.result.table import ABOUT, SCHEMA
 from floodmark.settings import Settings, settings_text
@@ -31,21 +28,11 @@ def pages() -> dict[Path, str]:
     return {
         HERE / "vectors" / "README.md": index() + vectors,
         **{HERE / "vectors" / f"{vector}.md": page(vector) for vector in RECORDS},
-        HERE / "reference" / "commands.md": commands(),
         HERE / "reference" / "json.md": document(),
         HERE / "reference" / "columns.md": columns(),
         HERE / "reference" / "rules.md": MADE + rules_page(),
         HERE / "reference" / "settings.md": f"{MADE}# Settings\n\n```toml\n{settings_text(Settings())}```\n",
     }
-
-
-def commands() -> str:
-    """Return what every command says of itself."""
-    parts = [MADE, "# Commands\n"]
-    for name, command in sorted(program.commands.items()):
-        context = click.Context(command, info_name=f"floodmark {name}", max_content_width=110, terminal_width=110)
-        parts.append(f"\n## floodmark {name}\n\n```text\n{command.get_help(context)}\n```\n")
-    return "".join(parts)
 
 
 def document() -> str:
