@@ -5,7 +5,9 @@ The captures come from benchmarks/traffic and carry the label of every flow; non
 
 import gzip
 import io
+from collections.abc import Iterable
 from functools import cache
+from ipaddress import ip_address
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 import scenarios
 import wire
+from attack import BENIGN
 from cases import CASES
 from degrade import KINDS
 from scenarios import SCENES, Scenario
@@ -20,24 +23,58 @@ from wire import Format, Packet
 
 import floodmark
 from floodmark.captures.source import Source
+from floodmark.verdicts.weighing import MOST_VICTIMS
 from floodmark.vocabulary.vectors import VECTORS
 from judging import Confusion, judge_flows, judge_scenario
 
 SEED = 1
-# Not found, and why: few senders of one protocol without ports, and of few long streams of datagrams, look like a tunnel and a stream.
-NOT_FOUND = {"esp-flood", "udp-flood-pulse"}
+SEEDS = (1, 2, 3)  # all but the first are slow
+FEW_SENDERS, FEW_STREAMS = "four senders of one protocol without ports look like tunnels", "two long streams of datagrams look like calls"
+NOT_FOUND = {
+    ("esp-flood", 1): FEW_SENDERS,
+    ("esp-flood", 2): FEW_SENDERS,
+    ("udp-flood-pulse", 1): FEW_STREAMS,
+    ("udp-flood", 2): FEW_STREAMS,
+    ("dns-garbage-flood", 3): "781 datagrams of 56 senders in a second are not found; why has not been examined",
+    ("multi-vector", 2): "the UDP flood of two senders against 333 ports is named a scan",
+    ("multi-vector", 3): "the UDP flood is not found beside the other two attacks",
+}
 SEVERAL = ["multi-vector", "tcp-syn-flood-moving"]  # attacks in one capture
 MANY_HOSTS = ("-carpet",)  # whose victim is a prefix
-ATTACKS = [name for name in CASES if name not in NOT_FOUND and name not in SEVERAL]
 CALM = list(SCENES)
 SAMPLE = [*list(CASES)[::4], *CALM[::4]]  # which are degraded in every way
 ONE_SIDED = [f"{name}-one-sided" for name in scenarios.VARIANTS["one-sided"]]
 
 
+def seeded(names: Iterable[str], *, missed: bool = False) -> list[Any]:
+    """Return a parameter (name, seed) for each scenario and seed; with ``missed``, those not found are expected to fail."""
+    return [
+        pytest.param(
+            name,
+            seed,
+            id=f"{name}-{seed}",
+            marks=[
+                *([pytest.mark.slow] if seed != SEED else []),
+                *(
+                    [pytest.mark.xfail(strict=True, raises=AssertionError, reason=NOT_FOUND[name, seed])]
+                    if missed and (name, seed) in NOT_FOUND
+                    else []
+                ),
+            ],
+        )
+        for name in names
+        for seed in SEEDS
+    ]
+
+
+SINGLE = [name for name in CASES if name not in SEVERAL]  # scenarios of one attack
+ATTACKS, ATTACKS_TO_FIND = seeded(SINGLE), seeded(SINGLE, missed=True)
+
+
 @cache
-def scenario(name: str) -> Scenario:
+def scenario(name: str, seed: int) -> Scenario:
     """Make a scenario once."""
-    return scenarios.make(name, SEED)
+    return scenarios.make(name, seed)
 
 
 def octets(packets: list[Packet], form: Format) -> bytes:
@@ -49,9 +86,9 @@ def classified(packets: list[Packet], form: Format) -> floodmark.Result:
 
 
 @cache
-def answered(name: str) -> floodmark.Result:
+def answered(name: str, seed: int) -> floodmark.Result:
     """Classify a scenario once, in the form that its seed chose."""
-    return classified(scenario(name).packets, scenario(name).form)
+    return classified(scenario(name, seed).packets, scenario(name, seed).form)
 
 
 def fits(vector: str, wanted: str) -> bool:
@@ -59,81 +96,85 @@ def fits(vector: str, wanted: str) -> bool:
     return VECTORS[vector][1] == VECTORS[wanted][1]
 
 
-def hit(name: str) -> floodmark.Event:
+def hit(name: str, seed: int) -> floodmark.Event:
     """Return the event that names the attack of a scenario on its victim."""
-    [fact] = scenario(name).facts
+    [fact] = scenario(name, seed).facts
     victim = str(fact["victim"])
     wanted = str(fact["vector"])
-    events = [event for event in answered(name).events if fits(event.vector, wanted)]
+    events = [event for event in answered(name, seed).events if fits(event.vector, wanted)]
     named = [event for event in events if victim in event.victims or "/" in victim]
-    assert named, [(event.vector, event.victims[:3]) for event in answered(name).events]
+    assert named, [(event.vector, event.victims[:3]) for event in answered(name, seed).events]
     return named[0]
 
 
-@pytest.mark.parametrize("name", ATTACKS)
-def test_an_attack_is_named_by_its_vector(name: str) -> None:
-    [fact] = scenario(name).facts
-    assert fact["vector"] in [event.vector for event in answered(name).events]
+@pytest.mark.parametrize(("name", "seed"), ATTACKS_TO_FIND)
+def test_an_attack_is_named_by_its_vector(name: str, seed: int) -> None:
+    [fact] = scenario(name, seed).facts
+    assert fact["vector"] in [event.vector for event in answered(name, seed).events]
 
 
-@pytest.mark.parametrize("name", ATTACKS)
-def test_an_attack_is_named_on_its_victim_with_a_reason(name: str) -> None:
-    assert hit(name).reasons
+@pytest.mark.parametrize(("name", "seed"), ATTACKS_TO_FIND)
+def test_an_attack_is_named_on_its_victim_with_a_reason(name: str, seed: int) -> None:
+    assert hit(name, seed).reasons
 
 
-@pytest.mark.parametrize("name", ATTACKS)
-def test_an_attack_has_the_class_of_its_vector(name: str) -> None:
-    [fact] = scenario(name).facts
-    assert str(hit(name).verdict) == fact["verdict"]
+@pytest.mark.parametrize(("name", "seed"), ATTACKS_TO_FIND)
+def test_an_attack_has_the_class_of_its_vector(name: str, seed: int) -> None:
+    [fact] = scenario(name, seed).facts
+    assert str(hit(name, seed).verdict) == fact["verdict"]
 
 
-@pytest.mark.parametrize("name", ATTACKS)
-def test_nothing_else_is_found_beside_an_attack(name: str) -> None:
-    [fact] = scenario(name).facts
-    assert [event.vector for event in answered(name).events if not fits(event.vector, str(fact["vector"]))] == []
+@pytest.mark.parametrize(("name", "seed"), ATTACKS)
+def test_nothing_else_is_found_beside_an_attack(name: str, seed: int) -> None:
+    [fact] = scenario(name, seed).facts
+    assert [event.vector for event in answered(name, seed).events if not fits(event.vector, str(fact["vector"]))] == []
 
 
-@pytest.mark.parametrize("name", ATTACKS)
-def test_an_event_lies_within_the_capture_and_has_an_order(name: str) -> None:
-    [capture] = answered(name).captures
+@pytest.mark.parametrize(("name", "seed"), ATTACKS)
+def test_an_event_lies_within_the_capture_and_has_an_order(name: str, seed: int) -> None:
+    [capture] = answered(name, seed).captures
     assert capture.first_seen_ns is not None
     assert capture.last_seen_ns is not None
-    for event in answered(name).events:
+    for event in answered(name, seed).events:
         assert capture.first_seen_ns <= event.start_ns <= event.end_ns <= capture.last_seen_ns
 
 
-@pytest.mark.parametrize("name", ATTACKS)
-def test_the_flows_of_an_event_are_those_that_carry_its_number(name: str) -> None:
-    table = answered(name).flows.to_table().to_pydict()
-    for event in answered(name).events:
+@pytest.mark.parametrize(("name", "seed"), ATTACKS)
+def test_the_flows_of_an_event_are_those_that_carry_its_number(name: str, seed: int) -> None:
+    table = answered(name, seed).flows.to_table().to_pydict()
+    for event in answered(name, seed).events:
         assert table["event_id"].count(event.id) == event.flows
         assert {vector for vector, number in zip(table["vector"], table["event_id"], strict=True) if number == event.id} == {event.vector}
 
 
-@pytest.mark.parametrize("name", CALM)
-def test_ordinary_traffic_has_no_event(name: str) -> None:
-    assert [(event.vector, event.victims[:3]) for event in answered(name).events] == []
+@pytest.mark.parametrize(("name", "seed"), seeded(CALM))
+def test_ordinary_traffic_has_no_event(name: str, seed: int) -> None:
+    assert [(event.vector, event.victims[:3]) for event in answered(name, seed).events] == []
 
 
-@pytest.mark.parametrize("name", SEVERAL)
-def test_attacks_that_belong_together_are_told_as_one(name: str) -> None:
-    events, facts = answered(name).events, scenario(name).facts
+@pytest.mark.parametrize(("name", "seed"), seeded(SEVERAL, missed=True))
+def test_attacks_that_belong_together_are_told_as_one(name: str, seed: int) -> None:
+    events, facts = answered(name, seed).events, scenario(name, seed).facts
     assert {(event.vector, event.victims[0]) for event in events} == {(fact["vector"], fact["victim"]) for fact in facts}
     assert {event.attack for event in events} == {1}
 
 
 def test_a_pulse_wave_is_one_event_that_tells_its_period() -> None:
-    [event] = answered("tcp-syn-flood-pulse").events
+    [event] = answered("tcp-syn-flood-pulse", SEED).events
     assert event.pulses >= 5
     assert event.pulse_period_s == pytest.approx((event.end_ns - event.start_ns) / 1e9 / (event.pulses - 1), rel=0.1)
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if name.endswith(MANY_HOSTS)])
-def test_a_carpet_is_one_event_on_its_prefix(name: str) -> None:
-    [event] = answered(name).events
-    [fact] = scenario(name).facts
+@pytest.mark.parametrize(("name", "seed"), seeded(name for name in CASES if name.endswith(MANY_HOSTS)))
+def test_a_carpet_is_one_event_on_its_prefix_that_counts_the_attacked_hosts(name: str, seed: int) -> None:
+    [event] = answered(name, seed).events
+    [fact] = scenario(name, seed).facts
+    attacked = {int(host) for _, host, *_, label in scenario(name, seed).rows if label != BENIGN}
+    listed = {int(ip_address(victim)) for victim in event.victims if "/" not in victim}
     assert event.victims[0] == fact["victim"]
-    assert event.victim_count == len({victim for victim in event.victims if "/" not in victim}) or event.victim_count > 100
+    assert event.victim_count == len(attacked)
+    assert len(listed) == min(len(attacked), MOST_VICTIMS)
+    assert listed <= attacked
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -145,14 +186,14 @@ def test_degraded_captures_are_answered_rightly_or_said_not_to_be_assessable(kin
 
 
 def test_every_scenario_is_tested() -> None:
-    assert {"demo", *ATTACKS, *SEVERAL, *NOT_FOUND, *CALM} == set(scenarios.NAMES) - {
+    assert {"demo", *SINGLE, *SEVERAL, *CALM} == set(scenarios.NAMES) - {
         f"{base}-{kind}" for kind, bases in scenarios.VARIANTS.items() for base in bases
     }
 
 
 def confusion(name: str) -> Any:
     """Compare the classes of a scenario's flows with their labels."""
-    return judge_flows(answered(name), scenario(name).rows)[0][0]
+    return judge_flows(answered(name, SEED), scenario(name, SEED).rows)[0][0]
 
 
 def test_flows_get_their_class() -> None:
@@ -167,14 +208,14 @@ def test_flows_of_each_class_get_it(number: int) -> None:
 
 @pytest.mark.parametrize("name", ONE_SIDED)
 def test_an_attack_seen_from_one_side_keeps_its_vector(name: str) -> None:
-    [fact] = scenario(name).facts
-    assert hit(name).vector == fact["vector"]
+    [fact] = scenario(name, SEED).facts
+    assert hit(name, SEED).vector == fact["vector"]
 
 
 @pytest.mark.parametrize("name", [f"{base}-{kind}" for kind in ("snap", "midway") for base in scenarios.VARIANTS[kind]])
 def test_a_capture_cut_short_or_joined_late_shows_nothing_but_its_attack(name: str) -> None:
-    [fact] = scenario(name).facts
-    assert [event.vector for event in answered(name).events if not fits(event.vector, str(fact["vector"]))] == []
+    [fact] = scenario(name, SEED).facts
+    assert [event.vector for event in answered(name, SEED).events if not fits(event.vector, str(fact["vector"]))] == []
 
 
 # ---- the same answer, whatever the file looks like
@@ -183,7 +224,7 @@ def test_a_capture_cut_short_or_joined_late_shows_nothing_but_its_attack(name: s
 @cache
 def demo() -> list[Packet]:
     """Return the packets of the demonstration at whole microseconds, which every format can hold."""
-    return [packet._replace(time_ns=packet.time_ns // 1000 * 1000) for packet in scenario("demo").packets]
+    return [packet._replace(time_ns=packet.time_ns // 1000 * 1000) for packet in scenario("demo", SEED).packets]
 
 
 @cache
@@ -210,7 +251,7 @@ FORMS = {
 
 
 def test_the_demonstration_has_its_four_attacks() -> None:
-    assert sorted(event.vector for event in expected().events) == sorted(str(fact["vector"]) for fact in scenario("demo").facts)
+    assert sorted(event.vector for event in expected().events) == sorted(str(fact["vector"]) for fact in scenario("demo", SEED).facts)
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
