@@ -60,7 +60,7 @@ bench: $(VENV)/installed  ## speed beside the peers that are installed: ten minu
 	$(BIN)/python benchmarks/bench.py --record
 
 golden: $(VENV)/installed-dev  ## rewrite the expected answers and show what changed
-	$(BIN)/python tests/test_golden.py
+	PYTHONPATH=benchmarks/traffic $(BIN)/python tests/test_golden.py
 	git --no-pager diff --stat -- tests/golden
 
 docs: $(VENV)/installed-dev  ## write the pages of docs that come from the program, and the site in docs/_site
