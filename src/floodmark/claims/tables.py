@@ -4,8 +4,6 @@ from typing import Annotated, TypeAlias
 
 import msgspec
 
-from floodmark.claims.claims import EVERY
-
 _Port: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 _Vlan: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=4095)]
 _Claimed: TypeAlias = Annotated[float, msgspec.Meta(gt=0, lt=1e18)]
@@ -25,7 +23,7 @@ class ClaimTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """The table of a claim."""
 
     number: _Claimed
-    unit: str = EVERY
+    unit: str = "attacks"  # claims.EVERY
     period: str = "1 minute"
     asset: str | None = None
     source: str = ""
