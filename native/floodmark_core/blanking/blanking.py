@@ -20,10 +20,10 @@ from floodmark_core.blanking.sketching import (
     V6,
     WORDS,
     Places,
-    copy,
     sketch,
 )
 from floodmark_core.buffers.access import big16, big64
+from floodmark_core.buffers.writing import copy_bytes, put_big16
 from floodmark_core.columns import BATCH, I32, I64, U8, Interfaces, Records, Tally
 from floodmark_core.packets.checksums import address_sum, byte_sum
 from floodmark_core.packets.decode import (
@@ -81,12 +81,6 @@ def new_frames(count: int) -> Frames:
 
 
 @step
-def put16(out: U8, at: int, value: int) -> None:
-    """Write a 16-bit number, big endian."""
-    out[at], out[at + 1] = (value >> 8) & 0xFF, value & 0xFF
-
-
-@step
 def note(places: Places, kind: int, rows: I64, at: int) -> None:
     """Note the position of an address."""
     rows[places.used[kind]] = at
@@ -101,11 +95,11 @@ def blank_link(block: U8, start: int, at: int, end: int, link_type: int, what: i
         while place + 6 <= end and big16(block, place) in (TYPE_VLAN, TYPE_QINQ, TYPE_QINQ_OLD, TYPE_QINQ_OLDER):
             place += 4
         if place + 2 == at or what not in (TYPE_IPV4, TYPE_IPV6):
-            copy(block, start, place + 2, out, to)
+            copy_bytes(block, start, place + 2, out, to)
             note(places, MACS, places.macs, to)
             note(places, MACS, places.macs, to + 6)
             return to + place + 2 - start
-        copy(block, start, start + _MAC_BYTES, out, to)
+        copy_bytes(block, start, start + _MAC_BYTES, out, to)
         note(places, MACS, places.macs, to)
         note(places, MACS, places.macs, to + 6)
     else:
@@ -114,10 +108,10 @@ def blank_link(block: U8, start: int, at: int, end: int, link_type: int, what: i
     for shift in (12, 0):
         tag = (vlan >> shift) & 0xFFF
         if tag:
-            put16(out, to, TYPE_VLAN)
-            put16(out, to + 2, tag)
+            put_big16(out, to, TYPE_VLAN)
+            put_big16(out, to + 2, tag)
             to += 4
-    put16(out, to, what if what >= 0x600 else 0)
+    put_big16(out, to, what if what >= 0x600 else 0)
     return to + 2
 
 
@@ -131,13 +125,13 @@ def blank_ipv4(block: U8, at: int, end: int, wire_end: int, out: U8, to: int, pl
         out[to] = block[at]
         return 0, at, 0, 0
     header, total = (block[at] & 0x0F) * 4, big16(block, at + 2)
-    copy(block, at, at + 12, out, to)
+    copy_bytes(block, at, at + 12, out, to)
     if total == 0:
         total = wire_end - at
     if header < 20 or header > total:
         out[to + 10] = out[to + 11] = 0  # a checksum over addresses that are left out
         return 0, at, 0, 0
-    copy(block, at + 12, at + 20, out, to + 12)
+    copy_bytes(block, at + 12, at + 20, out, to + 12)
     note(places, V4, places.v4, to + 12)
     note(places, V4, places.v4, to + 16)
     out[to + 20 : to + min(header, end - at)] = _NOP
@@ -153,7 +147,7 @@ def blank_ipv6(block: U8, at: int, end: int, wire_end: int, out: U8, to: int, pl
         return 0, at, 0, 0
     start = at
     out[to], out[to + 1] = block[at], block[at + 1] & 0xF0
-    copy(block, at + 4, at + 40, out, to + 4)
+    copy_bytes(block, at + 4, at + 40, out, to + 4)
     note(places, V6, places.v6, to + 8)
     note(places, V6, places.v6, to + 24)
     length, fragment = big16(block, at + 4), 0
@@ -171,7 +165,7 @@ def blank_ipv6(block: U8, at: int, end: int, wire_end: int, out: U8, to: int, pl
             size = (np.int64(block[at + 1]) + 2) * 4
         elif protocol != V6_FRAGMENT:
             size = (np.int64(block[at + 1]) + 1) * 8
-        copy(block, at, at + (8 if protocol == V6_FRAGMENT else 2), out, to + at - start)
+        copy_bytes(block, at, at + (8 if protocol == V6_FRAGMENT else 2), out, to + at - start)
         if at + size > min(stop, end):
             return 0, at, 0, 0
         if protocol == V6_FRAGMENT and big16(block, at + 2) & 0xFFF9:
@@ -186,7 +180,7 @@ def blank_ipv6(block: U8, at: int, end: int, wire_end: int, out: U8, to: int, pl
 @kernel
 def blank_tcp(block: U8, at: int, end: int, stop: int, out: U8, to: int) -> int:
     """Write a TCP header with its option kinds and the values of MSS and window scale. Returns its length in bytes, 0 if incomplete."""
-    copy(block, at, min(at + 20, end, stop), out, to)
+    copy_bytes(block, at, min(at + 20, end, stop), out, to)
     if at + 20 > min(end, stop):
         return 0
     header = np.int64(block[at + 12] >> 4) * 4
@@ -208,7 +202,7 @@ def blank_tcp(block: U8, at: int, end: int, stop: int, out: U8, to: int) -> int:
         if length < 2 or place + length > last:
             break
         if (kind == 2 and length == 4) or (kind == 3 and length == 3):
-            copy(block, place + 2, place + length, out, to + place + 2 - at)
+            copy_bytes(block, place + 2, place + length, out, to + place + 2 - at)
         place += length
     return header
 
@@ -221,14 +215,14 @@ def blank_transport(block: U8, at: int, end: int, stop: int, protocol: int, sket
     if protocol == TCP:
         header = blank_tcp(block, at, end, stop, out, to)
     elif protocol in (UDP, UDP_LITE, ICMP, ICMPV6):
-        copy(block, at, min(at + 8, last), out, to)
+        copy_bytes(block, at, min(at + 8, last), out, to)
         header = 8 if at + 8 <= last else 0
         if header and protocol == ICMP and block[at] == 5:  # a redirect names a gateway
             out[to + 4 : to + 8] = 0
         if header and protocol == UDP_LITE:
             out[to + 6] = out[to + 7] = 0
     elif protocol in (SCTP, DCCP):
-        copy(block, at, min(at + 4, last), out, to)
+        copy_bytes(block, at, min(at + 4, last), out, to)
         header = 4
     if protocol in (TCP, UDP, ICMP, ICMPV6) and header == 0:
         return to + max(last - at, 0)
@@ -261,7 +255,7 @@ def blank_udp_tunnel(block: U8, at: int, frame_at: int, out: U8, to: int, tunnel
 @kernel
 def blank_between(block: U8, at: int, place: int, protocol: int, out: U8, to: int, places: Places) -> None:
     """Write the headers between an IP header and the packet in its tunnel, and note the MAC addresses of the frames there."""
-    copy(block, at, place, out, to)
+    copy_bytes(block, at, place, out, to)
     frame_at, what = place, 0
     if protocol == UDP:
         tunnel, frame_at, what = in_udp(block, at, place)
@@ -411,8 +405,8 @@ def repair_checksums(out: U8, places: Places, whole: bool) -> None:
         row = places.sums[place]
         at, version, transport, end, protocol = row[0], row[1], row[2], row[3], row[4]
         if version == 4:
-            put16(out, at + 10, 0)
-            put16(out, at + 10, folded(byte_sum(out, at, transport)))
+            put_big16(out, at + 10, 0)
+            put_big16(out, at + 10, folded(byte_sum(out, at, transport)))
         covered = whole and protocol >= 0  # everything that the checksum covers is present
         protocol = protocol if protocol >= 0 else -1 - protocol
         if protocol not in (TCP, UDP, ICMP, ICMPV6) or transport + 8 > end:
@@ -422,7 +416,7 @@ def repair_checksums(out: U8, places: Places, whole: bool) -> None:
             continue
         if protocol == UDP and 8 <= big16(out, transport + 4) <= end - transport:  # its own length applies, if plausible
             end = transport + big16(out, transport + 4)
-        put16(out, field, 0)
+        put_big16(out, field, 0)
         if not covered:
             continue
         total = byte_sum(out, transport, end)
@@ -433,4 +427,4 @@ def repair_checksums(out: U8, places: Places, whole: bool) -> None:
                 ends = address_sum(big64(out, at + 8), big64(out, at + 16)) + address_sum(big64(out, at + 24), big64(out, at + 32))
             total = (total & 0xFFFFFFFF) + (total >> 32) + ends + protocol + end - transport
         value = folded((total & 0xFFFFFFFF) + (total >> 32))
-        put16(out, field, 0xFFFF if value == 0 and protocol == UDP else value)
+        put_big16(out, field, 0xFFFF if value == 0 and protocol == UDP else value)

@@ -11,6 +11,7 @@ import numpy as np
 
 from floodmark_core._jit import kernel, step
 from floodmark_core.buffers.access import big32
+from floodmark_core.buffers.writing import copy_bytes
 from floodmark_core.columns import I64, U8
 from floodmark_core.flows.payload import (
     BANNER,
@@ -63,17 +64,10 @@ V4, V6, MACS, WORDS, TEXTS, SUMS = range(6)  # indices into Places.used
 MOST_PLACES = 32  # of one kind in one frame
 
 
-@kernel
-def copy(block: U8, first: int, end: int, out: U8, to: int) -> None:
-    """Copy bytes."""
-    for n in range(end - first):
-        out[to + n] = block[first + n]
-
-
 @step
 def note_text(block: U8, first: int, end: int, out: U8, to: int, kind: int, places: Places) -> None:
     """Copy a text and note it for replacement."""
-    copy(block, first, end, out, to)
+    copy_bytes(block, first, end, out, to)
     row = places.used[TEXTS]
     places.texts[row, 0], places.texts[row, 1], places.texts[row, 2] = to, end - first, kind
     places.used[TEXTS] = row + 1
@@ -101,7 +95,7 @@ def sketch_request(block: U8, at: int, end: int, out: U8, to: int, places: Place
     first = space + 1
     if first < line and block[first] == 47:  # a slash
         first += 1
-    copy(block, at, min(first, end), out, to)
+    copy_bytes(block, at, min(first, end), out, to)
     stop = first
     query = -1
     while stop < line and block[stop] != 32:
@@ -116,7 +110,7 @@ def sketch_request(block: U8, at: int, end: int, out: U8, to: int, places: Place
         if stop > query + 1:
             note_text(block, query + 1, stop, out, to + query + 1 - at, QUERY, places)
     if text_at(block, stop, line, b" HTTP/"):
-        copy(block, stop, min(line, stop + 9), out, to + stop - at)
+        copy_bytes(block, stop, min(line, stop + 9), out, to + stop - at)
     sketch_fields(block, at, line, end, out, to, places)
 
 
@@ -125,7 +119,7 @@ def sketch_fields(block: U8, at: int, line: int, end: int, out: U8, to: int, pla
     """Replace HTTP fields, from the end of the first line on, with lines of the letter x; note the host."""
     noted = False
     while line + 2 <= end and block[line] == 13 and block[line + 1] == 10:
-        copy(block, line, line + 2, out, to + line - at)
+        copy_bytes(block, line, line + 2, out, to + line - at)
         line += 2
         stop = line
         while stop < end and block[stop] != 13:
@@ -136,7 +130,7 @@ def sketch_fields(block: U8, at: int, line: int, end: int, out: U8, to: int, pla
             value = line + 5
             while value < stop and block[value] == 32:
                 value += 1
-            copy(block, line, value, out, to + line - at)
+            copy_bytes(block, line, value, out, to + line - at)
             if value < stop:
                 note_text(block, value, stop, out, to + value - at, HOST, places)
             noted = True
@@ -152,7 +146,7 @@ def keep_empty_lines(block: U8, at: int, end: int, out: U8, to: int) -> None:
         out[to], out[to + 1] = 13, 10
     for i in range(at, min(end, at + _HEAD_BYTES) - 3):
         if block[i] == 13 and block[i + 1] == 10 and block[i + 2] == 13 and block[i + 3] == 10:
-            copy(block, i, i + 4, out, to + i - at)
+            copy_bytes(block, i, i + 4, out, to + i - at)
 
 
 @kernel
@@ -161,13 +155,13 @@ def keep_frames(block: U8, at: int, end: int, out: U8, to: int) -> bool:
     place = at
     if text_at(block, at, end, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"):
         place = at + 24
-        copy(block, at, place, out, to)
+        copy_bytes(block, at, place, out, to)
     found = place > at
     while place + 9 <= end:
         length, kind = big32(block, place) >> 8, block[place + 3]
         if length > 16_384 or kind > 9 or (kind == 3 and length != 4):
             break
-        copy(block, place, place + 4, out, to + place - at)
+        copy_bytes(block, place, place + 4, out, to + place - at)
         found = True
         place += 9 + length
     return found
@@ -176,7 +170,7 @@ def keep_frames(block: U8, at: int, end: int, out: U8, to: int) -> bool:
 @kernel
 def sketch_question(block: U8, at: int, end: int, out: U8, to: int, places: Places) -> None:
     """Keep the header of a DNS message and type and class of its first question; note the name."""
-    copy(block, at, min(end, at + 12), out, to)
+    copy_bytes(block, at, min(end, at + 12), out, to)
     place = at + 12
     random = 0
     while place < end and block[place] != 0 and block[place] < 64:
@@ -187,7 +181,7 @@ def sketch_question(block: U8, at: int, end: int, out: U8, to: int, places: Plac
     if place > at + 12:
         note_text(block, at + 12, place, out, to + 12, RANDOM_NAME if random else NAME, places)
     if place < end and block[place] == 0:
-        copy(block, place, min(place + 5, end), out, to + place - at)
+        copy_bytes(block, place, min(place + 5, end), out, to + place - at)
 
 
 @step
@@ -207,7 +201,7 @@ def sketch_recognised(block: U8, at: int, end: int, code: int, protocol: int, nb
     kept = 0
     is_read = protocol == TCP or code >> 1 == SIP  # rules read the first bytes of these
     for count in range(WORD_BYTES if is_read else 2, _MOST_KEPT + 1):
-        copy(block, at + kept, min(at + count, end), out, to + kept)
+        copy_bytes(block, at + kept, min(at + count, end), out, to + kept)
         kept = min(count, end - at)
         if code >> 1 == SNMP:
             blank_community(block, at, at + kept, out, to)
@@ -224,7 +218,7 @@ def sketch_text(block: U8, at: int, end: int, code: int, out: U8, to: int) -> No
     """Replace a payload that is recognised by being text with the letter x; a TFTP error keeps its number and its end."""
     out[to : to + end - at] = 120
     if code == 2 * TFTP + REPLY:
-        copy(block, at, min(at + 4, end), out, to)
+        copy_bytes(block, at, min(at + 4, end), out, to)
         out[to + end - at - 1] = block[end - 1]
 
 
@@ -286,7 +280,7 @@ def sketch(
     if first == 2 * HTTP and is_http_request(block, at, end):
         sketch_request(block, at, end, out, to, places)
     elif protocol == TCP and first >> 1 == TLS:
-        copy(block, at, min(end, at + 8), out, to)
+        copy_bytes(block, at, min(end, at + 8), out, to)
     elif protocol == UDP and first >> 1 in (DNS, MDNS, NETBIOS):
         sketch_question(block, at, end, out, to, places)
     elif first == UNIFORM:
@@ -296,20 +290,20 @@ def sketch(
     elif first in (2 * CHARGEN + REPLY, 2 * QOTD + REPLY, 2 * TP240 + REPLY) or (first == 2 * TFTP + REPLY and block[at + 1] == 5):
         sketch_text(block, at, end, first, out, to)
     elif protocol == UDP and first == UNRECOGNISED and sip_request(block, at, end):
-        copy(block, at, at + sip_request(block, at, end), out, to)
+        copy_bytes(block, at, at + sip_request(block, at, end), out, to)
     elif first == UNRECOGNISED:
         kept = kept_of(block, at, end, protocol, code, dst_port)
-        copy(block, at, min(at + WORD_BYTES, end), out, to)
+        copy_bytes(block, at, min(at + WORD_BYTES, end), out, to)
         note_word(places, to, kept, min(WORD_BYTES, end - at), code, to + end - at, nbytes, ports)
     else:
         if first == 2 * SIP + REPLY:
-            copy(block, at, min(end, at + 16), out, to)
+            copy_bytes(block, at, min(end, at + 16), out, to)
         kept = sketch_recognised(block, at, end, code, protocol, nbytes, ports, out, to)
         if 0 <= kept < min(WORD_BYTES, end - at):
-            copy(block, at, min(at + WORD_BYTES, end), out, to)
+            copy_bytes(block, at, min(at + WORD_BYTES, end), out, to)
             note_word(places, to, kept, min(WORD_BYTES, end - at), code, to + end - at, nbytes, ports)
         if first == 2 * HTTP + REPLY:
-            copy(block, at, min(end, at + 12), out, to)
+            copy_bytes(block, at, min(end, at + 12), out, to)
     if protocol == TCP:
         keep_empty_lines(block, at, end, out, to)
 

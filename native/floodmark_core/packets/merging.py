@@ -7,25 +7,12 @@ capture beforehand.
 
 import numpy as np
 
-from floodmark_core._jit import kernel, step
+from floodmark_core._jit import kernel
+from floodmark_core.buffers.writing import copy_bytes, put_little32
 from floodmark_core.columns import I64, U8, Tally
 from floodmark_core.packets.walk import Walk, next_batch
 from floodmark_core.records.framing import MERGED_CAPTURE, MERGED_HEADER
 from floodmark_core.status import STOP_BATCH_FULL
-
-
-@step
-def put32(out: U8, at: int, value: int) -> None:
-    """Write four bytes, little endian."""
-    for byte in range(4):
-        out[at + byte] = np.uint8((value >> (8 * byte)) & 0xFF)
-
-
-@step
-def copy_bytes(nbytes: U8, start: int, length: int, out: U8, at: int) -> None:
-    """Copy bytes from one array to another."""
-    for i in range(length):
-        out[at + i] = nbytes[start + i]
 
 
 @kernel
@@ -44,14 +31,14 @@ def extract_block(
         for i in range(n):
             length, time_ns = walk.records.captured_length[i], walk.records.time_ns[i]
             times_ns[count], starts[count] = time_ns, end
-            put32(out, end, time_ns)
-            put32(out, end + 4, time_ns >> 32)
-            put32(out, end + 8, length)
-            put32(out, end + 12, walk.records.wire_length[i])
-            put32(out, end + 16, np.int64(walk.records.link_type[i]))
-            put32(out, end + MERGED_CAPTURE, capture)
-            copy_bytes(block, walk.records.frame_at[i], length, out, end + MERGED_HEADER)
-            end += MERGED_HEADER + length
+            put_little32(out, end, time_ns)
+            put_little32(out, end + 4, time_ns >> 32)
+            put_little32(out, end + 8, length)
+            put_little32(out, end + 12, walk.records.wire_length[i])
+            put_little32(out, end + 16, np.int64(walk.records.link_type[i]))
+            put_little32(out, end + MERGED_CAPTURE, capture)
+            frame_at = walk.records.frame_at[i]
+            end = copy_bytes(block, frame_at, frame_at + length, out, end + MERGED_HEADER)
             count += 1
         if stop != STOP_BATCH_FULL:
             starts[count] = end
@@ -63,5 +50,4 @@ def gather_records(nbytes: U8, starts: I64, lengths: I64, order: I64, out: U8) -
     """Write records in the given order. starts, lengths: position and length of each in ``nbytes``. out: as long as all of them."""
     at = 0
     for place in order:
-        copy_bytes(nbytes, starts[place], lengths[place], out, at)
-        at += lengths[place]
+        at = copy_bytes(nbytes, starts[place], starts[place] + lengths[place], out, at)

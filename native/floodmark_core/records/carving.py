@@ -4,26 +4,12 @@ import numpy as np
 
 from floodmark_core._jit import kernel, step
 from floodmark_core.buffers.access import host32
+from floodmark_core.buffers.writing import copy_bytes, put_host32, put_little32
 from floodmark_core.columns import I64, U8, U32
 from floodmark_core.records.framing import ENHANCED_PACKET, PACKET, SECTION_HEADER, SIMPLE_PACKET
 
 PACKET_OVERHEAD = 32  # bytes of an enhanced packet block around its frame
 _SECTION_BYTES = 28  # of a section header block without options
-
-
-@step
-def put_host32(out: U8, at: int, value: int, swapped: int) -> None:
-    """Write a 32-bit number, little endian unless ``swapped``."""
-    for n in range(4):
-        out[at + (3 - n if swapped else n)] = np.uint8((np.int64(value) >> (8 * n)) & 0xFF)
-
-
-@step
-def copy_bytes(block: U8, first: int, end: int, out: U8, at: int) -> int:
-    """Copy bytes. Returns the position after them."""
-    for n in range(end - first):
-        out[at + n] = block[first + n]
-    return at + end - first
 
 
 @step
@@ -84,17 +70,15 @@ def write_packets(block: U8, count: int, frame_at: I64, time_ns: I64, captured: 
             continue
         padded = (captured[i] + 3) // 4 * 4
         whole = PACKET_OVERHEAD + padded
-        put_host32(out, at, ENHANCED_PACKET, 0)
-        put_host32(out, at + 4, whole, 0)
-        put_host32(out, at + 8, np.int64(interface[i]), 0)
-        put_host32(out, at + 12, time_ns[i] >> 32, 0)
-        put_host32(out, at + 16, time_ns[i] & 0xFFFFFFFF, 0)
-        put_host32(out, at + 20, captured[i], 0)
-        put_host32(out, at + 24, wire[i], 0)
+        put_little32(out, at, ENHANCED_PACKET)
+        put_little32(out, at + 4, whole)
+        put_little32(out, at + 8, np.int64(interface[i]))
+        put_little32(out, at + 12, time_ns[i] >> 32)
+        put_little32(out, at + 16, time_ns[i] & 0xFFFFFFFF)
+        put_little32(out, at + 20, captured[i])
+        put_little32(out, at + 24, wire[i])
         stop = copy_bytes(block, frame_at[i], frame_at[i] + captured[i], out, at + 28)
-        while stop < at + 28 + padded:
-            out[stop] = 0
-            stop += 1
-        put_host32(out, at + whole - 4, whole, 0)
+        out[stop : at + 28 + padded] = 0
+        put_little32(out, at + whole - 4, whole)
         at += whole
     return at
