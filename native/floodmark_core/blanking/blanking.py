@@ -26,14 +26,20 @@ from floodmark_core.buffers.access import big16, big64
 from floodmark_core.buffers.writing import copy_bytes, put_big16
 from floodmark_core.columns import BATCH, I32, I64, U8, Interfaces, Records, Tally
 from floodmark_core.packets.checksums import address_sum, byte_sum
-from floodmark_core.packets.decode import (
-    DESTINATION,
-    HIP,
-    HOP_BY_HOP,
-    MOBILITY,
-    ROUTING,
-    SHIM6,
+from floodmark_core.packets.headers import (
+    OPTION_LIST_END,
+    OPTION_MSS,
+    OPTION_NOP,
+    OPTION_WINDOW_SCALE,
+    V4_MORE,
+    V4_OFFSET,
     V6_FRAGMENT,
+    V6_OFFSET,
+    extension_header,
+    ipv4_lengths,
+    ipv6_stop,
+    is_extension,
+    tcp_option,
 )
 from floodmark_core.packets.links import (
     ETHERNET,
@@ -54,14 +60,14 @@ from floodmark_core.packets.tunnels import (
     in_udp,
     inner_packet,
 )
-from floodmark_core.protocols import AH, DCCP, ETHERNET_IN_IP, GRE, ICMP, ICMPV6, SCTP, TCP, UDP, UDP_LITE
+from floodmark_core.protocols import DCCP, ETHERNET_IN_IP, GRE, ICMP, ICMPV6, SCTP, TCP, UDP, UDP_LITE
 from floodmark_core.records.framing import frame_batch
 from floodmark_core.status import IN_FLOW, STOP_BATCH_FULL
 
 MOST_ADDED = 64  # bytes that a frame can grow by
 UNKNOWN_LINK = 0xFFFF
 _MAC_BYTES = 12  # of both addresses
-_NOP = 1
+_NOP = 1  # option of an IPv4 header (RFC 791 section 3.1)
 _NO_TRANSPORT = 255  # stored as the protocol of a later fragment
 
 
@@ -124,19 +130,16 @@ def blank_ipv4(block: U8, at: int, end: int, wire_end: int, out: U8, to: int, pl
     if at + 20 > end or block[at] >> 4 != 4:
         out[to] = block[at]
         return 0, at, 0, 0
-    header, total = (block[at] & 0x0F) * 4, big16(block, at + 2)
+    header, total = ipv4_lengths(block, at, wire_end)
     copy_bytes(block, at, at + 12, out, to)
-    if total == 0:
-        total = wire_end - at
-    if header < 20 or header > total:
+    if header == 0:
         out[to + 10] = out[to + 11] = 0  # a checksum over addresses that are left out
         return 0, at, 0, 0
     copy_bytes(block, at + 12, at + 20, out, to + 12)
     note(places, V4, places.v4, to + 12)
     note(places, V4, places.v4, to + 16)
     out[to + 20 : to + min(header, end - at)] = _NOP
-    field = big16(block, at + 6)
-    return header, min(at + total, wire_end), np.int64(block[at + 9]), field & 0x3FFF
+    return header, min(at + total, wire_end), np.int64(block[at + 9]), big16(block, at + 6) & (V4_OFFSET | V4_MORE)
 
 
 @kernel
@@ -150,29 +153,20 @@ def blank_ipv6(block: U8, at: int, end: int, wire_end: int, out: U8, to: int, pl
     copy_bytes(block, at + 4, at + 40, out, to + 4)
     note(places, V6, places.v6, to + 8)
     note(places, V6, places.v6, to + 24)
-    length, fragment = big16(block, at + 4), 0
-    stop = at + 40 + length
-    if length == 0 and (block[at + 6] == HOP_BY_HOP or wire_end - at > 40 + 0xFFFF):
-        stop = wire_end
-    stop = min(stop, wire_end)
+    stop, fragment = min(ipv6_stop(block, at, wire_end), wire_end), 0
     protocol = np.int64(block[at + 6])
     at += 40
-    while protocol in (HOP_BY_HOP, ROUTING, V6_FRAGMENT, DESTINATION, MOBILITY, HIP, SHIM6, AH):
+    while is_extension(protocol):
         if at + 8 > min(stop, end):
             return 0, at, 0, 0
-        size = 8
-        if protocol == AH:
-            size = (np.int64(block[at + 1]) + 2) * 4
-        elif protocol != V6_FRAGMENT:
-            size = (np.int64(block[at + 1]) + 1) * 8
+        following, size, field = extension_header(block, at, protocol)
         copy_bytes(block, at, at + (8 if protocol == V6_FRAGMENT else 2), out, to + at - start)
         if at + size > min(stop, end):
             return 0, at, 0, 0
-        if protocol == V6_FRAGMENT and big16(block, at + 2) & 0xFFF9:
-            fragment = big16(block, at + 2) & 0xFFF9
-            if fragment & 0xFFF8:
-                return at + size - start, stop, np.int64(block[at]), fragment
-        protocol = np.int64(block[at])
+        fragment = field or fragment
+        if field & V6_OFFSET:
+            return at + size - start, stop, following, fragment
+        protocol = following
         at += size
     return at - start, stop, protocol, fragment
 
@@ -188,20 +182,13 @@ def blank_tcp(block: U8, at: int, end: int, stop: int, out: U8, to: int) -> int:
         return 0
     place, last = at + 20, min(at + header, end)
     while place < last:
-        kind = block[place]
+        kind, length = tcp_option(block, place, last)
         out[to + place - at] = kind
-        if kind == 0:
+        if kind not in (OPTION_LIST_END, OPTION_NOP) and place + 1 < last:
+            out[to + place + 1 - at] = block[place + 1]  # also an invalid length, so that the decoder still takes it for one
+        if length == 0:
             break
-        if kind == 1:
-            place += 1
-            continue
-        if place + 1 >= last:
-            break
-        length = np.int64(block[place + 1])
-        out[to + place + 1 - at] = length
-        if length < 2 or place + length > last:
-            break
-        if (kind == 2 and length == 4) or (kind == 3 and length == 3):
+        if (kind == OPTION_MSS and length == 4) or (kind == OPTION_WINDOW_SCALE and length == 3):
             copy_bytes(block, place + 2, place + length, out, to + place + 2 - at)
         place += length
     return header
@@ -302,10 +289,10 @@ def blank_packets(
     while True:
         if what == TYPE_IPV4:
             header, stop, protocol, fragment = blank_ipv4(block, at, end, wire_end, out, at + shift, places)
-            later = fragment & 0x1FFF
+            later = fragment & V4_OFFSET
         else:
             header, stop, protocol, fragment = blank_ipv6(block, at, end, wire_end, out, at + shift, places)
-            later = fragment & 0xFFF8
+            later = fragment & V6_OFFSET
         begin = at + header
         if header == 0 or begin > end:
             return end + shift

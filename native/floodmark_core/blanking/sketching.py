@@ -38,6 +38,14 @@ from floodmark_core.flows.payload import (
     text_at,
     udp_code,
 )
+from floodmark_core.packets.messages import (
+    HEAD_BYTES,
+    HTTP2_PREFACE,
+    after_label,
+    head_end,
+    http2_frame,
+    is_line_end,
+)
 from floodmark_core.protocols import TCP, UDP
 
 WORD_BYTES = 8
@@ -45,7 +53,6 @@ NAME, RANDOM_NAME, HOST, PATH, QUERY = range(5)  # kinds of text
 COMMAND_PORTS = tuple(COMMANDS)
 COMMAND_WORDS = tuple(sorted({int.from_bytes(word, "big") for words in COMMANDS.values() for word in words}))
 _MOST_KEPT = 64  # bytes of a recognised payload
-_HEAD_BYTES = 16_384  # searched for an empty line
 
 
 class Places(NamedTuple):
@@ -118,7 +125,7 @@ def sketch_request(block: U8, at: int, end: int, out: U8, to: int, places: Place
 def sketch_fields(block: U8, at: int, line: int, end: int, out: U8, to: int, places: Places) -> None:
     """Replace HTTP fields, from the end of the first line on, with lines of the letter x; note the host."""
     noted = False
-    while line + 2 <= end and block[line] == 13 and block[line + 1] == 10:
+    while line + 2 <= end and is_line_end(block, line):
         copy_bytes(block, line, line + 2, out, to + line - at)
         line += 2
         stop = line
@@ -142,42 +149,45 @@ def sketch_fields(block: U8, at: int, line: int, end: int, out: U8, to: int, pla
 @kernel
 def keep_empty_lines(block: U8, at: int, end: int, out: U8, to: int) -> None:
     """Keep the bytes that end an HTTP head, wherever they occur."""
-    if end - at == 2 and block[at] == 13 and block[at + 1] == 10:
+    if end - at == 2 and is_line_end(block, at):
         out[to], out[to + 1] = 13, 10
-    for i in range(at, min(end, at + _HEAD_BYTES) - 3):
-        if block[i] == 13 and block[i + 1] == 10 and block[i + 2] == 13 and block[i + 3] == 10:
-            copy_bytes(block, i, i + 4, out, to + i - at)
+    last = min(end, at + HEAD_BYTES)
+    place = head_end(block, at, last)
+    while place >= 0:
+        copy_bytes(block, place, place + 4, out, to + place - at)
+        place = head_end(block, place + 1, last)
 
 
 @kernel
 def keep_frames(block: U8, at: int, end: int, out: U8, to: int) -> bool:
     """Keep lengths and types of the HTTP/2 frames that begin in a payload (payload.count_frames). Returns whether there is one."""
     place = at
-    if text_at(block, at, end, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"):
-        place = at + 24
+    if text_at(block, at, end, HTTP2_PREFACE):
+        place = at + len(HTTP2_PREFACE)
         copy_bytes(block, at, place, out, to)
-    found = place > at
-    while place + 9 <= end:
-        length, kind = big32(block, place) >> 8, block[place + 3]
-        if length > 16_384 or kind > 9 or (kind == 3 and length != 4):
-            break
+    kind, nbytes = http2_frame(block, place, end)
+    while kind >= 0:
         copy_bytes(block, place, place + 4, out, to + place - at)
-        found = True
-        place += 9 + length
-    return found
+        place += nbytes
+        kind, nbytes = http2_frame(block, place, end)
+    return place > at
 
 
 @kernel
 def sketch_question(block: U8, at: int, end: int, out: U8, to: int, places: Places) -> None:
-    """Keep the header of a DNS message and type and class of its first question; note the name."""
+    """Keep the header of a DNS message and type and class of its first question; note the name.
+
+    The whole name is noted, however long: one longer than RFC 1035 allows is not read further by payload.dns_name_word, but is replaced.
+    """
     copy_bytes(block, at, min(end, at + 12), out, to)
     place = at + 12
     random = 0
-    while place < end and block[place] != 0 and block[place] < 64:
-        following = min(place + 1 + np.int64(block[place]), end)
-        if place == at + 12:
-            random = looks_random(block, place + 1, min(following, at + 255))
+    following = min(after_label(block, place, end), end)
+    if following > place:
+        random = looks_random(block, place + 1, following)
+    while following > place:
         place = following
+        following = min(after_label(block, place, end), end)
     if place > at + 12:
         note_text(block, at + 12, place, out, to + 12, RANDOM_NAME if random else NAME, places)
     if place < end and block[place] == 0:

@@ -10,6 +10,17 @@ import numpy as np
 from floodmark_core._jit import kernel, step
 from floodmark_core.buffers.access import big16, big32
 from floodmark_core.columns import U8
+from floodmark_core.packets.messages import (
+    CONTINUATION_FRAME,
+    HEAD_BYTES,
+    HEADERS_FRAME,
+    HTTP2_PREFACE,
+    RESET_FRAME,
+    after_label,
+    head_end,
+    http2_frame,
+    is_line_end,
+)
 
 NONE, UNRECOGNISED, UNIFORM = 0, 1, 2  # no payload captured; no known format; one byte repeated
 DNS, NTP, NTP_CONTROL, NTP_PRIVATE, MEMCACHED, CLDAP, SSDP, SNMP, CHARGEN, QOTD, IKE, BACNET, DHIP = range(2, 15)
@@ -425,8 +436,8 @@ def dns_name_word(block: U8, at: int, end: int) -> np.uint64:
     stop = min(end, at + 255)
     whole, parent = np.uint32(0x811C9DC5), np.uint32(0x811C9DC5)
     labels, last, random = 0, np.uint32(0), 0
-    while at < stop and block[at] != 0 and block[at] < 64:
-        following = at + 1 + np.int64(block[at])
+    following = after_label(block, at, stop)
+    while following > at:
         last = np.uint32(0)
         for i in range(at, min(stop, following)):  # type: ignore[call-overload] # both are whole numbers
             byte = np.uint32(block[i])
@@ -439,6 +450,7 @@ def dns_name_word(block: U8, at: int, end: int) -> np.uint64:
             random = looks_random(block, at + 1, min(stop, following))
         labels += 1
         at = following
+        following = after_label(block, at, stop)
     if labels < 2 or last == np.uint32(0x61727061):  # arpa
         parent = whole
     return (np.uint64(parent & np.uint32(0xFFFFFFFE)) | np.uint64(random)) << np.uint64(32) | np.uint64(whole)
@@ -446,21 +458,17 @@ def dns_name_word(block: U8, at: int, end: int) -> np.uint64:
 
 @kernel
 def count_frames(block: U8, at: int, end: int) -> tuple[int, int, int]:
-    """Count the HTTP/2 frames that begin in a payload (RFC 9113 section 4.1). Returns (HEADERS, RST_STREAM, CONTINUATION).
-
-    A payload that begins inside a frame usually yields none: its first bytes have a type or a length that no frame header has.
-    """
-    if text_at(block, at, end, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"):
-        at += 24
+    """Count the HTTP/2 frames that begin in a payload. Returns (HEADERS, RST_STREAM, CONTINUATION)."""
+    if text_at(block, at, end, HTTP2_PREFACE):
+        at += len(HTTP2_PREFACE)
     headers, resets, continuations = 0, 0, 0
-    while at + 9 <= end:
-        length, kind = big32(block, at) >> 8, block[at + 3]
-        if length > 16_384 or kind > 9 or (kind == 3 and length != 4):
-            break
-        headers += 1 if kind == 1 else 0
-        resets += 1 if kind == 3 else 0
-        continuations += 1 if kind == 9 else 0
-        at += 9 + length
+    kind, nbytes = http2_frame(block, at, end)
+    while kind >= 0:
+        headers += 1 if kind == HEADERS_FRAME else 0
+        resets += 1 if kind == RESET_FRAME else 0
+        continuations += 1 if kind == CONTINUATION_FRAME else 0
+        at += nbytes
+        kind, nbytes = http2_frame(block, at, end)
     return headers, resets, continuations
 
 
@@ -502,12 +510,9 @@ def tcp_code(block: U8, at: int, end: int, from_initiator: int) -> int:
 @kernel
 def head_ends(block: U8, at: int, end: int) -> bool:
     """Return whether this payload contains an empty line, the end of an HTTP head (RFC 9112 section 2.1)."""
-    if end - at == 2 and block[at] == 13 and block[at + 1] == 10:
+    if end - at == 2 and is_line_end(block, at):
         return True  # the empty line sent alone
-    for i in range(at, min(end, at + 16_384) - 3):
-        if block[i] == 13 and block[i + 1] == 10 and block[i + 2] == 13 and block[i + 3] == 10:
-            return True
-    return False
+    return bool(head_end(block, at, min(end, at + HEAD_BYTES)) >= 0)
 
 
 @kernel

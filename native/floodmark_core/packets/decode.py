@@ -18,6 +18,19 @@ from floodmark_core.packets.fragments import (
     keep_ports,
     tie,
 )
+from floodmark_core.packets.headers import (
+    OPTION_LIST_END,
+    OPTION_MSS,
+    OPTION_WINDOW_SCALE,
+    V4_MORE,
+    V4_OFFSET,
+    V6_OFFSET,
+    extension_header,
+    ipv4_lengths,
+    ipv6_stop,
+    is_extension,
+    tcp_option,
+)
 from floodmark_core.packets.links import ETHERNET, TYPE_IPV4, TYPE_IPV6, unwrap
 from floodmark_core.packets.tunnels import carries, inner_packet
 from floodmark_core.protocols import AH, DCCP, ESP, GRE, ICMP, ICMPV6, SCTP, TCP, UDP, UDP_LITE
@@ -34,9 +47,6 @@ from floodmark_core.status import (
     REMARK_IP_LENGTH_BEYOND_FRAME,
     REMARK_TRANSPORT_HEADER_BAD,
 )
-
-# IPv6 extension headers (RFC 8200 section 4, and the IANA list): all but the fragment header give their length in units of 8 bytes.
-HOP_BY_HOP, ROUTING, V6_FRAGMENT, DESTINATION, MOBILITY, HIP, SHIM6 = 0, 43, 44, 60, 135, 139, 140
 
 
 @step
@@ -56,11 +66,8 @@ def ipv4_header(block: U8, at: int, end: int, wire_end: int, i: int, headers: He
         return IP_HEADER_CUT, at, at
     if block[at] >> 4 != 4:
         return IP_VERSION_BAD, at, at
-    header = (block[at] & 0x0F) * 4  # in 32-bit words
-    total = big16(block, at + 2)
-    if total == 0:  # segmentation offload: the network card fills in the length later
-        total = wire_end - at
-    if header < 20 or header > total:
+    header, total = ipv4_lengths(block, at, wire_end)
+    if header == 0:
         return IP_HEADER_LENGTH_BAD, at, at
     headers.ip_version[i] = 4
     headers.protocol[i] = block[at + 9]
@@ -70,8 +77,7 @@ def ipv4_header(block: U8, at: int, end: int, wire_end: int, i: int, headers: He
     headers.src_lo[i] = np.uint64(big32(block, at + 12))
     headers.dst_lo[i] = np.uint64(big32(block, at + 16))
     field = big16(block, at + 6)
-    more, offset = field & 0x2000, field & 0x1FFF
-    headers.fragment[i] = LATER if offset else (FIRST if more else WHOLE)
+    headers.fragment[i] = LATER if field & V4_OFFSET else (FIRST if field & V4_MORE else WHOLE)
     headers.fragment_id[i] = big16(block, at + 4)
     headers.ip_bytes[i] = total
     return IN_FLOW, at + header, at + total
@@ -84,10 +90,7 @@ def ipv6_header(block: U8, at: int, end: int, wire_end: int, i: int, headers: He
         return IP_HEADER_CUT, at, at
     if block[at] >> 4 != 6:
         return IP_VERSION_BAD, at, at
-    length = big16(block, at + 4)
-    stop = at + 40 + length
-    if length == 0 and (block[at + 6] == HOP_BY_HOP or wire_end - at > 40 + 0xFFFF):  # jumbogram (RFC 2675), or segmentation offload
-        stop = wire_end
+    stop = ipv6_stop(block, at, wire_end)
     headers.ip_version[i] = 6
     headers.ttl[i] = block[at + 7]
     headers.src_hi[i] = big64(block, at + 8)
@@ -98,23 +101,16 @@ def ipv6_header(block: U8, at: int, end: int, wire_end: int, i: int, headers: He
     headers.ip_bytes[i] = stop - at
     protocol = np.int64(block[at + 6])
     at += 40
-    while protocol in (HOP_BY_HOP, ROUTING, V6_FRAGMENT, DESTINATION, MOBILITY, HIP, SHIM6, AH):
+    while is_extension(protocol):
         if at + 8 > stop:
             return IP_LENGTH_BAD, at, stop
         if at + 8 > end:  # not captured: the protocol remains the extension header's own
             headers.protocol[i] = protocol
             return IN_FLOW_HEADER_CUT, at, stop
-        following = np.int64(block[at])
-        if protocol == V6_FRAGMENT:
-            offset, more = big16(block, at + 2) & 0xFFF8, block[at + 3] & 1
-            if offset or more:
-                headers.fragment[i] = LATER if offset else FIRST
-                headers.fragment_id[i] = big32(block, at + 4)
-            size = 8
-        elif protocol == AH:
-            size = (np.int64(block[at + 1]) + 2) * 4  # RFC 4302: 32-bit words minus two
-        else:
-            size = (np.int64(block[at + 1]) + 1) * 8
+        following, size, fragment = extension_header(block, at, protocol)
+        if fragment:
+            headers.fragment[i] = LATER if fragment & V6_OFFSET else FIRST
+            headers.fragment_id[i] = big32(block, at + 4)
         if at + size > stop:
             return IP_LENGTH_BAD, at, stop
         if at + size > end:
@@ -136,21 +132,17 @@ def tcp_options(block: U8, at: int, stop: int) -> tuple[int, int]:
     shift = 0
     seen = 0
     while at < stop:
-        kind = block[at]
-        if kind == 0:
+        kind, length = tcp_option(block, at, stop)
+        if kind == OPTION_LIST_END:
             break
         signature = np.uint32((signature ^ np.uint32(kind)) * prime)
         seen += 1
-        if kind == 1:
-            at += 1
-            continue
-        if at + 1 >= stop or block[at + 1] < 2 or at + block[at + 1] > stop:
+        if length == 0:
             break
-        length = np.int64(block[at + 1])
-        if kind in (2, 3):
+        if kind in (OPTION_MSS, OPTION_WINDOW_SCALE):
             for j in range(2, length):
                 signature = np.uint32((signature ^ np.uint32(block[at + j])) * prime)
-        if kind == 3 and length == 3:
+        if kind == OPTION_WINDOW_SCALE and length == 3:
             shift = min(np.int64(block[at + 2]), 14) + 1  # RFC 7323: at most 14
         at += length
     return (np.int64(signature) if seen else 0), shift

@@ -3,10 +3,9 @@
 import numpy as np
 
 from floodmark_core._jit import kernel, step
-from floodmark_core.buffers.access import host32
 from floodmark_core.buffers.writing import copy_bytes, put_host32, put_little32
 from floodmark_core.columns import I64, U8, U32
-from floodmark_core.records.framing import ENHANCED_PACKET, PACKET, SECTION_HEADER, SIMPLE_PACKET
+from floodmark_core.records.framing import ENHANCED_PACKET, PACKET, SECTION_HEADER, SIMPLE_PACKET, block_header
 
 PACKET_OVERHEAD = 32  # bytes of an enhanced packet block around its frame
 _SECTION_BYTES = 28  # of a section header block without options
@@ -42,14 +41,10 @@ def copy_blocks(
     """
     written = 0
     while at < end:
-        is_section = host32(block, at, 0) == SECTION_HEADER
-        if is_section:
-            swapped = 1 if host32(block, at + 8, 0) == 0x4D3C2B1A else 0
-        kind = host32(block, at, swapped)
-        length = (host32(block, at + 4, swapped) + 3) // 4 * 4
+        kind, length, swapped = block_header(block, at, swapped)
         if written + length + option.shape[0] + 8 > out.shape[0]:
             break
-        if is_section:
+        if kind == SECTION_HEADER:
             written = copy_section_header(block, at, length, swapped, option_swapped if swapped else option, out, written)
         elif kind not in (ENHANCED_PACKET, PACKET, SIMPLE_PACKET):
             written = copy_bytes(block, at, at + length, out, written)

@@ -34,6 +34,7 @@ LARGEST_RECORD = 262_144
 # Largest pcapng block that Wireshark reads (MAX_BLOCK_SIZE in wiretap/pcapng.c).
 LARGEST_BLOCK = 16 * 1024 * 1024
 
+BYTE_ORDER, BYTE_ORDER_SWAPPED = 0x1A2B3C4D, 0x4D3C2B1A  # in a section header, as read in little endian (pcapng section 4.1)
 SECTION_HEADER, INTERFACE, PACKET, SIMPLE_PACKET, STATISTICS, ENHANCED_PACKET = 0x0A0D0D0A, 1, 2, 3, 5, 6
 OPTION_END, OPTION_RESOLUTION, OPTION_OFFSET = 0, 9, 14
 OPTION_INTERFACE_DROPS, OPTION_SYSTEM_DROPS = 5, 7  # of a statistics block: packets dropped so far by the interface and by the system
@@ -219,6 +220,27 @@ def ticks_to_ns(ticks: np.uint64, resolution: int, offset_s: int) -> int:
     return whole * SECOND_NS + np.int64(rest)
 
 
+@step
+def section_order(block: U8, at: int) -> int:
+    """Return the byte order of the section whose header block is at ``at``: 0 little endian, 1 big endian (swapped), -1 neither."""
+    magic = host32(block, at + 8, 0)
+    if magic == BYTE_ORDER:
+        return 0
+    return 1 if magic == BYTE_ORDER_SWAPPED else -1
+
+
+@step
+def block_header(block: U8, at: int, swapped: int) -> tuple[int, int, int]:
+    """Read the header of a pcapng block, of which 12 bytes are there.
+
+    swapped: byte order of the section so far. Returns (type, bytes including padding, byte order as :func:`section_order`, which a
+    section header changes).
+    """
+    if host32(block, at, 0) == SECTION_HEADER:  # the same in both byte orders
+        swapped = section_order(block, at)
+    return host32(block, at, swapped), (host32(block, at + 4, swapped) + 3) // 4 * 4, swapped
+
+
 @kernel
 def frame_pcapng(
     block: U8, at: int, base: int, layout: I64, interfaces: Interfaces, records: Records, tally: Tally
@@ -229,15 +251,8 @@ def frame_pcapng(
     while n < BATCH:
         if at + 12 > end:
             return n, at, STOP_NEEDS_DATA
-        swapped = layout[SWAPPED]
-        if host32(block, at, 0) == SECTION_HEADER:
-            magic = host32(block, at + 8, 0)
-            if magic not in (0x1A2B3C4D, 0x4D3C2B1A):
-                return n, at, STOP_DAMAGED
-            swapped = 1 if magic == 0x4D3C2B1A else 0
-        kind = host32(block, at, swapped)
-        length = (host32(block, at + 4, swapped) + 3) // 4 * 4
-        if length < 12 or length > LARGEST_BLOCK:
+        kind, length, swapped = block_header(block, at, layout[SWAPPED])
+        if swapped < 0 or length < 12 or length > LARGEST_BLOCK:
             return n, at, STOP_DAMAGED
         stop = at + length
         if stop > end:

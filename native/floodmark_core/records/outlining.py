@@ -4,7 +4,7 @@ In pcapng also the blocks that describe sections and interfaces: packets cannot 
 """
 
 from floodmark_core._jit import kernel, step
-from floodmark_core.buffers.access import big32, host32
+from floodmark_core.buffers.access import big32
 from floodmark_core.columns import I64, U8, Interfaces, Records, Tally
 from floodmark_core.records.framing import (
     CONTAINER,
@@ -17,6 +17,7 @@ from floodmark_core.records.framing import (
     SIMPLE_PACKET,
     SNOOP,
     SWAPPED,
+    block_header,
     frame_batch,
 )
 from floodmark_core.status import STOP_BATCH_FULL
@@ -29,10 +30,8 @@ DESCRIPTION, RECORD = 0, 1  # roles of a span
 def outline_blocks(block: U8, at: int, end: int, swapped: int, count: int, starts: I64, ends: I64, roles: U8) -> int:
     """List complete pcapng blocks. Returns the number of spans so far."""
     while at < end:
-        if host32(block, at, 0) == SECTION_HEADER:
-            swapped = 1 if host32(block, at + 8, 0) == 0x4D3C2B1A else 0
-        kind = host32(block, at, swapped)
-        stop = at + (host32(block, at + 4, swapped) + 3) // 4 * 4
+        kind, nbytes, swapped = block_header(block, at, swapped)
+        stop = at + nbytes
         if kind in (ENHANCED_PACKET, PACKET, SIMPLE_PACKET, INTERFACE, SECTION_HEADER):
             starts[count], ends[count] = at, stop
             roles[count] = DESCRIPTION if kind in (INTERFACE, SECTION_HEADER) else RECORD

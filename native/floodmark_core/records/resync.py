@@ -25,6 +25,7 @@ from floodmark_core.records.framing import (
     STATISTICS,
     SWAPPED,
     TICK_NS,
+    section_order,
 )
 
 IN_A_ROW = 3  # records that must look right, including the first, as far as there is data
@@ -51,10 +52,9 @@ def pcapng_block(block: U8, at: int, end: int, layout: I64) -> int:
     """Return the bytes that a pcapng block at ``at`` takes, 0 if there can be none; its first 12 bytes are in the block."""
     kind, swapped = host32(block, at, 0), layout[SWAPPED]
     if kind == SECTION_HEADER:
-        magic = host32(block, at + 8, 0)
-        if magic not in (0x1A2B3C4D, 0x4D3C2B1A):
+        swapped = section_order(block, at)
+        if swapped < 0:
             return 0
-        swapped = 1 if magic == 0x4D3C2B1A else 0
     elif swapped:
         kind = host32(block, at, 1)
     length = host32(block, at + 4, swapped)

@@ -7,8 +7,8 @@ import numpy as np
 
 from floodmark_core.columns import I32, I64, U8
 from floodmark_core.records.carving import PACKET_OVERHEAD, write_packets
+from floodmark_core.records.framing import BYTE_ORDER, INTERFACE, SECTION_HEADER
 
-_SECTION, _INTERFACE = 0x0A0D0D0A, 1
 _COMMENT, _RESOLUTION, _APPLICATION = 1, 9, 4  # options
 _LARGEST_COMMENT = 65_000  # bytes: the length of an option has 16 bits
 
@@ -51,8 +51,8 @@ class CaptureWriter:
         """Begin a section. snaplen: most bytes of a packet; 0: no limit."""
         self._interfaces, self._snaplen, self._begun = {}, max(snaplen, 0), True
         name = comment_option("<", "floodmark", _APPLICATION).tobytes()
-        body = struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1) + comment_option("<", self._comment).tobytes() + name + bytes(4)
-        self._file.write(_block(_SECTION, body))
+        body = struct.pack("<IHHq", BYTE_ORDER, 1, 0, -1) + comment_option("<", self._comment).tobytes() + name + bytes(4)
+        self._file.write(_block(SECTION_HEADER, body))
 
     def write(self, block: U8, packets: Framed, count: int, chosen: U8 | None = None) -> None:
         """Write the first ``count`` packets of a block, or those of them that are chosen."""
@@ -93,4 +93,4 @@ def _block(kind: int, body: bytes) -> bytes:
 def _interface(link_type: int, snaplen: int) -> bytes:
     """Return an interface description with nanosecond timestamps; a missing link type becomes an unknown one."""
     options = struct.pack("<HHB3x", _RESOLUTION, 1, 9) + bytes(4)
-    return _block(_INTERFACE, struct.pack("<HHI", link_type & 0xFFFF, 0, snaplen) + options)
+    return _block(INTERFACE, struct.pack("<HHI", link_type & 0xFFFF, 0, snaplen) + options)

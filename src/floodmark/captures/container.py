@@ -8,12 +8,15 @@ from floodmark.errors import TruncatedCaptureError, UnknownFormatError
 from floodmark_core.columns import I64, U8
 from floodmark_core.protocols import DAY_S
 from floodmark_core.records.framing import (
+    BYTE_ORDER,
+    BYTE_ORDER_SWAPPED,
     CONTAINER,
     LARGEST_RECORD,
     LINK_TYPE,
     PCAP,
     PCAPNG,
     RECORD_HEADER,
+    SECTION_HEADER,
     SNAPLEN,
     SNOOP,
     SWAPPED,
@@ -23,7 +26,6 @@ from floodmark_core.records.framing import (
 
 # Magic numbers (draft-ietf-opsawg-pcap section 4): big endian value of the first four bytes -> (swapped, ns per tick).
 _PCAP_MAGIC = {0xD4C3B2A1: (0, 1000), 0xA1B2C3D4: (1, 1000), 0x4D3CB2A1: (0, 1), 0xA1B23C4D: (1, 1)}
-_PCAPNG_MAGIC = 0x0A0D0D0A
 # Modified pcap (A. Kuznetzov's patch of libpcap): eight more bytes in each record header, for interface and direction.
 _MODIFIED_MAGIC = {0x34CDB2A1: 0, 0xA1B2CD34: 1}
 _SNOOP_MAGIC = b"snoop\0\0\0"
@@ -56,10 +58,10 @@ def recognise(head: bytes, path: str) -> Container:
     _refuse(head, path)
     layout = new_layout()
     magic_number = int.from_bytes(head[:4], "big")
-    if magic_number == _PCAPNG_MAGIC:
+    if magic_number == SECTION_HEADER:  # the same in both byte orders
         if len(head) < 12:
             raise TruncatedCaptureError(path, f"the pcapng section header ends after {len(head)} bytes", len(head))
-        if head[8:12] not in (b"\x4d\x3c\x2b\x1a", b"\x1a\x2b\x3c\x4d"):
+        if int.from_bytes(head[8:12], "little") not in (BYTE_ORDER, BYTE_ORDER_SWAPPED):
             raise UnknownFormatError(path, f"pcapng byte-order magic expected, {head[8:12].hex()} found", 8)
         layout[CONTAINER] = PCAPNG
         return Container("pcapng", layout, 0)
@@ -134,4 +136,4 @@ def _refuse(head: bytes, path: str) -> None:
 def begins_like_capture(head: bytes) -> bool:
     """Return whether the first bytes are those of a supported container."""
     magic = int.from_bytes(head[:4], "big")
-    return magic in _PCAP_MAGIC or magic == _PCAPNG_MAGIC or magic in _MODIFIED_MAGIC or head.startswith(_SNOOP_MAGIC)
+    return magic in _PCAP_MAGIC or magic == SECTION_HEADER or magic in _MODIFIED_MAGIC or head.startswith(_SNOOP_MAGIC)
