@@ -94,6 +94,15 @@ class Tally(NamedTuple):
     dropped: I64  # [packets that the capture reports as dropped]
 
 
+class Framing(NamedTuple):
+    """What framing a block needs and fills; all but the records carries over from block to block."""
+
+    layout: I64  # framing.py
+    interfaces: Interfaces
+    records: Records  # of the current batch
+    tally: Tally
+
+
 class FlowTable(NamedTuple):
     """The flows of one share in order of their first packet, and the hash index of the live ones.
 

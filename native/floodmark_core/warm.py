@@ -18,6 +18,7 @@ from floodmark_core.columns import (
     USED_SIZE,
     CellTable,
     FlowTable,
+    Framing,
     new_headers,
     new_interfaces,
     new_records,
@@ -150,30 +151,17 @@ def _whole() -> list[Call]:
 def _beside() -> list[Call]:
     """Return calls to kernels that only some commands need, so that a first run of the others need not compile them."""
     matcher, longs, nbytes = flowtable.new_matcher(1, _array("i8", 9), _array("u1", 1 << 16)), _array("i8"), _array("u1")
+    framed = Framing(framing.new_layout(), new_interfaces(), new_records(), new_tally())
+    blanked = blanking.Blanked(nbytes, blanking.new_frames(0), sketching.new_places(0))
     return [
         lambda: tracing.trace_block(nbytes, 0, 0, _walk(), matcher, _flow_table(), new_tally(), tracing.new_traced()),
         lambda: sums.spread_flows(
             np.zeros(0, FLOW), np.zeros(0, MORE), _array("u4"), _array("i4"), 0, 0, 0, 1.0, np.zeros((1, 1)), np.zeros((1, 1))
         ),
-        lambda: carving.copy_blocks(nbytes, 0, 0, 0, 0, nbytes, nbytes, nbytes, nbytes),
-        lambda: carving.write_packets(nbytes, 0, longs, longs, longs, longs, _array("u4"), nbytes, nbytes),
-        lambda: outlining.outline_block(
-            nbytes, 0, 0, framing.new_layout(), new_interfaces(), new_records(), new_tally(), longs, longs, nbytes
-        ),
-        lambda: blanking.blank_block(
-            nbytes,
-            0,
-            0,
-            framing.new_layout(),
-            new_interfaces(),
-            new_records(),
-            new_tally(),
-            0,
-            True,
-            nbytes,
-            blanking.new_frames(0),
-            sketching.new_places(0),
-        ),
+        lambda: carving.copy_blocks(nbytes, 0, 0, 0, 0, carving.Chosen(nbytes, nbytes, nbytes), nbytes),
+        lambda: carving.write_packets(nbytes, 0, carving.Packets(longs, longs, longs, longs, _array("u4")), nbytes, nbytes),
+        lambda: outlining.outline_block(nbytes, 0, 0, framed, outlining.Spans(longs, longs, nbytes)),
+        lambda: blanking.blank_block(nbytes, 0, 0, framed, 0, True, blanked),
         lambda: blanking.repair_checksums(nbytes, sketching.new_places(0), True),
         lambda: sketching.mark_wrong_words(nbytes, sketching.new_places(0), nbytes),
         lambda: spans.gather_spans(nbytes, longs, longs, nbytes),
@@ -181,7 +169,7 @@ def _beside() -> list[Call]:
         lambda: spans.mark_spans(longs, longs, nbytes),
         lambda: survey.survey_block(_array("u1"), 0, 0, _walk(), survey.new_survey(), new_tally()),
         lambda: resync.next_record(_array("u1"), 0, framing.new_layout(), True),
-        lambda: merging.extract_block(_array("u1"), 0, 0, 0, _walk(), new_tally(), _array("u1"), _array("i8"), _array("i8", 1)),
+        lambda: merging.extract_block(nbytes, 0, 0, 0, _walk(), new_tally(), merging.Extracted(nbytes, longs, _array("i8", 1))),
         lambda: merging.gather_records(_array("u1"), _array("i8"), _array("i8"), _array("i8"), _array("u1")),
     ]
 

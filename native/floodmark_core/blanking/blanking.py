@@ -24,7 +24,7 @@ from floodmark_core.blanking.sketching import (
 )
 from floodmark_core.buffers.access import big16, big64
 from floodmark_core.buffers.writing import copy_bytes, put_big16
-from floodmark_core.columns import BATCH, I32, I64, U8, Interfaces, Records, Tally
+from floodmark_core.columns import BATCH, I32, I64, U8, Framing, Records
 from floodmark_core.packets.checksums import address_sum, byte_sum
 from floodmark_core.packets.headers import (
     OPTION_LIST_END,
@@ -79,6 +79,14 @@ class Frames(NamedTuple):
     captured_length: I64
     wire_length: I64
     link_type: I32
+
+
+class Blanked(NamedTuple):
+    """What blanking a block fills."""
+
+    nbytes: U8  # zero at first, with space for the block and :data:`MOST_ADDED` more bytes per frame
+    frames: Frames
+    places: Places
 
 
 def new_frames(count: int) -> Frames:
@@ -350,15 +358,14 @@ def has_room(places: Places, frames: int) -> bool:
 
 
 @kernel
-def blank_block(
-    block: U8, at: int, base: int, layout: I64, interfaces: Interfaces, records: Records, tally: Tally, depth: int, sketched: bool,
-    out: U8, frames: Frames, places: Places,
-) -> tuple[int, int, int]:  # fmt: skip
+def blank_block(block: U8, at: int, base: int, framing: Framing, depth: int, sketched: bool, blanked: Blanked) -> tuple[int, int, int]:
     """Blank the records of a block from ``at`` on.
 
-    out: zero, with space for the block and :data:`MOST_ADDED` more bytes per frame. Returns (position, status.py STOP_ code, frames);
-    the code is STOP_BATCH_FULL if what follows may not fit.
+    depth: maximum number of nested tunnels over IP to look into. sketched: keep a sketch of payloads. Returns (position, status.py STOP_
+    code, frames); the code is STOP_BATCH_FULL if what follows may not fit.
     """
+    layout, interfaces, records, tally = framing
+    out, frames, places = blanked
     count, to = 0, 0
     while True:
         if not has_room(places, BATCH) or count + BATCH > len(frames.frame_at):

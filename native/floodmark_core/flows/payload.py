@@ -439,7 +439,7 @@ def dns_name_word(block: U8, at: int, end: int) -> np.uint64:
     following = after_label(block, at, stop)
     while following > at:
         last = np.uint32(0)
-        for i in range(at, min(stop, following)):  # type: ignore[call-overload] # both are whole numbers
+        for i in range(at, min(stop, following)):
             byte = np.uint32(block[i])
             byte += np.uint32(32) if i > at and 65 <= byte <= 90 else np.uint32(0)
             whole = np.uint32((whole ^ byte) * np.uint32(0x01000193))

@@ -5,6 +5,8 @@ captured length, length on the wire, link type, number of the capture), and the 
 capture beforehand.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from floodmark_core._jit import kernel
@@ -15,16 +17,21 @@ from floodmark_core.records.framing import MERGED_CAPTURE, MERGED_HEADER
 from floodmark_core.status import STOP_BATCH_FULL
 
 
+class Extracted(NamedTuple):
+    """Records of a block in this module's container."""
+
+    nbytes: U8  # space for twice the block's bytes
+    times_ns: I64  # of each record; space for one per 16 bytes of the block
+    starts: I64  # position of each record in ``nbytes``, followed by the end position: space for one more
+
+
 @kernel
-def extract_block(
-    block: U8, at: int, base: int, capture: int, walk: Walk, tally: Tally, out: U8, times_ns: I64, starts: I64
-) -> tuple[int, int, int]:
+def extract_block(block: U8, at: int, base: int, capture: int, walk: Walk, tally: Tally, extracted: Extracted) -> tuple[int, int, int]:
     """Read the records of a block from ``at``, count their outcomes, and write them in this module's container.
 
-    capture: its number among those merged. out: space for twice the block's bytes. times_ns, starts: each record's time and its position
-    in ``out``, followed by the end position; space for one record per 16 bytes of the block, plus one.
-    Returns (position, status.py STOP_ code, records).
+    capture: its number among those merged. Returns (position, status.py STOP_ code, records).
     """
+    out, times_ns, starts = extracted
     count, end = 0, 0
     while True:
         n, at, stop = next_batch(block, at, base, walk, tally)

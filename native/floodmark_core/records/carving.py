@@ -1,5 +1,7 @@
 """Write chosen packets of a block as pcapng: blocks of a pcapng capture are copied, records of other captures become blocks."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from floodmark_core._jit import kernel, step
@@ -29,27 +31,43 @@ def copy_section_header(block: U8, at: int, length: int, swapped: int, option: U
     return to + 4
 
 
+class Chosen(NamedTuple):
+    """Which packets of a stretch to copy, and the section header option that describes them, in either byte order."""
+
+    packets: U8  # 1 for those to copy
+    option: U8
+    option_swapped: U8
+
+
+class Packets(NamedTuple):
+    """Packets to write. frame_at is an index into their block, lengths are in bytes, times in nanoseconds since the epoch."""
+
+    frame_at: I64
+    time_ns: I64
+    captured_length: I64
+    wire_length: I64
+    interface: U32  # number in the section
+
+
 @kernel
-def copy_blocks(
-    block: U8, at: int, end: int, swapped: int, number: int, chosen: U8, option: U8, option_swapped: U8, out: U8
-) -> tuple[int, int, int, int]:
+def copy_blocks(block: U8, at: int, end: int, swapped: int, number: int, chosen: Chosen, out: U8) -> tuple[int, int, int, int]:
     """Copy pcapng blocks from ``at`` to ``end``: the chosen packet blocks and all other blocks.
 
-    swapped: byte order of the section. number: index of the next packet in ``chosen``. option, option_swapped: a section header option
-    that describes the packets, in either byte order.
+    swapped: byte order of the section. number: index of the next packet in ``chosen.packets``.
     Returns (bytes written, position and number of the packet to continue at if ``out`` is full, swapped).
     """
     written = 0
     while at < end:
         kind, length, swapped = block_header(block, at, swapped)
-        if written + length + option.shape[0] + 8 > out.shape[0]:
+        if written + length + chosen.option.shape[0] + 8 > out.shape[0]:
             break
         if kind == SECTION_HEADER:
-            written = copy_section_header(block, at, length, swapped, option_swapped if swapped else option, out, written)
+            option = chosen.option_swapped if swapped else chosen.option
+            written = copy_section_header(block, at, length, swapped, option, out, written)
         elif kind not in (ENHANCED_PACKET, PACKET, SIMPLE_PACKET):
             written = copy_bytes(block, at, at + length, out, written)
         else:
-            if chosen[number]:
+            if chosen.packets[number]:
                 written = copy_bytes(block, at, at + length, out, written)
             number += 1
         at += length
@@ -57,22 +75,23 @@ def copy_blocks(
 
 
 @kernel
-def write_packets(block: U8, count: int, frame_at: I64, time_ns: I64, captured: I64, wire: I64, interface: U32, chosen: U8, out: U8) -> int:
+def write_packets(block: U8, count: int, packets: Packets, chosen: U8, out: U8) -> int:
     """Write the chosen ones of ``count`` packets as enhanced packet blocks, little endian, times in nanoseconds. Returns bytes written."""
     at = 0
     for i in range(count):
         if not chosen[i]:
             continue
-        padded = (captured[i] + 3) // 4 * 4
+        frame_at, captured = packets.frame_at[i], packets.captured_length[i]
+        padded = (captured + 3) // 4 * 4
         whole = PACKET_OVERHEAD + padded
         put_little32(out, at, ENHANCED_PACKET)
         put_little32(out, at + 4, whole)
-        put_little32(out, at + 8, np.int64(interface[i]))
-        put_little32(out, at + 12, time_ns[i] >> 32)
-        put_little32(out, at + 16, time_ns[i] & 0xFFFFFFFF)
-        put_little32(out, at + 20, captured[i])
-        put_little32(out, at + 24, wire[i])
-        stop = copy_bytes(block, frame_at[i], frame_at[i] + captured[i], out, at + 28)
+        put_little32(out, at + 8, np.int64(packets.interface[i]))
+        put_little32(out, at + 12, packets.time_ns[i] >> 32)
+        put_little32(out, at + 16, packets.time_ns[i])
+        put_little32(out, at + 20, captured)
+        put_little32(out, at + 24, packets.wire_length[i])
+        stop = copy_bytes(block, frame_at, frame_at + captured, out, at + 28)
         out[stop : at + 28 + padded] = 0
         put_little32(out, at + whole - 4, whole)
         at += whole

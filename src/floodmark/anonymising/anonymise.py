@@ -19,9 +19,9 @@ from floodmark.captures.source import Given, source_of
 from floodmark.captures.walking import TUNNELS_OPENED
 from floodmark.errors import SettingsError
 from floodmark_core import new_interfaces, new_records, new_tally
-from floodmark_core.blanking.blanking import MOST_ADDED, blank_block, new_frames, repair_checksums
+from floodmark_core.blanking.blanking import MOST_ADDED, Blanked, blank_block, new_frames, repair_checksums
 from floodmark_core.blanking.sketching import MOST_PLACES, new_places
-from floodmark_core.columns import BATCH, U8
+from floodmark_core.columns import BATCH, U8, Framing
 from floodmark_core.status import STOP_BATCH_FULL
 
 KEY_BYTES = 32  # smallest size of a key file
@@ -58,20 +58,20 @@ def anonymise(capture: Given, path: str, anonymiser: Anonymiser, *, payload: boo
     """
     with source_of(capture).reader(_BLOCK_BYTES) as reader, appearing_whole(path) as file:
         run = _Run(CaptureWriter(file, "anonymised by floodmark"), anonymiser, payload=payload)
-        layout, interfaces, records, tally = reader.container.layout.copy(), new_interfaces(), new_records(), new_tally()
+        framing = Framing(layout=reader.container.layout.copy(), interfaces=new_interfaces(), records=new_records(), tally=new_tally())
 
         def blank(block: U8, at: int) -> tuple[int, int]:
             out = np.zeros(len(block) + MOST_ADDED * _FRAMES, np.uint8)
+            blanked = Blanked(nbytes=out, frames=run.frames, places=run.places)
             while True:
                 run.places.used[:] = 0
-                given = (layout, interfaces, records, tally, TUNNELS_OPENED, payload, out, run.frames, run.places)
-                at, stop, count = blank_block(block, at, reader.base, *given)
+                at, stop, count = blank_block(block, at, reader.base, framing, TUNNELS_OPENED, payload, blanked)
                 run.write(out, count)
                 if stop != STOP_BATCH_FULL:
                     return at, stop
                 out[:] = 0
 
-        reading = Reading(reader, blank, (layout, tally), None, keep_going)
+        reading = Reading(reader, blank, (framing.layout, framing.tally), None, keep_going)
         while reading.step():
             pass
         run.writer.finish()

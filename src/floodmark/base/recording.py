@@ -6,7 +6,7 @@ from typing import BinaryIO, Protocol
 import numpy as np
 
 from floodmark_core.columns import I32, I64, U8
-from floodmark_core.records.carving import PACKET_OVERHEAD, write_packets
+from floodmark_core.records.carving import PACKET_OVERHEAD, Packets, write_packets
 from floodmark_core.records.framing import BYTE_ORDER, INTERFACE, SECTION_HEADER
 
 _COMMENT, _RESOLUTION, _APPLICATION = 1, 9, 4  # options
@@ -68,8 +68,14 @@ class CaptureWriter:
         room = int((packets.captured_length[:count] + PACKET_OVERHEAD + 3)[mask > 0].sum())
         if len(self._out) < room:
             self._out = np.empty(room, np.uint8)
-        columns = (packets.frame_at, packets.time_ns, packets.captured_length, packets.wire_length)
-        nbytes = write_packets(block, count, *columns, interfaces, mask, self._out)
+        columns = Packets(
+            frame_at=packets.frame_at,
+            time_ns=packets.time_ns,
+            captured_length=packets.captured_length,
+            wire_length=packets.wire_length,
+            interface=interfaces,
+        )
+        nbytes = write_packets(block, count, columns, mask, self._out)
         self._file.write(self._out[:nbytes].data)
 
     def finish(self) -> None:

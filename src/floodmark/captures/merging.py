@@ -17,7 +17,7 @@ from floodmark.captures.source import Source
 from floodmark.captures.walking import walk_with
 from floodmark_core import new_tally
 from floodmark_core.columns import I64, U8
-from floodmark_core.packets.merging import extract_block, gather_records
+from floodmark_core.packets.merging import Extracted, extract_block, gather_records
 from floodmark_core.records.framing import CONTAINER, MERGED, new_layout
 
 _LANE_BYTES = 1 << 20  # block of each capture; memory holds one for each open capture
@@ -46,10 +46,10 @@ class _Lane:
 
     def _extract(self, block: U8, at: int) -> tuple[int, int]:
         most = len(block) // _LEAST_RECORD_BYTES + 1
-        out, times_ns, starts = np.empty(2 * len(block), np.uint8), np.empty(most, np.int64), np.empty(most + 1, np.int64)
-        at, stop, count = extract_block(block, at, self.reader.base, self._number, self._walk, self._tally, out, times_ns, starts)
-        self.nbytes, self.starts, self.first = out[: starts[count]], starts[: count + 1], 0
-        self.keys_ns = np.maximum.accumulate(np.maximum(times_ns[:count], self._latest_ns))
+        made = Extracted(nbytes=np.empty(2 * len(block), np.uint8), times_ns=np.empty(most, np.int64), starts=np.empty(most + 1, np.int64))
+        at, stop, count = extract_block(block, at, self.reader.base, self._number, self._walk, self._tally, made)
+        self.nbytes, self.starts, self.first = made.nbytes[: made.starts[count]], made.starts[: count + 1], 0
+        self.keys_ns = np.maximum.accumulate(np.maximum(made.times_ns[:count], self._latest_ns))
         self._latest_ns = int(self.keys_ns[-1]) if count else self._latest_ns
         return at, stop
 

@@ -24,7 +24,7 @@ from floodmark.events.events import Event, Judged
 from floodmark.flows.tracing import Stretch, Visitor, trace
 from floodmark.vocabulary.vectors import Verdict
 from floodmark_core.columns import U8
-from floodmark_core.records.carving import copy_blocks
+from floodmark_core.records.carving import Chosen, copy_blocks
 from floodmark_core.records.framing import CONTAINER, PCAPNG, SNAPLEN
 
 _TO_RESPONDER, _TO_INITIATOR = 1, 2  # bits of a flow: which of its packets are chosen
@@ -177,13 +177,12 @@ class _Writer:
     def _copy(self, stretch: Stretch, mask: U8) -> None:
         """Copy blocks of a pcapng capture."""
         at, number = stretch.at, 0
+        chosen = Chosen(packets=mask, option=self._options[0], option_swapped=self._options[1])
         self._begun = True
         while at < stretch.end:
             room = stretch.end - at + _LEAST_ROOM + len(self._options[0])
             if len(self._out) < room:
                 self._out = np.empty(room, np.uint8)
             out = self._out
-            nbytes, at, number, self._swapped = copy_blocks(
-                stretch.block, at, stretch.end, self._swapped, number, mask, self._options[0], self._options[1], out
-            )
+            nbytes, at, number, self._swapped = copy_blocks(stretch.block, at, stretch.end, self._swapped, number, chosen, out)
             self._file.write(out[:nbytes].data)

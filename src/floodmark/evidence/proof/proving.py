@@ -26,9 +26,9 @@ from floodmark.evidence.layout import carved_name, proof_name
 from floodmark.evidence.proof.merkle import CHUNK_BYTES, DIGEST_BYTES, Tree, leaf_digests
 from floodmark_core import new_interfaces, new_records, new_tally
 from floodmark_core.buffers.spans import gather_spans, mark_spans
-from floodmark_core.columns import I32, I64, U8
+from floodmark_core.columns import I32, I64, U8, Framing
 from floodmark_core.records.framing import CONTAINER, PCAPNG
-from floodmark_core.records.outlining import DESCRIPTION, LEAST_SPAN, RECORD, outline_block
+from floodmark_core.records.outlining import DESCRIPTION, LEAST_SPAN, RECORD, Spans, outline_block
 
 _PIECE_BYTES = 8 << 20  # of a capture processed at once, after its records are known
 # event: 0 for what is in every event's file, the descriptions without which packets cannot be read.
@@ -269,20 +269,20 @@ def prove(source: Source, number: int, labels: I32, folder: Path, *, keep_going:
 
 def _walk(reader: _Watched, carver: _Carver | None, *, keep_going: bool) -> int:
     """Read a capture to its end, as when it was classified. Returns the number of packets."""
-    layout, interfaces, records, tally = reader.container.layout.copy(), new_interfaces(), new_records(), new_tally()
+    framing = Framing(layout=reader.container.layout.copy(), interfaces=new_interfaces(), records=new_records(), tally=new_tally())
     packets = 0
 
     def outline(block: U8, at: int) -> tuple[int, int]:
         nonlocal packets
         most = len(block) // LEAST_SPAN + 1
-        starts, ends, roles = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.uint8)
-        at, stop, count = outline_block(block, at, reader.base, layout, interfaces, records, tally, starts, ends, roles)
-        packets += int((roles[:count] == RECORD).sum())
+        spans = Spans(starts=np.empty(most, np.int64), ends=np.empty(most, np.int64), roles=np.empty(most, np.uint8))
+        at, stop, count = outline_block(block, at, reader.base, framing, spans)
+        packets += int((spans.roles[:count] == RECORD).sum())
         if carver is not None:
-            carver.take(block, reader.base, starts[:count], ends[:count], roles[:count])
+            carver.take(block, reader.base, spans.starts[:count], spans.ends[:count], spans.roles[:count])
         return at, stop
 
-    reading = Reading(reader, outline, (layout, tally), None, keep_going)
+    reading = Reading(reader, outline, (framing.layout, framing.tally), None, keep_going)
     while reading.step():
         pass
     return packets
