@@ -1,1 +1,1 @@
-"""Access to the bytes of a buffer: reading, writing, hashing, gathering and prefetching."""
+"""Access to the bytes of a buffer: reading, writing, hashing, probing, gathering and prefetching."""

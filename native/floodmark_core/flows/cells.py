@@ -8,6 +8,7 @@ import numpy as np
 
 from floodmark_core._jit import kernel, step
 from floodmark_core.buffers.hashing import hash_words, trailing_zeros
+from floodmark_core.buffers.probing import entry_of, first_slot, free_slot, next_slot, row_of, slot_mask, tag_of
 from floodmark_core.columns import I64, U64, CellTable, Headers, Records, Row, Rows
 
 SECOND_NS = 1_000_000_000
@@ -47,7 +48,7 @@ def count_cells(mine: I64, n: int, packets_before: int, records: Records, header
     packets_before: packets of all captures before this batch.
     """
     rows, index = cells.rows, cells.slots
-    mask = np.uint64(index.shape[0] - 1)
+    mask = slot_mask(index.shape[0])
     number = -1  # consecutive packets often share a cell
     for k in range(n):
         i = mine[k]
@@ -55,20 +56,20 @@ def count_cells(mine: I64, n: int, packets_before: int, records: Records, header
         second = records.time_ns[i] // SECOND_NS
         if number < 0 or not cell_matches(rows[number], hi, lo, second, version, kind):
             mixed = cell_hash(seed, hi, lo, second, version, kind)
-            tag = mixed >> np.uint64(32)
-            slot = mixed & mask
+            tag = tag_of(mixed)
+            slot = first_slot(mixed, mask)
             number = -1
             while index[slot] != 0:
-                if index[slot] >> np.uint64(32) == tag:
-                    candidate = np.int64(index[slot] & np.uint64(0xFFFFFFFF)) - 1
+                if tag_of(index[slot]) == tag:
+                    candidate = row_of(index[slot])
                     if cell_matches(rows[candidate], hi, lo, second, version, kind):
                         number = candidate
                         break
-                slot = (slot + np.uint64(1)) & mask
+                slot = next_slot(slot, mask)
             if number < 0:
                 number = cells.used[0]
                 cells.used[0] = number + 1
-                index[slot] = (tag << np.uint64(32)) | np.uint64(number + 1)
+                index[slot] = entry_of(tag, number)
                 cell = rows[number]
                 cell.dst_hi, cell.dst_lo, cell.second = hi, lo, second
                 cell.ip_version, cell.kind = version, kind
@@ -91,22 +92,22 @@ def count_cells(mine: I64, n: int, packets_before: int, records: Records, header
 @kernel
 def join_cells(rows: Rows, seed: np.uint64, cells: CellTable) -> None:
     """Merge cells into a table, which must have space for all of them and an index at most half full."""
-    mask = np.uint64(cells.slots.shape[0] - 1)
+    mask = slot_mask(cells.slots.shape[0])
     for k in range(rows.shape[0]):
         other = rows[k]
         mixed = cell_hash(seed, other.dst_hi, other.dst_lo, other.second, other.ip_version, other.kind)
-        slot = mixed & mask
+        slot = first_slot(mixed, mask)
         number = -1
         while cells.slots[slot] != 0:
-            number = np.int64(cells.slots[slot] & np.uint64(0xFFFFFFFF)) - 1
+            number = row_of(cells.slots[slot])
             if cell_matches(cells.rows[number], other.dst_hi, other.dst_lo, other.second, other.ip_version, other.kind):
                 break
             number = -1
-            slot = (slot + np.uint64(1)) & mask
+            slot = next_slot(slot, mask)
         if number < 0:
             number = cells.used[0]
             cells.used[0] = number + 1
-            cells.slots[slot] = ((mixed >> np.uint64(32)) << np.uint64(32)) | np.uint64(number + 1)
+            cells.slots[slot] = entry_of(tag_of(mixed), number)
             cells.rows[number] = other
             continue
         cell = cells.rows[number]
@@ -126,11 +127,8 @@ def join_cells(rows: Rows, seed: np.uint64, cells: CellTable) -> None:
 @kernel
 def rebuild_cell_index(rows: Rows, used: int, seed: np.uint64, index: U64) -> None:
     """Insert every cell into an empty index."""
-    mask = np.uint64(index.shape[0] - 1)
+    mask = slot_mask(index.shape[0])
     for number in range(used):
         cell = rows[number]
         mixed = cell_hash(seed, cell.dst_hi, cell.dst_lo, cell.second, cell.ip_version, cell.kind)
-        slot = mixed & mask
-        while index[slot] != 0:
-            slot = (slot + np.uint64(1)) & mask
-        index[slot] = ((mixed >> np.uint64(32)) << np.uint64(32)) | np.uint64(number + 1)
+        index[free_slot(index, first_slot(mixed, mask), mask)] = entry_of(tag_of(mixed), number)

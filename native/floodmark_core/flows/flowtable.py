@@ -13,6 +13,7 @@ from floodmark_core import kinds
 from floodmark_core._jit import kernel, step
 from floodmark_core.buffers.hashing import hash_words
 from floodmark_core.buffers.prefetch import prefetch
+from floodmark_core.buffers.probing import entry_of, free_slot, next_slot, row_of, slot_mask, slot_shift, tag_of
 from floodmark_core.columns import (
     BATCH,
     BATCHES_SEEN,
@@ -89,16 +90,6 @@ def key_hash(seed: np.uint64, a_hi: int, a_lo: int, b_hi: int, b_lo: int, a_port
 
 
 @step
-def slot_shift(index: U64) -> np.uint64:
-    """Return the right shift that turns a hash into its slot: the slot is its highest bits."""
-    shift, size = 64, index.shape[0]
-    while size > 1:
-        size >>= 1
-        shift -= 1
-    return np.uint64(shift)
-
-
-@step
 def choose_packets(headers: Headers, n: int, matcher: Matcher, index: U64) -> int:
     """Hash all keys of a batch, choose the packets of this share's flows, and prefetch their index slots.
 
@@ -124,16 +115,16 @@ def choose_packets(headers: Headers, n: int, matcher: Matcher, index: U64) -> in
 def bring_rows(first: int, end: int, matcher: Matcher, flows: FlowTable) -> None:
     """Prefetch the table rows of the chosen packets' flows: three waits for memory, but for all flows at once."""
     rows, index = flows.rows, flows.slots
-    mask, shift = np.uint64(index.shape[0] - 1), slot_shift(index)
+    mask, shift = slot_mask(index.shape[0]), slot_shift(index)
     found = 0
     for k in range(first, end):
         mixed = matcher.hashes[matcher.mine[k]]
         slot = mixed >> shift
-        while index[slot] != 0 and index[slot] >> np.uint64(32) != mixed >> np.uint64(32):
-            slot = (slot + np.uint64(1)) & mask
+        while index[slot] != 0 and tag_of(index[slot]) != tag_of(mixed):
+            slot = next_slot(slot, mask)
         matcher.slots[k] = slot
         if index[slot]:
-            number = np.int64(index[slot] & np.uint64(0xFFFFFFFF)) - 1
+            number = row_of(index[slot])
             prefetch(rows, number)
             matcher.rows[found] = number
             found += 1
@@ -294,24 +285,24 @@ def update_flows(block: U8, n: int, records: Records, headers: Headers, matcher:
     one for that and one for the flow it begins), and free slots in its index.
     """
     rows, index, hashes = flows.rows, flows.slots, matcher.hashes
-    mask = np.uint64(index.shape[0] - 1)
+    mask = slot_mask(index.shape[0])
     count, before = choose_packets(headers, n, matcher, index), flows.used[NEXT_ROW]
     for k in range(count):
         if k % TOGETHER == 0:
             bring_rows(k, min(k + TOGETHER, count), matcher, flows)
         i = matcher.mine[k]
         network = matcher.networks[i]
-        tag = hashes[i] >> np.uint64(32)
+        tag = tag_of(hashes[i])
         slot = matcher.slots[k]  # the slots before it have other keys, and nothing is ever removed
         direction = 0
         number = -1
         while index[slot] != 0:
-            if index[slot] >> np.uint64(32) == tag:
-                number = np.int64(index[slot] & np.uint64(0xFFFFFFFF)) - 1
+            if tag_of(index[slot]) == tag:
+                number = row_of(index[slot])
                 direction = sender_of_row(rows[number], network, headers, i, flows.addresses)
                 if direction:
                     break
-            slot = (slot + np.uint64(1)) & mask
+            slot = next_slot(slot, mask)
         parent = -1
         if direction:
             row = rows[number]
@@ -336,7 +327,7 @@ def update_flows(block: U8, n: int, records: Records, headers: Headers, matcher:
         number = flows.used[NEXT_ROW]
         flows.used[NEXT_ROW] = number + 1
         matcher.numbers[i], matcher.from_initiator[i] = number, sender_began
-        index[slot] = (tag << np.uint64(32)) | np.uint64(number + 1)
+        index[slot] = entry_of(tag, number)
         row = rows[number]
         open_row(row, block, headers, records, i, network, sender_began, basis, flows)
         if flows.births.shape[0]:
@@ -358,13 +349,10 @@ def move_index(old: U64, new: U64) -> None:
 
     The slot is taken from the hash's highest bits, which the entry keeps as its tag, so both tables are walked in order and no row is read.
     """
-    mask, shift = np.uint64(new.shape[0] - 1), slot_shift(new)
+    mask, shift = slot_mask(new.shape[0]), slot_shift(new)
     for place in range(old.shape[0]):
         if old[place]:
-            slot = old[place] >> shift
-            while new[slot] != 0:
-                slot = (slot + np.uint64(1)) & mask
-            new[slot] = old[place]
+            new[free_slot(new, old[place] >> shift, mask)] = old[place]
 
 
 def new_matcher(seed: int, timeouts: I64, service_ports: U8, share: int = 0, shares: int = 1) -> Matcher:

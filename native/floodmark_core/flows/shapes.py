@@ -11,6 +11,7 @@ import numpy as np
 from floodmark_core import kinds, protocols
 from floodmark_core._jit import kernel, step
 from floodmark_core.buffers.hashing import hash_host
+from floodmark_core.buffers.probing import first_slot, free_slot, next_slot, slot_mask
 from floodmark_core.columns import I32, I64, U8, U32, U64, Row, Rows
 from floodmark_core.flows.dialogue import begin
 from floodmark_core.flows.endpoints import initiator_of, is_fragment, is_header_whole, responder_of, version_of
@@ -121,7 +122,7 @@ class Hosts(NamedTuple):
     hi: U64
     lo: U64
     version: U8
-    table: I32  # -1 or host number; power of two, at least twice as long as the list
+    table: I32  # host number + 1, 0: free; power of two, at least twice as long as the list
     sent: I64  # packets that each host sent
     received: I64  # [host, shape] packets that it received in flows of each shape
 
@@ -152,25 +153,23 @@ def clear(more: Row) -> None:
 @step
 def find_host(mixed: np.uint64, hi: int, lo: int, version: int, hosts: Hosts) -> int:
     """Return the number of a listed host, or -1. mixed: the address's hash."""
-    mask = np.uint64(hosts.table.shape[0] - 1)
-    slot = mixed >> np.uint64(1) & mask  # the lowest bit is always set, see ranking.py
-    while hosts.table[slot] >= 0:
-        number = hosts.table[slot]
+    mask = slot_mask(hosts.table.shape[0])
+    slot = first_slot(mixed >> np.uint64(1), mask)  # the lowest bit is always set, see ranking.py
+    while hosts.table[slot] != 0:
+        number = np.int64(hosts.table[slot]) - 1
         if hosts.lo[number] == lo and hosts.hi[number] == hi and hosts.version[number] == version:
-            return np.int64(number)
-        slot = (slot + np.uint64(1)) & mask
+            return number
+        slot = next_slot(slot, mask)
     return -1
 
 
 @kernel
 def list_hosts(seed: np.uint64, hosts: Hosts) -> None:
-    """Insert the hosts into their table, which is all -1."""
-    mask = np.uint64(hosts.table.shape[0] - 1)
+    """Insert the hosts into their table, which is all zero."""
+    mask = slot_mask(hosts.table.shape[0])
     for number in range(hosts.hi.shape[0]):
-        slot = hash_host(seed, hosts.hi[number], hosts.lo[number], hosts.version[number]) >> np.uint64(1) & mask
-        while hosts.table[slot] >= 0:
-            slot = (slot + np.uint64(1)) & mask
-        hosts.table[slot] = number
+        mixed = hash_host(seed, hosts.hi[number], hosts.lo[number], hosts.version[number])
+        hosts.table[free_slot(hosts.table, first_slot(mixed >> np.uint64(1), mask), mask)] = number + 1
 
 
 @step

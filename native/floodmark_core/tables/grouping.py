@@ -4,6 +4,7 @@ import numpy as np
 
 from floodmark_core._jit import kernel
 from floodmark_core.buffers.hashing import hash_words
+from floodmark_core.buffers.probing import first_slot, next_slot, slot_mask
 from floodmark_core.columns import I32, I64, U8, U32, U64
 
 ZERO = np.uint64(0)
@@ -20,13 +21,13 @@ def number_keys(seed: np.uint64, first: U64, second: U64, third: U64, table: U32
     leaders: int64[n], first row of each group.
     Returns the number of groups.
     """
-    mask = np.uint64(table.shape[0] - 1)
+    mask = slot_mask(table.shape[0])
     count = 0
     rows = first.shape[0]
     for start in range(0, rows, AHEAD):
         stop = min(start + AHEAD, rows)
         for i in range(start, stop):  # slots of a few hundred keys first, so that their memory is already being loaded
-            groups[i] = np.int32(hash_words(seed | ODD, first[i], second[i], third[i], ZERO, ZERO) & mask)
+            groups[i] = np.int32(first_slot(hash_words(seed | ODD, first[i], second[i], third[i], ZERO, ZERO), mask))
             touched[0] |= table[groups[i]]  # stored, or the compiler would drop the read
         for i in range(start, stop):
             slot = np.uint64(groups[i])
@@ -36,7 +37,7 @@ def number_keys(seed: np.uint64, first: U64, second: U64, third: U64, table: U32
                 if first[leader] == first[i] and second[leader] == second[i] and third[leader] == third[i]:
                     number = np.int64(table[slot]) - 1
                     break
-                slot = (slot + np.uint64(1)) & mask
+                slot = next_slot(slot, mask)
             if number < 0:
                 number = count
                 leaders[number] = i

@@ -154,7 +154,7 @@ def hosts_of(flows: Flows, cells: Rows) -> tuple[ShapedFlows, Receivers]:
 def _shape(flows: Flows, addresses: tuple[U64, U64, U8], received_packets: I64) -> tuple[ShapedFlows, Counted]:
     """Assign every flow its shape and receiver."""
     rows, hosts = len(flows), len(addresses[0])
-    table = np.full(1 << max(2 * hosts, 1).bit_length(), -1, np.int32)
+    table = np.zeros(1 << max(2 * hosts, 1).bit_length(), np.int32)
 
     def no_counts() -> shapes.Hosts:
         return shapes.Hosts(*addresses, table, np.zeros(hosts, np.int64), np.zeros((hosts, shapes.SHAPES), np.int64))
