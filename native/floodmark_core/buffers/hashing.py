@@ -1,4 +1,8 @@
-"""Seeded hashing of flow and cell keys: 64 x 64 -> 128-bit multiply, folded. The seed is secret, because an attacker chooses the keys."""
+"""Hash keys and text.
+
+Keys of flows and cells: 64 x 64 -> 128-bit multiply, folded, under a seed that is secret, because an attacker chooses the keys.
+Text, such as names and paths, whose hash is part of the results: FNV-1a, which needs no seed.
+"""
 
 from typing import Any
 
@@ -14,6 +18,11 @@ SPREAD_1 = np.uint64(0x6A09E667F3BCC909)
 SPREAD_2 = np.uint64(0xBB67AE8584CAA73B)
 SPREAD_3 = np.uint64(0x3C6EF372FE94F82B)
 SPREAD_4 = np.uint64(0xA54FF53A5F1D36F1)
+
+
+# FNV-1a with 32 bits: the hash of no bytes, and the prime.
+FNV_EMPTY = np.uint32(0x811C9DC5)
+FNV_PRIME = np.uint32(0x01000193)
 
 
 @intrinsic
@@ -56,3 +65,9 @@ def hash_host(seed: np.uint64, hi: np.uint64, lo: np.uint64, version: int) -> np
     """Hash an address under a seed; a seed of zero would hash all IPv4 addresses, whose high half is zero, to the same value."""
     zero = np.uint64(0)
     return hash_words(seed | np.uint64(1), hi ^ np.uint64(version), lo, zero, zero, zero)
+
+
+@step
+def fnv1a(value: np.uint32, byte: int) -> np.uint32:
+    """Add a byte to an FNV-1a hash, which begins as FNV_EMPTY."""
+    return np.uint32((value ^ np.uint32(byte)) * FNV_PRIME)

@@ -9,6 +9,7 @@ import numpy as np
 
 from floodmark_core._jit import kernel, step
 from floodmark_core.buffers.access import big16, big32
+from floodmark_core.buffers.hashing import FNV_EMPTY, fnv1a
 from floodmark_core.columns import U8
 from floodmark_core.packets.messages import (
     CONTINUATION_FRAME,
@@ -434,7 +435,7 @@ def dns_name_word(block: U8, at: int, end: int) -> np.uint64:
     """
     at += 12
     stop = min(end, at + 255)
-    whole, parent = np.uint32(0x811C9DC5), np.uint32(0x811C9DC5)
+    whole, parent = FNV_EMPTY, FNV_EMPTY
     labels, last, random = 0, np.uint32(0), 0
     following = after_label(block, at, stop)
     while following > at:
@@ -442,9 +443,9 @@ def dns_name_word(block: U8, at: int, end: int) -> np.uint64:
         for i in range(at, min(stop, following)):
             byte = np.uint32(block[i])
             byte += np.uint32(32) if i > at and 65 <= byte <= 90 else np.uint32(0)
-            whole = np.uint32((whole ^ byte) * np.uint32(0x01000193))
+            whole = fnv1a(whole, byte)
             if labels > 0:
-                parent = np.uint32((parent ^ byte) * np.uint32(0x01000193))
+                parent = fnv1a(parent, byte)
             last = np.uint32(last << np.uint32(8)) | byte
         if labels == 0:
             random = looks_random(block, at + 1, min(stop, following))
@@ -523,11 +524,11 @@ def request_target(block: U8, at: int, end: int) -> tuple[int, int]:
     while i < stop and block[i] != 32:
         i += 1
     i += 1
-    whole = np.uint32(0x811C9DC5)
+    whole = FNV_EMPTY
     path = np.uint32(0)
     while i < stop and block[i] != 32 and block[i] != 13:
         if block[i] == 63 and path == 0:  # '?'
             path = whole
-        whole = np.uint32((whole ^ np.uint32(block[i])) * np.uint32(0x01000193))
+        whole = fnv1a(whole, block[i])
         i += 1
     return np.int64(path or whole), np.int64(whole)

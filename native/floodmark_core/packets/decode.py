@@ -9,6 +9,7 @@ import numpy as np
 from floodmark_core import kinds
 from floodmark_core._jit import kernel, step
 from floodmark_core.buffers.access import big16, big32, big64
+from floodmark_core.buffers.hashing import FNV_EMPTY, fnv1a
 from floodmark_core.columns import U8, Headers, Records, Tally
 from floodmark_core.packets.fragments import (
     FIRST,
@@ -127,21 +128,20 @@ def ipv6_header(block: U8, at: int, end: int, wire_end: int, i: int, headers: He
 @step
 def tcp_options(block: U8, at: int, stop: int) -> tuple[int, int]:
     """Summarise the options of a SYN. Returns (signature of their kinds, MSS and window scale; window shift + 1 or 0)."""
-    signature = np.uint32(0x811C9DC5)  # FNV-1a, 32 bits
-    prime = np.uint32(0x01000193)
+    signature = FNV_EMPTY
     shift = 0
     seen = 0
     while at < stop:
         kind, length = tcp_option(block, at, stop)
         if kind == OPTION_LIST_END:
             break
-        signature = np.uint32((signature ^ np.uint32(kind)) * prime)
+        signature = fnv1a(signature, kind)
         seen += 1
         if length == 0:
             break
         if kind in (OPTION_MSS, OPTION_WINDOW_SCALE):
             for j in range(2, length):
-                signature = np.uint32((signature ^ np.uint32(block[at + j])) * prime)
+                signature = fnv1a(signature, block[at + j])
         if kind == OPTION_WINDOW_SCALE and length == 3:
             shift = min(np.int64(block[at + 2]), 14) + 1  # RFC 7323: at most 14
         at += length
