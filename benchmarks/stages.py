@@ -17,7 +17,7 @@ from floodmark.captures.reading import LOOKED_AT_BYTES
 from floodmark.captures.source import source_of
 from floodmark.captures.walking import walk_with
 from floodmark.events.events import events_of
-from floodmark.flows.flows import FlowRows, Flows
+from floodmark.flows.flows import Flows
 from floodmark.flows.metering import timeouts_ns
 from floodmark.report.export.parquet import write_flows
 from floodmark.result.result import FlowRecords
@@ -26,7 +26,7 @@ from floodmark.verdicts.context import context_of
 from floodmark.verdicts.decide import decide
 from floodmark.vocabulary.services import service_ports
 from floodmark_core import ADDRESSES, CELL, FLOW, MORE, CellTable, FlowTable, new_tally
-from floodmark_core.columns import NEXT_ADDRESSES, NEXT_MORE, NEXT_ROW, PACKETS_SEEN, USED_SIZE
+from floodmark_core.columns import NEXT_ADDRESSES, NEXT_MORE, NEXT_ROW, PACKETS_SEEN, USED_SIZE, FlowRows
 from floodmark_core.flows.cells import count_cells
 from floodmark_core.flows.flowtable import new_matcher, update_flows
 from floodmark_core.packets.decode import decode_batch

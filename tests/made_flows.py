@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from floodmark.captures.settings import FlowSettings
-from floodmark.flows.flows import FlowRows, Flows
+from floodmark.flows.flows import Flows
 from floodmark.flows.metering import timeouts_ns
 from floodmark.verdicts.context import Context, context_of
 from floodmark.verdicts.declaring import Case
 from floodmark.verdicts.registry import JUDGES, ApplicationSettings, VolumetricSettings
 from floodmark.verdicts.weighing import Finding
 from floodmark_core import ADDRESSES, CELL, FLOW, MORE, kinds
+from floodmark_core.columns import FlowRows
 from floodmark_core.protocols import ICMP, SECOND_NS, TCP, UDP
 
 VICTIM = 0xCB007101  # 203.0.113.1

@@ -123,6 +123,22 @@ class FlowTable(NamedTuple):
 NEXT_ROW, END_ROW, NEXT_MORE, END_MORE, NEXT_ADDRESSES, END_ADDRESSES, TAKEN_SLOTS, PACKETS_SEEN, BATCHES_SEEN, USED_SIZE = range(10)
 
 
+class FlowRows(NamedTuple):
+    """The finished flows of all shares: the flow tables and the row of each flow."""
+
+    rows: Rows  # FLOW
+    more: Rows  # MORE, of the flows that have more than one packet
+    addresses: Rows  # ADDRESSES, of the flows over IPv6 or in tunnels
+    place: U32  # row of each flow, in order of first packets
+
+
+class MoreRows(NamedTuple):
+    """Rows of MORE as rows and as words."""
+
+    rows: Rows  # MORE
+    words: U64  # the same memory, flat
+
+
 class CellTable(NamedTuple):
     """Cells in order of their first packet, and their hash index."""
 

@@ -17,8 +17,10 @@ from floodmark_core.columns import (
     MORE,
     USED_SIZE,
     CellTable,
+    FlowRows,
     FlowTable,
     Framing,
+    MoreRows,
     new_headers,
     new_interfaces,
     new_records,
@@ -97,42 +99,46 @@ def _flow_table() -> FlowTable:
     )
 
 
+def _flow_rows() -> FlowRows:
+    return FlowRows(rows=np.zeros(0, FLOW), more=np.zeros(0, MORE), addresses=np.zeros(0, ADDRESSES), place=_array("u4"))
+
+
 def _second_half() -> list[Call]:
     """Return calls to the flow, shape and text kernels: the other half."""
     block, records, headers, timeouts = _array("u1"), new_records(), new_headers(), _array("i8", 9)
     place, fields = _array("u4"), np.zeros((0, 3), np.int64)
     matcher, table = flowtable.new_matcher(1, timeouts, _array("u1", 1 << 16)), _flow_table()
-    rows, more, pairs = np.zeros(0, FLOW), np.zeros(1, MORE), np.zeros(0, ADDRESSES)
+    flows, more = _flow_rows(), np.zeros(1, MORE)
+    more_rows = MoreRows(rows=more, words=more.view(np.uint64))
     wide, dealt = (ranking.Dealt(_array("u8", n), _array("u4", n), _array("u4", n)) for n in (1, 0))
-    listed = ranking.Listed(rows, pairs, place, _array("u8"), place, _array("u1"), place)
+    listed = ranking.Listed(flows=flows, hashes=_array("u8"), index=place, from_responder=_array("u1"), packets=place)
     ranked = ranking.Ranked(_array("i8"), _array("i8"), _array("i8"))
     hosts = shapes.Hosts(_array("u8"), _array("u8"), _array("u1"), _array("i4", 2), _array("i8"), np.zeros((0, shapes.SHAPES), np.int64))
+    unshaped = shapes.Unshaped(flows=flows, hashes=_array("u8"), answer_kinds=_array("u1", 256))
     shaped = shapes.Shaped(_array("u1"), _array("u1"), _array("u1"), _array("i4"), _array("u4"), _array("i8", 3))
     return [
         lambda: flowtable.update_flows(block, 0, records, headers, matcher, table),
         lambda: flowtable.move_index(table.slots, _array("u8", 4)),
         lambda: shapes.list_hosts(_SEED, hosts),
-        lambda: shapes.shape_flows(_SEED, rows, more, pairs, place, _array("u8"), more, _array("u1", 256), 0, 0, hosts, shaped),
+        lambda: shapes.shape_flows(_SEED, unshaped, more, 0, 0, hosts, shaped),
         lambda: text.write_addresses(_array("u8"), _array("u8"), _array("u1"), _array("i4", 1), _array("u1")),
-        lambda: ranking.hash_initiators(_SEED, rows, pairs, place, 0, 0, _array("u8")),
+        lambda: ranking.hash_initiators(_SEED, flows, 0, 0, _array("u8")),
         lambda: ranking.count_senders(_SEED, listed, 0, 0, _array("i8", 1)),
         lambda: ranking.hash_senders(_SEED, listed, 0, 1, wide),
         lambda: ranking.deal_senders(dealt, 0, 0, _array("i8", 2), _array("i8", 2), dealt),
         lambda: ranking.rank_senders(dealt, _array("i8", 2), np.zeros((1, 4), np.uint64), ranked),
         lambda: ranking.join_rankings(ranked, ranked),
-        lambda: sums.sum_flows(rows, more, place, _array("i4"), 0, 0, np.zeros((1, 3), np.int64)),
-        lambda: sums.measure_flows(rows, more, place, place, _array("u1"), 0),
+        lambda: sums.sum_flows(flows, _array("i4"), 0, 0, np.zeros((1, 3), np.int64)),
+        lambda: sums.measure_flows(flows, place, _array("u1"), 0),
         lambda: picking.pick_received(_array("u1"), place, place, 0, 0, 0, _array("u1"), place),
         lambda: picking.pick_free(_array("u1"), place, 0, 0, _array("u1")),
         lambda: picking.pick_unnumbered(_array("i4"), place, 0, 0, _array("u1")),
         lambda: picking.put_number(_array("i4"), place, 0, 0, 0),
-        lambda: endpoints.copy_ends(rows, pairs, place, _array("u8"), _array("u8"), 0),
-        lambda: endpoints.copy_outer_ends(rows, pairs, place, np.zeros((4, 0), np.uint64)),
+        lambda: endpoints.copy_ends(flows.rows, flows.addresses, place, _array("u8"), _array("u8"), 0),
+        lambda: endpoints.copy_outer_ends(flows.rows, flows.addresses, place, np.zeros((4, 0), np.uint64)),
         lambda: endpoints.copy_first_fields(_array("u8"), place, np.zeros((0, 3), np.int64), np.zeros((1, 0), np.uint64)),
         lambda: births.order_by_birth(table.births, place, np.zeros((1, 0), np.uint16), 0, 0, np.zeros((1, 2), np.int64), 0, place),
-        lambda: dialogue.copy_fields(
-            table.rows, table.more_words, place, 0, timeouts, table.more, table.more_words, fields, np.zeros((1, 0), np.uint64)
-        ),
+        lambda: dialogue.copy_fields(flows.rows, more_rows, place, 0, timeouts, more_rows, fields, np.zeros((1, 0), np.uint64)),
     ]
 
 
@@ -144,8 +150,10 @@ def _whole() -> list[Call]:
     """Return the call to the kernel that combines the others."""
     matcher = flowtable.new_matcher(1, _array("i8", 9), _array("u1", 1 << 16))
     table = CellTable(np.zeros(0, CELL), _array("u8", 2), _array("i8", 1))
-    given = (_array("u1"), 0, 0, _walk(), matcher, _flow_table(), table, duplicates.new_recent(0), new_tally())
-    return [lambda: reader.read_block(*given)]
+    share = reader.ShareState(
+        walk=_walk(), matcher=matcher, flows=_flow_table(), cells=table, recent=duplicates.new_recent(0), tally=new_tally()
+    )
+    return [lambda: reader.read_block(_array("u1"), 0, 0, share)]
 
 
 def _beside() -> list[Call]:
@@ -153,11 +161,10 @@ def _beside() -> list[Call]:
     matcher, longs, nbytes = flowtable.new_matcher(1, _array("i8", 9), _array("u1", 1 << 16)), _array("i8"), _array("u1")
     framed = Framing(framing.new_layout(), new_interfaces(), new_records(), new_tally())
     blanked = blanking.Blanked(nbytes, blanking.new_frames(0), sketching.new_places(0))
+    bins = sums.Bins(start_ns=0, bin_ns=1.0, packets=np.zeros((1, 1)), nbytes=np.zeros((1, 1)))
     return [
         lambda: tracing.trace_block(nbytes, 0, 0, _walk(), matcher, _flow_table(), new_tally(), tracing.new_traced()),
-        lambda: sums.spread_flows(
-            np.zeros(0, FLOW), np.zeros(0, MORE), _array("u4"), _array("i4"), 0, 0, 0, 1.0, np.zeros((1, 1)), np.zeros((1, 1))
-        ),
+        lambda: sums.spread_flows(_flow_rows(), _array("i4"), bins),
         lambda: carving.copy_blocks(nbytes, 0, 0, 0, 0, carving.Chosen(nbytes, nbytes, nbytes), nbytes),
         lambda: carving.write_packets(nbytes, 0, carving.Packets(longs, longs, longs, longs, _array("u4")), nbytes, nbytes),
         lambda: outlining.outline_block(nbytes, 0, 0, framed, outlining.Spans(longs, longs, nbytes)),

@@ -10,7 +10,7 @@ import numpy as np
 
 from floodmark_core import kinds
 from floodmark_core._jit import kernel, step
-from floodmark_core.columns import I64, MORE, U8, U32, U64, Headers, Records, Row, Rows
+from floodmark_core.columns import I64, MORE, U8, U32, U64, Headers, MoreRows, Records, Row, Rows
 from floodmark_core.flows.endpoints import field_of, is_fragment, is_from_responder, is_header_whole
 from floodmark_core.flows.payload import (
     DNS,
@@ -397,24 +397,22 @@ def begin_tcp(row: Row, more: Row, from_initiator: bool) -> None:
 
 
 @kernel
-def copy_fields(
-    rows: Rows, more_words: U64, at: U32, clock_ns: int, timeouts: I64, scratch: Rows, scratch_words: U64, fields: I64, out: U64
-) -> None:
+def copy_fields(rows: Rows, more: MoreRows, at: U32, clock_ns: int, timeouts: I64, scratch: MoreRows, fields: I64, out: U64) -> None:
     """Write fields of flows' MORE rows, computed for one-packet flows, with the end reason as of the last packet.
 
-    more_words, scratch_words: MORE rows as words. at: uint32[n], the flows' FLOW rows. scratch: MORE[1].
+    rows: FLOW. at: uint32[n], the flows' rows. scratch: one row.
     fields: see field_of. out: uint64[k, n or more].
     """
     end_at, end_shift = np.int64(END_REASON_AT // 8), np.uint64(END_REASON_AT % 8 * 8)
     for n in range(at.shape[0]):
         row = rows[at[n]]
         if row.more_row:
-            words, first = more_words, (np.int64(row.more_row) - 1) * MORE_WORDS
+            words, first = more.words, (np.int64(row.more_row) - 1) * MORE_WORDS
         else:
             for word in range(MORE_WORDS):
-                scratch_words[word] = np.uint64(0)
-            begin(row, scratch[0])
-            words, first = scratch_words, 0
+                scratch.words[word] = np.uint64(0)
+            begin(row, scratch.rows[0])
+            words, first = scratch.words, 0
         for k in range(fields.shape[0]):
             value = field_of(words, first, fields, k)
             if fields[k, 0] == end_at and np.uint64(fields[k, 1]) == end_shift and value == np.uint64(kinds.END_CAPTURE):

@@ -1,5 +1,7 @@
 """Run a capture block through all kernels, batch by batch: framing, clock, decoding, flows, cells. The first pass on one screen."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from floodmark_core._jit import kernel, step
@@ -39,21 +41,31 @@ def has_room(flows: FlowTable) -> bool:
     )
 
 
+class ShareState(NamedTuple):
+    """What one share reads with and counts into."""
+
+    walk: Walk
+    matcher: Matcher
+    flows: FlowTable
+    cells: CellTable
+    recent: Recent
+    tally: Tally
+
+
 @kernel
-def read_block(
-    block: U8, at: int, base: int, walk: Walk, matcher: Matcher, flows: FlowTable, cells: CellTable, recent: Recent, tally: Tally
-) -> tuple[int, int]:
+def read_block(block: U8, at: int, base: int, share: ShareState) -> tuple[int, int]:
     """Read records from ``at`` until the block ends or a table must grow, and count this share's flows.
 
     block: bytes of the file from offset ``base`` on. Returns (position of the first record not read, status.py STOP_ code).
     """
+    walk, matcher, flows, cells = share.walk, share.matcher, share.flows, share.cells
     while True:
         if not has_room(flows):
             return at, STOP_NEEDS_FLOWS
         if cells.used[0] + BATCH > cells.rows.shape[0]:
             return at, STOP_NEEDS_CELLS
-        n, at, stop = next_batch(block, at, base, walk, tally)
-        estimate_duplicates(block, n, walk.records, walk.headers, recent)
+        n, at, stop = next_batch(block, at, base, walk, share.tally)
+        estimate_duplicates(block, n, walk.records, walk.headers, share.recent)
         before = flows.used[PACKETS_SEEN]
         count = update_flows(block, n, walk.records, walk.headers, matcher, flows)
         count_cells(matcher.mine, count, before, walk.records, walk.headers, np.uint64(matcher.seed[0]), cells)

@@ -12,7 +12,7 @@ from floodmark_core import kinds, protocols
 from floodmark_core._jit import kernel, step
 from floodmark_core.buffers.hashing import hash_host
 from floodmark_core.buffers.probing import first_slot, free_slot, next_slot, slot_mask
-from floodmark_core.columns import I32, I64, U8, U32, U64, Row, Rows
+from floodmark_core.columns import I32, I64, U8, U32, U64, FlowRows, Row, Rows
 from floodmark_core.flows.dialogue import begin
 from floodmark_core.flows.endpoints import initiator_of, is_fragment, is_header_whole, responder_of, version_of
 
@@ -116,6 +116,14 @@ def shape_of(row: Row, more: Row, answer_kinds: U8) -> tuple[int, int]:
     return (IPSEC if row.protocol in (protocols.ESP, protocols.AH) else OTHER_IP), to
 
 
+class Unshaped(NamedTuple):
+    """The flows to shape."""
+
+    flows: FlowRows
+    hashes: U64  # of each flow's initiator
+    answer_kinds: U8  # uint8[256], 1 where a payload code is the reply of a reflector's protocol
+
+
 class Hosts(NamedTuple):
     """The hosts that are worth judging, and their hash table."""
 
@@ -155,7 +163,7 @@ def find_host(mixed: np.uint64, hi: int, lo: int, version: int, hosts: Hosts) ->
     """Return the number of a listed host, or -1. mixed: the address's hash."""
     mask = slot_mask(hosts.table.shape[0])
     slot = first_slot(mixed >> np.uint64(1), mask)  # the lowest bit is always set, see ranking.py
-    while hosts.table[slot] != 0:
+    while hosts.table[slot] > 0:  # not "!= 0", or the compiler handles negative numbers too: 5 % slower
         number = np.int64(hosts.table[slot]) - 1
         if hosts.lo[number] == lo and hosts.hi[number] == hi and hosts.version[number] == version:
             return number
@@ -196,38 +204,25 @@ def count_dialogue(more: Row, dialogues: I64) -> None:
 
 
 @kernel
-def shape_flows(
-    seed: np.uint64,
-    rows: Rows,
-    more: Rows,
-    addresses: Rows,
-    place: U32,
-    hashes: U64,
-    scratch: Rows,
-    answer_kinds: U8,
-    first: int,
-    end: int,
-    hosts: Hosts,
-    shaped: Shaped,
-) -> None:
+def shape_flows(seed: np.uint64, unshaped: Unshaped, scratch: Rows, first: int, end: int, hosts: Hosts, shaped: Shaped) -> None:
     """Shape the flows in [``first``, ``end``), find which listed host received each, count what each listed host sent.
 
-    hashes: of the initiators. scratch: MORE[1], for flows of one packet.
-    answer_kinds: uint8[256], 1 where a payload code is the reply of a reflector's protocol.
+    scratch: MORE[1], for flows of one packet.
     """
+    flows, hashes, answer_kinds = unshaped.flows, unshaped.hashes, unshaped.answer_kinds
     for i in range(first, end):
-        row = rows[place[i]]
+        row = flows.rows[flows.place[i]]
         if row.more_row:
-            details = more[np.int64(row.more_row) - 1]
+            details = flows.more[np.int64(row.more_row) - 1]
         else:
             details = scratch[0]
             clear(details)
             begin(row, details)
         shape, to = shape_of(row, details, answer_kinds)
         version = version_of(row)
-        hi, lo = initiator_of(row, addresses)
+        hi, lo = initiator_of(row, flows.addresses)
         initiator = find_host(hashes[i], hi, lo, version, hosts)
-        hi, lo = responder_of(row, addresses)
+        hi, lo = responder_of(row, flows.addresses)
         responder = find_host(hash_host(seed, hi, lo, version), hi, lo, version, hosts)
         shaped.shape[i], shaped.toward[i] = shape, to
         shaped.probe[i] = is_probe(row, details, shape, to)

@@ -11,7 +11,7 @@ import numpy as np
 from floodmark_core._jit import kernel, step
 from floodmark_core.buffers.hashing import hash_host
 from floodmark_core.buffers.probing import first_slot, next_slot, slot_mask
-from floodmark_core.columns import I64, U8, U32, U64, Rows
+from floodmark_core.columns import I64, U8, U32, U64, FlowRows
 from floodmark_core.flows.endpoints import initiator_of, responder_of, version_of
 
 ZERO = np.uint64(0)
@@ -21,9 +21,7 @@ PART = 1 << 11  # approximate flows per part: their senders' table fits the cach
 class Listed(NamedTuple):
     """Some flows and their senders."""
 
-    rows: Rows  # FLOW
-    addresses: Rows  # ADDRESSES
-    place: U32  # row of every flow
+    flows: FlowRows
     hashes: U64  # of every flow's initiator
     index: U32  # [n] the flows
     from_responder: U8  # [n] whether the responder sent
@@ -47,11 +45,11 @@ class Ranked(NamedTuple):
 
 
 @kernel
-def hash_initiators(seed: np.uint64, rows: Rows, addresses: Rows, place: U32, first: int, end: int, hashes: U64) -> None:
+def hash_initiators(seed: np.uint64, flows: FlowRows, first: int, end: int, hashes: U64) -> None:
     """Hash the initiators of the flows in [``first``, ``end``); never to zero, which marks a free slot elsewhere."""
     for i in range(first, end):
-        row = rows[place[i]]
-        hi, lo = initiator_of(row, addresses)
+        row = flows.rows[flows.place[i]]
+        hi, lo = initiator_of(row, flows.addresses)
         hashes[i] = hash_host(seed, hi, lo, version_of(row)) | np.uint64(1)
 
 
@@ -61,8 +59,8 @@ def sender_hash(seed: np.uint64, listed: Listed, i: int) -> np.uint64:
     flow = listed.index[i]
     if not listed.from_responder[i]:
         return listed.hashes[flow]
-    row = listed.rows[listed.place[flow]]
-    hi, lo = responder_of(row, listed.addresses)
+    row = listed.flows.rows[listed.flows.place[flow]]
+    hi, lo = responder_of(row, listed.flows.addresses)
     return hash_host(seed, hi, lo, version_of(row)) | np.uint64(1)
 
 

@@ -6,14 +6,14 @@ The tables keep a flow of one packet in one short row, see floodmark_core.column
 import secrets
 from collections.abc import Iterable
 from functools import cached_property
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from floodmark.base.memory import Memory
 from floodmark.base.workers import Workers
 from floodmark_core import FLOW, MORE, kinds
-from floodmark_core.columns import I64, U32, U64, Rows
+from floodmark_core.columns import I64, U32, U64, FlowRows, MoreRows
 from floodmark_core.flows.dialogue import copy_fields
 from floodmark_core.flows.endpoints import copy_ends, copy_first_fields, copy_outer_ends
 from floodmark_core.tables.ranking import hash_initiators
@@ -63,15 +63,6 @@ def listed(numbers: Numbers) -> U32:
     return short
 
 
-class FlowRows(NamedTuple):
-    """The flow tables (floodmark_core.columns) and the row of each flow."""
-
-    rows: Rows  # FLOW
-    more: Rows  # MORE, of the flows that have more than one packet
-    addresses: Rows  # ADDRESSES, of the flows over IPv6 or in tunnels
-    place: U32  # row of each flow, in order of first packets
-
-
 class Flows:
     """Finished flows in order of their first packets; a flow's number is its position in that order.
 
@@ -108,9 +99,8 @@ class Flows:
     def initiator_hashes(self) -> U64:
         """Hash of each flow's initiator under the run's secret seed, odd."""
         hashes: U64 = self.memory.array(len(self), np.uint64)
-        rows, _, addresses, place = self.tables
         parts = self.workers.parts(len(self))
-        self.workers.each(lambda part: hash_initiators(SEED, rows, addresses, place, part.first, part.end, hashes), parts)
+        self.workers.each(lambda part: hash_initiators(SEED, self.tables, part.first, part.end, hashes), parts)
         return hashes
 
     def columns(self, index: Numbers, names: Iterable[str] = COLUMNS) -> dict[str, np.ndarray]:
@@ -148,8 +138,8 @@ class Flows:
 
     def _copy_second(self, at: U32, fields: I64, out: U64) -> None:
         """Copy fields of the MORE rows of the flows in some rows."""
-        (rows, more, *_), scratch = self.tables, np.zeros(1, MORE)
-        copy_fields(rows, more.view(np.uint64), at, self._clock_ns, self._timeouts, scratch, scratch.view(np.uint64), fields, out)
+        more, scratch = (MoreRows(rows=rows, words=rows.view(np.uint64)) for rows in (self.tables.more, np.zeros(1, MORE)))
+        copy_fields(self.tables.rows, more, at, self._clock_ns, self._timeouts, scratch, fields, out)
 
     def outer_ends(self, index: Numbers) -> U64:
         """Return the tunnel endpoints of some flows: uint64[4, n], high and low halves, initiator's side and responder's side.

@@ -186,9 +186,13 @@ class FlowSet:
         workers = self.flows.workers
         parts = workers.parts(len(self))
         shares = len(parts) * -(-len(self) // (_DEALT_TOGETHER * len(parts)))
-        rows, _, addresses, place = self.flows.tables
-        back = self.from_responder.view(np.uint8)
-        listed = ranking.Listed(rows, addresses, place, self.flows.initiator_hashes, self.index, back, self.packets)
+        listed = ranking.Listed(
+            flows=self.flows.tables,
+            hashes=self.flows.initiator_hashes,
+            index=self.index,
+            from_responder=self.from_responder.view(np.uint8),
+            packets=self.packets,
+        )
         counts = np.zeros((len(parts), shares), np.int64)
         workers.each(lambda part: ranking.count_senders(SEED, listed, part.first, part.end, counts[part.number]), parts)
         sizes = counts.sum(axis=0)
@@ -230,10 +234,9 @@ class FlowSet:
 
     def measure(self, gap_ns: int) -> tuple[int, int, int, int]:
         """Return (first packet ns, last packet ns, IP bytes sent by the senders, pauses longer than a gap)."""
-        (rows, more, _, place), back = self.flows.tables, self.from_responder.view(np.uint8)
-        workers = self.flows.workers
+        tables, back, workers = self.flows.tables, self.from_responder.view(np.uint8), self.flows.workers
         found = workers.each(
-            lambda part: measure_flows(rows, more, place, self.index[part.first : part.end], back[part.first : part.end], gap_ns),
+            lambda part: measure_flows(tables, self.index[part.first : part.end], back[part.first : part.end], gap_ns),
             workers.parts(len(self)),
         )
         between = sum(later[0] - earlier[1] > gap_ns for earlier, later in pairwise(found))

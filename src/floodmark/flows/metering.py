@@ -12,11 +12,11 @@ from floodmark.base.workers import Workers
 from floodmark.captures.reading import Blocks, Progress, ReadCapture, read_capture
 from floodmark.captures.settings import FlowSettings
 from floodmark.captures.walking import walk_with
-from floodmark.flows.flows import FlowRows, Flows
+from floodmark.flows.flows import Flows
 from floodmark.flows.shares import Share, Tables
 from floodmark.vocabulary.services import service_ports
 from floodmark_core import CELL, CellTable
-from floodmark_core.columns import I64, U8, Rows
+from floodmark_core.columns import I64, U8, FlowRows, Rows
 from floodmark_core.flows.cells import join_cells
 from floodmark_core.flows.flowtable import new_matcher
 from floodmark_core.packets.duplicates import duplicate_share
@@ -102,7 +102,7 @@ class Meter:
             share.drop_indexes()
         cells, place = self._joined_cells(), self._tables.in_order(self._shares, self._workers)
         used, tables = [share.used for share in self._shares], self._tables
-        rows = FlowRows(tables.rows.trim(used), tables.more.trim(used), tables.addresses.trim(used), place)
+        rows = FlowRows(rows=tables.rows.trim(used), more=tables.more.trim(used), addresses=tables.addresses.trim(used), place=place)
         flows = Flows(rows, int(self._shares[0].walk.clock[CLOCK_NS]), self._timeouts, self._memory)
         flows.workers = self._workers
         return flows, cells

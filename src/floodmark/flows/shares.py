@@ -40,6 +40,7 @@ from floodmark_core.columns import (
 from floodmark_core.flows.births import order_by_birth
 from floodmark_core.flows.cells import rebuild_cell_index
 from floodmark_core.flows.flowtable import FULLEST_EIGHTHS, Matcher, move_index
+from floodmark_core.flows.reader import ShareState
 from floodmark_core.packets.duplicates import new_recent
 from floodmark_core.packets.walk import Walk
 from floodmark_core.records.ahead import CURSORS
@@ -136,7 +137,16 @@ class Tables:
         more = self.more.rows
         words: U64 = more.view(np.uint64)
         births: U16 = self._births.rows.view(np.uint16)
-        return FlowTable(self.rows.rows, more, words, self.addresses.rows, births, share.opened, share.index, share.used)
+        return FlowTable(
+            rows=self.rows.rows,
+            more=more,
+            more_words=words,
+            addresses=self.addresses.rows,
+            births=births,
+            opened=share.opened,
+            slots=share.index,
+            used=share.used,
+        )
 
     def in_order(self, shares: "list[Share]", workers: Workers) -> U32:
         """Return the row of every flow, in order of first packets, and release the memory that holds that order."""
@@ -209,7 +219,10 @@ class Share:
         """
         while True:
             cells = CellTable(self._cells.rows, self._cell_index, self._cells_used)
-            at, stop = read_block(block, at, base, self.walk, self.matcher, tables.of(self), cells, self.recent, self.tally)
+            state = ShareState(
+                walk=self.walk, matcher=self.matcher, flows=tables.of(self), cells=cells, recent=self.recent, tally=self.tally
+            )
+            at, stop = read_block(block, at, base, state)
             if stop == STOP_NEEDS_CELLS:
                 self._grow_cells()
             elif stop != STOP_NEEDS_FLOWS or not self.make_way(tables, (base + at) / nbytes if nbytes else 1.0):

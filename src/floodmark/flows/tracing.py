@@ -83,8 +83,8 @@ class _Trace:
     def _read_block(self, reader: BlockReader | MergedReader, visitor: Visitor, block: U8, at: int) -> tuple[int, int]:
         share, tables = self._share, self._tables
         while True:
-            given = (share.walk, share.matcher, tables.of(share), share.tally, self._traced)
-            count, reached, stop = trace_block(block, at, reader.base, *given)
+            flows = tables.of(share)
+            count, reached, stop = trace_block(block, at, reader.base, share.walk, share.matcher, flows, share.tally, self._traced)
             if reached > at:
                 visitor.tell(Stretch(block, at, reached, count, self._traced))
             at = reached

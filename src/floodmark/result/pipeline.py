@@ -186,11 +186,10 @@ def _is_cut(reads: list[ReadCapture]) -> bool:
 
 def _counts(flows: Flows, judged: Judged) -> tuple[dict[str, Count], dict[str, Count]]:
     """Return the counts of each verdict, and of each kind of benign traffic."""
-    rows, more, _, place = flows.tables
 
     def add_up(part: Part) -> np.ndarray:
         sums = np.zeros((len(judged.events) + len(BENIGN_VECTORS), 3), np.int64)
-        sum_flows(rows, more, place, judged.event_of, part.first, part.end, sums)
+        sum_flows(flows.tables, judged.event_of, part.first, part.end, sums)
         return sums
 
     sums = np.sum(flows.workers.each(add_up, flows.workers.parts(len(flows))), axis=0)

@@ -14,7 +14,7 @@ from floodmark.events.events import Event, Judged
 from floodmark.flows.flows import Flows
 from floodmark.flows.flowset import SAMPLE
 from floodmark_core.columns import F64, I32, U32
-from floodmark_core.tables.sums import spread_flows
+from floodmark_core.tables.sums import Bins, spread_flows
 
 MOST_EVENTS = 200  # with a row of their own; those with fewer packets share one
 _WILD_TIMES = 10.0  # span of all flows, compared with that of all but a thousandth at either end
@@ -67,14 +67,14 @@ def spread_over_time(flows: Flows, group_of: Callable[[int, int], I32], groups: 
 
 def spread_over_bins(flows: Flows, group_of: Callable[[int, int], I32], groups: int, given: tuple[int, float, int]) -> tuple[F64, F64]:
     """Count what flows carried in given bins: start in ns, length of a bin in ns, number. Other arguments and result as above."""
-    (start_ns, bin_ns, bins), (rows, more, _, place) = given, flows.tables
+    (start_ns, bin_ns, bins), tables = given, flows.tables
 
     def add_up(part: Part) -> tuple[F64, F64]:
-        packets, nbytes = np.zeros((groups, bins)), np.zeros((groups, bins))
+        counts = Bins(start_ns=start_ns, bin_ns=bin_ns, packets=np.zeros((groups, bins)), nbytes=np.zeros((groups, bins)))
         for first in range(part.first, part.end, SAMPLE):
             end = min(first + SAMPLE, part.end)
-            spread_flows(rows, more, place[first:end], group_of(first, end), 0, end - first, start_ns, bin_ns, packets, nbytes)
-        return packets, nbytes
+            spread_flows(tables._replace(place=tables.place[first:end]), group_of(first, end), counts)
+        return counts.packets, counts.nbytes
 
     done = flows.workers.each(add_up, flows.workers.parts(len(flows)))
     packets, nbytes = (np.sum([each[which] for each in done], axis=0) for which in (0, 1))

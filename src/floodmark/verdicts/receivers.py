@@ -157,18 +157,20 @@ def _shape(flows: Flows, addresses: tuple[U64, U64, U8], received_packets: I64) 
     table = np.zeros(1 << max(2 * hosts, 1).bit_length(), np.int32)
 
     def no_counts() -> shapes.Hosts:
-        return shapes.Hosts(*addresses, table, np.zeros(hosts, np.int64), np.zeros((hosts, shapes.SHAPES), np.int64))
+        hi, lo, version = addresses
+        sent, received = np.zeros(hosts, np.int64), np.zeros((hosts, shapes.SHAPES), np.int64)
+        return shapes.Hosts(hi=hi, lo=lo, version=version, table=table, sent=sent, received=received)
 
     shapes.list_hosts(SEED, no_counts())
     memory = flows.memory
     shape, toward, probe = (memory.array(rows, np.uint8) for _ in range(3))
     group, packets = memory.array(rows, np.int32), memory.array(rows, np.uint32)
-    given = (SEED, *flows.tables, flows.initiator_hashes)
+    unshaped = shapes.Unshaped(flows=flows.tables, hashes=flows.initiator_hashes, answer_kinds=ANSWER_KINDS)
 
     def shape_part(part: Part) -> tuple[shapes.Hosts, I64]:
         seen, dialogues = no_counts(), np.zeros(3, np.int64)
-        shaped = shapes.Shaped(shape, toward, probe, group, packets, dialogues)
-        shapes.shape_flows(*given, np.zeros(1, MORE), ANSWER_KINDS, part.first, part.end, seen, shaped)
+        shaped = shapes.Shaped(shape=shape, toward=toward, probe=probe, group=group, packets=packets, dialogues=dialogues)
+        shapes.shape_flows(SEED, unshaped, np.zeros(1, MORE), part.first, part.end, seen, shaped)
         return seen, dialogues
 
     done = flows.workers.each(shape_part, flows.workers.parts(rows))

@@ -48,9 +48,9 @@ class ShapedFlows:
         """Return flows by row as a set, each seen from its receiving end."""
         chosen = listed(index)
         back, packets, workers = np.empty(len(chosen), bool), np.empty(len(chosen), np.uint32), self.flows.workers
-        given = (self.toward, self.packets_toward, chosen)
+        toward, sent, to = self.toward, self.packets_toward, shapes.TO_INITIATOR
         workers.each(
-            lambda part: pick_received(*given, part.first, part.end, shapes.TO_INITIATOR, back.view(np.uint8), packets),
+            lambda part: pick_received(toward, sent, chosen, part.first, part.end, to, back.view(np.uint8), packets),
             workers.parts(len(chosen)),
         )
         return FlowSet(self.flows, chosen, back, packets)
