@@ -20,6 +20,7 @@ from packaging.version import Version
 import floodmark
 import floodmark_core
 from builders import answer, connection, pcap, pcapng
+from floodmark_core.warm import compile_beside, compile_whole
 
 ROOT = Path(floodmark.__file__).parent.parent.parent
 MOST_NAMES = 12
@@ -97,18 +98,46 @@ def test_every_module_can_be_imported() -> None:
             importlib.import_module(module.name)
 
 
+def compiled() -> list[Any]:
+    """Return the compiled functions of the core."""
+    modules = (importlib.import_module(module.name) for module in pkgutil.walk_packages(floodmark_core.__path__, "floodmark_core."))
+    return [
+        value for module in modules for value in vars(module).values() if hasattr(value, "py_func") and value.__module__ == module.__name__
+    ]
+
+
+def full_name(function: Any) -> str:
+    return f"{function.__module__}.{function.__name__}"
+
+
 def kernels() -> dict[str, Any]:
-    """Return the compiled functions of the core that Python calls; the steps inside their loops are left out."""
-    found = {}
-    for module in pkgutil.walk_packages(floodmark_core.__path__, "floodmark_core."):
-        for name, value in vars(importlib.import_module(module.name)).items():
-            if hasattr(value, "py_func") and not value.targetoptions.get("forceinline") and value.__module__ == module.name:
-                found[f"{module.name}.{name}"] = value
-    return found
+    """Return the compiled functions of the core that can be called from Python; the steps inside their loops are left out."""
+    return {full_name(function): function for function in compiled() if not function.targetoptions.get("forceinline")}
+
+
+def outermost() -> list[str]:
+    """Return the kernels that no other compiled function calls. The others are compiled within their callers, once for each."""
+    used = [function.py_func.__globals__.get(name) for function in compiled() for name in function.py_func.__code__.co_names]
+    inner = {full_name(function) for function in used if hasattr(function, "py_func")}
+    return [name for name in kernels() if name not in inner]
+
+
+@pytest.fixture(scope="module")
+def warmed() -> None:
+    """Compile what `floodmark warm` compiles, or load it from the cache."""
+    compile_whole()
+    compile_beside()
 
 
 def test_there_are_kernels_to_look_at() -> None:
-    assert "floodmark_core.flows.reader.read_block" in kernels()
+    assert "floodmark_core.flows.reader.read_block" in outermost()
+    assert len(outermost()) > len(kernels()) / 3
+
+
+@pytest.mark.usefixtures("warmed")
+@pytest.mark.parametrize("name", outermost())
+def test_warming_forgets_no_kernel(name: str) -> None:
+    assert kernels()[name].signatures
 
 
 def test_reading_and_judging_compiles_each_kernel_for_one_signature() -> None:
