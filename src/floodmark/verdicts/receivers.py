@@ -175,6 +175,8 @@ def _shape(flows: Flows, addresses: tuple[U64, U64, U8], received_packets: I64) 
 
     done = flows.workers.each(shape_part, flows.workers.parts(rows))
     dialogues = np.sum([dialogues for _, dialogues in done], axis=0)
-    shaped = ShapedFlows(flows, shapes.Shaped(shape=shape, toward=toward, probe=probe, group=group, packets=packets, dialogues=dialogues), dialogues)
+    shaped = ShapedFlows(
+        flows, shapes.Shaped(shape=shape, toward=toward, probe=probe, group=group, packets=packets, dialogues=dialogues), dialogues
+    )
     sent, received = np.sum([seen.sent for seen, _ in done], axis=0), np.sum([seen.received for seen, _ in done], axis=0)
     return shaped, Counted(sent, received_packets, received, group)
