@@ -22,9 +22,7 @@ import numpy as np
 
 from floodmark.base.networks import Network, within
 from floodmark.base.thresholds import read_toml
-from floodmark.captures.opening import (
-    Progress,
-)
+from floodmark.captures.opening import Progress
 from floodmark.captures.settings import FlowSettings
 from floodmark.captures.source import Given
 from floodmark.claims.names import addresses_of

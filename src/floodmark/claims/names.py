@@ -8,9 +8,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 import numpy as np
 
-from floodmark.captures.opening import (
-    Progress,
-)
+from floodmark.captures.opening import Progress
 from floodmark.captures.settings import FlowSettings
 from floodmark.captures.source import Given
 from floodmark.flows.tracing import Stretch, Visitor, trace

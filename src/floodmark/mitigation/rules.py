@@ -14,9 +14,7 @@ import numpy as np
 
 from floodmark.base.memory import Memory
 from floodmark.base.networks import Network, network_of
-from floodmark.captures.opening import (
-    Progress,
-)
+from floodmark.captures.opening import Progress
 from floodmark.captures.settings import FlowSettings
 from floodmark.captures.source import Given
 from floodmark.events.events import Event, Judged

@@ -14,9 +14,7 @@ from floodmark.base.memory import Memory
 from floodmark.base.recording import CaptureWriter, comment_option
 from floodmark.base.writing import packed
 from floodmark.captures.container import Container
-from floodmark.captures.opening import (
-    Progress,
-)
+from floodmark.captures.opening import Progress
 from floodmark.captures.settings import FlowSettings
 from floodmark.captures.source import Given
 from floodmark.errors import NotFoundError

@@ -11,9 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from floodmark.captures.opening import (
-    Progress,
-)
+from floodmark.captures.opening import Progress
 from floodmark.captures.settings import FlowSettings
 from floodmark.captures.source import Given
 from floodmark.errors import NotFoundError
