@@ -234,6 +234,6 @@ def test_touching_any_bytes_ends_and_changes_none(data: bytes, at: int, containe
 @given(hosts=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2**64 - 1), st.sampled_from([4, 6])), unique=True, max_size=16))
 def test_each_listed_host_is_in_the_table_once(hosts: list[tuple[int, int, int]]) -> None:
     hi, lo = (np.array([host[half] for host in hosts], np.uint64) for half in (0, 1))
-    version, table = np.array([host[2] for host in hosts], np.uint8), np.full(32, -1, np.int32)
+    version, table = np.array([host[2] for host in hosts], np.uint8), np.zeros(32, np.int32)
     list_hosts(np.uint64(1), Hosts(hi, lo, version, table, np.zeros(0, np.int64), np.zeros((0, SHAPES), np.int64)))
-    assert sorted(table[table >= 0].tolist()) == list(range(len(hosts)))
+    assert sorted(table[table > 0].tolist()) == list(range(1, len(hosts) + 1))
