@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from floodmark_core import ADDRESSES, FLOW, MORE, kinds
 from floodmark_core.buffers.spans import gather_spans, mark_spans, place_spans
+from floodmark_core.columns import FlowRows
 from floodmark_core.flows.births import order_by_birth
 from floodmark_core.flows.endpoints import copy_ends, copy_first_fields, copy_outer_ends
 from floodmark_core.flows.flowtable import move_index
@@ -19,7 +20,7 @@ from floodmark_core.records.ahead import CURSORS, touch_records
 from floodmark_core.records.framing import CONTAINER, new_layout
 from floodmark_core.tables.grouping import keep_frequent
 from floodmark_core.tables.picking import pick_free, pick_received, pick_unnumbered, put_number
-from floodmark_core.tables.sums import spread_flows, sum_flows
+from floodmark_core.tables.sums import Bins, spread_flows, sum_flows
 from property.strategies import PROFILE
 
 BYTES = st.binary(max_size=60)
@@ -147,7 +148,8 @@ def test_flows_are_summed_by_group(table: tuple[np.ndarray, np.ndarray, list[tup
     rows, more, facts = table
     groups = data.draw(st.lists(st.integers(-1, 2), min_size=len(facts), max_size=len(facts)))
     sums = np.zeros((4, 3), np.int64)
-    sum_flows(rows, more, np.arange(len(facts), dtype=np.uint32), np.array(groups, np.int32), 0, len(facts), sums)
+    flows = FlowRows(rows=rows, more=more, addresses=np.zeros(0, ADDRESSES), place=np.arange(len(facts), dtype=np.uint32))
+    sum_flows(flows, np.array(groups, np.int32), 0, len(facts), sums)
     expected = [[0, 0, 0] for _ in range(4)]
     for group, (_, _, packets, nbytes) in zip(groups, facts, strict=True):
         expected[group] = [have + more for have, more in zip(expected[group], (1, packets, nbytes), strict=True)]
@@ -162,7 +164,8 @@ def test_what_is_spread_over_bins_adds_up_and_lies_where_the_flow_was(
     rows, more, facts = table
     groups = np.arange(len(facts), dtype=np.int32)
     packets, nbytes = np.zeros((len(facts), 10)), np.zeros((len(facts), 10))
-    spread_flows(rows, more, np.arange(len(facts), dtype=np.uint32), groups, 0, len(facts), 0, 100.0, packets, nbytes)
+    flows = FlowRows(rows=rows, more=more, addresses=np.zeros(0, ADDRESSES), place=np.arange(len(facts), dtype=np.uint32))
+    spread_flows(flows, groups, Bins(start_ns=0, bin_ns=100.0, packets=packets, nbytes=nbytes))
     for row, (begin, end, count, size) in enumerate(facts):
         assert (packets[row].sum(), nbytes[row].sum()) == (pytest.approx(count), pytest.approx(size))
         assert set(np.nonzero(packets[row])[0].tolist()) <= set(range(begin // 100, end // 100 + 1))
