@@ -15,12 +15,13 @@ from wire import pcap_bytes
 
 import floodmark
 from floodmark.cli import main
+from floodmark.verdicts import rules as rule_package
 from floodmark.verdicts.declaring import Family, Judge
 from floodmark.verdicts.registry import FAMILIES, JUDGES, ApplicationSettings, VolumetricSettings, in_order, rules
 from floodmark.vocabulary.vectors import RECORDS
 
 ROOT = Path(__file__).parents[1]
-RULE_FILES = sorted((ROOT / "src" / "floodmark" / "verdicts" / "rules").rglob("[a-z]*.py"))
+RULE_FILES = sorted(Path(rule_package.__path__[0]).rglob("[a-z]*.py"))
 REGISTERED = {each.rule.id: each for each in rules()}
 NEUTRAL = {0, 1}  # of sums, products and counts; they are compared with as what there is and what is whole
 # The order in which families explain flows, the most exact first. A change here changes answers.
