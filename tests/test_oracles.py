@@ -56,7 +56,7 @@ SHOWN_BY: dict[str, dict[str, str]] = {
     "unit/test_anonymising.py": {
         "anonymise": "write_packets blank_block blank_packets blank_frame blank_link blank_ipv4 blank_ipv6 blank_tcp blank_transport "
         "blank_udp_tunnel blank_between repair_checksums sketch sketch_request sketch_fields sketch_question sketch_recognised sketch_text "
-        "keep_empty_lines keep_frames code_of copy mark_wrong_words"
+        "keep_empty_lines keep_frames code_of mark_wrong_words"
     },
     "unit/test_bundle.py": {"make": "outline_block"},
     "unit/test_keep_going.py": {"keep_going": "next_record"},
