@@ -6,7 +6,7 @@ import pytest
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Count no lines in slow tests and in those of kernels: it would take two minutes and show no line that the others miss."""
+    """Count no lines in slow tests and in those of kernels, which are slower when counted and reach few lines of their own."""
     for item in items:
         if item.get_closest_marker("slow") or "property" in item.path.parts:
             item.add_marker("no_cover")

@@ -132,7 +132,8 @@ class _Writer:
         self._chosen = 0  # packets that matched before sampling
         self._is_pcapng = False
         self._swapped = 0
-        self._options = tuple(comment_option(order, choice.comment) for order in "<>")
+        # Copied, because a read-only array is another type, for which the kernel would be compiled once more.
+        self._options = tuple(comment_option(order, choice.comment).copy() for order in "<>")
         self._out: U8 = np.empty(_LEAST_ROOM, np.uint8)
         self._begun = False
 
