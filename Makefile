@@ -28,7 +28,7 @@ demo: $(VENV)/installed  ## classify the demonstration capture, and check a clai
 
 test: $(VENV)/installed-dev  ## run all tests
 	$(BIN)/floodmark warm
-	$(BIN)/python -m pytest --numprocesses auto --dist loadgroup --cov=floodmark --cov-report=term:skip-covered --no-cov-on-fail
+	$(BIN)/python -m pytest --numprocesses auto --cov=floodmark --cov-report=term:skip-covered --no-cov-on-fail
 
 check: lint  ## lint, types, layers and the tests that take no time
 	$(BIN)/python -m pytest -m 'not slow'

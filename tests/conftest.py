@@ -1,15 +1,8 @@
-"""How the tests are run, and what must hold when all tests of a process have run."""
+"""What must hold when all tests of a process have run."""
 
 from collections.abc import Iterator
 
 import pytest
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Count no lines in slow tests and in those of kernels, which are slower when counted and reach few lines of their own."""
-    for item in items:
-        if item.get_closest_marker("slow") or "property" in item.path.parts:
-            item.add_marker("no_cover")
 
 
 @pytest.fixture(scope="session", autouse=True)

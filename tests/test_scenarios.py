@@ -54,7 +54,6 @@ def seeded(names: Iterable[str], *, missed: bool = False) -> list[Any]:
             seed,
             id=f"{name}-{seed}",
             marks=[
-                pytest.mark.xdist_group(f"{name}-{seed}"),  # one process makes it and answers it once for all tests
                 *([pytest.mark.slow] if seed != SEED else []),
                 *(
                     [pytest.mark.xfail(strict=True, raises=AssertionError, reason=NOT_FOUND[name, seed])]
