@@ -1,15 +1,34 @@
-"""What must hold when all tests of a process have run."""
+"""How the tests are run, and what must hold when all tests of a process have run."""
 
+import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Count no lines in slow tests and in those of kernels, which are compiled: counting doubles their time and shows nothing new.
+
+    pytest-cov's own marker has no effect in the processes of pytest-xdist, where two counters are nested.
+    """
+    if "property" not in item.path.parts and item.get_closest_marker("slow") is None:
+        return (yield)
+    counter, of_threads = sys.gettrace(), threading.gettrace()
+    sys.settrace(None)
+    threading.settrace(None)
+    try:
+        return (yield)
+    finally:
+        threading.settrace(of_threads)
+        sys.settrace(counter)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def each_kernel_has_one_signature() -> Iterator[None]:
     """Fail at the end if some call compiled a kernel for other types than the rest do: each further signature costs seconds and memory."""
     yield
-    from test_packaging import kernels  # noqa: PLC0415 - importing every module of the core first would take from every test run
+    from test_packaging import several_signatures  # noqa: PLC0415 - importing every module of the core first would take from every test run
 
-    several = {name: kernel.signatures for name, kernel in kernels().items() if len(kernel.signatures) > 1}
-    assert not several, several
+    assert several_signatures() == {}

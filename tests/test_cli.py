@@ -493,16 +493,53 @@ def test_a_reader_that_has_had_enough_ends_an_export_with_no_word_but_of_the_cap
     assert [": time_out_of_order: " in line for line in done.stderr.splitlines()] == [True]
 
 
-def test_an_interrupt_ends_the_program_in_order(folder: Path, tmp_path: Path) -> None:
-    big = tmp_path / "big.pcap"
-    with big.open("wb") as file:
-        data = (folder / "calm.pcap").read_bytes()
-        file.write(data + data[24:] * (300_000_000 // len(data)))
-    command = [sys.executable, "-m", "floodmark.cli", "carve", str(big), "--benign", "-o", str(tmp_path / "out.pcapng")]
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A capture that is read for seconds."""
+    path = tmp_path_factory.mktemp("large") / "large.pcap"
+    with path.open("wb") as file:
+        file.write(CALM + CALM[24:] * (300_000_000 // len(CALM)))
+    return path
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_ends_the_program_in_order(large: Path, tmp_path: Path, name: str) -> None:
+    number = signal.Signals[name]
+    command = [sys.executable, "-m", "floodmark.cli", "carve", str(large), "--benign", "-o", str(tmp_path / "out.pcapng")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while process.poll() is None and not list(tmp_path.glob("*.part")):
         time.sleep(0.01)  # until it writes
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, said = process.communicate(timeout=60)
-    assert (process.returncode, "Traceback" in said) == (130, False)
-    assert not list(tmp_path.glob("*.part"))
+    assert (process.returncode, "Traceback" in said) == (128 + number, False)
+    assert said.splitlines()[-1] == f"floodmark: {'interrupted' if name == 'SIGINT' else f'ended by {name}'}"
+    assert list(tmp_path.iterdir()) == []
+
+
+DROPPED = """
+import signal, time
+from floodmark.cli.signals import Ended, ending_in_order
+
+class Finalised:
+    def __del__(self):
+        signal.raise_signal(signal.SIGTERM)
+
+try:
+    with ending_in_order():
+        Finalised()
+        time.sleep(30)
+except Ended as ended:
+    print(ended.code)
+"""
+
+
+def test_a_signal_that_python_drops_ends_the_program_a_moment_later() -> None:
+    """An exception in a finalizer is printed and dropped, so the program would go on and end with 0."""
+    done = subprocess.run([sys.executable, "-c", DROPPED], capture_output=True, check=False, text=True, timeout=20)
+    assert (done.stdout, done.stderr) == ("143\n", "")
+
+
+def test_a_signal_that_the_caller_ignores_stays_ignored(folder: Path) -> None:
+    command = f"trap '' HUP; {sys.executable} -m floodmark.cli classify {folder / 'calm.pcap'} & sleep 0.4; kill -HUP $!; wait $!"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, check=False, text=True, timeout=120)
+    assert done.returncode == 0

@@ -177,6 +177,7 @@ def test_a_carpet_is_one_event_on_its_prefix_that_counts_the_attacked_hosts(name
     assert len(listed - attacked) <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_degraded_captures_are_answered_rightly_or_said_not_to_be_assessable(kind: str) -> None:
     judged = [judge_scenario(each, classified(each.packets, each.form)) for each in (scenarios.make(f"{b}-{kind}", SEED) for b in SAMPLE)]

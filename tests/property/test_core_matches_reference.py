@@ -51,13 +51,13 @@ def test_records_and_packets_are_those_of_the_oracle(data: bytes) -> None:
     assert compare_packets(data) == []
 
 
-@settings(PROFILE, max_examples=3000)
+@settings(PROFILE, max_examples=1000)
 @given(data=odd_wrappings())
 def test_what_wraps_ip_is_taken_off_as_by_the_oracle(data: bytes) -> None:
     assert compare_packets(data) == []
 
 
-@settings(PROFILE, max_examples=2500)
+@settings(PROFILE, max_examples=1000)
 @given(data=odd_tunnels())
 def test_tunnels_are_opened_as_by_the_oracle(data: bytes) -> None:
     assert compare_packets(data) == []
@@ -116,7 +116,7 @@ def test_a_time_stamp_of_any_resolution_is_rounded_down_as_by_the_oracle(order: 
     assert compare_packets(section(order) + interface(order, 1, 0, resolution, offset_s) + packets) == []
 
 
-@settings(PROFILE, max_examples=1200)
+@settings(PROFILE, max_examples=800)
 @given(packets=dialogues(), flow_settings=st.sampled_from(SETTINGS))
 def test_flows_and_cells_are_those_of_the_oracle(packets: list[Sent], flow_settings: FlowSettings) -> None:
     assert compare([pcap(packets, tick_ns=1)], flow_settings) == []

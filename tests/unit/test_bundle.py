@@ -405,6 +405,7 @@ def test_what_is_wrong_with_a_manifest_is_said(change: Callable[[dict[str, Any]]
         read_manifest(json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "octets"),
     [

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 import click
 
 from floodmark.base.escaping import shown
+from floodmark.cli.signals import Ended, ending_in_order
 from floodmark.errors import CaptureError, FloodmarkError, NotFoundError, OutputError, SettingsError
 
 if TYPE_CHECKING:
     from floodmark.result.result import Result
 
 ANSWERED, ATTACK_FOUND, WRONG_USAGE, UNREADABLE = 0, 1, 2, 3
-INTERRUPTED = 130  # as in shells: 128 plus the number of SIGINT
 
 
 class Program(click.Group):
@@ -29,10 +29,11 @@ class Program(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         """Run a command and turn every way in which it can fail into its exit code."""
         try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            say("interrupted")
-            sys.exit(INTERRUPTED)
+            with ending_in_order():
+                return super().invoke(ctx)
+        except Ended as ended:
+            say(ended)
+            sys.exit(ended.code)
         except (SettingsError, NotFoundError) as error:
             say(error)
             sys.exit(WRONG_USAGE)
