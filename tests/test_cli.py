@@ -506,7 +506,11 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_signal_ends_the_program_in_order(large: Path, tmp_path: Path, name: str) -> None:
     number = signal.Signals[name]
     command = [sys.executable, "-m", "floodmark.cli", "carve", str(large), "--benign", "-o", str(tmp_path / "out.pcapng")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    before = signal.signal(number, lambda *_: None)  # a new process inherits what is ignored, but not a handler
+    try:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(number, before)
     while process.poll() is None and not list(tmp_path.glob("*.part")):
         time.sleep(0.01)  # until it writes
     process.send_signal(number)
