@@ -17,7 +17,7 @@ from floodmark.base.writing import appearing_whole
 from floodmark.captures.reading import Reading
 from floodmark.captures.source import Given, source_of
 from floodmark.captures.walking import TUNNELS_OPENED
-from floodmark.errors import SettingsError
+from floodmark.errors import CaptureError, SettingsError
 from floodmark_core import new_interfaces, new_records, new_tally
 from floodmark_core.blanking.blanking import MOST_ADDED, Blanked, blank_block, new_frames, repair_checksums
 from floodmark_core.blanking.sketching import MOST_PLACES, new_places
@@ -56,7 +56,9 @@ def anonymise(capture: Given, path: str, anonymiser: Anonymiser, *, payload: boo
     payload: keep what identifies protocols and the course of dialogues; otherwise packets end with their last header. Raises
     CaptureError, OutputError.
     """
-    with source_of(capture).reader(_BLOCK_BYTES) as reader, appearing_whole(path) as file:
+    source = source_of(capture)
+    with source.reader(_BLOCK_BYTES) as reader, appearing_whole(path) as file:
+        source.read_once(reader)
         run = _Run(CaptureWriter(file, "anonymised by floodmark"), anonymiser, payload=payload)
         framing = Framing(layout=reader.container.layout.copy(), interfaces=new_interfaces(), records=new_records(), tally=new_tally())
 
@@ -74,6 +76,8 @@ def anonymise(capture: Given, path: str, anonymiser: Anonymiser, *, payload: boo
         reading = Reading(reader, blank, (framing.layout, framing.tally), None, keep_going)
         while reading.step():
             pass
+        if (change := reading.finish().change) is not None:
+            raise CaptureError(str(source), f"changed while it was read: {change}")
         run.writer.finish()
     return Anonymised(run.packets, run.put_back)
 

@@ -50,6 +50,8 @@ def _beside(path: Path) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
+    with contextlib.suppress(FileNotFoundError):
+        path.stat()  # raises OSError for a loop of symbolic links, for which resolve raises another error
     if path.parts[:2] in _OF_THE_SYSTEM or (path.exists() and not path.is_file()):
         with path.open("wb") as file:
             yield file

@@ -28,6 +28,7 @@ _FAULTS = (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zip
 class Member:
     """A file in an archive."""
 
+    archive: str  # path
     name: str  # archive name, slash, member name
     nbytes: int  # uncompressed size, as recorded in the archive
     packed_bytes: int  # compressed size in a zip file; 0 if unknown
@@ -43,6 +44,7 @@ class MemberStream(io.RawIOBase):
 
     def __init__(self, member: Member) -> None:
         self.damage: str | None = None
+        self.archive = member.archive
         self._member = member
         self._opened = ExitStack()
         self._stream: IO[bytes] | None = None
@@ -126,7 +128,7 @@ def _in_zip(path: str) -> Iterator[Member]:
             def begin(opened: ExitStack, info: zipfile.ZipInfo = info) -> IO[bytes]:
                 return opened.enter_context(opened.enter_context(zipfile.ZipFile(path)).open(info))
 
-            yield Member(f"{path}/{info.filename}", info.file_size, max(info.compress_size, 1), begin)
+            yield Member(path, f"{path}/{info.filename}", info.file_size, max(info.compress_size, 1), begin)
 
 
 def _in_tar(path: str) -> Iterator[Member]:
@@ -141,4 +143,4 @@ def _in_tar(path: str) -> Iterator[Member]:
                         raise OSError("not a regular file")
                     return opened.enter_context(stream)
 
-                yield Member(f"{path}/{info.name}", info.size, 0, begin)
+                yield Member(path, f"{path}/{info.name}", info.size, 0, begin)

@@ -12,6 +12,7 @@ from typing import BinaryIO, Self
 
 import numpy as np
 
+from floodmark.base.identity import Identity, identity_of
 from floodmark.captures.archives import MemberStream
 from floodmark.captures.container import SNIFF_BYTES, fitted, recognise
 from floodmark.captures.mapping import MappedFile
@@ -33,6 +34,8 @@ class BlockReader:
     def __init__(self, stream: BinaryIO, path: str, block_bytes: int = BLOCK_BYTES, *, owned: bool = False, hashing: bool = False) -> None:
         self._owned = owned
         self._stream = stream
+        self.identity = identity_of(stream)
+        self._first: Identity | None = None  # what the file was when it was first read
         self._source: BinaryIO | Unpacked = stream  # of uncompressed bytes
         self._hash = hashlib.sha256() if hashing else None
         self._hashed = 0  # bytes
@@ -159,6 +162,17 @@ class BlockReader:
         """Why compressed bytes, or those of an archive, end early; None if they do not."""
         return self._source.damage if isinstance(self._source, Unpacked | MemberStream) else None
 
+    def must_be(self, first: Identity | None) -> None:
+        """Raise CaptureError now or at the end if the file is not what it was when it was first read."""
+        self._first = first
+        _refuse_change(self.path, first, self.identity)
+
+    def change(self) -> str | None:
+        """Return how the file changed while it was read, None if it did not. Raises CaptureError if it changed after an earlier reading."""
+        now = identity_of(self._stream)
+        _refuse_change(self.path, self._first, now)
+        return None if self.identity is None or now is None else self.identity.change_to(now)
+
     @property
     def sha256(self) -> str | None:
         """SHA-256 in hexadecimal of what was read so far, before decompression; None if not requested."""
@@ -177,6 +191,13 @@ class BlockReader:
                 self._buffer[:rest] = self.block[consumed:].copy()
             self._read(rest)
         return self.block
+
+
+def _refuse_change(path: str, first: Identity | None, now: Identity | None) -> None:
+    """Raise CaptureError if a file is not what it was when it was first read."""
+    change = first.change_to(now) if first is not None and now is not None else None
+    if change is not None:
+        raise CaptureError(path, f"changed after it was first read: {change}")
 
 
 def _begins_compressed(stream: BinaryIO) -> bool:

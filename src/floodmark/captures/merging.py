@@ -33,6 +33,7 @@ class _Lane:
     ) -> None:
         self._number = number
         self.reader = source.reader(_LANE_BYTES, hashing=hashing)
+        source.read_once(self.reader)
         layout, self._tally = self.reader.container.layout, new_tally()
         self._walk = walk_with(FlowSettings(), layout)
         tell = None if progress is None else partial(progress, self.reader.path)
@@ -111,6 +112,9 @@ class MergedReader:
     def reads(self) -> list[ReadCapture]:
         """The captures that have been read, in order of their first packets; complete only at the end."""
         return [lane.read for lane in self._lanes if lane.read is not None]
+
+    def change(self) -> None:
+        """Return None: each capture has its own."""
 
     def next_block(self, consumed: int) -> U8:
         """Drop the first ``consumed`` bytes and return the remaining ones followed by new bytes."""

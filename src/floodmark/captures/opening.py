@@ -41,5 +41,8 @@ def listed(captures: Given | Iterable[Given]) -> tuple[list[Source], list[Captur
 def opened(group: Group, progress: Progress | None, *, hashing: bool = False, keep_going: bool = False) -> BlockReader | MergedReader:
     """Open a capture, or several overlapping ones as one. Raises CaptureError."""
     if len(group) == 1:
-        return group[0][1].reader(hashing=hashing)
+        [(_, source)] = group
+        reader = source.reader(hashing=hashing)
+        source.read_once(reader)
+        return reader
     return MergedReader(group, hashing=hashing, keep_going=keep_going, progress=progress)

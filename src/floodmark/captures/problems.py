@@ -64,6 +64,8 @@ def problems_of(read: ReadCapture) -> list[Problem]:
         found.append(Problem("record_truncated", 1, read.truncated_at))
     if read.unpacking_ended is not None:
         found.append(Problem("compressed_stream_broken", 1, read.nbytes))
+    if read.change is not None:
+        found.append(Problem("capture_changed", 1, read.nbytes))
     if read.damaged_at is not None:
         found.append(Problem("record_damaged", read.damages, read.damaged_at))
         found.append(Problem("octets_unread", read.unread_bytes, read.damaged_at))

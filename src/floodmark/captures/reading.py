@@ -47,6 +47,9 @@ class Blocks(Protocol):
     def damage(self) -> str | None:
         """Why compressed bytes end early, if they do."""
 
+    def change(self) -> str | None:
+        """Return how the file changed while it was read, if it did. Raises CaptureError if it changed after an earlier reading."""
+
     def next_block(self, consumed: int) -> U8:
         """Drop the first ``consumed`` bytes and return the next block."""
 
@@ -67,6 +70,7 @@ class ReadCapture:
     sha256: str | None  # of the file, if requested
     compression: str | None  # of the file; all offsets refer to the uncompressed bytes
     unpacking_ended: str | None  # why compressed bytes end early
+    change: str | None  # how the file changed while it was read
 
     @property
     def packets(self) -> int:
@@ -169,7 +173,7 @@ class Reading:
         return True
 
     def finish(self) -> ReadCapture:
-        """Summarise what was read."""
+        """Summarise what was read. Raises CaptureError if it changed after an earlier reading."""
         reader, gaps = self._reader, self._gaps
         end, left = reader.base + len(self._block), len(self._block) - self._at
         if self._progress is not None:
@@ -187,6 +191,7 @@ class Reading:
             sha256=reader.sha256,
             compression=reader.compression,
             unpacking_ended=reader.damage,
+            change=reader.change(),
         )
 
 

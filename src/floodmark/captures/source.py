@@ -13,6 +13,7 @@ from typing import BinaryIO, Self, TypeAlias, cast
 
 import numpy as np
 
+from floodmark.base.identity import Identity
 from floodmark.captures.archives import Member
 from floodmark.captures.blocks import BLOCK_BYTES, BlockReader
 from floodmark.captures.container import SNIFF_BYTES, fitted, recognise
@@ -31,11 +32,22 @@ _END_BYTES = 1 << 20  # end of a capture in which its last packets are searched 
 class Source:
     """One capture: its name, how to open it, and what is known about it before reading."""
 
-    def __init__(self, name: str, begin: Callable[[], BinaryIO], *, owned: bool, path: str | None = None, size: int | None = None) -> None:
-        """begin: opens it. owned: close it after reading. path: of a file. size: uncompressed bytes, if known."""
+    def __init__(  # noqa: PLR0913 - what the three kinds of captures know
+        self,
+        name: str,
+        begin: Callable[[], BinaryIO],
+        *,
+        owned: bool,
+        path: str | None = None,
+        archive: str | None = None,
+        size: int | None = None,
+    ) -> None:
+        """begin: opens it. owned: close it after reading. path: of a file. archive: path of its archive. size: uncompressed bytes."""
         self.name = name
         self.path = path
+        self._archive = archive
         self._begin, self._owned, self._size = begin, owned, size
+        self._as_read: Identity | None = None  # when its first reading began
 
     @classmethod
     def of_path(cls, path: str) -> Self:
@@ -45,7 +57,7 @@ class Source:
     @classmethod
     def of_member(cls, member: Member) -> Self:
         """Return a capture in an archive."""
-        return cls(member.name, lambda: cast(BinaryIO, member.open()), owned=True, size=member.nbytes)
+        return cls(member.name, lambda: cast(BinaryIO, member.open()), owned=True, archive=member.archive, size=member.nbytes)
 
     @classmethod
     def of_stream(cls, stream: BinaryIO) -> Self:
@@ -70,6 +82,11 @@ class Source:
         return self.path is not None and self.path != "-" and Path(self.path).is_file()
 
     @property
+    def file(self) -> str | None:
+        """Return the path of the file that holds it: its own, or the archive's; None for a stream."""
+        return self._archive or self.path
+
+    @property
     def size_bytes(self) -> int | None:
         """Return its size in bytes, compressed for a file, uncompressed for an archive member; None if unknown."""
         return Path(str(self.path)).stat().st_size if self.is_file else self._size
@@ -92,17 +109,23 @@ class Source:
             return None
 
     def reader(self, block_bytes: int = BLOCK_BYTES, *, hashing: bool = False) -> BlockReader:
-        """Open it for reading. Raises CaptureError.
+        """Open it for reading. Raises CaptureError, also if it is not what :meth:`read_once` saw.
 
         A large file may be memory-mapped, with longer blocks, unless shorter ones are requested.
         """
         stream = self._begin()
         try:
-            return BlockReader(stream, self.name, block_bytes, owned=self._owned, hashing=hashing)
+            reader = BlockReader(stream, self.name, block_bytes, owned=self._owned, hashing=hashing)
+            reader.must_be(self._as_read)
         except BaseException:
             if self._owned:
                 stream.close()
             raise
+        return reader
+
+    def read_once(self, reader: BlockReader) -> None:
+        """Remember what it was when a reading began: later readings are of the same bytes, or refused."""
+        self._as_read = self._as_read or reader.identity
 
     @cached_property
     def first_ns(self) -> int | None:

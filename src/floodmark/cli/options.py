@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from floodmark.settings import Settings
 
 VERDICTS = ("volumetric", "application-layer", "benign")
+_READ = ("settings_path", "assets_path", "claim_path", "key_path", "shared_key")  # parameters that name other inputs
 _UNITS = {
     "": 1,
     "b": 1,
@@ -84,35 +85,36 @@ class Reading:
             return classify(captures, self.settings, self.options, advance)
 
 
-def refuse_overwriting(captures: tuple[str, ...], path: str | None) -> None:
-    """Exit if the output would overwrite an input, or be in a folder that is read."""
+def refuse_overwriting(captures: Sequence[str], path: str | None) -> None:
+    """Exit if the output would overwrite an input, whatever its name, or be in a folder that is read."""
     if path in (None, "-"):
         return
-    target = Path(str(path)).resolve()
-    for capture in captures:
-        with suppress(OSError):
-            if target.exists() and target.samefile(capture):
-                raise click.UsageError(f"{shown(capture)} is an input; write to another file")
-            if Path(capture).is_dir() and Path(capture).resolve() in target.parents:
-                raise click.UsageError(f"{shown(str(path))} is in the input folder {shown(capture)}; write elsewhere")
+    parameters = click.get_current_context().params
+    for read in (*captures, *(parameters[name] for name in _READ if parameters.get(name) is not None)):
+        with suppress(OSError, RuntimeError):  # RuntimeError: a loop of symbolic links, which writing reports
+            target = Path(str(path)).resolve()
+            if target.exists() and target.samefile(read):
+                raise click.UsageError(f"{shown(str(path))} is an input; write to another file")
+            if Path(read).is_dir() and Path(read).resolve() in target.parents:
+                raise click.UsageError(f"{shown(str(path))} is in the input folder {shown(read)}; write elsewhere")
 
 
-def assets_of(path: str | None, captures: "Sequence[str | Source]", how: Reading) -> "tuple[Asset, ...]":
+def assets_of(path: str | None, sources: "Sequence[Source]", how: Reading) -> "tuple[Asset, ...]":
     """Return the assets of a file, with the addresses that captures hold for their names. Raises SettingsError, CaptureError."""
     if path is None:
         return ()
     from floodmark.claims.assets import load_assets, with_learned_addresses
 
-    return with_learned_addresses(load_assets(path), captures, how.settings.flow, keep_going=how.options.keep_going)
+    return with_learned_addresses(load_assets(path), sources, how.settings.flow, keep_going=how.options.keep_going)
 
 
-def summaries(path: str | None, result: "Result", captures: "Sequence[str | Source]", how: Reading) -> "tuple[AssetSummary, ...]":
+def summaries(path: str | None, result: "Result", how: Reading) -> "tuple[AssetSummary, ...]":
     """Return a result's summary of each asset of a file. Raises SettingsError, CaptureError."""
     if path is None:
         return ()
     from floodmark.claims.assets import summarise
 
-    return summarise(result, assets_of(path, captures, how))
+    return summarise(result, assets_of(path, result.sources, how))
 
 
 def reading(command: Callable[..., None]) -> Callable[..., None]:

@@ -146,8 +146,8 @@ def write_contents(captures: list[str], folder: Path, recipe: Recipe, progress: 
     Raises CaptureError, SettingsError, OutputError.
     """
     in_order, settings, options = sources_of(captures), recipe.settings, recipe.options
-    result = _named(classify(captures, settings, replace(options, hash_captures=True), progress), recipe.names)
-    _write_answer(folder, result, recipe, captures)
+    result = _named(classify(in_order, settings, replace(options, hash_captures=True), progress), recipe.names)
+    _write_answer(folder, result, recipe)
     summaries, found, totals, judged = result.captures, result.events, result.totals, result.flows.judged
     del result  # the packets are assigned by the labels alone
     groups, memory = in_groups(in_order), Memory(options.memory_octets, options.announce)
@@ -161,13 +161,13 @@ def write_contents(captures: list[str], folder: Path, recipe: Recipe, progress: 
     return Contents(found, totals, originals, [_event(event, proven) for event in found])
 
 
-def _write_answer(folder: Path, result: Result, recipe: Recipe, captures: list[str]) -> None:
+def _write_answer(folder: Path, result: Result, recipe: Recipe) -> None:
     """Write the result in all its forms."""
     told: tuple[AssetSummary, ...] = ()
     if recipe.assets_path is not None:
         assets = load_assets(recipe.assets_path)
         shutil.copy(recipe.assets_path, folder / layout.ASSETS)
-        assets = with_learned_addresses(assets, captures, recipe.settings.flow, keep_going=recipe.options.keep_going)
+        assets = with_learned_addresses(assets, result.sources, recipe.settings.flow, keep_going=recipe.options.keep_going)
         told, result = summarise(result, assets), by_asset(result, assets)
     (folder / layout.REPORT).write_bytes(layout.canonical(document_of(result, told)))
     write_page(str(folder / layout.PAGE), result, told)

@@ -95,7 +95,7 @@ def classify(
         judged = events_of(context, decide(context, settings), _span_ns(reads), settings.event)
         named = (*mark_backscatter(context, judged.event_of), *mark_calm(context, judged.event_of, settings.calm))
         judged = replace(judged, events=tied(judged.events, round(settings.event.most_gap_s * 1e9)))
-        result = _answer((reads, left_out, named), context, judged, (settings, options))
+        result = replace(_answer((reads, left_out, named), context, judged, (settings, options)), sources=tuple(sources))
         flows.workers = Workers()  # the threads end here, so later use of the result is single-threaded
         return result
 
@@ -236,6 +236,8 @@ def _notes(reads: list[ReadCapture], totals: Totals, *, keep_going: bool) -> Ite
     for read in reads:
         if read.damages and not keep_going:
             yield f"{read.path}: {read.unread_bytes:,} bytes after a damaged record were not read; --keep-going searches for the next one"
+        if read.change is not None:
+            yield f"{read.path}: changed while it was read: {read.change}; what was read of it may not belong together"
         if read.unpacking_ended is not None:
             yield f"{read.path}: {read.unpacking_ended}; only the data before that was analysed"
     timed = [read for read in reads if read.is_timed]

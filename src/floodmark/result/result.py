@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from floodmark.captures.problems import Problem
+from floodmark.captures.source import Source
 from floodmark.errors import CaptureError
 from floodmark.events.assessment import NotAssessable
 from floodmark.events.events import Event, Judged
@@ -244,6 +245,7 @@ class Result:
     not_assessable: tuple[NotAssessable, ...]  # vectors that could not have been detected, and why
     notes: tuple[str, ...]
     flows: FlowRecords = field(repr=False, compare=False)
+    sources: tuple[Source, ...] = field(default=(), repr=False, compare=False)  # for reading them again: they refuse if a file has changed
     left_out: tuple[CaptureError, ...] = field(default=(), repr=False, compare=False)  # members of folders that cannot be read; also noted
 
     def to_dict(self) -> dict[str, Any]:

@@ -53,9 +53,13 @@ def anonymise(captures: tuple[str, ...], *, path: str, key_path: str | None, pay
 
     sharing = sharing_of(key_path, payload)
     sources = sources_of(list(captures))
-    if len(sources) > 1:
+    several = len(sources) > 1
+    targets = [str(Path(path) / f"capture-{number:04d}.pcapng") if several else path for number in range(1, len(sources) + 1)]
+    originals = [source.file for source in sources if source.file is not None]
+    for target in targets:
+        refuse_overwriting(originals, target)  # the names of several are made up here
+    if several:
         make_folder(path)
-    for number, source in enumerate(sources, 1):
-        target = path if len(sources) == 1 else str(Path(path) / f"capture-{number:04d}.pcapng")
+    for source, target in zip(sources, targets, strict=True):
         done = blank(source, target, sharing.anonymiser, payload=sharing.payload, keep_going=keep_going)
         report(target, f"{done.packets:,} packets")

@@ -38,13 +38,16 @@ def audit(
 
     Example: floodmark audit traces/demo.pcap --claim claim.toml
     """
+    from floodmark.claims.assets import load_assets
     from floodmark.claims.auditing import audit as count
     from floodmark.claims.claims import load_claim
 
     claim = load_claim(claim_path)
-    assets = assets_of(assets_path, list(captures), how)
+    if assets_path is not None:
+        load_assets(assets_path)  # raises what is wrong with it before the captures are read
     result = how.answer(list(captures))
     say_problems(result)
+    assets = assets_of(assets_path, result.sources, how)
     found = count(result, claim, assets, sampling=sampling)
     _print(found, form)
     finish(result.left_out)

@@ -54,11 +54,11 @@ def carve(
 
     result = how.answer(list(captures))
     say_problems(result)
-    judged, left_out = result.flows.judged, result.left_out
+    judged, left_out, sources = result.flows.judged, result.left_out, result.sources
     del result  # the packets are chosen by the labels alone
     choice = choose(judged, events=events, verdicts=verdicts, victims=victims, benign=benign, answers=answers, rest=rest, every=every)
     del judged
     with progress() as advance:
-        done = extract(list(captures), choice, path, how.settings.flow, keep_going=how.options.keep_going, progress=advance)
+        done = extract(sources, choice, path, how.settings.flow, keep_going=how.options.keep_going, progress=advance)
     report(path, f"{done.packets:,} of {done.read:,} packets")
     finish(left_out)

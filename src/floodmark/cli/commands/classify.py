@@ -48,7 +48,7 @@ def classify(
     from floodmark.claims.assets import by_asset, summarise
 
     result = how.answer(list(captures))
-    assets = assets_of(assets_path, list(captures), how)
+    assets = assets_of(assets_path, result.sources, how)
     told = summarise(result, assets) if assets else ()
     _print(result, form, told)
     if flows_path:
@@ -71,7 +71,7 @@ def _answer_each(captures: tuple[str, ...], how: Reading, form: str, fail_on: st
             continue
         try:
             result = how.answer([member])
-            assets = summaries(assets_path, result, [member], how)
+            assets = summaries(assets_path, result, how)
             if form == "text" and len(given) > 1:
                 write(f"== {shown(member.name)}\n")
             _print(result, form, assets)

@@ -11,6 +11,9 @@ from floodmark.cli.progress import console
 from floodmark.errors import NotFoundError
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from floodmark.result.explaining import SamplePacket
     from floodmark.result.result import Result
 
 _MOST_FLOWS = 5  # shown of those with the same endpoints
@@ -37,39 +40,45 @@ def explain(captures: tuple[str, ...], *, event: int | None, flow: str | None, p
     result = how.answer(list(captures))
     say_problems(result)
     if event is not None:
-        _explain_event(result, event, list(captures), packets, how)
+        _explain_event(result, event, packets, how)
     else:
-        _explain_flow(result, str(flow), list(captures), packets, how)
+        _explain_flow(result, str(flow), packets, how)
     finish(result.left_out)
 
 
-def _explain_event(result: "Result", number: int, captures: list[str], packets: int, how: Reading) -> None:
+def _explain_event(result: "Result", number: int, packets: int, how: Reading) -> None:
     from floodmark.report.explanation import print_event
-    from floodmark.result.explaining import sample_packets
 
     chosen = next((each for each in result.events if each.id == number), None)
     if chosen is None:
         raise NotFoundError(f"no event has the id {number}; events found: {len(result.events)}")
     wanted = result.flows.judged.event_of == number - 1
-    samples = sample_packets(captures, wanted, how.settings.flow, most=packets, keep_going=how.options.keep_going) if packets else []
+    samples = _samples(result, wanted, packets, how)
     show(lambda: print_event(console(), chosen, samples))
 
 
-def _explain_flow(result: "Result", text: str, captures: list[str], packets: int, how: Reading) -> None:
+def _explain_flow(result: "Result", text: str, packets: int, how: Reading) -> None:
     import numpy as np
 
     from floodmark.report.explanation import print_event, print_flow
-    from floodmark.result.explaining import find_flows, sample_packets
+    from floodmark.result.explaining import find_flows
 
     rows, out = find_flows(result.flows, text), console()
     judged = result.flows.judged
     for row in rows[:_MOST_FLOWS].tolist():
         wanted = np.zeros(len(result.flows), bool)
         wanted[row] = True
-        samples = sample_packets(captures, wanted, how.settings.flow, most=packets, keep_going=how.options.keep_going) if packets else []
+        samples = _samples(result, wanted, packets, how)
         place = int(judged.event_of[row])
         show(partial(print_flow, out, result, row, samples))
         if place >= 0:
             show(partial(print_event, out, result.events[place], []))
     if len(rows) > _MOST_FLOWS:
         say(f"{len(rows) - _MOST_FLOWS} more flows match; select one by its flow_id")
+
+
+def _samples(result: "Result", wanted: "np.ndarray", most: int, how: Reading) -> "list[SamplePacket]":
+    """Return the first packets of some flows. wanted: bool per flow."""
+    from floodmark.result.explaining import sample_packets
+
+    return sample_packets(result.sources, wanted, how.settings.flow, most=most, keep_going=how.options.keep_going) if most else []

@@ -47,7 +47,7 @@ def export(captures: tuple[str, ...], *, form: str, show_victims: bool, path: st
 
     result = how.answer(list(captures))
     say_problems(result)
-    assets = assets_of(assets_path, list(captures), how)
+    assets = assets_of(assets_path, result.sources, how)
     found = summarise(result, assets) if assets else ()
     _writer(form, found, victims=show_victims)(path, by_asset(result, assets) if assets else result)
     finish(result.left_out)

@@ -39,7 +39,7 @@ def mitigate(captures: tuple[str, ...], *, event: int, form: str, most_harm: flo
 
     result = how.answer(list(captures))
     say_problems(result)
-    flows, left_out = result.flows, result.left_out
+    flows, left_out, sources = result.flows, result.left_out, result.sources
     judged = flows.judged
     chosen = next((each for each in judged.events if each.id == event), None)
     if chosen is None:
@@ -48,7 +48,7 @@ def mitigate(captures: tuple[str, ...], *, event: int, form: str, most_harm: flo
     del flows, result  # the rule needs the labels alone
     with progress() as advance:
         rule = rule_for(
-            list(captures), chosen, judged, KNOWN[form], how.settings.flow, most_harm=most_harm, keep_going=how.options.keep_going,
+            sources, chosen, judged, KNOWN[form], how.settings.flow, most_harm=most_harm, keep_going=how.options.keep_going,
             progress=advance,
         )  # fmt: skip
     measured = rule.measured

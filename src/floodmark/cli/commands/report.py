@@ -24,5 +24,5 @@ def report(captures: tuple[str, ...], *, path: str, assets_path: str | None, how
 
     result = how.answer(list(captures))
     say_problems(result)
-    write_page(path, result, summaries(assets_path, result, list(captures), how))
+    write_page(path, result, summaries(assets_path, result, how))
     finish(result.left_out)

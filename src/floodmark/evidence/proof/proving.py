@@ -64,6 +64,10 @@ class _Watched:
     def _look(self) -> None:
         self.base, self.block, self.at_end = self._reader.base, self._reader.block, self._reader.at_end
 
+    def change(self) -> str | None:
+        """Return how the file changed while it was read, if it did. Raises CaptureError if it changed after an earlier reading."""
+        return self._reader.change()
+
     def next_block(self, consumed: int) -> U8:
         """Advance by ``consumed`` bytes."""
         self._passed.take(self.block[:consumed])
@@ -285,6 +289,7 @@ def _walk(reader: _Watched, carver: _Carver | None, *, keep_going: bool) -> int:
     reading = Reading(reader, outline, (framing.layout, framing.tally), None, keep_going)
     while reading.step():
         pass
+    reading.finish()  # raises CaptureError if the capture is no longer what was classified
     return packets
 
 
