@@ -394,7 +394,7 @@ def test_a_bundle_of_somebody_who_makes_all_hashes_right_is_not_believed(change:
         (lambda manifest: manifest.update(public_key=1), "manifest.public_key: expected a string or nothing, got a whole number"),
         (lambda manifest: manifest.update(anonymised={}), "manifest.anonymised.payload: is missing"),
         (lambda manifest: manifest.update(bundle_version=True), "manifest.bundle_version: expected a whole number, got true or false"),
-        (lambda manifest: manifest.update(made_at=float("inf")), "not JSON compliant"),
+        (lambda manifest: manifest.update(made_at=float("inf")), "cannot be parsed"),
     ],
 )
 def test_what_is_wrong_with_a_manifest_is_said(change: Callable[[dict[str, Any]], object], said: str, signed: Path) -> None:
@@ -629,7 +629,7 @@ def test_the_commands_say_what_they_found(tmp_path: Path) -> None:
     assert (
         runner.invoke(main, ["custody", path, "--add", "received", "--by", "A. Clerk"])
         .stdout.splitlines()[-1]
-        .endswith("A. Clerk  received")
+        .endswith("A. Clerk  received  (not signed)")
     )
     assert "A. Responder" in runner.invoke(main, ["custody", path]).stdout
     Path(path).write_bytes(Path(path).read_bytes()[:-1])

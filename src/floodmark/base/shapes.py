@@ -26,6 +26,16 @@ def converted(document: Any, shape: type[_Shape], name: str) -> _Shape:  # noqa:
         raise ValueError(_fault(str(error), shape, name)) from error
 
 
+def decoded(nbytes: bytes, shape: type[_Shape], name: str) -> _Shape:
+    """Return a JSON document as its shape; arguments and errors as for :func:`converted`."""
+    try:
+        return msgspec.json.decode(nbytes, type=shape, strict=True)
+    except msgspec.ValidationError as error:
+        raise ValueError(_fault(str(error), shape, name)) from error
+    except msgspec.DecodeError as error:
+        raise ValueError(f"it cannot be parsed: {error}") from error
+
+
 def _fault(said: str, shape: type[msgspec.Struct], name: str) -> str:
     """Return a message of msgspec in plain words."""
     place = _PLACE.search(said[-300:])  # a place is short: it has no key that a stranger chose

@@ -1,6 +1,10 @@
 """Write files atomically: they appear whole or not at all."""
 
 import contextlib
+import errno
+import fcntl
+import glob
+import os
 import secrets
 import sys
 from collections.abc import Iterator
@@ -14,16 +18,19 @@ _CODECS = {".zst": "zstd", ".gz": "gzip", ".lz4": "lz4", ".bz2": "bz2"}
 
 
 @contextlib.contextmanager
-def appearing_whole(path: str) -> Iterator[BinaryIO]:
+def appearing_whole(path: str, *, fresh: bool = False, synced: bool = False) -> Iterator[BinaryIO]:
     """Open a temporary file next to the target, which it replaces once complete; devices and pipes are written directly.
 
-    ``-`` is standard output. Raises OutputError for system errors, also while the file is being written.
+    ``-`` is standard output. fresh: the target must not exist when the file is complete. synced: it is on the disk before it appears.
+    Raises OutputError for system errors, also while the file is being written.
     """
     try:
-        with _beside(Path(path)) as file:
+        with _beside(Path(path), fresh=fresh, synced=synced) as file:
             yield file
     except BrokenPipeError:
         raise  # the reader has closed the pipe
+    except FileExistsError as error:
+        raise OutputError(f"{path}: already exists; choose another path") from error
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
 
@@ -43,7 +50,7 @@ def packed(path: str) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def _beside(path: Path) -> Iterator[BinaryIO]:
+def _beside(path: Path, *, fresh: bool, synced: bool) -> Iterator[BinaryIO]:
     if str(path) == "-":
         if sys.stdout is None:
             raise OutputError("-: cannot be written: standard output is closed")
@@ -60,10 +67,47 @@ def _beside(path: Path) -> Iterator[BinaryIO]:
     part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
     try:
         with part.open("xb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # held by whoever still writes it: see leftovers
             yield file
-        part.replace(path)
+            if synced:
+                file.flush()
+                os.fsync(file.fileno())
+        if not fresh or not _linked(part, path):
+            part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _linked(part: Path, path: Path) -> bool:
+    """Give a file a second name, which never replaces another file, as a rename would. Returns False if there are no links here."""
+    try:
+        path.hardlink_to(part)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS):
+            raise
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, "exists", str(path)) from error
+        return False
+    return True
+
+
+def leftovers(path: str) -> list[str]:
+    """Return temporary files and folders beside a target that nobody writes any more: a process was killed before it could remove them."""
+    target, found = Path(path), []
+    with contextlib.suppress(OSError, RuntimeError):
+        target = target.resolve()
+        for part in sorted(target.parent.glob(f"{glob.escape(target.name)}.????????.part*")):
+            handle = os.open(part, os.O_RDONLY)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                found.append(str(part))
+            except BlockingIOError:
+                continue
+            finally:
+                os.close(handle)
+    return found
 
 
 def make_folder(path: str) -> None:

@@ -3,6 +3,7 @@
 Only this module distinguishes these kinds; whatever reads, orders, traces or proves captures takes a :class:`Source`.
 """
 
+import hashlib
 import io
 import sys
 from collections.abc import Callable
@@ -122,6 +123,14 @@ class Source:
                 stream.close()
             raise
         return reader
+
+    def sha256(self) -> str:
+        """Return the SHA-256 in hexadecimal: of a file as it is stored, of a member as it is unpacked. Raises CaptureError."""
+        try:
+            with self._begin() as stream:
+                return hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type] # any object with readinto
+        except OSError as error:
+            raise CaptureError(self.name, f"cannot be read: {error.strerror or error}") from error
 
     def read_once(self, reader: BlockReader) -> None:
         """Remember what it was when a reading began: later readings are of the same bytes, or refused."""

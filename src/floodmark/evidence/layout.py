@@ -6,6 +6,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from floodmark.base.faults import is_of_the_machine
+from floodmark.errors import CaptureError
+
 BUNDLE_VERSION = 1
 MANIFEST = "bundle.json"
 DIGEST = "bundle.json.sha256"
@@ -18,7 +21,7 @@ REPORT, PAGE, FLOWS, SETTINGS, ASSETS = "report.json", "report.html", "flows.par
 ENVIRONMENT, REPEAT, STIX, CASE, READ_ME = "environment.json", "repeat.sh", "stix.json", "case.jsonld", "README.txt"
 NOT_LISTED = (MANIFEST, DIGEST, SIGNATURE, TIMESTAMP_REQUEST, TIMESTAMP_REPLY, CUSTODY)  # in the manifest: derived from it, or growing
 PARTS = ("records", "chunks", "nodes")  # of a proof
-_LARGEST_BYTES = 256 << 20  # of files that are read whole
+_LARGEST_BYTES = 32 << 20  # of files that are read whole: a manifest of 100,000 files has 20 MiB
 _PIECE_BYTES = 1 << 20
 _SUFFIXES = {"pcapng": "pcapng", "snoop": "snoop"}
 
@@ -61,12 +64,14 @@ def sha256_of(path: Path) -> str:
 
 
 def small_file(path: Path) -> bytes | None:
-    """Return the contents of a small file; None if it is missing, is not a regular file, or is far too large."""
+    """Return the contents of a small file; None if it is missing, is not a regular file, or is far too large. Raises CaptureError."""
     try:
         if path.is_symlink() or not path.is_file() or path.stat().st_size > _LARGEST_BYTES:
             return None
         return path.read_bytes()
-    except OSError:
+    except OSError as error:
+        if is_of_the_machine(error):
+            raise CaptureError(str(path), f"cannot be read: {error.strerror}") from error
         return None
 
 

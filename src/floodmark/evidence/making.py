@@ -1,10 +1,13 @@
 """Make an evidence bundle: the result, the packets of its events tied to the captures, and all that is needed to check them."""
 
+import errno
+import fcntl
+import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -105,7 +108,7 @@ def make(  # noqa: PLR0913 - captures, a place, a recipe and who does it
         _log(folder, contents, shared, begun_at, who, signer)
         digest = _seal(folder, contents, shared, who, signer, recipe)
         if is_packed(path):
-            pack(folder, path)
+            pack(folder, path, fresh=True)
         else:
             _move(folder, path)
     carved = sum(sum(event["packets_by_original"].values()) for event in contents.events)
@@ -116,11 +119,18 @@ def make(  # noqa: PLR0913 - captures, a place, a recipe and who does it
 def _beside(path: str) -> Iterator[Path]:
     """Yield a folder next to the bundle's path; what is left of it is removed at the end."""
     target = Path(path)
-    if target.exists() and (is_packed(path) or not target.is_dir() or any(target.iterdir())):
-        raise OutputError(f"{path}: already exists; choose another path, a bundle is never overwritten")
+    try:
+        if target.exists() and (is_packed(path) or not target.is_dir() or any(target.iterdir())):
+            raise OutputError(f"{path}: already exists; choose another path, a bundle is never overwritten")
+        with suppress(FileNotFoundError):
+            target.stat()  # raises OSError for a loop of symbolic links, for which resolve raises another error
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
     folder = target.resolve().with_name(f"{target.name}.{secrets.token_hex(4)}.part")
     try:
         folder.mkdir()
+        handle = os.open(folder, os.O_RDONLY)
+        fcntl.flock(handle, fcntl.LOCK_EX)  # held by whoever still writes it: see writing.leftovers
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
     try:
@@ -130,17 +140,21 @@ def _beside(path: str) -> Iterator[Path]:
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
     finally:
+        os.close(handle)
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _move(folder: Path, path: str) -> None:
-    target = Path(path)
-    if target.exists():
-        target.rmdir()  # it is empty
-    folder.rename(target)
+    """Give a folder its name, which may be that of an empty folder. Raises OutputError if another bundle has it by now."""
+    try:
+        folder.rename(path)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+            raise
+        raise OutputError(f"{path}: already exists; choose another path, a bundle is never overwritten") from error
 
 
-def write_contents(captures: list[str], folder: Path, recipe: Recipe, progress: Progress | None = None) -> Contents:
+def write_contents(captures: Sequence[str | Source], folder: Path, recipe: Recipe, progress: Progress | None = None) -> Contents:
     """Write what depends on the captures and the recipe alone: the result, the packets of its events and their proofs.
 
     Raises CaptureError, SettingsError, OutputError.

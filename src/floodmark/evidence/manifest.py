@@ -5,12 +5,18 @@ from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
-from floodmark.base.shapes import converted
+from floodmark.base.shapes import decoded
 from floodmark.evidence.layout import BUNDLE_VERSION, PARTS, carved_name, parsed, proof_name
 
 _LONGEST_NAME, _DEEPEST = 255, 8  # bytes of a path component, and components
 _CONTAINERS = ("pcap", "pcap-ns", "pcap-modified", "pcap-nokia", "pcapng", "snoop")
 _Number: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]  # sums still fit 64 bits
+
+
+class _Version(msgspec.Struct, frozen=True):
+    """The part of a manifest that every version has."""
+
+    bundle_version: Any = None
 
 
 class _Tool(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -81,13 +87,14 @@ class _Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 def manifest_of(nbytes: bytes) -> dict[str, Any]:
     """Return a manifest's contents. Raises ValueError if it is invalid, or of another version."""
     try:
+        version = decoded(nbytes, _Version, "manifest").bundle_version
+        if version != BUNDLE_VERSION:
+            raise ValueError(f"it has version {version}, but this program reads version {BUNDLE_VERSION}")
+        # Before it becomes Python objects, which take many times the memory of their text.
+        manifest = decoded(nbytes, _Manifest, "manifest")
         document = parsed(nbytes)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
-    version = document.get("bundle_version") if isinstance(document, dict) else None
-    if version != BUNDLE_VERSION:
-        raise ValueError(f"it has version {version}, but this program reads version {BUNDLE_VERSION}")
-    manifest = converted(document, _Manifest, "manifest")
     for listed in manifest.files:
         path = PurePosixPath(listed.path)
         is_odd = path.is_absolute() or ".." in path.parts or str(path) != listed.path or "\0" in listed.path

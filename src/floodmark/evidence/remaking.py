@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from floodmark.anonymising.anonymiser import Anonymiser
+from floodmark.captures.archives import members_of
 from floodmark.captures.opening import Progress
-from floodmark.errors import CaptureError, SettingsError
+from floodmark.captures.source import Source
+from floodmark.errors import SettingsError
 from floodmark.evidence import layout
 from floodmark.evidence.findings import Verified
 from floodmark.evidence.making import Recipe, write_contents, write_words
@@ -39,7 +41,8 @@ def compare(  # noqa: PLR0913 - as for verify
     """
     shared = manifest["anonymised"]
     if shared is None or anonymiser is None:
-        _compare_originals(folder, manifest, {path: path for path in _files(paths)}, found, options=options, progress=progress)
+        sources = {source: source.name for source in _files(paths, {original["sha256"] for original in manifest["originals"]})}
+        _compare_originals(folder, manifest, sources, found, options=options, progress=progress)
         return
     with tempfile.TemporaryDirectory(prefix="floodmark-") as scratch:
         sharing = Sharing(anonymiser, payload=shared["payload"] == "sketched")
@@ -50,35 +53,32 @@ def compare(  # noqa: PLR0913 - as for verify
                 found.held.append(f"{path} is one of the captures that the bundle was made from: {each['sha256']}")
             else:
                 found.alter(path, f"is not one of the captures that the bundle was made from: its SHA-256 is {each['sha256']}")
-        names = {copy: f"the anonymised copy of {path}" for copy, path in zip(copies, given, strict=True)}
+        names = {Source.of_path(copy): f"the anonymised copy of {path}" for copy, path in zip(copies, given, strict=True)}
         _compare_originals(folder, manifest, names, found, options=options, progress=progress)
 
 
 def _compare_originals(  # noqa: PLR0913 - as above
     folder: Path,
     manifest: dict[str, Any],
-    names: dict[str, str],
+    names: dict[Source, str],
     found: Verified,
     *,
     options: Options,
     progress: Progress | None,
 ) -> None:
-    """Check captures against the originals of a bundle. names: path -> name to report."""
+    """Check captures against the originals of a bundle. names: capture -> name to report."""
     wanted = {original["sha256"]: original for original in manifest["originals"]}
-    given: dict[str, list[str]] = {}  # hash -> paths; several if a capture has several names
-    for path, called in names.items():
-        try:
-            digest = layout.sha256_of(Path(path))
-        except OSError as error:
-            raise CaptureError(path, f"cannot be read: {error.strerror or error}") from error
+    given: dict[str, list[Source]] = {}  # hash -> captures; several if a capture has several names
+    for source, called in names.items():
+        digest = source.sha256()
         if digest in wanted:
-            given.setdefault(digest, []).append(path)
+            given.setdefault(digest, []).append(source)
             found.held.append(f"{called} is the original {wanted[digest]['name']}: {digest}")
         else:
-            same = next((one for one in manifest["originals"] if one["name"] == Path(path).name), None)
+            same = next((one for one in manifest["originals"] if one["name"] == Path(source.name).name), None)
             was = f", that of the original of this name is {same['sha256']}" if same else ""
             found.alter(called, f"is not one of the originals: its SHA-256 is {digest}{was}")
-    captures: dict[str, str] = {}  # path -> name
+    captures: dict[Source, str] = {}  # to the name in the bundle
     missing = []
     for original in manifest["originals"]:
         if given.get(original["sha256"]):
@@ -101,7 +101,9 @@ def _compare_originals(  # noqa: PLR0913 - as above
     with tempfile.TemporaryDirectory(prefix="floodmark-") as scratch:
         again = Path(scratch)
         assets = str(folder / layout.ASSETS) if (folder / layout.ASSETS).exists() else None
-        contents = write_contents(list(captures), again, Recipe(settings, options, manifest["victims_shown"], assets, captures), progress)
+        called_then = {source.name: name for source, name in captures.items()}
+        recipe = Recipe(settings, options, manifest["victims_shown"], assets, called_then)
+        contents = write_contents(list(captures), again, recipe, progress)
         if (contents.originals, contents.events) != (manifest["originals"], manifest["events"]):
             told = "; ".join([*_differing("originals", manifest["originals"], contents.originals),
                               *_differing("events", manifest["events"], contents.events)][:_MOST_TOLD])  # fmt: skip
@@ -111,12 +113,14 @@ def _compare_originals(  # noqa: PLR0913 - as above
         _compare_files(folder, again, found)
 
 
-def _files(paths: list[str]) -> Iterator[str]:
+def _files(paths: list[str], wanted: set[str]) -> Iterator[Source]:
+    """Yield all files of folders, and of archives that are not themselves among the wanted files. wanted: their SHA-256."""
     for path in paths:
-        if Path(path).is_dir():
-            yield from (str(each) for each in sorted(Path(path).rglob("*")) if each.is_file())
-        else:
-            yield path
+        inside = [str(each) for each in sorted(Path(path).rglob("*")) if each.is_file()] if Path(path).is_dir() else [path]
+        for file in inside:
+            source = Source.of_path(file)
+            members = members_of(file) if source.is_file and source.sha256() not in wanted else None
+            yield from [source] if members is None else map(Source.of_member, members)
 
 
 def _compare_files(folder: Path, again: Path, found: Verified) -> None:

@@ -1,7 +1,7 @@
 """Make anonymised copies of captures for a bundle, and the manifest's entries for their originals."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ class Sharing:
     payload: bool = True  # keep what identifies protocols and the course of dialogues
 
 
-def sources_of(captures: list[str]) -> list[Source]:
+def sources_of(captures: Sequence[str | Source]) -> list[Source]:
     """Return captures in the order in which they are read. Raises CaptureError for captures that cannot be read twice."""
     sources, left_out = listed(captures)
     if left_out:

@@ -1,6 +1,7 @@
 """Verify what in a bundle is unaltered, and exactly what is not: offline, and without trusting its maker."""
 
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -9,6 +10,7 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 
 from floodmark.anonymising.anonymiser import Anonymiser
+from floodmark.base.faults import at_most, is_of_the_machine
 from floodmark.captures.opening import Progress
 from floodmark.errors import CaptureError
 from floodmark.evidence import custody, layout
@@ -17,10 +19,12 @@ from floodmark.evidence.manifest import manifest_of
 from floodmark.evidence.proof.checking import ProofError, check
 from floodmark.evidence.remaking import compare
 from floodmark.evidence.seal.packing import PackedError, difference, unpack
-from floodmark.evidence.seal.signing import SIGNATURE_BYTES, fingerprint, is_signed
+from floodmark.evidence.seal.signing import SIGNATURE_BYTES, fingerprint, is_signed, public_key_of
 from floodmark.evidence.seal.timestamp import is_request, request, stamped
 from floodmark.result.pipeline import Options
 
+_MOST_BYTES = 400 << 20  # of memory that an untrusted bundle may take to check
+_LONGEST_SHOWN = 120  # characters of a stranger's file name
 _Log: TypeAlias = tuple[list[custody.Entry], bool]  # unaltered lines, and whether all are unaltered
 _DISAGREES = {
     layout.SIGNATURE: f"is not a signature of {layout.MANIFEST} by the key named there: one of the two is not by the owner of that key"
@@ -46,19 +50,32 @@ def verify(  # noqa: PLR0913 - what a bundle can be checked against
     with _opened(path, found) as folder:
         if folder is None:
             return found
-        log = _custody(folder, found)
-        manifest = _manifest(folder, log, found)
+        try:
+            with at_most(_MOST_BYTES):
+                manifest = _check_alone(folder, public_key, found)
+        except MemoryError:
+            found.alter(Path(path).name, f"takes more than {_MOST_BYTES >> 20} MiB of memory to check, which no bundle needs")
+            return found
         if manifest is None:
             return found
-        _check_signer(folder, manifest, public_key, log, found)
-        sound = _check_files(folder, manifest, found)
-        _check_reply(folder, log[0], found)
-        for original in manifest["originals"]:
-            _check_proof(folder, manifest, original, sound, found)
         if originals:
             compare(folder, manifest, originals, found, anonymiser=anonymiser, options=options or Options(), progress=progress)
         _say_what_is_left(manifest, originals, found)
     return found
+
+
+def _check_alone(folder: Path, public_key: str | None, found: Verified) -> dict[str, Any] | None:
+    """Check what a bundle alone can show. Returns its manifest, None if it cannot be relied on."""
+    log = _custody(folder, found)
+    manifest = _manifest(folder, log, found)
+    if manifest is None:
+        return None
+    _check_signer(folder, manifest, public_key, log, found)
+    sound = _check_files(folder, manifest, log[0], found)
+    _check_reply(folder, log[0], found)
+    for original in manifest["originals"]:
+        _check_proof(folder, manifest, original, sound, found)
+    return manifest
 
 
 @contextmanager
@@ -139,13 +156,19 @@ def _custody(folder: Path, found: Verified) -> _Log:
     if nbytes is None:
         found.alter(layout.CUSTODY, "is missing")
         return [], False
-    entries, faults = custody.read(nbytes)
-    for fault in faults:
+    log = custody.read(nbytes)
+    for fault in log.faults:
         found.alter(layout.CUSTODY, fault)
-    if not faults:
-        signed = sum(entry.public_key is not None for entry in entries)
-        found.held.append(f"{layout.CUSTODY}: {len(entries)} entries, each linked to the previous one, {signed} of them signed")
-    return entries, not faults
+    if not log.faults:
+        keys = Counter(entry.public_key for entry in log.entries)
+        signed = [f"{count} signed by {fingerprint(key)}" for key, count in keys.items() if key is not None]
+        signed += [f"{keys[None]} not signed"] if keys[None] else []
+        found.held.append(f"{layout.CUSTODY}: {len(log.entries)} entries, each linked to the previous one; {', '.join(signed)}")
+    if log.torn:
+        found.remarks.append(
+            f"{layout.CUSTODY}: its last line is incomplete, as after a crash or a full disk; adding a line keeps it aside"
+        )
+    return log.entries, not log.faults
 
 
 def _check_signer(folder: Path, manifest: dict[str, Any], wanted: str | None, log: _Log, found: Verified) -> None:
@@ -162,16 +185,40 @@ def _check_signer(folder: Path, manifest: dict[str, Any], wanted: str | None, lo
     elif not any(each.path == layout.SIGNATURE for each in found.altered):
         found.public_key = public_key
         found.held.append(f"signed with Ed25519 by the key {fingerprint(public_key)}")
+    pem = layout.small_file(folder / layout.SIGNER)
+    if pem is not None and public_key_of(pem) != public_key:
+        found.alter(layout.SIGNER, f"is not the key that {layout.MANIFEST} is signed by, {fingerprint(public_key)}")
     entries, is_sound = log
     if is_sound and any(entry.public_key != public_key for entry in entries[: _until_sealed(entries)]):
         found.alter(layout.CUSTODY, "has entries from the creation of the bundle that its signer did not sign")
+    for entry in entries[_until_sealed(entries) :]:
+        if entry.public_key != public_key:
+            by = (
+                "is not signed" if entry.public_key is None else f"is signed by {fingerprint(entry.public_key)}, not by the bundle's signer"
+            )
+            found.remarks.append(
+                f"{layout.CUSTODY}: line {entry.number}, by {entry.by!r}, {by}: only whoever holds that key can vouch for it"
+            )
 
 
 def _until_sealed(entries: list[custody.Entry]) -> int:
     return next((place + 1 for place, entry in enumerate(entries) if entry.action == custody.SEALED), 0)
 
 
-def _check_files(folder: Path, manifest: dict[str, Any], found: Verified) -> set[str]:
+def _check_torn(folder: Path, entries: list[custody.Entry], found: Verified) -> set[str]:
+    """Check the incomplete lines of the log that were kept aside. Returns the names of their files."""
+    kept: dict[str, Any] = {}
+    for entry in entries:
+        if entry.action == custody.REPAIRED and isinstance(entry.detail.get(custody.TORN), dict):
+            kept |= {name: digest for name, digest in entry.detail[custody.TORN].items() if name.startswith(custody.TORN_PREFIX)}
+    for name, digest in kept.items():
+        path = folder / name
+        if "/" in name or path.is_symlink() or not path.is_file() or layout.sha256_of(path) != digest:
+            found.alter(name[:_LONGEST_SHOWN], f"does not match its SHA-256 in {layout.CUSTODY}")
+    return set(kept)
+
+
+def _check_files(folder: Path, manifest: dict[str, Any], entries: list[custody.Entry], found: Verified) -> set[str]:
     """Check each file by its hash. Returns the unaltered ones."""
     sound = set()
     for listed in manifest["files"]:
@@ -186,7 +233,7 @@ def _check_files(folder: Path, manifest: dict[str, Any], found: Verified) -> set
             found.alter(name, f"its SHA-256 does not match {layout.MANIFEST}")
         else:
             sound.add(name)
-    _check_for_others(folder, {listed["path"] for listed in manifest["files"]}, found)
+    _check_for_others(folder, {listed["path"] for listed in manifest["files"]} | _check_torn(folder, entries, found), found)
     found.held.append(f"{len(sound)} of {len(manifest['files'])} files match their SHA-256 in {layout.MANIFEST}")
     return sound
 
@@ -238,7 +285,9 @@ def _check_proof(folder: Path, manifest: dict[str, Any], original: dict[str, Any
         return  # altered files were reported; that their proof fails adds nothing
     try:
         checked = check(folder, number, original["container"], original["content_octets"], sorted(events))
-    except (ProofError, OSError, ValueError, pa.ArrowException) as error:
+    except (ProofError, OSError, ValueError, MemoryError, pa.ArrowException) as error:
+        if isinstance(error, OSError) and is_of_the_machine(error):
+            raise CaptureError(str(folder), f"its proofs cannot be read: {error.strerror}") from error
         found.alter(tables[0], f"the packets carved from {name} are not proven: {error}")
         return
     if checked.root != original["merkle_root"]:

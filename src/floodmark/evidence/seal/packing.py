@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path, PurePosixPath
 
+from floodmark.base.faults import is_of_the_machine
 from floodmark.base.writing import appearing_whole
-from floodmark.errors import CaptureError
+from floodmark.errors import CaptureError, OutputError
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip file can hold: a bundle's own times are in its log
 _PIECE_BYTES = 1 << 20
@@ -29,9 +30,9 @@ def names_in(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
 
 
-def pack(folder: Path, path: str) -> None:
-    """Write a folder as a zip file without compression. Raises OutputError."""
-    with appearing_whole(path) as out, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+def pack(folder: Path, path: str, *, fresh: bool = False) -> None:
+    """Write a folder as a zip file without compression. fresh: it must not exist yet. Raises OutputError."""
+    with appearing_whole(path, fresh=fresh, synced=True) as out, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
         for name in names_in(folder):
             info = zipfile.ZipInfo(name, _EPOCH)
             info.create_system, info.external_attr = 3, 0o100644 << 16
@@ -52,6 +53,8 @@ def unpack(path: str, folder: Path) -> None:
             for info in archive.infolist():
                 _unpack_one(archive, info, folder)
     except _FAULTS as error:
+        if isinstance(error, OSError) and is_of_the_machine(error):
+            raise CaptureError(path, f"cannot be read: {error.strerror}") from error
         raise PackedError(f"not a valid zip file of a bundle: {error}") from error
 
 
@@ -74,12 +77,14 @@ def _unpack_one(archive: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path) -
     if info.is_dir() or not parts or parts[0] == "/" or ".." in parts or "\\" in info.filename or info.compress_type != zipfile.ZIP_STORED:
         raise PackedError(f"{info.filename!r}: not a valid file of a bundle")
     target = folder.joinpath(*parts)
-    target.parent.mkdir(parents=True, exist_ok=True)
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         with archive.open(info) as member, target.open("xb") as file:
             while nbytes := member.read(_PIECE_BYTES):
                 file.write(nbytes)
     except _FAULTS as error:
+        if isinstance(error, OSError) and is_of_the_machine(error):
+            raise OutputError(f"{folder}: cannot unpack {info.filename} there: {error.strerror}; TMPDIR moves temporary files") from error
         raise PackedError(f"{info.filename}: {error}") from error
 
 

@@ -63,7 +63,18 @@ def load_signer(path: str, ask: Ask | None = None) -> Signer:
 
 def load_public_key(path: str) -> str:
     """Read a public key. Returns it in hexadecimal. Raises SettingsError."""
-    nbytes = _read(path)
+    return _public(path, _read(path))
+
+
+def public_key_of(pem: bytes) -> str | None:
+    """Return a public key in hexadecimal, None if the bytes are none."""
+    try:
+        return _public("", pem)
+    except SettingsError:
+        return None
+
+
+def _public(path: str, nbytes: bytes) -> str:
     try:
         key = load_ssh_public_key(nbytes) if nbytes.startswith(b"ssh-") else load_pem_public_key(nbytes)
     except _FAULTS as error:
