@@ -97,7 +97,9 @@ def audit(result: Result, claim: Claim, assets: tuple[Asset, ...] = (), *, sampl
         raise SettingsError(f"the claim names an unknown asset {claim.asset!r}; known assets are {', '.join(rows[1:-1]) or 'none'}")
     counted = Counted(result, claim.period_s, assets)
     found = {unit: counted.of(unit) for unit in claim.units}
-    limits = {unit: _limits(result, claim, unit, sampling) for unit in claim.units}
+    wild = counted.flows_left_out
+    told = (f"{wild:,} flows at times far from those of nearly all others are left out",) if wild else ()
+    limits = {unit: (*_limits(result, claim, unit, sampling), *told) for unit in claim.units}
     findings = tuple(
         _finding(unit, row, claim, found[unit][place], _Limits(sampling, limits[unit]))
         for place, row in enumerate(rows)

@@ -23,6 +23,7 @@ _PARTS = 240  # of the captures' time, for a series over time
 _FORGED = 0.5  # probability of spoofing from which an event's sources do not count as real
 _AT_ONCE = 1 << 21  # flows whose distinct sources are counted at a time
 _MOST_SHARDS = 256
+_WILD_SHARE, _WILD_FLOWS = 0.01, 3  # more flows at other times are no accident
 _SPREAD = np.uint64(0x9E3779B97F4A7C15)
 _SYN = 2
 _ENDS = tuple(f"{end}_{half}" for end in ("initiator", "responder") for half in ("hi", "lo"))
@@ -71,9 +72,12 @@ class Counted:
         self._start_ns = min((capture.first_seen_ns for capture in result.captures if capture.first_seen_ns is not None), default=0)
         last_ns = max((capture.last_seen_ns for capture in result.captures if capture.last_seen_ns is not None), default=0)
         span_ns, period_ns = max(last_ns - self._start_ns, 0) + 1, period_s * SECOND_NS
-        if span_ns > _MOST_BINS * period_ns:
+        whole_ns, self._within = span_ns, np.ones(len(self._flows), bool)
+        if span_ns > _MOST_BINS * period_ns:  # perhaps a few times are wild
+            self._start_ns, span_ns = self._densest(int(_MOST_BINS * period_ns))
+        if self.flows_left_out > max(_WILD_SHARE * len(self._flows), min(_WILD_FLOWS, len(self._flows) // 4)):
             raise SettingsError(
-                f"the captures span {span_ns / SECOND_NS:,.0f} s, more than {_MOST_BINS:,} periods of {period_s:,g} s; "
+                f"the captures span {whole_ns / SECOND_NS:,.0f} s, more than {_MOST_BINS:,} periods of {period_s:,g} s; "
                 "claim a longer period"
             )
         self._window = max(int(min(_STEPS, _MOST_BINS * period_ns / span_ns)), 1)
@@ -82,11 +86,27 @@ class Counted:
         self._groups = len(assets) + 1  # the last is for flows of no asset
         of_flow = assets_of_flows(result, assets) if assets else np.full(len(result.flows), -1, np.int16)
         self._asset = np.where(of_flow < 0, len(assets), of_flow).astype(np.int32)
-        self._attacks = self._judged.event_of >= 0
+        self._attacks = (self._judged.event_of >= 0) & self._within
+
+    @property
+    def flows_left_out(self) -> int:
+        """How many flows are at times so far from all others that no series reaches from one to the other."""
+        return len(self._within) - int(self._within.sum())
+
+    def _densest(self, most_ns: int) -> tuple[int, int]:
+        """Leave out the flows outside the stretch of time in which most flows begin. Returns its start and length in ns."""
+        times = np.empty((2, len(self._flows)), np.int64)
+        for index, seen in self._flows.rows(("first_seen_ns", "last_seen_ns")):
+            times[0, index], times[1, index] = seen["first_seen_ns"], seen["last_seen_ns"]
+        begins = np.sort(times[0])
+        counts = np.searchsorted(begins, begins + most_ns) - np.arange(len(begins))
+        start_ns = int(begins[np.argmax(counts)])
+        self._within = (times[0] >= start_ns) & (times[1] < start_ns + most_ns)
+        return start_ns, int(times[1][self._within].max()) - start_ns + 1
 
     def of(self, unit: str) -> list[Series]:
         """Return one unit: for all flows, for each asset, and for flows of no asset."""
-        everywhere = np.ones(len(self._flows), bool)
+        everywhere = self._within
         count: dict[str, Callable[[], list[Series]]] = {
             "packets": lambda: self._carried(everywhere, 0),
             "attack packets": lambda: self._carried(self._attacks, 0),
@@ -104,7 +124,8 @@ class Counted:
     def _real(self) -> np.ndarray:
         """Return whether each flow belongs to an attack whose sources are not spoofed."""
         forged = np.array([(event.spoofed or 0.0) >= _FORGED for event in self._judged.events] + [True], bool)
-        return ~forged[np.maximum(self._judged.event_of, -1)]
+        real: np.ndarray = ~forged[np.maximum(self._judged.event_of, -1)] & self._within
+        return real
 
     def _carried(self, mine: np.ndarray, which: int) -> list[Series]:
         """Return packets (0) or bytes (1) of some flows."""
