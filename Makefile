@@ -7,7 +7,7 @@ SECONDS ?= 60
 PATTERN ?= floodmark.verdicts.rules.*
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint bounds fuzz mutants evaluate bench golden docs format clean
+.PHONY: help demo test check lint bounds fuzz faults mutants evaluate bench golden docs format clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,10 +28,10 @@ demo: $(VENV)/installed  ## classify the demonstration capture, and check a clai
 
 test: $(VENV)/installed-dev  ## run all tests
 	$(BIN)/floodmark warm
-	$(BIN)/python -m pytest --numprocesses auto --cov=floodmark --cov-report=term:skip-covered --no-cov-on-fail
+	$(BIN)/python -m pytest -m 'not campaign' --numprocesses auto --cov=floodmark --cov-report=term:skip-covered --no-cov-on-fail
 
 check: lint  ## lint, types, layers and the tests that take no time
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -m 'not slow and not campaign'
 
 lint: $(VENV)/installed-dev  ## lint, types and layers
 	$(BIN)/ruff check
@@ -44,6 +44,10 @@ bounds: $(VENV)/installed-dev  ## the tests of the core, with every array access
 
 fuzz: $(VENV)/installed-dev  ## change captures at random for SECONDS, every array access checked
 	NUMBA_BOUNDSCHECK=1 FLOODMARK_CACHE_DIR=$(VENV)/bounds-cache $(BIN)/python tests/fuzz.py --seconds $(SECONDS) --traces $(TRACES)
+
+faults: $(VENV)/installed-dev  ## kill the program at random moments, fill disks, write at once, and look at what is left: ten minutes
+	$(BIN)/floodmark warm
+	$(BIN)/python -m pytest tests/faults --numprocesses auto
 
 mutants: $(VENV)/installed-dev  ## change the rules at random and count what the tests notice; PATTERN=floodmark.verdicts.rules.volumetric.* for some
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[mutants]'

@@ -6,7 +6,7 @@ Names are imported on first use, so that importing constants (protocols, kinds) 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from floodmark_core._jit import cache_folder, compiled_before, keeps_kernels, kernel, source_digest
+    from floodmark_core._jit import cache_folder, compiled_before, keeps_kernels, kernel, on_cache_fault, source_digest
     from floodmark_core.columns import (
         ADDRESSES,
         BATCH,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from floodmark_core.flows.reader import read_block
 
 _HOMES = {
-    **dict.fromkeys(("cache_folder", "compiled_before", "keeps_kernels", "kernel", "source_digest"), "_jit"),
+    **dict.fromkeys(("cache_folder", "compiled_before", "keeps_kernels", "kernel", "on_cache_fault", "source_digest"), "_jit"),
     **dict.fromkeys(
         (
             "ADDRESSES", "BATCH", "CELL", "FLOW", "MORE", "CellTable", "FlowTable", "Headers", "Interfaces", "Records", "Tally",
@@ -58,6 +58,7 @@ __all__ = [
     "new_interfaces",
     "new_records",
     "new_tally",
+    "on_cache_fault",
     "read_block",
     "source_digest",
 ]

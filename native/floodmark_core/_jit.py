@@ -7,6 +7,7 @@ The cache folder is therefore named by a hash of the whole core's source. Its in
 import atexit
 import hashlib
 import os
+import pickle
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -15,9 +16,10 @@ from pathlib import Path
 from typing import Any, ParamSpec, Self, TypeVar
 
 from numba import njit
-from numba.core.caching import CompileResultCacheImpl, FunctionCache
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile
 from platformdirs import user_cache_path
 
+_DIGEST_BYTES = 32
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -112,13 +114,64 @@ class _CacheImpl(CompileResultCacheImpl):
     _locator_classes = (_Locator,)
 
 
+class _CheckedFile(IndexDataCacheFile):
+    """Numba's cache files with a checksum before the machine code: damaged code would crash, or worse, go on."""
+
+    def _save_data(self, name: str, data: Any) -> None:  # noqa: ANN401 - Numba's own types
+        nbytes = self._dump(data)  # type: ignore[no-untyped-call] # Numba has few types
+        with self._open_for_write(self._data_path(name)) as file:  # type: ignore[no-untyped-call]
+            file.write(hashlib.sha256(nbytes).digest() + nbytes)
+
+    def _load_data(self, name: str) -> Any:  # noqa: ANN401 - as above
+        nbytes = Path(self._data_path(name)).read_bytes()  # type: ignore[no-untyped-call]
+        if hashlib.sha256(nbytes[_DIGEST_BYTES:]).digest() != nbytes[:_DIGEST_BYTES]:
+            raise ValueError("its checksum is wrong")
+        return pickle.loads(memoryview(nbytes)[_DIGEST_BYTES:])  # noqa: S301 - the folder is this user's own
+
+
 class _Cache(FunctionCache):
+    """A cache that no command depends on: what is damaged is compiled anew, what cannot be kept is compiled each time."""
+
     _impl_class = _CacheImpl
+
+    def __init__(self, py_func: Callable[..., Any]) -> None:
+        super().__init__(py_func)  # type: ignore[no-untyped-call]
+        self._cache_file = _CheckedFile(self._cache_path, self._impl.filename_base, self._impl.locator.get_source_stamp())  # type: ignore[no-untyped-call]
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:  # noqa: ANN401 - Numba's own types
         """Load a kernel without what only compiling needs: Numba would first import all that it can compile, a third of startup time."""
-        with self._guard_against_spurious_io_errors():
-            return self._load_overload(sig, target_context)  # type: ignore[no-untyped-call] # Numba has few types
+        try:
+            return self._load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+        except Exception as error:  # noqa: BLE001 - a damaged pickle raises anything
+            _tell("damaged", f"{self._cache_path}: compiled code is damaged, and compiled anew: {error or type(error).__name__}")
+            with suppress(OSError):
+                self.flush()  # type: ignore[no-untyped-call] # the index too may be damaged
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:  # noqa: ANN401 - as above
+        """Keep a kernel, if there is room."""
+        try:
+            self._save_overload(sig, data)  # type: ignore[no-untyped-call]
+        except OSError as error:
+            _tell("lost", f"{_CACHE}: the compiled core cannot be kept: {error.strerror or error}; FLOODMARK_CACHE_DIR moves it")
+
+
+_told: set[str] = set()
+_listeners: list[Callable[[str], None]] = []
+
+
+def _tell(fault: str, message: str) -> None:
+    """Pass on what is wrong with the cache, each fault once."""
+    if fault not in _told:
+        _told.add(fault)
+        for listener in _listeners:
+            listener(message)
+
+
+def on_cache_fault(listener: Callable[[str], None]) -> None:
+    """Let somebody hear what is wrong with the cache."""
+    if listener not in _listeners:
+        _listeners.append(listener)
 
 
 def _compile(function: Callable[P, R], *, forceinline: bool) -> Callable[P, R]:
@@ -132,7 +185,7 @@ def _compile(function: Callable[P, R], *, forceinline: bool) -> Callable[P, R]:
         _nrt=False,
     )(function)
     if _CACHE is not None:
-        compiled._cache = _Cache(function)  # type: ignore[no-untyped-call] # noqa: SLF001 - what Numba's option cache=True does, with our own cache
+        compiled._cache = _Cache(function)  # noqa: SLF001 - what Numba's option cache=True does, with our own cache
     result: Callable[P, R] = compiled
     return result
 

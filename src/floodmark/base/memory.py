@@ -6,6 +6,7 @@ disk. They have no name, so nothing is left behind however the program ends.
 
 import mmap
 import os
+import resource
 import shutil
 import sys
 import tempfile
@@ -114,8 +115,9 @@ class Memory:
     def _anonymous(nbytes: int, set_aside: int) -> mmap.mmap:
         """Map memory, with address space reserved for more where the system allows it."""
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
-        if set_aside > nbytes:
-            with suppress(OSError):  # a limit on address space (ulimit -v)
+        # Under a limit on address space (ulimit -v), what is set aside here would be missing for threads, whose libraries then abort.
+        if set_aside > nbytes and resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
+            with suppress(OSError):
                 return mmap.mmap(-1, set_aside, flags=flags | _NO_RESERVE)
         return mmap.mmap(-1, nbytes, flags=flags)
 
@@ -148,8 +150,11 @@ class Memory:
             )
         if file is None:
             file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - it lives as long as its map
-        if missing > 0:
-            os.posix_fallocate(file.fileno(), 0, nbytes)  # otherwise a page without disk space would kill the process later
+        try:
+            if missing > 0:
+                os.posix_fallocate(file.fileno(), 0, nbytes)  # otherwise a page without disk space would kill the process later
+        except OSError as error:
+            raise MemoryLimitError(f"{folder}: a temporary file of {nbytes / 2**20:,.0f} MiB cannot be made: {error.strerror}") from error
         return file
 
     def _count(self, taken: _Taken, nbytes: int) -> None:

@@ -1,27 +1,36 @@
-"""Read members of tar and zip archives in place; nothing is ever extracted to disk.
+"""Read members of tar and zip archives in place; none is ever extracted to a file of its own.
 
 A member can be opened any number of times. Its name is only a label: nothing is ever opened by it. The standard library reads zip files
-by their index, and tar files plain or compressed with gzip, bzip2 or xz.
+by their index, which is parsed once, and tar files; a compressed tar file is first unpacked into a temporary file without a name.
 """
 
 import io
+import lzma
+import os
 import tarfile
+import tempfile
+import weakref
 import zipfile
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any, ClassVar
 
-from floodmark.captures.unpacking import codec_of, refuse_bomb
+from floodmark.captures.unpacking import PIECE_BYTES, Unpacked, codec_of, refuse_bomb
 from floodmark.errors import CaptureError
 
 _ZIP = b"PK\x03\x04"
 _USTAR, _USTAR_AT = b"ustar", 257
 _HEAD_BYTES = 512
 _MOST_MEMBERS = 100_000  # in one archive; a larger one is not a collection of captures
-_READABLE = ("gzip", "bzip2", "xz")  # compressions that tarfile reads
-_FAULTS = (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile, tarfile.TarError, zlib.error)
+_MOST_OPEN = 8  # archives kept open, as members are read one archive after the other
+_LONGEST_EXTENSION_BYTES = 1 << 20  # of a header, which is read whole: a path has at most 4 KiB
+_EXTENSIONS = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+_FAULTS = (
+    OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,7 @@ class MemberStream(io.RawIOBase):
         room[: len(data)] = data
         self._given += len(data)
         if self._member.packed_bytes:
-            refuse_bomb("zip", self._member.packed_bytes, self._given)
+            refuse_bomb("archive", self._member.packed_bytes, self._given)
         return len(data)
 
     def close(self) -> None:
@@ -110,8 +119,6 @@ def _is_tar(head: bytes, file: IO[bytes]) -> bool:
     """Return whether a file is a tar file, compressed or not."""
     codec = codec_of(head)
     if codec is not None:
-        if codec.name not in _READABLE:
-            return False
         try:
             head = codec.unpacker().decompress(file.read(64 << 10), _HEAD_BYTES)
         except codec.errors:
@@ -119,28 +126,154 @@ def _is_tar(head: bytes, file: IO[bytes]) -> bool:
     return head[_USTAR_AT : _USTAR_AT + len(_USTAR)] == _USTAR
 
 
+class _Archive(ABC):
+    """An archive that is opened once for all its members, and closed when none of them is left or many others were opened since."""
+
+    _recent: ClassVar[list["weakref.ref[_Archive]"]] = []  # those that may be open
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._opened: Any = None
+        self._state: tuple[int, ...] = ()
+
+    @abstractmethod
+    def _open(self) -> Any:  # noqa: ANN401 - a ZipFile, or an unpacked file
+        """Open it. Raises OSError and the errors of its format."""
+
+    def opened(self) -> Any:  # noqa: ANN401 - as above
+        """Return it opened. Raises as :meth:`_open`."""
+        status = os.stat(self.path)  # noqa: PTH116 - may be any name
+        state = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+        if self._opened is None or state != self._state:
+            self._opened, self._state = self._open(), state
+            _Archive._recent.append(weakref.ref(self))
+            for old in _Archive._recent[:-_MOST_OPEN]:
+                if (archive := old()) is not None:
+                    archive._opened = None  # noqa: SLF001 - of the same class; members being read keep the file
+            del _Archive._recent[:-_MOST_OPEN]
+        return self._opened
+
+
+class _Zip(_Archive):
+    """A zip file with its directory."""
+
+    def _open(self) -> zipfile.ZipFile:
+        return zipfile.ZipFile(self.path)
+
+
 def _in_zip(path: str) -> Iterator[Member]:
-    with zipfile.ZipFile(path) as archive:
-        infos = archive.infolist()
-    for info in infos:
+    archive = _Zip(path)
+    for info in archive.opened().infolist():
         if not info.is_dir():
 
             def begin(opened: ExitStack, info: zipfile.ZipInfo = info) -> IO[bytes]:
-                return opened.enter_context(opened.enter_context(zipfile.ZipFile(path)).open(info))
+                stream: IO[bytes] = opened.enter_context(archive.opened().open(info))
+                return stream
 
             yield Member(path, f"{path}/{info.filename}", info.file_size, max(info.compress_size, 1), begin)
 
 
+class _Header(tarfile.TarInfo):
+    """A header of a tar file, whose extensions are read whole: one that claims to be long is refused."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type in _EXTENSIONS and self.size > _LONGEST_EXTENSION_BYTES:
+            raise OSError(f"an extended header claims {self.size:,} bytes")  # TarError would only end the list of members
+        return super()._proc_member(archive)  # type: ignore[misc, no-any-return] # documented for subclasses, unknown to the stubs
+
+
 def _in_tar(path: str) -> Iterator[Member]:
-    with tarfile.open(path) as archive:
+    plain = codec_of(_head(path)) is None
+    tar, largest = _PlainTar(path) if plain else _PackedTar(path), os.stat(path).st_size  # noqa: PTH116 - may be any name
+    with _members(tar) as archive:
         for info in archive:
             if info.isreg():
 
                 def begin(opened: ExitStack, info: tarfile.TarInfo = info) -> IO[bytes]:
-                    archive = opened.enter_context(tarfile.open(path))  # noqa: SIM115 - closed with the stack
-                    stream = archive.extractfile(info)
+                    stream = opened.enter_context(_members(tar)).extractfile(info)
                     if stream is None:
                         raise OSError("not a regular file")
                     return opened.enter_context(stream)
 
-                yield Member(path, f"{path}/{info.name}", info.size, 0, begin)
+                # A sparse member may claim any size, and holds no more than the archive.
+                yield Member(path, f"{path}/{info.name}", info.size, max(min(info.size, largest), 1), begin)
+
+
+def _head(path: str) -> bytes:
+    with open(path, "rb") as file:  # noqa: PTH123 - may be any name
+        return file.read(_HEAD_BYTES)
+
+
+def _members(archive: _Archive) -> tarfile.TarFile:
+    """Return a tar file from its beginning."""
+    return tarfile.open(fileobj=_Slice(archive.opened()), mode="r:", tarinfo=_Header)
+
+
+class _File:
+    """A file that is closed when nobody uses it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.number = file.fileno()
+        weakref.finalize(self, file.close)
+
+
+class _PlainTar(_Archive):
+    """A tar file that is not compressed."""
+
+    def _open(self) -> _File:
+        return _File(open(self.path, "rb"))  # noqa: PTH123 - may be any name; closed by what it becomes
+
+
+class _PackedTar(_Archive):
+    """A compressed tar file, unpacked: reading each member from the beginning would take the square of the time."""
+
+    def _open(self) -> _File:
+        """Unpack it into a temporary file without a name. Raises OSError, also if there is no room, and BombError."""
+        out = tempfile.TemporaryFile()  # noqa: SIM115 - closed by what it becomes
+        kept = _File(out)
+        with open(self.path, "rb") as file:  # noqa: PTH123 - may be any name
+            codec = codec_of(file.read(_HEAD_BYTES))
+            if codec is None:
+                raise tarfile.ReadError("not a compressed file any more")
+            file.seek(0)
+            unpacked, room = Unpacked(codec, file.read), memoryview(bytearray(PIECE_BYTES))
+            try:
+                while count := unpacked.readinto(room):
+                    out.write(room[:count])
+            finally:
+                unpacked.close()
+        if unpacked.damage is not None:
+            raise OSError(f"{unpacked.damage}; unpack what is left of it yourself")  # otherwise the members after that would be missing
+        out.flush()
+        return kept
+
+
+class _Slice(io.RawIOBase):
+    """A file that several read at their own positions."""
+
+    def __init__(self, file: _File) -> None:
+        self._file, self._at = file, 0
+
+    def readable(self) -> bool:
+        """Return True: the file is readable."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True: the file is seekable."""
+        return True
+
+    def readinto(self, room: memoryview) -> int:  # type: ignore[override] # narrower than any buffer
+        """Read into a buffer."""
+        count = os.preadv(self._file.number, [room], self._at)
+        self._at += count
+        return count
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to an offset from the beginning, the position or the end."""
+        base = (0, self._at, os.fstat(self._file.number).st_size)[whence]
+        self._at = max(base + offset, 0)
+        return self._at
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._at

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from floodmark.base.escaping import shown
+from floodmark.base.writing import leftovers
 from floodmark.cli.exits import say
 from floodmark.cli.progress import progress
 from floodmark.errors import CaptureError
@@ -86,7 +87,10 @@ class Reading:
 
 
 def refuse_overwriting(captures: Sequence[str], path: str | None) -> None:
-    """Exit if the output would overwrite an input, whatever its name, or be in a folder that is read."""
+    """Exit if the output would overwrite an input, whatever its name, or be in a folder that is read.
+
+    Say what a killed process left beside it.
+    """
     if path in (None, "-"):
         return
     parameters = click.get_current_context().params
@@ -97,6 +101,8 @@ def refuse_overwriting(captures: Sequence[str], path: str | None) -> None:
                 raise click.UsageError(f"{shown(str(path))} is an input; write to another file")
             if Path(read).is_dir() and Path(read).resolve() in target.parents:
                 raise click.UsageError(f"{shown(str(path))} is in the input folder {shown(read)}; write elsewhere")
+    for left in leftovers(str(path)):
+        say(f"{left}: left behind by a process that was killed; nobody writes it any more, remove it")
 
 
 def assets_of(path: str | None, sources: "Sequence[Source]", how: Reading) -> "tuple[Asset, ...]":
@@ -193,8 +199,9 @@ def ask_passphrase() -> str:
 
 def announce_compilation() -> None:
     """Report why the first run takes longer, and compile."""
-    from floodmark_core import compiled_before
+    from floodmark_core import compiled_before, on_cache_fault
 
+    on_cache_fault(say)
     if not compiled_before():
         say("first run on this machine: compiling the core once, 15 to 30 seconds")
         from floodmark.base.warming import warm as compile_core

@@ -187,7 +187,7 @@ def _put_together(spans: _Spans, chunks: I64, beside: pa.BinaryArray, content_oc
 def _batches(path: Path, schema: pa.Schema, rows: int, most: int) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a table, at most ``most``. It is untrusted: one that would decompress to too much is refused."""
     repeated = [field.name for field in schema if pa.types.is_binary(field.type)]
-    with pq.ParquetFile(path, read_dictionary=repeated) as file:
+    with path.open("rb") as opened, pq.ParquetFile(opened, read_dictionary=repeated) as file:
         plain = pa.schema([(field.name, getattr(field.type, "value_type", field.type)) for field in file.schema_arrow])
         if plain != schema:
             raise ProofError(f"{path.name} does not have the columns of a proof")

@@ -167,8 +167,9 @@ class _Files:
         dense = {"offset": "DELTA_BINARY_PACKED", "chunk": "DELTA_BINARY_PACKED", "place": "DELTA_BINARY_PACKED"}
         encodings = {name: dense[name] for name in schema.names if name in dense}
         dictionary = [name for name in ("event", "octets", "level") if name in schema.names]
+        file = self.stack.enter_context(path.open("wb"))  # Arrow itself opens no name that is not UTF-8
         return self.stack.enter_context(
-            pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=dictionary or False, column_encoding=encodings or None)
+            pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=dictionary or False, column_encoding=encodings or None)
         )
 
 
