@@ -161,7 +161,7 @@ def pem_of(signer: Signer) -> bytes:
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
-@pytest.mark.parametrize("name", ["same", "same.zip"])
+@pytest.mark.parametrize("name", ["same.zip", pytest.param("same", marks=pytest.mark.campaign)])
 def test_of_bundles_made_at_once_under_one_name_one_is_told_that_it_was_late(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     with ThreadPoolExecutor(4) as threads:

@@ -43,7 +43,7 @@ WRITING = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("command", [pytest.param(each, marks=() if each.startswith(("carve", "evid")) else CAMPAIGN) for each in WRITING])
+@pytest.mark.parametrize("command", [pytest.param(each, marks=() if each.startswith("carve") else CAMPAIGN) for each in WRITING])
 def test_an_output_that_cannot_be_is_code_3(command: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "loop").symlink_to(tmp_path / "loop")

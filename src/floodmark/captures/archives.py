@@ -83,6 +83,7 @@ class MemberStream(io.RawIOBase):
     def close(self) -> None:
         """Close the member and its archive."""
         self._opened.close()
+        self._stream = None
         super().close()
 
 

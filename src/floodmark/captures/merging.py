@@ -65,7 +65,7 @@ class _Lane:
         """Release what reading needed."""
         self.reader.close()
         self.nbytes, self.keys_ns, self.starts, self.first = np.empty(0, np.uint8), np.empty(0, np.int64), np.zeros(1, np.int64), 0
-        del self.reader, self._walk, self._reading
+        del self.reader, self._walk, self._reading, self._tally
 
     def take(self, until_ns: int) -> tuple[int, int]:
         """Consume the records up to a time. Returns their range (first, end)."""

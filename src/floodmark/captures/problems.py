@@ -80,9 +80,9 @@ def packet_counts(reads: list[ReadCapture]) -> PacketCounts:
     for read in reads:
         tally = read.tally
         in_flows += int(tally.outcome_count[status.IN_FLOW] + tally.outcome_count[status.IN_FLOW_HEADER_CUT])
-        for code in tally.ethertype_count.nonzero()[0].tolist():
+        for code, count in read.ethertypes.items():
             name = ethertype_name(code)
-            not_ip[name] = not_ip.get(name, 0) + int(tally.ethertype_count[code])
+            not_ip[name] = not_ip.get(name, 0) + count
         for code in range(status.FIRST_REFUSED, status.OUTCOMES):
             if tally.outcome_count[code]:
                 name = OUTCOME_NAMES[code]

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from floodmark.captures.container import Container
 from floodmark_core import Tally, new_interfaces, new_records, new_tally
 from floodmark_core.columns import I64, U8
@@ -12,6 +14,7 @@ from floodmark_core.records.framing import CONTAINER, LINK_TYPE, PCAP, PCAPNG, f
 from floodmark_core.records.resync import next_record
 from floodmark_core.status import STOP_DAMAGED, STOP_NEEDS_DATA
 
+_NONE: I64 = np.empty(0, np.int64)
 LOOKED_AT_BYTES = 1 << 20  # part of a mapped block that is processed at a time: half of a second-level cache
 
 Progress = Callable[[int], None]  # called with the bytes read so far
@@ -62,7 +65,9 @@ class ReadCapture:
     format: str
     link_type: int  # of the pcap header; -1 for pcapng, where packets have their own
     nbytes: int  # length of the file as far as it was read
-    tally: Tally
+    tally: Tally  # without the counts by EtherType and link type, half a MiB each
+    ethertypes: dict[int, int]  # non-IP frames by EtherType
+    link_type_counts: dict[int, int]  # packets by link type
     truncated_at: int | None  # offset of the record that the end of the file truncates
     damaged_at: int | None  # offset of the first damaged record
     damages: int  # places where reading stopped, or had to look for the next record
@@ -100,8 +105,7 @@ class ReadCapture:
     @property
     def link_types(self) -> list[int]:
         """Link types of the packets, or of the file header if there are none."""
-        found: list[int] = self.tally.link_type_count.nonzero()[0].tolist()
-        return found or ([self.link_type] if self.link_type >= 0 else [])
+        return list(self.link_type_counts) or ([self.link_type] if self.link_type >= 0 else [])
 
 
 def first_packet_ns(reader: Blocks) -> int | None:
@@ -183,7 +187,9 @@ class Reading:
             format=reader.container.name,
             link_type=int(self._layout[LINK_TYPE]) if reader.container.name != "pcapng" else -1,
             nbytes=end,
-            tally=self._tally,
+            tally=Tally(*(array.copy() for array in self._tally))._replace(ethertype_count=_NONE, link_type_count=_NONE),
+            ethertypes=_counted(self._tally.ethertype_count),
+            link_type_counts=_counted(self._tally.link_type_count),
             truncated_at=end - left if left else None,
             damaged_at=gaps[0][0] if gaps else None,
             damages=len(gaps),
@@ -193,6 +199,11 @@ class Reading:
             unpacking_ended=reader.damage,
             change=reader.change(),
         )
+
+
+def _counted(counts: I64) -> dict[int, int]:
+    """Return the non-zero counts by their places."""
+    return {code: int(counts[code]) for code in counts.nonzero()[0].tolist()}
 
 
 def read_capture(
