@@ -176,6 +176,9 @@ def test_a_log_of_line_feeds_costs_no_memory(bundle: Path) -> None:
     (bundle / layout.CUSTODY).write_bytes(b"\n" * (30 << 20))
     found = verify(str(bundle))
     assert sum(each.path == layout.CUSTODY for each in found.altered) <= 21
+    (bundle / layout.CUSTODY).write_bytes(b"\n" * (33 << 20))
+    told = {each.path: each.what for each in verify(str(bundle)).altered}
+    assert told[layout.CUSTODY] == "is not a regular file of at most 32 MiB"
     (bundle / layout.CUSTODY).write_bytes(b"[" + b"{}," * (10 << 20) + b"{}]\n")
     assert not verify(str(bundle)).is_whole
     assert json.loads(json.dumps(verify(str(bundle)).to_dict()))["whole"] is False

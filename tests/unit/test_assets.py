@@ -98,6 +98,7 @@ def test_the_end_that_is_attacked_decides(tmp_path: Path) -> None:
         ("[a]\nports = [0x" + "f" * 5000 + "]", "a.ports[0]: expected a whole number <= 65535"),
         ("[a]\nports." + "a." * 3000 + "a = 1", "a.ports: expected a list, got a table"),
         ("[unmatched]\nports = [1]", "unmatched is reserved"), ('["a\\u001b"]\nports = [1]', "is not a valid asset name"),
+        ('["=cmd"]\nports = [1]', "begin with none of =+-@"),
         ("[a", "not valid TOML"), ("a = " + "[" * 3000, "not valid TOML: it is nested too deeply"), ("a = " + "9" * 5000, "not valid TOML"),
     ],
 )  # fmt: skip

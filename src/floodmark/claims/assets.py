@@ -111,8 +111,10 @@ def _asset(name: str, document: Any) -> Asset:  # noqa: ANN401 - whatever TOML h
     from floodmark.base.shapes import converted  # noqa: PLC0415 - most runs have no assets, and msgspec takes ms to load
     from floodmark.claims.tables import AssetTable  # noqa: PLC0415
 
-    if not name.isprintable() or set(name) & set('"\\'):
-        raise ValueError(f"{name!r} is not a valid asset name; use printable characters, no quotes or backslashes")
+    if not name.isprintable() or set(name) & set('"\\') or name.startswith(tuple("=+-@")):  # a spreadsheet would take it for a formula
+        raise ValueError(
+            f"{name!r} is not a valid asset name; use printable characters, no quotes or backslashes, and begin with none of =+-@"
+        )
     if name == UNMATCHED:
         raise ValueError(f"{UNMATCHED} is reserved for traffic of no asset; choose another name")
     table = converted(document, AssetTable, name)

@@ -29,7 +29,7 @@ TORN_PREFIX = f"{CUSTODY}.incomplete-"
 REPLY_DIGEST = "timestamp_reply_sha256"  # in the detail of lines added while there is a reply
 _FIRST = "0" * 64  # previous hash in the first line
 _LINE_START = b'{"action":"'
-_LONGEST_LINE_BYTES = 4 << 20  # the first lines list the captures, 200 bytes each
+_LONGEST_LINE_BYTES = 16 << 20  # the first lines list the captures, 200 bytes each
 _MOST_FAULTS = 20  # listed
 _KEYS = {"number", "at", "by", "action", "detail", "tool", "previous"}
 

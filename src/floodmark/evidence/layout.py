@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,13 @@ def small_file(path: Path) -> bytes | None:
         if is_of_the_machine(error):
             raise CaptureError(str(path), f"cannot be read: {error.strerror}") from error
         return None
+
+
+def absence(path: Path) -> str:
+    """Return why :func:`small_file` gives no contents, in words."""
+    if not os.path.lexists(path):
+        return "is missing"
+    return f"is not a regular file of at most {_LARGEST_BYTES >> 20} MiB"
 
 
 def is_digest_line(nbytes: bytes) -> bool:

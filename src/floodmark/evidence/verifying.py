@@ -109,7 +109,7 @@ def _manifest(folder: Path, log: _Log, found: Verified) -> dict[str, Any] | None
     """
     nbytes = layout.small_file(folder / layout.MANIFEST)
     if nbytes is None:
-        found.alter(layout.MANIFEST, "is missing")
+        found.alter(layout.MANIFEST, layout.absence(folder / layout.MANIFEST))
         return None
     digest = layout.sha256_of(folder / layout.MANIFEST)
     try:
@@ -154,7 +154,7 @@ def _custody(folder: Path, found: Verified) -> _Log:
     """Read the log, and report its faults."""
     nbytes = layout.small_file(folder / layout.CUSTODY)
     if nbytes is None:
-        found.alter(layout.CUSTODY, "is missing")
+        found.alter(layout.CUSTODY, layout.absence(folder / layout.CUSTODY))
         return [], False
     log = custody.read(nbytes)
     for fault in log.faults:

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from floodmark.base.writing import make_folder
-from floodmark.cli.exits import report
+from floodmark.cli.exits import report, say
 from floodmark.cli.options import CAPTURES, announce_compilation, refuse_overwriting, sharing_of
 
 
@@ -63,3 +63,5 @@ def anonymise(captures: tuple[str, ...], *, path: str, key_path: str | None, pay
     for source, target in zip(sources, targets, strict=True):
         done = blank(source, target, sharing.anonymiser, payload=sharing.payload, keep_going=keep_going)
         report(target, f"{done.packets:,} packets")
+        if done.put_back:
+            say(f"{target}: the first bytes of {done.put_back:,} payloads were kept, as any others would have looked like a protocol")
