@@ -111,14 +111,13 @@ def examine(data: bytes) -> frozenset[Any]:
     result.to_json()
     table = result.flows.to_table()
     with source_of(io.BytesIO(data)).reader() as reader:
-        tally = Meter(FlowSettings(), seed=1).read(reader).tally
+        read = Meter(FlowSettings(), seed=1).read(reader)
     plain = result.captures[0].compression is None and result.captures[0].format in FORMATS
     if plain and len(data) <= ORACLE_BYTES:
         differences = compare_packets(data)
         assert not differences, differences[0]
-    seen = {("ethertype", int(code)) for code in tally.ethertype_count.nonzero()[0]}
-    seen |= {("link", int(code)) for code in tally.link_type_count.nonzero()[0]}
-    seen |= {("outcome", int(code)) for code in tally.outcome_count.nonzero()[0]}
+    seen = {("ethertype", code) for code in read.ethertypes} | {("link", code) for code in read.link_type_counts}
+    seen |= {("outcome", int(code)) for code in read.tally.outcome_count.nonzero()[0]}
     seen |= {("problem", problem.kind) for problem in result.captures[0].problems}
     seen |= {("tunnel", name) for name in table["tunnel"].unique().to_pylist()}
     seen |= {("protocol", number) for number in table["protocol"].unique().to_pylist()}

@@ -124,7 +124,7 @@ def test_any_bytes_give_an_answer_or_a_refusal_and_every_packet_is_counted_once(
     refused = int(outcomes[NOT_IP + 1 :].sum())
     assert in_flows + int(outcomes[NOT_IP]) + refused == int(read.tally.totals[0])
     assert in_flows == int(outcomes[IN_FLOW] + outcomes[IN_FLOW_HEADER_CUT]) == int(cells["packets"].sum())
-    assert int(outcomes[NOT_IP]) == int(read.tally.ethertype_count.sum())
+    assert int(outcomes[NOT_IP]) == int(sum(read.ethertypes.values()))
 
 
 @settings(PROFILE, max_examples=150)

@@ -319,8 +319,8 @@ def capture_columns(read: reading.ReadCapture | None) -> Row:
         "outcome_first": {by_outcome[code]: int(tally.outcome_first[code]) for code in outcomes},
         "remarks": {by_remark[code]: count for code, count in remarks.items()},
         "remark_first": {by_remark[code]: int(tally.remark_first[code]) for code in remarks},
-        "ethertypes": counted(tally.ethertype_count),
-        "link_types": counted(tally.link_type_count),
+        "ethertypes": read.ethertypes,
+        "link_types": read.link_type_counts,
         "dropped": int(tally.dropped[0]),
     }
 

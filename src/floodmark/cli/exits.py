@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -48,6 +48,9 @@ class Program(click.Group):
         except MemoryError:
             say("out of memory; a smaller --memory keeps more in temporary files")
             sys.exit(UNREADABLE)
+        finally:
+            for stream in (sys.stdout, sys.stderr):
+                _settle(stream)
 
 
 def finish(left_out: Iterable[CaptureError] = (), code: int = ANSWERED, *, noted: bool = False) -> None:
@@ -81,16 +84,20 @@ def show(output: Callable[[], None]) -> None:
     except BrokenPipeError:
         raise
     except (OSError, ValueError) as error:  # ValueError: the stream was closed meanwhile
-        _discard_output()
         raise OutputError(f"the results cannot be written: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _discard_output() -> None:
-    """Redirect standard output to nowhere: Python flushes the rest at exit, and would fail once more with code 120."""
-    with suppress(OSError, ValueError):  # a stream without a descriptor
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+def _settle(stream: TextIO | None) -> None:
+    """Redirect a stream that cannot be written to nowhere: Python flushes the rest at exit, and would fail once more with code 120."""
+    if stream is None or stream.closed:
+        return
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError):  # a stream without a descriptor
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
 
 
 def say(what: object) -> None:
