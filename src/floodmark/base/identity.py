@@ -7,7 +7,7 @@ together. The time of the last status change is left out: a hard link or another
 import os
 import stat
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,11 @@ class Identity:
     inode: int
     nbytes: int
     modified_ns: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> Self:
+        """Return the identity that a file's status shows."""
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
     def change_to(self, later: "Identity") -> str | None:
         """Return what happened to the file since, None if nothing did."""
@@ -34,4 +39,4 @@ def identity_of(stream: Any) -> Identity | None:  # noqa: ANN401 - any file obje
         status = os.stat(stream.archive) if hasattr(stream, "archive") else os.fstat(stream.fileno())  # noqa: PTH116 - any name
     except (OSError, ValueError, AttributeError):  # gone, closed, or no file
         return None
-    return Identity(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
+    return Identity.of(status) if stat.S_ISREG(status.st_mode) else None

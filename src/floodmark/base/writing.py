@@ -57,14 +57,12 @@ def _beside(path: Path, *, fresh: bool, synced: bool) -> Iterator[BinaryIO]:
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
         return
-    with contextlib.suppress(FileNotFoundError):
-        path.stat()  # raises OSError for a loop of symbolic links, for which resolve raises another error
+    target = resolved(path)  # a symbolic link stays one
     if path.parts[:2] in _OF_THE_SYSTEM or (path.exists() and not path.is_file()):
         with path.open("wb") as file:
             yield file
         return
-    path = path.resolve()  # a symbolic link stays one
-    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    part = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
     try:
         with part.open("xb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # held by whoever still writes it: see leftovers
@@ -72,10 +70,17 @@ def _beside(path: Path, *, fresh: bool, synced: bool) -> Iterator[BinaryIO]:
             if synced:
                 file.flush()
                 os.fsync(file.fileno())
-        if not fresh or not _linked(part, path):
-            part.replace(path)
+        if not fresh or not _linked(part, target):
+            part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def resolved(path: Path) -> Path:
+    """Return a path without symbolic links. Raises OSError, also for a loop of them."""
+    with contextlib.suppress(FileNotFoundError):
+        path.stat()  # raises OSError for a loop, for which resolve raises another error
+    return path.resolve()
 
 
 def _linked(part: Path, path: Path) -> bool:

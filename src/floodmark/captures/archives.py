@@ -18,6 +18,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import IO, Any, ClassVar
 
+from floodmark.base.identity import Identity
 from floodmark.captures.unpacking import PIECE_BYTES, Unpacked, codec_of, refuse_bomb
 from floodmark.errors import CaptureError
 
@@ -135,7 +136,7 @@ class _Archive(ABC):
     def __init__(self, path: str) -> None:
         self.path = path
         self._opened: Any = None
-        self._state: tuple[int, ...] = ()
+        self._identity: Identity | None = None
 
     @abstractmethod
     def _open(self) -> Any:  # noqa: ANN401 - a ZipFile, or an unpacked file
@@ -143,10 +144,9 @@ class _Archive(ABC):
 
     def opened(self) -> Any:  # noqa: ANN401 - as above
         """Return it opened. Raises as :meth:`_open`."""
-        status = os.stat(self.path)  # noqa: PTH116 - may be any name
-        state = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
-        if self._opened is None or state != self._state:
-            self._opened, self._state = self._open(), state
+        now = Identity.of(os.stat(self.path))  # noqa: PTH116 - may be any name
+        if self._opened is None or now != self._identity:
+            self._opened, self._identity = self._open(), now
             _Archive._recent.append(weakref.ref(self))
             for old in _Archive._recent[:-_MOST_OPEN]:
                 if (archive := old()) is not None:

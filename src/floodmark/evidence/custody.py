@@ -73,11 +73,12 @@ def _append(folder: Path, file: IO[bytes], said: tuple[str, str, dict[str, Any]]
     nbytes = file.read()
     whole = nbytes.rfind(b"\n") + 1
     lines, torn = nbytes[:whole].splitlines(), nbytes[whole:]
+    before = len(lines)
     if torn:
         kept = _keep_torn(folder, torn)
         lines.append(_line(lines, said[0], REPAIRED, {TORN: kept}, None))
     lines.append(_line(lines, *said, signer))
-    _replace_end(file, whole, torn, b"".join(line + b"\n" for line in lines[len(nbytes[:whole].splitlines()) :]))
+    _replace_end(file, whole, torn, b"".join(line + b"\n" for line in lines[before:]))
 
 
 def _line(lines: list[bytes], by: str, action: str, detail: dict[str, Any], signer: Signer | None) -> bytes:
@@ -209,11 +210,12 @@ def _is_torn(rest: bytes) -> bool:
     """Return whether bytes are the beginning of a line that floodmark writes, and no more."""
     if not rest.startswith(_LINE_START[: len(rest)]) or len(rest) > _LONGEST_LINE_BYTES:
         return False
+    text = rest.decode(errors="ignore")  # the cut may be inside a character
     try:
-        _, end = json.JSONDecoder().raw_decode(rest.decode(errors="ignore"))
+        _, end = json.JSONDecoder().raw_decode(text)
     except (ValueError, RecursionError):
         return True
-    return end == len(rest.decode(errors="ignore"))
+    return end == len(text)
 
 
 def _fault(line: bytes, number: int, previous: str) -> str | None:

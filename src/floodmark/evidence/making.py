@@ -7,12 +7,13 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from floodmark.base.memory import Memory
+from floodmark.base.writing import resolved
 from floodmark.captures.opening import Progress
 from floodmark.captures.ordering import in_groups
 from floodmark.captures.source import Source
@@ -122,11 +123,9 @@ def _beside(path: str) -> Iterator[Path]:
     try:
         if target.exists() and (is_packed(path) or not target.is_dir() or any(target.iterdir())):
             raise OutputError(f"{path}: already exists; choose another path, a bundle is never overwritten")
-        with suppress(FileNotFoundError):
-            target.stat()  # raises OSError for a loop of symbolic links, for which resolve raises another error
+        folder = resolved(target).with_name(f"{target.name}.{secrets.token_hex(4)}.part")
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
-    folder = target.resolve().with_name(f"{target.name}.{secrets.token_hex(4)}.part")
     try:
         folder.mkdir()
         handle = os.open(folder, os.O_RDONLY)

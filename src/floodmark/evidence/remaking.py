@@ -119,8 +119,8 @@ def _files(paths: list[str], wanted: set[str]) -> Iterator[Source]:
         inside = [str(each) for each in sorted(Path(path).rglob("*")) if each.is_file()] if Path(path).is_dir() else [path]
         for file in inside:
             source = Source.of_path(file)
-            members = members_of(file) if source.is_file and source.sha256() not in wanted else None
-            yield from [source] if members is None else map(Source.of_member, members)
+            members = members_of(file) if source.is_file else None
+            yield from [source] if members is None or source.sha256() in wanted else map(Source.of_member, members)
 
 
 def _compare_files(folder: Path, again: Path, found: Verified) -> None:
