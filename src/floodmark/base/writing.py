@@ -65,7 +65,7 @@ def _beside(path: Path, *, fresh: bool, synced: bool) -> Iterator[BinaryIO]:
     part = target.with_name(f"{target.name}.{secrets.token_hex(4)}.part")
     try:
         with part.open("xb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)  # held by whoever still writes it: see leftovers
+            mark_as_being_written(file.fileno())
             yield file
             if synced:
                 file.flush()
@@ -74,6 +74,12 @@ def _beside(path: Path, *, fresh: bool, synced: bool) -> Iterator[BinaryIO]:
             part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def mark_as_being_written(handle: int) -> None:
+    """Lock an open file or folder, so that :func:`leftovers` does not list it."""
+    with contextlib.suppress(OSError):  # a file system without locks: all that is lost is that others take it for a leftover
+        fcntl.flock(handle, fcntl.LOCK_EX)
 
 
 def resolved(path: Path) -> Path:

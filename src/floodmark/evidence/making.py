@@ -1,7 +1,6 @@
 """Make an evidence bundle: the result, the packets of its events tied to the captures, and all that is needed to check them."""
 
 import errno
-import fcntl
 import os
 import secrets
 import shutil
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from floodmark.base.memory import Memory
-from floodmark.base.writing import resolved
+from floodmark.base.writing import mark_as_being_written, resolved
 from floodmark.captures.opening import Progress
 from floodmark.captures.ordering import in_groups
 from floodmark.captures.source import Source
@@ -129,7 +128,7 @@ def _beside(path: str) -> Iterator[Path]:
     try:
         folder.mkdir()
         handle = os.open(folder, os.O_RDONLY)
-        fcntl.flock(handle, fcntl.LOCK_EX)  # held by whoever still writes it: see writing.leftovers
+        mark_as_being_written(handle)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
     try:
