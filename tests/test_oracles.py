@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import floodmark_core
+from floodmark_core._jit import Kernel
 
 HERE = Path(__file__).parent
 # file of tests: for each word in it, the kernels that it stands for; "" for kernels under their own names
@@ -69,11 +70,11 @@ SHOWN = [(kernel, file, word or kernel) for file, words in SHOWN_BY.items() for 
 
 def kernels() -> set[str]:
     """Return the names of all compiled functions of the core but the steps inside their loops."""
-    found: list[tuple[str, Any]] = []
+    found: list[tuple[str, Kernel[..., Any]]] = []
     for module in pkgutil.walk_packages(floodmark_core.__path__, "floodmark_core."):
         here = vars(importlib.import_module(module.name)).items()
-        found += [(name, value) for name, value in here if hasattr(value, "py_func") and value.__module__ == module.name]
-    return {name for name, value in found if not value.targetoptions.get("forceinline")}
+        found += [(name, value) for name, value in here if isinstance(value, Kernel) and value.__module__ == module.name]
+    return {name for name, value in found if not value.forceinline}
 
 
 def test_every_kernel_is_in_the_list_and_nothing_else() -> None:

@@ -10,6 +10,7 @@ import sys
 import tomllib
 from importlib.metadata import metadata, version
 from importlib.resources import files
+from inspect import unwrap
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ import floodmark
 import floodmark_core
 from builders import answer, connection, pcap, pcapng
 from floodmark_core import cache_folder
+from floodmark_core._jit import Kernel
 from floodmark_core.warm import compile_beside, compile_whole
 
 ROOT = Path(floodmark.__file__).parent.parent.parent
@@ -100,21 +102,21 @@ def test_every_module_can_be_imported() -> None:
             importlib.import_module(module.name)
 
 
-def compiled() -> list[Any]:
+def compiled() -> list[Kernel[..., Any]]:
     """Return the compiled functions of the core."""
     modules = (importlib.import_module(module.name) for module in pkgutil.walk_packages(floodmark_core.__path__, "floodmark_core."))
     return [
-        value for module in modules for value in vars(module).values() if hasattr(value, "py_func") and value.__module__ == module.__name__
+        value for module in modules for value in vars(module).values() if isinstance(value, Kernel) and value.__module__ == module.__name__
     ]
 
 
-def full_name(function: Any) -> str:
+def full_name(function: Kernel[..., Any]) -> str:
     return f"{function.__module__}.{function.__name__}"
 
 
-def kernels() -> dict[str, Any]:
+def kernels() -> dict[str, Kernel[..., Any]]:
     """Return the compiled functions of the core that can be called from Python; the steps inside their loops are left out."""
-    return {full_name(function): function for function in compiled() if not function.targetoptions.get("forceinline")}
+    return {full_name(function): function for function in compiled() if not function.forceinline}
 
 
 def several_signatures() -> dict[str, set[Any]]:
@@ -125,8 +127,8 @@ def several_signatures() -> dict[str, set[Any]]:
 
 def outermost() -> list[str]:
     """Return the kernels that no other compiled function calls. The others are compiled within their callers, once for each."""
-    used = [function.py_func.__globals__.get(name) for function in compiled() for name in function.py_func.__code__.co_names]
-    inner = {full_name(function) for function in used if hasattr(function, "py_func")}
+    used = [unwrap(function).__globals__.get(name) for function in compiled() for name in unwrap(function).__code__.co_names]
+    inner = {full_name(function) for function in used if isinstance(function, Kernel)}
     return [name for name in kernels() if name not in inner]
 
 

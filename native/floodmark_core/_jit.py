@@ -12,11 +12,14 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cached_property, update_wrapper
 from pathlib import Path
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import Any, Generic, ParamSpec, Self, TypeVar
 
+import llvmlite.binding as llvm
 from numba import njit
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile
+from numba.core.codegen import JITCodeLibrary
 from platformdirs import user_cache_path
 
 _DIGEST_BYTES = 32
@@ -110,8 +113,49 @@ class _Locator:
         return str(self._line)
 
 
+class _LoadedLibrary(JITCodeLibrary):
+    """Machine code from the cache. The bitcode beside it, for inlining, is parsed when some other kernel is compiled, and seldom any is."""
+
+    bitcode: bytes | None = None
+    _parsed: Any = None
+
+    @property
+    def _shared_module(self) -> Any:  # noqa: ANN401 - Numba has few types
+        if self._parsed is None and self.bitcode is not None:
+            self._parsed = llvm.parse_bitcode(self.bitcode)
+            self._codegen._engine._load_defined_symbols(self._parsed)  # type: ignore[no-untyped-call] # noqa: SLF001 - as Numba does
+        return self._parsed
+
+    @_shared_module.setter
+    def _shared_module(self, module: Any) -> None:  # noqa: ANN401 - as above
+        self._parsed = module
+
+    @classmethod
+    def _unserialize(cls, codegen: Any, state: tuple[str, str, tuple[bytes, bytes]]) -> Self:  # noqa: ANN401 - as above
+        name, _, (machine_code, bitcode) = state
+        self = cls(codegen, name)
+        self.enable_object_caching()  # type: ignore[no-untyped-call] # as above
+        self._set_compiled_object(machine_code)  # type: ignore[no-untyped-call] # as above
+        self.bitcode = bitcode
+        self._finalize_final_module()  # type: ignore[no-untyped-call] # as above
+        return self
+
+    def get_pointer_to_function(self, name: str) -> int:
+        """Return the address of a function, 0 if there is none: asked of the machine code, where Numba asks the bitcode."""
+        return int(self._codegen._engine.get_function_address(name))  # noqa: SLF001 - as above
+
+
 class _CacheImpl(CompileResultCacheImpl):
     _locator_classes = (_Locator,)
+
+    def rebuild(self, target_context: Any, payload: Any) -> Any:  # noqa: ANN401 - Numba has few types
+        """Return a kernel from what was kept of it. Numba holds its compiler's lock meanwhile, so that nobody else sees the other class."""
+        codegen = target_context.codegen()
+        codegen._library_class = _LoadedLibrary  # noqa: SLF001 - there is no other way to name it
+        try:
+            return super().rebuild(target_context, payload)  # type: ignore[no-untyped-call] # as above
+        finally:
+            del codegen._library_class  # noqa: SLF001 - as above
 
 
 class _CheckedFile(IndexDataCacheFile):
@@ -174,31 +218,54 @@ def on_cache_fault(listener: Callable[[str], None]) -> None:
         _listeners.append(listener)
 
 
-def _compile(function: Callable[P, R], *, forceinline: bool) -> Callable[P, R]:
-    compiler: Any = njit  # two of the options below are unknown to Numba's type stubs
-    compiled: Any = compiler(
-        nogil=True,
-        error_model="numpy",
-        forceinline=forceinline,
-        no_cpython_wrapper=forceinline,  # only compiled code calls a step: a Python entry point is a fifth of the compiler's work on it
-        no_cfunc_wrapper=True,
-        _nrt=False,
-    )(function)
-    if _CACHE is not None:
-        compiled._cache = _Cache(function)  # noqa: SLF001 - what Numba's option cache=True does, with our own cache
-    result: Callable[P, R] = compiled
-    return result
+class Kernel(Generic[P, R]):
+    """A compiled function. Numba sees it when it is first called, from Python or by a kernel being compiled: most runs call few of them."""
+
+    def __init__(self, function: Callable[P, R], *, forceinline: bool) -> None:
+        self.forceinline = forceinline
+        update_wrapper(self, function)
+
+    def __call__(self, *arguments: P.args, **named: P.kwargs) -> R:
+        """Call it."""
+        result: R = self.dispatcher(*arguments, **named)
+        return result
+
+    @property
+    def signatures(self) -> list[Any]:
+        """The types of arguments that it has been compiled for, in this process or in the one that filled the cache."""
+        return list(self.dispatcher.signatures)
+
+    @cached_property
+    def dispatcher(self) -> Any:  # noqa: ANN401 - Numba's own type
+        """What Numba compiles and calls."""
+        function: Any = self.__wrapped__  # type: ignore[attr-defined] # of update_wrapper
+        compiler: Any = njit  # two of the options below are unknown to Numba's type stubs
+        compiled: Any = compiler(
+            nogil=True,
+            error_model="numpy",
+            forceinline=self.forceinline,
+            no_cpython_wrapper=self.forceinline,  # only compiled code calls a step: a Python entry point is a fifth of the compiler's work
+            no_cfunc_wrapper=True,
+            _nrt=False,
+        )(function)
+        if _CACHE is not None:
+            compiled._cache = _Cache(function)  # noqa: SLF001 - what Numba's option cache=True does, with our own cache
+        return compiled
+
+    @property
+    def _numba_type_(self) -> Any:  # noqa: ANN401 - how Numba asks what a global variable is
+        return self.dispatcher._numba_type_
 
 
-def kernel(function: Callable[P, R]) -> Callable[P, R]:
+def kernel(function: Callable[P, R]) -> Kernel[P, R]:
     """Compile ``function`` on its first call; the GIL is released while it runs."""
-    return _compile(function, forceinline=False)
+    return Kernel(function, forceinline=False)
 
 
-def step(function: Callable[P, R]) -> Callable[P, R]:
+def step(function: Callable[P, R]) -> Kernel[P, R]:
     """Inline a part of a kernel's loop into the loop itself.
 
     A call that passes a batch by value copies hundreds of words and counts references for each packet: decoding took
     980 ns per packet with calls and 32 ns without (decision 3). Calling it from Python crashes the process.
     """
-    return _compile(function, forceinline=True)
+    return Kernel(function, forceinline=True)

@@ -13,6 +13,7 @@ from floodmark.base.escaping import shown
 from floodmark.base.writing import leftovers
 from floodmark.cli.exits import say
 from floodmark.cli.progress import progress
+from floodmark.cli.starting import quick_imports
 from floodmark.errors import CaptureError
 
 if TYPE_CHECKING:
@@ -145,9 +146,10 @@ def reading(command: Callable[..., None]) -> Callable[..., None]:
         keep_going: bool,
         **others: Any,  # noqa: ANN401 - the command's own
     ) -> None:
-        settings = _settings(settings_path, tunnels)
+        with quick_imports():
+            settings = _settings(settings_path, tunnels)
+            from floodmark.result.pipeline import Options
         announce_compilation()
-        from floodmark.result.pipeline import Options
 
         options = Options(
             memory_octets=memory,
