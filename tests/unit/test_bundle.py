@@ -65,6 +65,18 @@ def bundle(signed: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(signed, tmp_path / "bundle"))
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a bundle of the demonstration capture that nobody signed."""
+    return made(tmp_path_factory.mktemp("bundles"), DEMO)
+
+
+@pytest.fixture
+def unsigned(plain: Path, tmp_path: Path) -> Path:
+    """Return a copy of it, to be altered."""
+    return Path(shutil.copytree(plain, tmp_path / "made"))
+
+
 def made(tmp_path: Path, *captures: Path, keep_going: bool = False) -> Path:
     folder = tmp_path / "made"
     make([str(capture) for capture in captures], str(folder), Recipe(Settings(), Options(keep_going=keep_going)))
@@ -209,10 +221,9 @@ def test_each_of_a_thousand_changed_bytes_is_found_and_named(bundle: Path) -> No
     assert verify(str(bundle)).is_whole
 
 
-def test_each_changed_octet_of_an_unsigned_bundle_is_found_and_named(tmp_path: Path) -> None:
-    folder = made(tmp_path, DEMO)
-    for path in one_octet_changes(files_of(folder), 100):
-        assert set(altered(verify(str(folder)))) == {path.relative_to(folder).as_posix()}
+def test_each_changed_octet_of_an_unsigned_bundle_is_found_and_named(unsigned: Path) -> None:
+    for path in one_octet_changes(files_of(unsigned), 100):
+        assert set(altered(verify(str(unsigned)))) == {path.relative_to(unsigned).as_posix()}
 
 
 def test_each_changed_octet_of_a_zip_file_is_found(tmp_path: Path) -> None:
@@ -362,11 +373,10 @@ def in_manifest(change: Callable[[dict[str, Any]], object]) -> Change:
         rewrite(layout.proof_name(1, "nodes"), lambda _: b""),
     ],
 )
-def test_a_bundle_of_somebody_who_makes_all_hashes_right_is_not_believed(change: Change, tmp_path: Path) -> None:
-    folder = made(tmp_path, DEMO)
-    change(folder)
-    seal_again(folder)
-    assert not verify(str(folder)).is_whole
+def test_a_bundle_of_somebody_who_makes_all_hashes_right_is_not_believed(change: Change, unsigned: Path) -> None:
+    change(unsigned)
+    seal_again(unsigned)
+    assert not verify(str(unsigned)).is_whole
 
 
 @pytest.mark.parametrize(
@@ -413,21 +423,19 @@ def test_what_is_wrong_with_a_manifest_is_said(change: Callable[[dict[str, Any]]
         (layout.ENVIRONMENT, b"[]\n"), (layout.REPEAT, b"rm -rf /\n"), (layout.STIX, b"{}"), (layout.CASE, b"{}\n"), (layout.READ_ME, b"?"),
     ],
 )  # fmt: skip
-def test_what_does_not_follow_from_the_originals_is_named(name: str, octets: bytes, tmp_path: Path) -> None:
-    folder = made(tmp_path, DEMO)
-    (folder / name).write_bytes(octets)
-    assert set(altered(verify(str(folder), originals=[str(DEMO)]))) == {name}
-    seal_again(folder)
+def test_what_does_not_follow_from_the_originals_is_named(name: str, octets: bytes, unsigned: Path) -> None:
+    (unsigned / name).write_bytes(octets)
+    assert set(altered(verify(str(unsigned), originals=[str(DEMO)]))) == {name}
+    seal_again(unsigned)
     wanted = layout.SETTINGS if name == layout.ENVIRONMENT else name
-    assert wanted in altered(verify(str(folder), originals=[str(DEMO)]))
+    assert wanted in altered(verify(str(unsigned), originals=[str(DEMO)]))
 
 
-def test_a_manifest_that_the_originals_do_not_give_is_named(tmp_path: Path) -> None:
-    folder = made(tmp_path, DEMO)
-    in_manifest(lambda manifest: manifest["originals"][0].update(chunks=5))(folder)
-    seal_again(folder)
-    assert verify(str(folder)).is_whole
-    told = altered(verify(str(folder), originals=[str(DEMO)]))
+def test_a_manifest_that_the_originals_do_not_give_is_named(unsigned: Path) -> None:
+    in_manifest(lambda manifest: manifest["originals"][0].update(chunks=5))(unsigned)
+    seal_again(unsigned)
+    assert verify(str(unsigned)).is_whole
+    told = altered(verify(str(unsigned), originals=[str(DEMO)]))
     assert told[layout.MANIFEST] == "does not match the originals: originals[0].chunks is 5, from the originals 1674"
 
 
@@ -436,8 +444,7 @@ def test_an_original_may_have_another_name_now(signed: Path, tmp_path: Path) -> 
     assert verify(str(signed), originals=[str(tmp_path / "exhibit-7")]).is_whole
 
 
-def test_tables_that_unpack_to_far_too_much_are_not_unpacked(tmp_path: Path) -> None:
-    folder = made(tmp_path, DEMO)
+def test_tables_that_unpack_to_far_too_much_are_not_unpacked(unsigned: Path) -> None:
     two, three = np.arange(2_000_000), np.arange(3_000_000)
     much = {
         "records": {"event": pa.array(np.ones(len(two), np.int32)), "offset": two, "octets": pa.array(np.ones(len(two), np.int32))},
@@ -445,11 +452,11 @@ def test_tables_that_unpack_to_far_too_much_are_not_unpacked(tmp_path: Path) -> 
         "nodes": {"level": np.zeros(len(three), np.uint8), "place": three, "sha256": pa.array([bytes(32)] * len(three), pa.binary(32))},
     }
     for part, table in much.items():
-        path = folder / layout.proof_name(1, part)
+        path = unsigned / layout.proof_name(1, part)
         before = path.read_bytes()
         pq.write_table(pa.table(table), path, compression="zstd")
-        seal_again(folder)
-        assert "are not proven: " in altered(verify(str(folder)))[layout.proof_name(1, "records")]
+        seal_again(unsigned)
+        assert "are not proven: " in altered(verify(str(unsigned)))[layout.proof_name(1, "records")]
         path.write_bytes(before)
 
 
@@ -478,27 +485,25 @@ def test_the_line_that_seals_a_bundle_is_written_once(bundle: Path) -> None:
         custody.add(str(bundle), "A. Clerk", custody.SEALED)
 
 
-def test_a_forged_answer_shows_when_it_is_made_again_from_the_originals(tmp_path: Path) -> None:
-    folder = made(tmp_path, DEMO)
-    report = json.loads((folder / layout.REPORT).read_bytes())
+def test_a_forged_answer_shows_when_it_is_made_again_from_the_originals(unsigned: Path) -> None:
+    report = json.loads((unsigned / layout.REPORT).read_bytes())
     report["events"][0]["packets"] = 30_000_000
-    (folder / layout.REPORT).write_bytes(layout.canonical(report))
-    seal_again(folder)
-    without = verify(str(folder))
+    (unsigned / layout.REPORT).write_bytes(layout.canonical(report))
+    seal_again(unsigned)
+    without = verify(str(unsigned))
     assert without.is_whole
     assert any("not signed" in remark for remark in without.remarks)
-    told = altered(verify(str(folder), originals=[str(DEMO)]))
+    told = altered(verify(str(unsigned), originals=[str(DEMO)]))
     assert told == {layout.REPORT: "does not match the originals: events[0].packets is 30000000, from the originals 2792"}
 
 
-def test_carved_packets_that_were_never_in_the_original_are_not_proven(tmp_path: Path) -> None:
-    folder = made(tmp_path, DEMO)
-    name = manifest_of(folder)["events"][0]["files"][0]
-    octets = bytearray((folder / name).read_bytes())
+def test_carved_packets_that_were_never_in_the_original_are_not_proven(unsigned: Path) -> None:
+    name = manifest_of(unsigned)["events"][0]["files"][0]
+    octets = bytearray((unsigned / name).read_bytes())
     octets[100] ^= 1
-    (folder / name).write_bytes(octets)
-    seal_again(folder)
-    told = altered(verify(str(folder)))
+    (unsigned / name).write_bytes(octets)
+    seal_again(unsigned)
+    told = altered(verify(str(unsigned)))
     assert told == {layout.proof_name(1, "records"): "the packets carved from demo.pcap do not lead to its Merkle root"}
 
 
@@ -511,13 +516,13 @@ def test_a_capture_that_is_not_the_original_is_named(signed: Path, tmp_path: Pat
     assert any("missing originals: " in remark for remark in found.remarks)
 
 
-def test_a_signature_is_by_whom_it_should_be(signed: Path, tmp_path: Path) -> None:
+def test_a_signature_is_by_whom_it_should_be(signed: Path, plain: Path) -> None:
     mine = manifest_of(signed)["public_key"]
     assert verify(str(signed), public_key=mine).public_key == mine
     other = Signer(Ed25519PrivateKey.generate()).public_key
     told = altered(verify(str(signed), public_key=other))
     assert told == {layout.SIGNATURE: f"is by {fingerprint(mine)}; expected {fingerprint(other)}"}
-    assert set(altered(verify(str(made(tmp_path, DEMO)), public_key=other))) == {layout.MANIFEST}
+    assert set(altered(verify(str(plain), public_key=other))) == {layout.MANIFEST}
 
 
 def test_keys_are_read_as_openssl_and_ssh_keygen_write_them(tmp_path: Path) -> None:
