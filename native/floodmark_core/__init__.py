@@ -10,10 +10,11 @@ if TYPE_CHECKING:
     from floodmark_core.columns import (
         ADDRESSES,
         BATCH,
-        CELL,
+        DESTINATION,
         FLOW,
         MORE,
-        CellTable,
+        TENTH,
+        ArrivalTable,
         FlowTable,
         Headers,
         Interfaces,
@@ -30,8 +31,8 @@ _HOMES = {
     **dict.fromkeys(("cache_folder", "compiled_before", "keeps_kernels", "kernel", "on_cache_fault", "source_digest"), "_jit"),
     **dict.fromkeys(
         (
-            "ADDRESSES", "BATCH", "CELL", "FLOW", "MORE", "CellTable", "FlowTable", "Headers", "Interfaces", "Records", "Tally",
-            "new_headers", "new_interfaces", "new_records", "new_tally",
+            "ADDRESSES", "BATCH", "DESTINATION", "FLOW", "MORE", "TENTH", "ArrivalTable", "FlowTable", "Headers", "Interfaces", "Records",
+            "Tally", "new_headers", "new_interfaces", "new_records", "new_tally",
         ),
         "columns",
     ),
@@ -41,10 +42,11 @@ _HOMES = {
 __all__ = [
     "ADDRESSES",
     "BATCH",
-    "CELL",
+    "DESTINATION",
     "FLOW",
     "MORE",
-    "CellTable",
+    "TENTH",
+    "ArrivalTable",
     "FlowTable",
     "Headers",
     "Interfaces",

@@ -1,7 +1,7 @@
-"""The arrays that kernels share: batches of packets as columns, flows and cells as rows. One line per field: type, unit, meaning.
+"""The arrays that kernels share: batches of packets as columns, flows and destinations as rows. One line per field: type, unit, meaning.
 
-A batch is small enough to stay in the cache, so its columns are separate arrays. A flow or a cell is accessed as a whole and at
-random, so it is one row: two to four cache lines instead of one line per column.
+A batch is small enough to stay in the cache, so its columns are separate arrays. A flow or a destination is accessed as a whole
+and at random, so it is one row: a few cache lines instead of one line per column.
 """
 
 from typing import Any, NamedTuple, TypeAlias
@@ -139,12 +139,17 @@ class MoreRows(NamedTuple):
     words: U64  # the same memory, flat
 
 
-class CellTable(NamedTuple):
-    """Cells in order of their first packet, and their hash index."""
+class ArrivalTable(NamedTuple):
+    """What arrived at each destination, by kind of traffic: a row for each in order of first packets, and a log of tenths of a second."""
 
-    rows: Rows  # CELL
-    slots: U64
-    used: I64
+    rows: Rows  # DESTINATION
+    log: Rows  # TENTH, of what is no longer counted in the rows
+    slots: U64  # index of the rows
+    hashes: U64  # scratch, one for each packet of a batch
+    used: I64  # counters, indices below
+
+
+NEXT_DESTINATION, NEXT_TENTH, ARRIVALS_BEGIN_NS, ARRIVALS_END_NS, ARRIVALS_USED_SIZE = range(5)
 
 
 # The first packet of a flow and its key, in one cache line. A flood of one-packet flows needs no more memory than this.
@@ -227,23 +232,30 @@ MORE = np.dtype(
     align=True,
 )
 
-CELL = np.dtype(
+# What one destination received of one kind of traffic, in one cache line.
+DESTINATION = np.dtype(
     [
-        ("dst_hi", "<u8"),
-        ("dst_lo", "<u8"),
-        ("second", "<i8"),  # since the epoch, rounded down
-        ("ip_version", "u1"),
-        ("kind", "u1"),  # kinds.py, traffic kind
+        ("hi", "<u8"),
+        ("lo", "<u8"),
         ("birth", "<u8"),  # number of its first packet, counted over all captures
         ("packets", "<u8"),
-        ("octets", "<u8"),  # IP total length
-        ("first_ns", "<i8"),
-        ("last_ns", "<i8"),
-        ("tenth_packets", "<u4", (10,)),  # by tenth of the second, saturating
-        ("tenth_octets", "<u8", (10,)),
-        ("sources", "u1", (64,)),  # HyperLogLog registers over source addresses, +-13 %; merge by maximum
-    ],
-    align=True,
+        ("tenth", "<i8"),  # of a second, counted from the epoch: the one that is being counted
+        ("tenth_octets", "<u8"),  # IP total length
+        ("tenth_packets", "<u4"),
+        ("ip_version", "u1"),
+        ("kind", "u1"),  # kinds.py, traffic kind
+        ("spare", "<u2"),
+        ("spares", "<u8"),  # so that no row lies in two cache lines
+    ]
+)
+
+# What a row of DESTINATION received in a tenth of a second; there may be several entries for the same.
+TENTH = np.dtype(
+    [
+        ("when", "<i8"),  # tenth of a second since the epoch << 24 | packets
+        ("row", "<u4"),
+        ("octets", "<u4"),  # IP total length
+    ]
 )
 
 

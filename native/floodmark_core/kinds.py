@@ -1,4 +1,4 @@
-"""Small integers that kernels write into flows and cells: traffic kinds, initiator basis, end reasons, stages of a TCP dialogue."""
+"""Small integers that kernels write into flows and arrivals: traffic kinds, initiator basis, end reasons, stages of a TCP dialogue."""
 
 # Traffic kind of a packet: the third part of a cell's key.
 TCP_SYN = 0

@@ -35,4 +35,4 @@ STOP_BATCH_FULL = 0  # never leaves the core
 STOP_NEEDS_DATA = 1  # the next record is incomplete in this block
 STOP_DAMAGED = 2  # the data at the position cannot be a record
 STOP_NEEDS_FLOWS = 3  # the flow table must grow first
-STOP_NEEDS_CELLS = 4  # the cell table must grow first
+STOP_NEEDS_ARRIVALS = 4  # the arrivals must grow first

@@ -12,11 +12,13 @@ from floodmark_core.blanking import blanking, sketching
 from floodmark_core.buffers import spans
 from floodmark_core.columns import (
     ADDRESSES,
-    CELL,
+    ARRIVALS_USED_SIZE,
+    DESTINATION,
     FLOW,
     MORE,
+    TENTH,
     USED_SIZE,
-    CellTable,
+    ArrivalTable,
     FlowRows,
     FlowTable,
     Framing,
@@ -27,8 +29,8 @@ from floodmark_core.columns import (
     new_tally,
 )
 from floodmark_core.flows import (
+    arrivals,
     births,
-    cells,
     dialogue,
     endpoints,
     flowtable,
@@ -68,7 +70,7 @@ def _first_half() -> list[Call]:
     block, layout, records, headers = _array("u1"), framing.new_layout(), new_records(), new_headers()
     interfaces, tally, clock, ports = new_interfaces(), new_tally(), _array("i8", timeline.CLOCK_SIZE), _array("u1", 1 << 16)
     place = _array("u4")
-    cell_table = CellTable(np.zeros(0, CELL), _array("u8", 2), _array("i8", 1))
+    none = _arrivals()
     return [
         lambda: decode.decode_batch(block, 0, 0, records, ports, 0, fragments.new_fragments(), headers, tally),
         lambda: framing.frame_pcapng(block, 0, 0, layout, interfaces, records, tally),
@@ -77,7 +79,7 @@ def _first_half() -> list[Call]:
         lambda: framing.frame_pcap(block, 0, 0, layout, records, tally),
         lambda: framing.frame_merged(block, 0, layout, records),
         lambda: framing.frame_batch(block, 0, 0, layout, interfaces, records, tally),
-        lambda: cells.count_cells(_array("i8"), 0, 0, records, headers, _SEED, cell_table),
+        lambda: arrivals.count_arrivals(_array("i8"), 0, 0, records, headers, _SEED, none),
         lambda: timeline.advance_clock(records, 0, 0, 0, clock, tally),
         lambda: ahead.touch_records(block, 0, layout, _array("i8", ahead.CURSORS)),
         lambda: grouping.number_keys(
@@ -86,9 +88,13 @@ def _first_half() -> list[Call]:
         lambda: grouping.keep_frequent(_array("u8"), _array("u1"), 1, _array("u1", 1), 0, 1),
         lambda: grouping.count_groups(_array("i4"), 0, 0, _array("i8", 1)),
         lambda: grouping.order_by_group(_array("i4"), 0, 0, _array("i8", 1), place),
-        lambda: cells.rebuild_cell_index(cell_table.rows, 0, _SEED, cell_table.slots),
-        lambda: cells.join_cells(cell_table.rows, _SEED, cell_table),
+        lambda: arrivals.rebuild_index(none.rows, 0, _SEED, none.slots),
+        lambda: arrivals.join_arrivals(none, _SEED, place, none),
     ]
+
+
+def _arrivals() -> ArrivalTable:
+    return ArrivalTable(np.zeros(0, DESTINATION), np.zeros(0, TENTH), _array("u8", 2), _array("u8"), _array("i8", ARRIVALS_USED_SIZE))
 
 
 def _flow_table() -> FlowTable:
@@ -149,9 +155,8 @@ def _walk() -> walk.Walk:
 def _whole() -> list[Call]:
     """Return the call to the kernel that combines the others."""
     matcher = flowtable.new_matcher(1, _array("i8", 9), _array("u1", 1 << 16))
-    table = CellTable(np.zeros(0, CELL), _array("u8", 2), _array("i8", 1))
     share = reader.ShareState(
-        walk=_walk(), matcher=matcher, flows=_flow_table(), cells=table, recent=duplicates.new_recent(0), tally=new_tally()
+        walk=_walk(), matcher=matcher, flows=_flow_table(), arrivals=_arrivals(), recent=duplicates.new_recent(0), tally=new_tally()
     )
     return [lambda: reader.read_block(_array("u1"), 0, 0, share)]
 

@@ -1,6 +1,6 @@
 """Hash keys and text.
 
-Keys of flows and cells: 64 x 64 -> 128-bit multiply, folded, under a seed that is secret, because an attacker chooses the keys.
+Keys of flows and destinations: 64 x 64 -> 128-bit multiply, folded, under a seed that is secret, because an attacker chooses the keys.
 Text, such as names and paths, whose hash is part of the results: FNV-1a, which needs no seed.
 """
 

@@ -1,1 +1,1 @@
-"""Count packets into flows and cells, and determine the shape of each flow."""
+"""Count packets into flows and arrivals, and determine the shape of each flow."""

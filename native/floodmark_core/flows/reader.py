@@ -1,4 +1,4 @@
-"""Run a capture block through all kernels, batch by batch: framing, clock, decoding, flows, cells. The first pass on one screen."""
+"""Run a capture block through all kernels, batch by batch: framing, clock, decoding, flows, arrivals. The first pass on one screen."""
 
 from typing import NamedTuple
 
@@ -12,20 +12,22 @@ from floodmark_core.columns import (
     END_MORE,
     END_ROW,
     NEXT_ADDRESSES,
+    NEXT_DESTINATION,
     NEXT_MORE,
     NEXT_ROW,
+    NEXT_TENTH,
     PACKETS_SEEN,
     TAKEN_SLOTS,
     U8,
-    CellTable,
+    ArrivalTable,
     FlowTable,
     Tally,
 )
-from floodmark_core.flows.cells import count_cells
+from floodmark_core.flows.arrivals import count_arrivals
 from floodmark_core.flows.flowtable import FULLEST_EIGHTHS, Matcher, update_flows
 from floodmark_core.packets.duplicates import Recent, estimate_duplicates
 from floodmark_core.packets.walk import Walk, next_batch
-from floodmark_core.status import STOP_BATCH_FULL, STOP_NEEDS_CELLS, STOP_NEEDS_FLOWS
+from floodmark_core.status import STOP_BATCH_FULL, STOP_NEEDS_ARRIVALS, STOP_NEEDS_FLOWS
 
 
 @step
@@ -41,13 +43,20 @@ def has_room(flows: FlowTable) -> bool:
     )
 
 
+@step
+def has_space(arrivals: ArrivalTable) -> bool:
+    """Return whether there is space for what a batch, whatever its contents, may add to the arrivals."""
+    used = arrivals.used
+    return bool(used[NEXT_DESTINATION] + BATCH <= arrivals.rows.shape[0] and used[NEXT_TENTH] + BATCH <= arrivals.log.shape[0])
+
+
 class ShareState(NamedTuple):
     """What one share reads with and counts into."""
 
     walk: Walk
     matcher: Matcher
     flows: FlowTable
-    cells: CellTable
+    arrivals: ArrivalTable
     recent: Recent
     tally: Tally
 
@@ -58,16 +67,16 @@ def read_block(block: U8, at: int, base: int, share: ShareState) -> tuple[int, i
 
     block: bytes of the file from offset ``base`` on. Returns (position of the first record not read, status.py STOP_ code).
     """
-    walk, matcher, flows, cells = share.walk, share.matcher, share.flows, share.cells
+    walk, matcher, flows, arrivals = share.walk, share.matcher, share.flows, share.arrivals
     while True:
         if not has_room(flows):
             return at, STOP_NEEDS_FLOWS
-        if cells.used[0] + BATCH > cells.rows.shape[0]:
-            return at, STOP_NEEDS_CELLS
+        if not has_space(arrivals):
+            return at, STOP_NEEDS_ARRIVALS
         n, at, stop = next_batch(block, at, base, walk, share.tally)
         estimate_duplicates(block, n, walk.records, walk.headers, share.recent)
         before = flows.used[PACKETS_SEEN]
         count = update_flows(block, n, walk.records, walk.headers, matcher, flows)
-        count_cells(matcher.mine, count, before, walk.records, walk.headers, np.uint64(matcher.seed[0]), cells)
+        count_arrivals(matcher.mine, count, before, walk.records, walk.headers, np.uint64(matcher.seed[0]), arrivals)
         if stop != STOP_BATCH_FULL:
             return at, stop

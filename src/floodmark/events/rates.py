@@ -1,6 +1,6 @@
 """Measure one attack's packets and bits over time: in the busiest stretch, and in a given second.
 
-The cells count all packets that a victim received of some kinds, to a tenth of a second. If they include other traffic, the rate is
+The arrivals count all packets that a victim received of some kinds, to a tenth of a second. If they include other traffic, the rate is
 computed from the flows themselves, each spread evenly over its duration.
 """
 
@@ -8,17 +8,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from floodmark.flows.arrivals import Tenths
 from floodmark.flows.flowset import FlowSet, Host
 from floodmark.verdicts.context import Context
 from floodmark.vocabulary.vectors import RECORDS
 from floodmark_core import kinds
-from floodmark_core.columns import I64, Rows
+from floodmark_core.columns import I64
 from floodmark_core.protocols import SECOND_NS
 
-_SAME = 0.05  # largest deviation at which the cells count as holding exactly this attack
+_SAME = 0.05  # largest deviation at which the arrivals count as holding exactly this attack
 _LEAST_WINDOW_NS = 1_000_000  # no rate is computed over less than a millisecond
 
-# Traffic kinds of the cells that count a TCP vector's packets.
+# Traffic kinds that count a TCP vector's packets.
 _TCP_KINDS = (kinds.TCP_SYN, kinds.TCP_SYNACK, kinds.TCP_RST, kinds.TCP_FIN, kinds.TCP_ACK, kinds.TCP_DATA, kinds.TCP_ODD)
 
 
@@ -40,9 +41,9 @@ class Rates:
     def __init__(self, context: Context, vector: str, victims: list[Host], flows: FlowSet, bounds_ns: tuple[int, int]) -> None:
         self._flows = flows
         self._start_ns, self._end_ns = bounds_ns
-        cells = _cells_of(context, vector, victims, (self._start_ns // SECOND_NS, self._end_ns // SECOND_NS))
-        alone = abs(int(cells["packets"].sum()) - flows.total_packets) <= _SAME * flows.total_packets
-        self._cells: Rows | None = cells if len(cells) and alone else None
+        arrived = _arrived(context, vector, victims, bounds_ns)
+        alone = arrived is not None and abs(int(arrived.packets.sum()) - flows.total_packets) <= _SAME * flows.total_packets
+        self._arrived = arrived if alone else None
 
     def peaks(self) -> Peaks:
         """Return the peak packets and bits a second, over clock seconds, or over shorter windows if the event is shorter."""
@@ -51,8 +52,8 @@ class Rates:
             window_s = max(span_ns, _LEAST_WINDOW_NS) / SECOND_NS
             return Peaks(flows.total_packets / window_s, flows.nbytes * 8 / window_s, window_s)
         window_ns = SECOND_NS if span_ns >= SECOND_NS else SECOND_NS // 10
-        if self._cells is not None:
-            packets, nbytes = _most_in_cells(self._cells, window_ns)
+        if self._arrived is not None:
+            packets, nbytes = _most_arrived(self._arrived, window_ns)
             packets, nbytes = min(packets, flows.total_packets), min(nbytes, flows.nbytes)
         else:
             packets, nbytes = _most_in_flows(flows, self._start_ns, window_ns)
@@ -64,34 +65,26 @@ class Rates:
 
     def packets_in_second(self, time_ns: int) -> float:
         """Return the number of packets in the clock second that contains a time."""
-        if self._cells is not None:
-            return float(self._cells["packets"][self._cells["second"] == time_ns // SECOND_NS].sum())
+        if self._arrived is not None:
+            return float(self._arrived.packets[self._arrived.second == time_ns // SECOND_NS].sum())
         this_window = np.zeros(1, np.int64)
         return float(_in_windows(self._flows, time_ns // SECOND_NS * SECOND_NS, SECOND_NS, this_window, self._flows.packets)[0])
 
 
-def _cells_of(context: Context, vector: str, victims: list[Host], seconds: tuple[int, int]) -> Rows:
-    """Return the cells that count a vector's packets to a single victim, from one second to another; none for several victims."""
+def _arrived(context: Context, vector: str, victims: list[Host], bounds_ns: tuple[int, int]) -> Tenths | None:
+    """Return what a single victim received of the kinds of a vector's packets; None if there is nothing, or for several victims."""
     number = context.hosts.numbers.get(victims[0]) if len(victims) == 1 else None
     if number is None:
-        return context.cells[:0]
-    wanted = np.zeros(256, bool)
-    wanted[list(_cell_kinds(vector))] = True
-    cells = context.hosts.cells_of(number, *seconds)
-    of_vector: Rows = cells[wanted[cells["kind"]]]
-    return of_vector
+        return None
+    arrived = context.hosts.arrived(number, *bounds_ns)
+    arrived = arrived.where(np.isin(arrived.kind, _kinds_of(vector)))
+    return arrived if len(arrived.kind) else None
 
 
-def _most_in_cells(cells: Rows, window_ns: int) -> tuple[float, float]:
+def _most_arrived(arrived: Tenths, window_ns: int) -> tuple[float, float]:
     """Return the most packets and bytes of any clock second, or tenth of a second."""
-    seconds, place = np.unique(cells["second"], return_inverse=True)
-    if window_ns == SECOND_NS:
-        packets = np.bincount(place, weights=cells["packets"], minlength=len(seconds))
-        return float(packets.max()), float(np.bincount(place, weights=cells["octets"], minlength=len(seconds)).max())
-    tenths, tenth_octets = np.zeros((len(seconds), 10)), np.zeros((len(seconds), 10))
-    np.add.at(tenths, place, cells["tenth_packets"])
-    np.add.at(tenth_octets, place, cells["tenth_octets"])
-    return float(tenths.max()), float(tenth_octets.max())
+    _, place = np.unique(arrived.second if window_ns == SECOND_NS else arrived.tenth, return_inverse=True)
+    return float(np.bincount(place, weights=arrived.packets).max()), float(np.bincount(place, weights=arrived.nbytes).max())
 
 
 def _most_in_flows(flows: FlowSet, start_ns: int, window_ns: int) -> tuple[float, float]:
@@ -136,8 +129,8 @@ def _grown(begins: I64, ends: I64, amounts: I64, times: I64) -> np.ndarray:
     return between
 
 
-def _cell_kinds(vector: str) -> tuple[int, ...]:
-    """Return the traffic kinds of the cells that count a vector's packets."""
+def _kinds_of(vector: str) -> tuple[int, ...]:
+    """Return the traffic kinds that count a vector's packets."""
     record = RECORDS[vector]
-    names = record.cells or RECORDS[record.parent].cells
+    names = record.kinds or RECORDS[record.parent].kinds
     return tuple(getattr(kinds, name) for name in names) or _TCP_KINDS

@@ -1,4 +1,4 @@
-"""Meter captures into flows and cells: the metering process of RFC 7011, one share of the flows for each thread.
+"""Meter captures into flows and arrivals: the metering process of RFC 7011, one share of the flows for each thread.
 
 State lives in arrays that carry over from block to block and from file to file, so the result does not depend on where they are split.
 """
@@ -12,12 +12,11 @@ from floodmark.base.workers import Workers
 from floodmark.captures.reading import Blocks, Progress, ReadCapture, read_capture
 from floodmark.captures.settings import FlowSettings
 from floodmark.captures.walking import walk_with
+from floodmark.flows.arrivals import Arrivals, joined
 from floodmark.flows.flows import Flows
 from floodmark.flows.shares import Share, Tables
 from floodmark.vocabulary.services import service_ports
-from floodmark_core import CELL, CellTable
-from floodmark_core.columns import I64, U8, FlowRows, Rows
-from floodmark_core.flows.cells import join_cells
+from floodmark_core.columns import I64, U8, FlowRows
 from floodmark_core.flows.flowtable import new_matcher
 from floodmark_core.packets.duplicates import duplicate_share
 from floodmark_core.records.framing import LAST_TIME_NS, new_layout
@@ -49,7 +48,7 @@ def new_share(settings: FlowSettings, memory: Memory, seed: int | None = None, n
 
 
 class Meter:
-    """Meters captures one after the other into one set of flows and cells."""
+    """Meters captures one after the other into one set of flows and arrivals."""
 
     def __init__(
         self, settings: FlowSettings, seed: int | None = None, memory: Memory | None = None, workers: Workers | None = None, shares: int = 1
@@ -96,26 +95,14 @@ class Meter:
         """Share of the IP packets that repeat a packet seen a moment before, byte for byte; None if there are no IP packets."""
         return duplicate_share(self._shares[0].recent)
 
-    def finish(self) -> tuple[Flows, Rows]:
-        """Return the flows and the cells, both in order of first packets."""
+    def finish(self) -> tuple[Flows, Arrivals]:
+        """Return the flows, in order of first packets, and what arrived at each destination."""
         for share in self._shares:
-            share.drop_indexes()
-        cells, place = self._joined_cells(), self._tables.in_order(self._shares, self._workers)
+            share.drop_index()
+        arrivals = joined([share.trim_arrivals() for share in self._shares], self._shares[0].matcher.seed[0], self._memory)
+        place = self._tables.in_order(self._shares, self._workers)
         used, tables = [share.used for share in self._shares], self._tables
         rows = FlowRows(rows=tables.rows.trim(used), more=tables.more.trim(used), addresses=tables.addresses.trim(used), place=place)
         flows = Flows(rows, int(self._shares[0].walk.clock[CLOCK_NS]), self._timeouts, self._memory)
         flows.workers = self._workers
-        return flows, cells
-
-    def _joined_cells(self) -> Rows:
-        """Return the cells of all shares as one set in order of first packets."""
-        if len(self._shares) == 1:
-            return self._shares[0].cells
-        most = max(sum(len(share.cells) for share in self._shares), 1)
-        slots = self._memory.array(1 << (2 * most).bit_length(), np.uint64)
-        joined = CellTable(self._memory.array(most, CELL), slots, np.zeros(1, np.int64))
-        for share in self._shares:
-            join_cells(share.cells, share.matcher.seed[0], joined)
-        cells = joined.rows[: joined.used[0]]
-        in_order: Rows = cells[np.argsort(cells["birth"], kind="stable")]
-        return in_order
+        return flows, arrivals

@@ -12,23 +12,27 @@ from floodmark.captures.reading import read_by_parts
 from floodmark_core import (
     ADDRESSES,
     BATCH,
-    CELL,
+    DESTINATION,
     FLOW,
     MORE,
-    CellTable,
+    TENTH,
+    ArrivalTable,
     FlowTable,
     new_tally,
     read_block,
 )
 from floodmark_core.columns import (
+    ARRIVALS_USED_SIZE,
     BATCHES_SEEN,
     END_ADDRESSES,
     END_MORE,
     END_ROW,
     I64,
     NEXT_ADDRESSES,
+    NEXT_DESTINATION,
     NEXT_MORE,
     NEXT_ROW,
+    NEXT_TENTH,
     TAKEN_SLOTS,
     U8,
     U16,
@@ -37,8 +41,8 @@ from floodmark_core.columns import (
     USED_SIZE,
     Rows,
 )
+from floodmark_core.flows.arrivals import rebuild_index
 from floodmark_core.flows.births import order_by_birth
-from floodmark_core.flows.cells import rebuild_cell_index
 from floodmark_core.flows.flowtable import FULLEST_EIGHTHS, Matcher, move_index
 from floodmark_core.flows.reader import ShareState
 from floodmark_core.packets.duplicates import new_recent
@@ -46,10 +50,10 @@ from floodmark_core.packets.walk import Walk
 from floodmark_core.records.ahead import CURSORS
 from floodmark_core.records.framing import LAST_TIME_NS
 from floodmark_core.records.timeline import FILE_BEGINS
-from floodmark_core.status import STOP_NEEDS_CELLS, STOP_NEEDS_FLOWS
+from floodmark_core.status import STOP_NEEDS_ARRIVALS, STOP_NEEDS_FLOWS
 
 FIRST_SLOTS = 1 << 14  # of the index of flows
-FIRST_CELLS = 1 << 11
+FIRST_DESTINATIONS = 1 << 11
 FIRST_BATCHES = 1 << 11
 LARGE_INDEX = 1 << 20  # slots; a smaller index grows fourfold
 _GROWTH = 0.25  # kept small: unused room still counts as memory
@@ -176,7 +180,7 @@ class Tables:
 
 
 class Share:
-    """The state that one thread needs to meter its share: that of framing, clock and decoding, its index and its cells."""
+    """The state that one thread needs to meter its share: that of framing, clock and decoding, its index and its arrivals."""
 
     def __init__(self, number: int, matcher: Matcher, walk: Walk, memory: Memory) -> None:
         self.number = number
@@ -187,9 +191,11 @@ class Share:
         self._opened = GrowingRows(np.dtype(np.uint16), FIRST_BATCHES, memory)
         self.tally = new_tally()
         self.recent = new_recent() if number == 0 else new_recent(0)  # only one share looks for duplicates
-        self._cells = GrowingRows(CELL, FIRST_CELLS, memory)
-        self._cell_index: U64 = memory.array(2 * FIRST_CELLS, np.uint64)
-        self._cells_used: I64 = np.zeros(1, np.int64)
+        self._destinations = GrowingRows(DESTINATION, FIRST_DESTINATIONS, memory)
+        self._tenths = GrowingRows(TENTH, FIRST_DESTINATIONS, memory)
+        self._destination_index: U64 = memory.array(2 * FIRST_DESTINATIONS, np.uint64)
+        self._arrivals_used: I64 = np.zeros(ARRIVALS_USED_SIZE, np.int64)
+        self._hashes: U64 = np.zeros(BATCH, np.uint64)
         self._cursors: I64 = np.zeros(CURSORS, np.int64)
         self._memory = memory
 
@@ -200,9 +206,9 @@ class Share:
         return counts
 
     @property
-    def cells(self) -> Rows:
-        """The cells of this share's packets."""
-        return self._cells.rows[: self._cells_used[0]]
+    def arrivals(self) -> ArrivalTable:
+        """What arrived at each destination, in this share's packets, with all the room there is."""
+        return ArrivalTable(self._destinations.rows, self._tenths.rows, self._destination_index, self._hashes, self._arrivals_used)
 
     def begin(self, layout: I64, last_time_ns: int) -> None:
         """Begin a capture."""
@@ -218,13 +224,10 @@ class Share:
         Returns (position of the first unread record, status.py STOP_ code).
         """
         while True:
-            cells = CellTable(self._cells.rows, self._cell_index, self._cells_used)
-            state = ShareState(
-                walk=self.walk, matcher=self.matcher, flows=tables.of(self), cells=cells, recent=self.recent, tally=self.tally
-            )
+            state = ShareState(self.walk, self.matcher, tables.of(self), self.arrivals, self.recent, self.tally)
             at, stop = read_block(block, at, base, state)
-            if stop == STOP_NEEDS_CELLS:
-                self._grow_cells()
+            if stop == STOP_NEEDS_ARRIVALS:
+                self._grow_arrivals()
             elif stop != STOP_NEEDS_FLOWS or not self.make_way(tables, (base + at) / nbytes if nbytes else 1.0):
                 return at, stop
 
@@ -256,12 +259,22 @@ class Share:
         move_index(self.index, index)
         self.index = index
 
-    def _grow_cells(self) -> None:
-        """Double the room for cells."""
-        self._cells.reach(2 * len(self._cells.rows))
-        self._cell_index = self._memory.array(2 * len(self._cell_index), np.uint64)
-        rebuild_cell_index(self._cells.rows, int(self._cells_used[0]), self.matcher.seed[0], self._cell_index)
+    def _grow_arrivals(self) -> None:
+        """Make room for another batch of arrivals."""
+        used = self._arrivals_used
+        self._tenths.reach(int(used[NEXT_TENTH]) + BATCH)
+        if used[NEXT_DESTINATION] + BATCH > len(self._destinations.rows):
+            self._destinations.reach(2 * len(self._destinations.rows))
+            self._destination_index = self._memory.array(2 * len(self._destination_index), np.uint64)
+            rebuild_index(self._destinations.rows, int(used[NEXT_DESTINATION]), self.matcher.seed[0], self._destination_index)
 
-    def drop_indexes(self) -> None:
-        """Release the memory that only reading needs."""
-        self.index, self._cell_index = np.zeros(0, np.uint64), np.zeros(0, np.uint64)
+    def trim_arrivals(self) -> ArrivalTable:
+        """Release the memory that only counting arrivals needs. Returns what arrived."""
+        used = self._arrivals_used
+        rows, log = self._destinations.trim(int(used[NEXT_DESTINATION])), self._tenths.trim(int(used[NEXT_TENTH]))
+        self._destination_index = np.zeros(0, np.uint64)
+        return ArrivalTable(rows, log, self._destination_index, self._hashes, used)
+
+    def drop_index(self) -> None:
+        """Release the memory that only looking up flows needs."""
+        self.index = np.zeros(0, np.uint64)

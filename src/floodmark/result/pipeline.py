@@ -89,9 +89,9 @@ def classify(
                 reads.extend(_read(meter, reader, progress, options))
         assert meter is not None  # noqa: S101 - there is a source
         duplicates = meter.duplicates
-        flows, cells = meter.finish()
+        flows, arrivals = meter.finish()
         del meter  # frees the indexes of its tables
-        context = context_of(flows, cells, View(flows, duplicates=duplicates, snaplen_cut=_is_cut(reads)))
+        context = context_of(flows, arrivals, View(flows, duplicates=duplicates, snaplen_cut=_is_cut(reads)))
         judged = events_of(context, decide(context, settings), _span_ns(reads), settings.event)
         named = (*mark_backscatter(context, judged.event_of), *mark_calm(context, judged.event_of, settings.calm))
         judged = replace(judged, events=tied(judged.events, round(settings.event.most_gap_s * 1e9)))

@@ -14,12 +14,12 @@ from floodmark_core.flows import shapes
 from floodmark_core.protocols import ICMP, ICMPV6, SECOND_NS, TCP, UDP, UDP_LITE
 
 _MOSTLY = 0.8  # of the packets of a kind
-# Traffic kinds of the cells by IP protocol.
+# Traffic kinds by IP protocol.
 _TCP_KINDS = (kinds.TCP_SYN, kinds.TCP_SYNACK, kinds.TCP_RST, kinds.TCP_FIN, kinds.TCP_ACK, kinds.TCP_DATA, kinds.TCP_ODD)
 _ICMP_KINDS = (kinds.ICMP_ECHO, kinds.ICMP_ECHO_REPLY, kinds.ICMP_ERROR, kinds.ICMP_OTHER)
 _UDP_KINDS = (kinds.UDP, kinds.UDP_FROM_SERVICE)
 _OTHER_KINDS = (kinds.FRAGMENT, kinds.GRE, kinds.IPSEC, kinds.OTHER_IP)
-_CELL_KINDS = {TCP: _TCP_KINDS, UDP: _UDP_KINDS, UDP_LITE: _UDP_KINDS, ICMP: _ICMP_KINDS, ICMPV6: _ICMP_KINDS}
+_KINDS_OF = {TCP: _TCP_KINDS, UDP: _UDP_KINDS, UDP_LITE: _UDP_KINDS, ICMP: _ICMP_KINDS, ICMPV6: _ICMP_KINDS}
 _SETTLED_NS = SECOND_NS  # the first retransmission of an unanswered SYN or segment follows after a second (RFC 6298)
 
 
@@ -44,15 +44,15 @@ class Baseline:
         """Return the UDP packets that a host received in two-way flows."""
         return self._hosts.shaped(host, shapes.UDP_DIALOGUE).total_packets + self.dialogues_of(host).total_packets
 
-    @cached_property
+    @property
     def begin_ns(self) -> int:
         """Time of the first packet to any host."""
-        return int(self._hosts.cells["first_ns"].min()) if len(self._hosts.cells) else 0
+        return self._hosts.arrivals.begin_ns
 
-    @cached_property
+    @property
     def end_ns(self) -> int:
         """Time of the last packet to any host."""
-        return int(self._hosts.cells["last_ns"].max()) if len(self._hosts.cells) else 0
+        return self._hosts.arrivals.end_ns
 
     def settled(self, flows: FlowSet) -> FlowSet:
         """Return, from a sample of some flows, those whose outcome is known: they were answered, or had a second in which to continue.
@@ -91,20 +91,20 @@ class Baseline:
         return int(self._hosts.sent_packets[host]) * 100 >= int(self._hosts.received_packets[host]) or self._shapes.one_sided is False
 
     def burst_pps(self, host: int, flows: FlowSet) -> float:
-        """Return the packets a second in the busiest stretch of flows that a host received: by the flows, or by the cells if higher.
+        """Return the packets a second in the busiest stretch of flows that a host received: by the flows, or by what arrived if higher.
 
-        Flows of many packets do not show when each packet arrived; the cells do, if these flows are most of the traffic of their kind.
+        Flows of many packets do not show when each packet arrived; the arrivals do, if these flows are most of the traffic of their kind.
         """
         rate = flows.busiest_rate_pps
         if flows.total_packets <= 2 * len(flows):
             return rate
-        cells = self._hosts.cells_of(host, flows.first_ns // SECOND_NS, flows.last_ns // SECOND_NS)
-        cells = cells[np.isin(cells["kind"], _CELL_KINDS.get(int(flows.sample.column("protocol")[0]), _OTHER_KINDS))]
-        packets = int(cells["packets"].sum())
+        arrived = self._hosts.arrived(host, flows.first_ns, flows.last_ns)
+        arrived = arrived.where(np.isin(arrived.kind, _KINDS_OF.get(int(flows.sample.column("protocol")[0]), _OTHER_KINDS)))
+        packets = int(arrived.packets.sum())
         if packets == 0 or flows.total_packets < _MOSTLY * packets:
             return rate
-        _, second = np.unique(cells["second"], return_inverse=True)
-        return max(rate, float(np.bincount(second, weights=cells["packets"]).max()) * flows.total_packets / packets)
+        _, second = np.unique(arrived.second, return_inverse=True)
+        return max(rate, float(np.bincount(second, weights=arrived.packets).max()) * flows.total_packets / packets)
 
     def asked_everyone(self, host: int, ports: tuple[int, ...]) -> bool:
         """Return whether a receiver queried all its neighbours at once on one of some ports, by multicast or broadcast."""

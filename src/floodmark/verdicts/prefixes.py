@@ -43,10 +43,10 @@ def prefixes_of(context: Context, settings: SpreadThresholds, taken: np.ndarray)
     enough = int(shaped.packets_toward[free].sum(dtype=np.int64)) >= settings.carpet_packets
     listed = _listed(context, np.nonzero(free)[0] if enough else np.zeros(0, np.int64), settings)
     found = _Found(listed)
-    cells = context.cells
+    arrivals = context.arrivals
     return Receivers(
-        shaped, listed, _count(shaped, found), cells,
-        lambda: found.numbers(cells["dst_hi"].copy(), cells["dst_lo"].copy(), cells["ip_version"]).astype(np.int32), _BITS,
+        shaped, listed, _count(shaped, found), arrivals,
+        lambda: found.numbers(arrivals.rows["hi"].copy(), arrivals.rows["lo"].copy(), arrivals.rows["ip_version"]).astype(np.int32), _BITS,
     )  # fmt: skip
 
 

@@ -7,13 +7,15 @@ from typing import NamedTuple
 import numpy as np
 
 from floodmark.base.workers import Part
+from floodmark.flows.arrivals import Arrivals, Tenths
 from floodmark.flows.flows import SEED, Flows
 from floodmark.flows.flowset import SAMPLE, FlowSet, Host, number, split
 from floodmark.verdicts.shaping import ShapedFlows
 from floodmark.vocabulary.payloads import ANSWER_KINDS
 from floodmark_core import MORE
-from floodmark_core.columns import I32, I64, U8, U32, U64, Rows
+from floodmark_core.columns import I32, I64, U8, U32, U64
 from floodmark_core.flows import shapes
+from floodmark_core.protocols import SECOND_NS
 
 VICTIM_PACKETS = 20  # a host that received fewer of everything is no victim that can be named
 # One-way packets of all kinds but UDP replies: what other floods consist of.
@@ -40,17 +42,20 @@ class Receivers:
         shaped: ShapedFlows,
         addresses: tuple[U64, U64, U8],
         counted: Counted,
-        cells: Rows,
-        cell_numbers: Callable[[], I32],
+        arrivals: Arrivals,
+        numbers_of_rows: Callable[[], I32],
         bits: dict[int, int] | None = None,
     ) -> None:
-        """addresses: high halves, low halves, versions. cell_numbers: returns the receiver of each cell. bits: of prefixes, by version."""
-        self._shapes, self.cells = shaped, cells
+        """addresses: high halves, low halves, versions. bits: of prefixes, by version.
+
+        numbers_of_rows: returns the receiver of each row of the arrivals.
+        """
+        self._shapes, self.arrivals = shaped, arrivals
         self.hi, self.lo, self.version = addresses
         self.bits = bits or {}
         self.sent_packets, self.received_packets = counted.sent_packets, counted.received_packets
         self._received_in_shape = counted.received_in_shape
-        self._cell_numbers = cell_numbers
+        self._numbers_of_rows = numbers_of_rows
         flows = shaped.flows
         self._starts, self._order = split(counted.group, len(self) * shapes.SHAPES, flows.memory, flows.workers)
 
@@ -110,19 +115,16 @@ class Receivers:
         return others.where(mine) if len(others) else others
 
     @cached_property
-    def _cells_by_receiver(self) -> tuple[I64, I64, I64]:
-        """Return (starts, order, second): the cells of each receiver in order of seconds."""
-        by_second = np.argsort(self.cells["second"], kind="stable")
-        starts, order = split(self._cell_numbers()[by_second].astype(np.int32), len(self))
-        in_order: I64 = by_second[order]
-        return starts, in_order, self.cells["second"][in_order]
+    def _lines_by_receiver(self) -> tuple[I64, U32]:
+        """Return (starts, order): the lines of the arrivals of each receiver."""
+        return split(self._numbers_of_rows()[self.arrivals.row_of_line], len(self), workers=self._shapes.flows.workers)
 
-    def cells_of(self, host: int, first_second: int, last_second: int) -> Rows:
-        """Return the cells of a receiver from one second to another, in order of seconds."""
-        starts, order, seconds = self._cells_by_receiver
-        start, stop = starts[host], starts[host + 1]
-        first, last = start + np.searchsorted(seconds[start:stop], (first_second, last_second + 1))
-        return self.cells[order[first:last]]
+    def arrived(self, host: int, first_ns: int, last_ns: int) -> Tenths:
+        """Return what a receiver got in the seconds from one time to another."""
+        starts, order = self._lines_by_receiver
+        found = self.arrivals.lines(order[starts[host] : starts[host + 1]])
+        second = found.second
+        return found.where((second >= first_ns // SECOND_NS) & (second <= last_ns // SECOND_NS))
 
     @cached_property
     def numbers(self) -> dict[Host, int]:
@@ -139,16 +141,17 @@ def masked(hi: U64, lo: U64, version: np.ndarray) -> tuple[U64, U64]:
     return hi, np.where(version == 4, lo & np.uint64(0xFFFFFF00), np.uint64(0))
 
 
-def hosts_of(flows: Flows, cells: Rows) -> tuple[ShapedFlows, Receivers]:
+def hosts_of(flows: Flows, arrivals: Arrivals) -> tuple[ShapedFlows, Receivers]:
     """Find the hosts that received enough packets to be victims, give every flow its shape, and count what each host received."""
-    groups, leaders = number(cells["dst_hi"].copy(), cells["dst_lo"].copy(), cells["ip_version"].astype(np.uint64))
-    packets = np.bincount(groups, weights=cells["packets"], minlength=len(leaders)) if len(groups) else np.zeros(0)
+    rows = arrivals.rows
+    groups, leaders = number(rows["hi"].copy(), rows["lo"].copy(), rows["ip_version"].astype(np.uint64))
+    packets = np.bincount(groups, weights=rows["packets"], minlength=len(leaders)) if len(groups) else np.zeros(0)
     kept = packets >= VICTIM_PACKETS
     renumber = np.where(kept, np.cumsum(kept) - 1, -1)
     chosen = leaders[kept]
-    addresses = cells["dst_hi"][chosen], cells["dst_lo"][chosen], cells["ip_version"][chosen]
+    addresses = rows["hi"][chosen], rows["lo"][chosen], rows["ip_version"][chosen]
     shaped, counted = _shape(flows, addresses, packets[kept].astype(np.int64))
-    return shaped, Receivers(shaped, addresses, counted, cells, lambda: renumber[groups].astype(np.int32))
+    return shaped, Receivers(shaped, addresses, counted, arrivals, lambda: renumber[groups].astype(np.int32))
 
 
 def _shape(flows: Flows, addresses: tuple[U64, U64, U8], received_packets: I64) -> tuple[ShapedFlows, Counted]:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from importlib.resources import files
 from typing import Any
 
-_OWN = ("title", "ports", "payloads", "told_by", "cells")  # fields that a vector does not inherit from its parent
+_OWN = ("title", "ports", "payloads", "told_by", "kinds")  # fields that a vector does not inherit from its parent
 
 
 class Verdict(StrEnum):
@@ -52,7 +52,7 @@ class Vector:
     ports: tuple[int, ...] = ()
     payloads: tuple[str, ...] = ()
     told_by: frozenset[str] = frozenset()
-    cells: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
     ddosdb: str | None = None
 
     @property
@@ -79,7 +79,7 @@ def _vectors(document: dict[str, Any]) -> Iterator[Vector]:
         parent = own.get("parent", name)
         inherited = {key: value for key, value in document["vector"][parent].items() if key not in _OWN}
         fields = {**inherited, **own, "parent": parent}
-        for key in ("ports", "payloads", "cells"):
+        for key in ("ports", "payloads", "kinds"):
             fields[key] = tuple(fields.get(key, ()))
         yield Vector(
             name=name,
