@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 
 import corpus
+from floodmark.base.memory import Memory
 from floodmark.captures.blocks import BlockReader
 from floodmark.captures.reading import LOOKED_AT_BYTES
 from floodmark.captures.source import source_of
 from floodmark.captures.walking import walk_with
 from floodmark.events.events import events_of
+from floodmark.flows.arrivals import Arrivals, joined
 from floodmark.flows.flows import Flows
 from floodmark.flows.metering import timeouts_ns
 from floodmark.report.export.parquet import write_flows
@@ -25,9 +27,20 @@ from floodmark.settings import Settings
 from floodmark.verdicts.context import context_of
 from floodmark.verdicts.decide import decide
 from floodmark.vocabulary.services import service_ports
-from floodmark_core import ADDRESSES, CELL, FLOW, MORE, CellTable, FlowTable, new_tally
-from floodmark_core.columns import NEXT_ADDRESSES, NEXT_MORE, NEXT_ROW, PACKETS_SEEN, USED_SIZE, FlowRows
-from floodmark_core.flows.cells import count_cells
+from floodmark_core import ADDRESSES, DESTINATION, FLOW, MORE, TENTH, ArrivalTable, FlowTable, new_tally
+from floodmark_core.columns import (
+    ARRIVALS_USED_SIZE,
+    BATCH,
+    NEXT_ADDRESSES,
+    NEXT_DESTINATION,
+    NEXT_MORE,
+    NEXT_ROW,
+    NEXT_TENTH,
+    PACKETS_SEEN,
+    USED_SIZE,
+    FlowRows,
+)
+from floodmark_core.flows.arrivals import count_arrivals
 from floodmark_core.flows.flowtable import new_matcher, update_flows
 from floodmark_core.packets.decode import decode_batch
 from floodmark_core.records.ahead import CURSORS, touch_records
@@ -52,7 +65,7 @@ class Stopwatch:
         return result
 
 
-def first_pass(reader: BlockReader, packets: int, watch: Stopwatch, *, empty: bool) -> tuple[Flows, np.ndarray]:
+def first_pass(reader: BlockReader, packets: int, watch: Stopwatch, *, empty: bool) -> tuple[Flows, Arrivals]:
     """Read a pcap file stage by stage; ``empty`` runs the same calls on no packets to measure the call overhead."""
     settings, layout, tally = Settings(), reader.container.layout, new_tally()
     timeouts, walk = timeouts_ns(settings.flow), walk_with(settings.flow, layout)
@@ -70,7 +83,13 @@ def first_pass(reader: BlockReader, packets: int, watch: Stopwatch, *, empty: bo
         np.zeros(size, np.uint64),
         used,
     )
-    cells = CellTable(np.zeros(packets // 4 + 4096, CELL), np.zeros(size, np.uint64), np.zeros(1, np.int64))
+    arrivals = ArrivalTable(
+        np.zeros(packets + BATCH, DESTINATION),
+        np.zeros(packets + BATCH, TENTH),
+        np.zeros(size, np.uint64),
+        np.zeros(BATCH, np.uint64),
+        np.zeros(ARRIVALS_USED_SIZE, np.int64),
+    )
     block, at, seed = reader.block, reader.container.header_bytes, np.uint64(1)
     while True:
         part = block[: at + LOOKED_AT_BYTES]
@@ -86,14 +105,16 @@ def first_pass(reader: BlockReader, packets: int, watch: Stopwatch, *, empty: bo
             watch.of("decoding", lambda: decode_batch(part, m, 0, records, *state))  # noqa: B023
             before = used[PACKETS_SEEN]
             mine = watch.of("flows", lambda: update_flows(part, m, records, headers, matcher, flows))  # noqa: B023
-            watch.of("cells", lambda: count_cells(matcher.mine, mine, before, records, headers, seed, cells))  # type: ignore[arg-type] # noqa: B023
+            watch.of("arrivals", lambda: count_arrivals(matcher.mine, mine, before, records, headers, seed, arrivals))  # type: ignore[arg-type] # noqa: B023
         if len(part) == len(block):
             if reader.at_end:
                 break
             block, at = watch.of("reading", lambda: reader.next_block(at)), 0  # type: ignore[assignment] # noqa: B023
     place = np.arange(used[NEXT_ROW], dtype=np.uint32)
     tables = FlowRows(flows.rows[: used[NEXT_ROW]], flows.more[: used[NEXT_MORE]], flows.addresses[: used[NEXT_ADDRESSES]], place)
-    return Flows(tables, int(clock[0]), timeouts), cells.rows[: cells.used[0]]
+    counted = arrivals.used
+    trimmed = arrivals._replace(rows=arrivals.rows[: counted[NEXT_DESTINATION]], log=arrivals.log[: counted[NEXT_TENTH]])
+    return Flows(tables, int(clock[0]), timeouts), joined([trimmed], seed, Memory())
 
 
 def measure(path: Path, packets: int) -> dict[str, float]:
@@ -102,11 +123,11 @@ def measure(path: Path, packets: int) -> dict[str, float]:
     with source_of(str(path)).reader() as reader:
         first_pass(reader, packets, calls, empty=True)
     with source_of(str(path)).reader() as reader:
-        flows, cells = first_pass(reader, packets, work, empty=False)
-    kernels = ("framing", "clock", "decoding", "flows", "cells")
+        flows, arrivals = first_pass(reader, packets, work, empty=False)
+    kernels = ("framing", "clock", "decoding", "flows", "arrivals")
     found = {stage: work.seconds[stage] - (calls.seconds[stage] if stage in kernels else 0.0) for stage in work.seconds}
     judging, settings = Stopwatch(), Settings()
-    context = judging.of("context", lambda: context_of(flows, cells))
+    context = judging.of("context", lambda: context_of(flows, arrivals))
     decision = judging.of("rules", lambda: decide(context, settings))  # type: ignore[arg-type]
     judged = judging.of("events", lambda: events_of(context, decision, (0, 1), settings.event))  # type: ignore[arg-type]
     records = FlowRecords(flows, judged)  # type: ignore[arg-type]

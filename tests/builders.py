@@ -11,9 +11,9 @@ import floodmark
 from floodmark.captures.reading import ReadCapture
 from floodmark.captures.settings import FlowSettings
 from floodmark.captures.source import source_of
+from floodmark.flows.arrivals import Arrivals
 from floodmark.flows.flows import Flows
 from floodmark.flows.metering import Meter
-from floodmark_core.columns import Rows
 
 START_NS = 1_700_000_000_000_000_000
 SECOND, MILLISECOND, MICROSECOND = 1_000_000_000, 1_000_000, 1_000
@@ -107,8 +107,8 @@ def answer(data: bytes | Iterable[Packet]) -> floodmark.Result:
     return floodmark.classify(io.BytesIO(data if isinstance(data, bytes) else pcap(list(data))))
 
 
-def metered(data: bytes | Iterable[Packet], settings: FlowSettings | None = None) -> tuple[Flows, Rows, ReadCapture]:
-    """Read a capture as far as flows and cells, without a verdict."""
+def metered(data: bytes | Iterable[Packet], settings: FlowSettings | None = None) -> tuple[Flows, Arrivals, ReadCapture]:
+    """Read a capture as far as flows and arrivals, without a verdict."""
     meter = Meter(settings or FlowSettings(), seed=1)
     with source_of(io.BytesIO(data if isinstance(data, bytes) else pcap(list(data)))).reader() as reader:
         read = meter.read(reader)

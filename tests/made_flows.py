@@ -3,20 +3,23 @@
 Addresses are integers of IPv4. What a test does not say is an ordinary SYN that became nothing.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from floodmark.captures.settings import FlowSettings
+from floodmark.flows.arrivals import Arrivals
 from floodmark.flows.flows import Flows
 from floodmark.flows.metering import timeouts_ns
 from floodmark.verdicts.context import Context, context_of
 from floodmark.verdicts.declaring import Case
 from floodmark.verdicts.registry import JUDGES, ApplicationSettings, VolumetricSettings
 from floodmark.verdicts.weighing import Finding
-from floodmark_core import ADDRESSES, CELL, FLOW, MORE, kinds
+from floodmark_core import ADDRESSES, DESTINATION, FLOW, MORE, TENTH, kinds
 from floodmark_core.columns import FlowRows
+from floodmark_core.flows.arrivals import COUNT_BITS, TENTH_NS
 from floodmark_core.protocols import ICMP, SECOND_NS, TCP, UDP
 
 VICTIM = 0xCB007101  # 203.0.113.1
@@ -67,28 +70,27 @@ class MadeFlows:
                 (row if name in FLOW.names else details)[name] = value
         return FlowRows(rows, more, np.zeros(0, ADDRESSES), np.arange(count, dtype=np.uint32))
 
-    def _cells(self, tables: FlowRows) -> np.ndarray:
-        """Return the cells of the victims and of whoever was sent an answer: where hosts are found."""
-        totals: dict[tuple[int, int, int], list[int]] = {}
+    def _arrivals(self, tables: FlowRows) -> Arrivals:
+        """Return what arrived at the victims and at whoever was sent an answer: where hosts are found."""
+        totals: dict[tuple[int, int], Counter[int]] = {}
         for row, details in zip(tables.rows, tables.more, strict=True):
             kind = _KINDS.get(int(row["protocol"]), kinds.OTHER_IP)
             for end, packets in ((row["responder"], details["initiator_packets"]), (row["initiator"], details["responder_packets"])):
                 if packets:
-                    key = (int(end), int(row["first_seen_ns"]) // SECOND_NS, kind)
-                    first, last = int(row["first_seen_ns"]), int(details["last_seen_ns"])
-                    total = totals.setdefault(key, [0, first, last])
-                    total[:] = [total[0] + int(packets), min(total[1], first), max(total[2], last)]
-        cells = np.zeros(len(totals), CELL)
-        for cell, ((lo, second, kind), (packets, first, last)) in zip(cells, totals.items(), strict=True):
-            cell["dst_lo"], cell["second"], cell["kind"], cell["ip_version"] = lo, second, kind, 4
-            cell["packets"], cell["octets"], cell["first_ns"], cell["last_ns"] = packets, 60 * packets, first, last
-        return cells
+                    totals.setdefault((int(end), kind), Counter())[int(row["first_seen_ns"]) // TENTH_NS] += int(packets)
+        rows, log = np.zeros(len(totals), DESTINATION), []
+        for number, ((lo, kind), tenths) in enumerate(totals.items()):
+            row = rows[number]
+            row["lo"], row["kind"], row["ip_version"], row["birth"], row["packets"] = lo, kind, 4, number, tenths.total()
+            log += [((tenth << COUNT_BITS) | packets, number, 60 * packets) for tenth, packets in tenths.items()]
+        bounds_ns = int(tables.rows["first_seen_ns"].min()), int(tables.more["last_seen_ns"].max())
+        return Arrivals(rows, np.array(log, TENTH), bounds_ns)
 
     def context(self) -> Context:
         """Return the flows in their surroundings."""
         tables = self._tables()
         last_ns = int(tables.more["last_clock_ns"].max())
-        return context_of(Flows(tables, last_ns, timeouts_ns(FlowSettings())), self._cells(tables))
+        return context_of(Flows(tables, last_ns, timeouts_ns(FlowSettings())), self._arrivals(tables))
 
     def judged(self, judge: str, **settings: float) -> list[Finding]:
         """Return what one way of judging finds. settings: thresholds that are not the default."""

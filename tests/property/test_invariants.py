@@ -1,6 +1,7 @@
 """What must never show in the answer: cuts into blocks or files, the container, the byte order, the hash seed, a table that grew."""
 
 import struct
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,8 @@ def plain(columns: Columns) -> dict[str, list[Any]]:
 
 
 def same(ours: CoreRun, theirs: CoreRun) -> bool:
-    return plain(ours.flows) == plain(theirs.flows) and plain(ours.cells) == plain(theirs.cells)
+    flows, arrivals = plain(ours.flows) == plain(theirs.flows), plain(ours.arrivals) == plain(theirs.arrivals)
+    return flows and arrivals and ours.bounds_ns == theirs.bounds_ns
 
 
 def tallies(read: list[ReadCapture | None]) -> list[Any]:
@@ -115,28 +117,27 @@ def test_cutting_a_capture_at_any_octet_leaves_the_packets_before_the_cut(packet
 @given(data=st.one_of(st.binary(max_size=200), damaged()), block_bytes=st.sampled_from([24, 100, 1 << 16]))
 def test_any_bytes_give_an_answer_or_a_refusal_and_every_packet_is_counted_once(data: bytes, block_bytes: int) -> None:
     run = run_core([data], block_bytes=block_bytes)
-    flows, cells, [read] = run.flows, run.cells, run.captures
+    flows, arrivals, [read] = run.flows, run.arrivals, run.captures
     if read is None:
-        assert len(flows["parent"]) == len(cells["second"]) == 0
+        assert len(flows["parent"]) == len(arrivals["tenth"]) == 0
         return
     outcomes = read.tally.outcome_count
     in_flows = int(flows["initiator_packets"].sum() + flows["responder_packets"].sum())
     refused = int(outcomes[NOT_IP + 1 :].sum())
     assert in_flows + int(outcomes[NOT_IP]) + refused == int(read.tally.totals[0])
-    assert in_flows == int(outcomes[IN_FLOW] + outcomes[IN_FLOW_HEADER_CUT]) == int(cells["packets"].sum())
+    assert in_flows == int(outcomes[IN_FLOW] + outcomes[IN_FLOW_HEADER_CUT]) == int(arrivals["packets"].sum())
     assert int(outcomes[NOT_IP]) == int(sum(read.ethertypes.values()))
 
 
 @settings(PROFILE, max_examples=150)
 @given(packets=dialogues())
-def test_flows_and_cells_count_the_same_packets_and_bytes(packets: list[Sent]) -> None:
+def test_flows_and_arrivals_count_the_same_packets_and_bytes(packets: list[Sent]) -> None:
     run = run_core([pcap(packets)])
-    flows, cells = run.flows, run.cells
-    assert int(flows["initiator_octets"].sum() + flows["responder_octets"].sum()) == int(cells["octets"].sum())
-    assert (cells["tenth_packets"].sum(axis=1) == cells["packets"]).all()
-    assert (cells["tenth_octets"].sum(axis=1) == cells["octets"]).all()
-    assert ((cells["sources"] > 0).sum(axis=1) <= cells["packets"]).all()
-    keys = list(zip(*(cells[name].tolist() for name in ("dst_hi", "dst_lo", "ip_version", "second", "kind")), strict=True))
+    flows, arrivals, rows = run.flows, run.arrivals, run.rows
+    assert int(flows["initiator_octets"].sum() + flows["responder_octets"].sum()) == int(arrivals["octets"].sum())
+    assert int(arrivals["packets"].sum()) == int(rows["packets"].sum())
+    assert (np.diff(rows["birth"].astype(np.int64)) > 0).all()
+    keys = list(zip(*(rows[name].tolist() for name in ("hi", "lo", "ip_version", "kind")), strict=True))
     assert len(set(keys)) == len(keys)
     assert (flows["initiator_packets"] + flows["responder_packets"] > 0).all()
     assert (flows["first_seen_ns"] <= flows["last_seen_ns"]).all()
@@ -150,11 +151,12 @@ def test_the_time_of_day_changes_nothing_but_the_times(packets: list[Sent], shif
     packets = [packet for packet in packets if 10**18 < packet.time_ns < 2 * 10**18]
     later = [Sent(packet.time_ns + shift_s * 10**9, packet.frame, packet.wire_length) for packet in packets]
     now, then = run_core([pcap(packets)]), run_core([pcap(later)])
-    for columns, names in ((then.flows, ("first_seen_ns", "last_seen_ns")), (then.cells, ("first_ns", "last_ns"))):
-        for name in names:
-            columns[name] -= shift_s * 10**9
-    then.cells["second"] -= shift_s
-    assert same(now, then)
+    for name in ("first_seen_ns", "last_seen_ns"):
+        then.flows[name] -= shift_s * 10**9
+    then.arrivals["tenth"] -= 10 * shift_s
+    begin_ns, end_ns = then.bounds_ns
+    shifted = (begin_ns - shift_s * 10**9, end_ns - shift_s * 10**9) if packets else then.bounds_ns
+    assert same(now, replace(then, bounds_ns=shifted))
 
 
 @settings(PROFILE, max_examples=150)
@@ -188,7 +190,7 @@ def test_tables_that_grow_change_nothing(shares: int, monkeypatch: pytest.Monkey
     captures = [flood(9000, 1_000_000), flood(3000, 300_000_000)]
     expected = run_core(captures)
     assert len(expected.flows["parent"]) == 9000 + 3000  # a silence of 300 s ends and continues 3,000
-    for name, value in (("FIRST_SLOTS", 2048), ("FIRST_CELLS", 1024)):
+    for name, value in (("FIRST_SLOTS", 2048), ("FIRST_DESTINATIONS", 1024)):
         monkeypatch.setattr(shares_module, name, value)
     assert same(expected, run_core(captures, shares=shares))
     assert same(expected, run_core(captures, block_bytes=100, shares=shares))

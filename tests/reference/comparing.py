@@ -19,6 +19,7 @@ from floodmark.captures.settings import FlowSettings
 from floodmark.captures.source import source_of
 from floodmark.errors import CaptureError
 from floodmark.flows import metering
+from floodmark.flows.arrivals import Arrivals
 from floodmark.vocabulary.services import service_ports
 from floodmark_core import (
     kinds,
@@ -28,13 +29,13 @@ from floodmark_core import (
     new_tally,
     status,
 )
+from floodmark_core.columns import Rows
 from floodmark_core.flows import payload
 from floodmark_core.packets.decode import decode_batch
 from floodmark_core.packets.fragments import new_fragments
 from floodmark_core.records.framing import LAST_TIME_NS, frame_batch
 from floodmark_core.records.timeline import CLOCK_SIZE, advance_clock
-from reference.cells import Cell, cells
-from reference.cells import Key as CellKey
+from reference.arrivals import Arrived, Destination, arrivals
 from reference.decode import TIED_FRAGMENT, Fragments, Outcome, Packet, decode
 from reference.dialogue import Flow, Side, Stage
 from reference.flows import meter
@@ -49,7 +50,7 @@ WORD = 2**64 - 1
 STAGES = sum(Stage)
 RANKS: Sequence[int] = service_ports().tolist()
 REMARKS = {name.removeprefix("REMARK_"): code for name, code in vars(status).items() if name.startswith("REMARK_")}
-# Recognised payloads and hashes have no oracle; birth only orders cells.
+# Recognised payloads and hashes have no oracle.
 NOT_COMPARED = {
     "initiator_payload_kind",
     "responder_payload_kind",
@@ -60,11 +61,10 @@ NOT_COMPARED = {
     "resets",
     "continuations",
     "tcp_options",
-    "birth",
 }
 
 DEFAULTS = FlowSettings()
-CELL_KEY = ("dst_hi", "dst_lo", "ip_version", "second", "kind")
+ARRIVAL_KEY = ("hi", "lo", "ip_version", "kind", "tenth")
 
 
 @dataclass
@@ -73,7 +73,7 @@ class Answer:
 
     captures: list[Row] = field(default_factory=list)
     flows: list[Row] = field(default_factory=list)
-    cells: list[Row] = field(default_factory=list)
+    arrivals: list[Row] = field(default_factory=list)
 
 
 def side_columns(name: str, side: Side) -> Row:
@@ -198,11 +198,11 @@ def flow_columns(flow: Flow) -> Row:
     return own | first_columns(flow) | side_columns("initiator", flow.initiator) | side_columns("responder", flow.responder)
 
 
-def cell_columns(key: CellKey, cell: Cell) -> Row:
-    """Return one of the oracle's cells under the core's column names."""
-    dst, version, second, kind = key
-    named = {"dst_hi": dst >> 64, "dst_lo": dst & WORD, "second": second, "ip_version": version, "kind": getattr(kinds, kind.name)}
-    return named | vars(cell)
+def arrival_columns(destination: Destination, tenth: int, arrived: Arrived) -> Row:
+    """Return what the oracle says of one destination and one tenth of a second under the core's column names."""
+    address, version, kind = destination
+    key = {"hi": address >> 64, "lo": address & WORD, "ip_version": version, "kind": getattr(kinds, kind.name), "tenth": tenth}
+    return key | vars(arrived)
 
 
 def oracle_answer(captures: Iterable[bytes], settings: FlowSettings = DEFAULTS) -> Answer:
@@ -256,7 +256,8 @@ def oracle_answer(captures: Iterable[bytes], settings: FlowSettings = DEFAULTS) 
             }
         )
     answer.flows = [flow_columns(flow) for flow in meter(packets, settings, RANKS)]
-    answer.cells = [cell_columns(key, cell) for key, cell in cells(packets).items()]
+    found = arrivals(packets)
+    answer.arrivals = [arrival_columns(key, tenth, tenths[tenth]) for key, tenths in found.items() for tenth in sorted(tenths)]
     return answer
 
 
@@ -271,7 +272,21 @@ class CoreRun:
 
     captures: list[reading.ReadCapture | None]  # None if refused
     flows: Columns  # all columns, computed for one-packet flows
-    cells: Columns
+    arrivals: Columns  # one line for each destination, kind and tenth of a second
+    rows: Rows  # of the arrivals
+    bounds_ns: tuple[int, int]
+
+
+def lines_of(found: Arrivals) -> Columns:
+    """Return what arrived with one line for each destination, kind and tenth of a second, in order."""
+    row = found.row_of_line
+    lines = found.lines(np.arange(len(row)))
+    keys, place = np.unique(np.stack((row.astype(np.int64), lines.tenth)), axis=1, return_inverse=True)
+    packets, octets = np.zeros(keys.shape[1], np.int64), np.zeros(keys.shape[1], np.int64)
+    np.add.at(packets, place.ravel(), lines.packets)
+    np.add.at(octets, place.ravel(), lines.nbytes)
+    named = {name: found.rows[name][keys[0]] for name in ARRIVAL_KEY if name != "tenth"}
+    return named | {"tenth": keys[1], "packets": packets, "octets": octets}
 
 
 def run_core(
@@ -289,7 +304,7 @@ def run_core(
             else:
                 read.append(core.read(reader))
         flows, found = core.finish()
-    return CoreRun(read, flows.columns(np.arange(len(flows))), {name: found[name].copy() for name in found.dtype.names or ()})
+    return CoreRun(read, flows.columns(np.arange(len(flows))), lines_of(found), found.rows.copy(), (found.begin_ns, found.end_ns))
 
 
 def plain_rows(columns: Columns) -> list[Row]:
@@ -333,11 +348,7 @@ def core_answer(captures: Iterable[bytes], settings: FlowSettings = DEFAULTS, bl
     for end in ("initiator", "responder"):
         for row, code in zip(rows, run.flows[f"{end}_payload_kind"].tolist(), strict=True):
             row[f"{end}_prefix"] = (KEPT_OF.get(code, ""), row[f"{end}_prefix"])
-    return Answer(
-        [capture_columns(one) for one in run.captures],
-        rows,
-        plain_rows({name: column for name, column in run.cells.items() if name not in NOT_COMPARED}),
-    )
+    return Answer([capture_columns(one) for one in run.captures], rows, plain_rows(run.arrivals))
 
 
 def row_differences(what: str, core: Sequence[Row], oracle: Sequence[Row], describe: Callable[[Row], str]) -> list[str]:
@@ -360,20 +371,20 @@ def describe_flow(row: Row) -> str:
     return f"v{row.get('ip_version')} protocol {row.get('protocol')} " + " > ".join(ends)
 
 
-def describe_cell(row: Row) -> str:
-    """Describe a cell in one line."""
-    return f"dst {row['dst_hi'] << 64 | row['dst_lo']:x} second {row['second']} kind {row['kind']}"
+def describe_arrival(row: Row) -> str:
+    """Describe in one line who received something, and when."""
+    return f"dst {row['hi'] << 64 | row['lo']:x} tenth {row['tenth']} kind {row['kind']}"
 
 
-def cell_differences(core: Sequence[Row], oracle: Sequence[Row]) -> list[str]:
-    """Report the columns in which two lists of cells differ, for cells with the same key, and whether their order differs."""
-    ours, theirs = ({tuple(row[name] for name in CELL_KEY): row for row in rows} for rows in (core, oracle))
-    found = [f"cell only in the core: {describe_cell(ours[key])}" for key in ours.keys() - theirs.keys()]
-    found += [f"cell only in the oracle: {describe_cell(theirs[key])}" for key in theirs.keys() - ours.keys()]
+def arrival_differences(core: Sequence[Row], oracle: Sequence[Row]) -> list[str]:
+    """Report the columns in which two lists of arrivals differ, for arrivals with the same key, and whether their order differs."""
+    ours, theirs = ({tuple(row[name] for name in ARRIVAL_KEY): row for row in rows} for rows in (core, oracle))
+    found = [f"arrival only in the core: {describe_arrival(ours[key])}" for key in ours.keys() - theirs.keys()]
+    found += [f"arrival only in the oracle: {describe_arrival(theirs[key])}" for key in theirs.keys() - ours.keys()]
     both = [key for key in theirs if key in ours]
     if not found and list(ours) != list(theirs):
-        found.append("cells: the order differs")
-    return found + row_differences("cell", [ours[key] for key in both], [theirs[key] for key in both], describe_cell)
+        found.append("arrivals: the order differs")
+    return found + row_differences("arrival", [ours[key] for key in both], [theirs[key] for key in both], describe_arrival)
 
 
 def differences(core: Answer, oracle: Answer) -> list[str]:
@@ -381,7 +392,7 @@ def differences(core: Answer, oracle: Answer) -> list[str]:
     return [
         *row_differences("capture", core.captures, oracle.captures, lambda row: str(row.get("format", "refused"))),
         *row_differences("flow", core.flows, oracle.flows, describe_flow),
-        *cell_differences(core.cells, oracle.cells),
+        *arrival_differences(core.arrivals, oracle.arrivals),
     ]
 
 

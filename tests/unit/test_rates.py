@@ -12,8 +12,8 @@ from floodmark.verdicts.context import context_of
 
 def rates_of(packets: list[Packet], port: int, bounds_ns: tuple[int, int]) -> Rates:
     """Take the flows to one port of the server for an attack."""
-    flows, cells, _ = metered(sorted(packets, key=lambda packet: packet.time_ns))
-    context = context_of(flows, cells)
+    flows, arrivals, _ = metered(sorted(packets, key=lambda packet: packet.time_ns))
+    context = context_of(flows, arrivals)
     attack = context.shapes.clients(np.nonzero(flows.column("responder_port", np.arange(len(flows))) == port)[0])
     vector = "tcp-syn-flood" if port == 80 else "udp-flood"
     return Rates(context, vector, [Host(4, 0, SERVER)], attack, (START_NS + bounds_ns[0], START_NS + bounds_ns[1]))
@@ -25,7 +25,7 @@ def stream(seconds: float, per_second: int, port: int, at_ns: int = 0) -> list[P
     return [udp(at_ns + n * step, CLIENT + port, ports=(4000, port)) for n in range(round(seconds * per_second))]
 
 
-def test_an_attack_alone_is_measured_in_the_cells() -> None:
+def test_an_attack_alone_is_measured_where_it_arrives() -> None:
     peaks = rates_of(stream(5, 40, port=9), 9, (0, 5 * SECOND)).peaks()
     assert (peaks.pps, peaks.window_s) == (40, 1)
 

@@ -97,9 +97,9 @@ def test_flows_of_several_shares_stand_where_those_of_one_do(seed: int) -> None:
     with Workers(3) as workers:
         meter = Meter(FlowSettings(), seed, workers=workers, shares=3)
         meter.read(source_of(io.BytesIO(pcap(packets))).reader())
-        flows, cells = meter.finish()
+        flows, arrivals = meter.finish()
         index = np.arange(len(expected))
         assert len(flows) == len(expected)
         for name in ("initiator_lo", "initiator_port", "first_seen_ns", "responder_packets"):
             assert flows.column(name, index).tolist() == expected.column(name, index).tolist()
-        assert (np.diff(cells["birth"].astype(np.int64)) > 0).all()
+        assert (np.diff(arrivals.rows["birth"].astype(np.int64)) > 0).all()
