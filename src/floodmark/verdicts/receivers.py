@@ -68,10 +68,11 @@ class Receivers:
         version = int(self.version[number])
         return Host(version, int(self.hi[number]), int(self.lo[number]), self.bits.get(version, 0))
 
-    def hosts_with(self, shape: int, least: int) -> list[int]:
-        """Return the hosts that received at least ``least`` packets in flows of a shape, most packets first, except multicast."""
+    def hosts_with(self, shape: int, least: int, least_flows: int = 1) -> list[int]:
+        """Return the hosts that received so many packets and flows of a shape, most packets first, except multicast."""
         packets = self._received_in_shape[:, shape]
-        enough = np.nonzero(packets >= least)[0]
+        groups = np.arange(len(self)) * shapes.SHAPES + shape
+        enough = np.nonzero((packets >= least) & (self._starts[groups + 1] - self._starts[groups] >= least_flows))[0]
         ordered = enough[np.argsort(-packets[enough], kind="stable")]
         return [int(host) for host in ordered if not self.host(int(host)).is_many]
 
@@ -83,6 +84,13 @@ class Receivers:
         """Return the flows of a shape that a host received."""
         group = host * shapes.SHAPES + shape
         return self._shapes.flow_set(self._order[self._starts[group] : self._starts[group + 1]])
+
+    def shaped_together(self, hosts: list[int], *wanted: int) -> tuple[FlowSet, I64]:
+        """Return the flows of some shapes that several hosts received, and for each flow the place of its receiver among these hosts."""
+        groups = [host * shapes.SHAPES + shape for host in hosts for shape in wanted]
+        rows = [self._order[self._starts[group] : self._starts[group + 1]] for group in groups]
+        place = np.repeat(np.arange(len(groups)) // len(wanted), [len(part) for part in rows])
+        return self._shapes.flow_set(np.concatenate(rows) if rows else self._order[:0]), place
 
     def everything_to(self, host: int) -> FlowSet:
         """Return all flows that a host received."""

@@ -5,13 +5,15 @@ from typing import Any
 import numpy as np
 
 from floodmark.base.thresholds import Checked, declares, threshold
-from floodmark.flows.flowset import FlowSet, split, top_ports
-from floodmark.verdicts.clients import begins_with, duration_s, most_at_once, service_host, services
+from floodmark.flows.flowset import FlowSet, number, split, top_ports
+from floodmark.verdicts.clients import begins_with, duration_s, most_at_once, number_services, service_host, services
 from floodmark.verdicts.context import Context
 from floodmark.verdicts.declaring import Case, Family, Judge
 from floodmark.verdicts.weighing import CLEAR, FAIR, SLIGHT, Evidence, Finding, Rule
 from floodmark.vocabulary.payloads import PROTOCOL_NAMES
+from floodmark_core.columns import I64
 from floodmark_core.flows import payload, shapes
+from floodmark_core.protocols import SECOND_NS
 
 _INDUSTRIAL = (payload.MODBUS, payload.S7, payload.IEC104, payload.DNP3, payload.ENIP, payload.OPCUA)
 _MQTT_PORT = 1883
@@ -113,7 +115,7 @@ def command_floods(case: Case[Any, CommandThresholds]) -> list[Finding]:
     context, settings = case.context, case.application
     spoken, found = context.shapes.spoken, []
     chosen = np.isin(spoken.kind // 2, (payload.MQTT, *_INDUSTRIAL)) | (spoken.port == _MQTT_PORT)
-    for flows in services(context, 1, context.shapes.established[chosen]):
+    for flows in services(context, 1, _with_fast_clients(context, context.shapes.established[chosen], settings)):
         total = int(flows.column("initiator_payload_packets").sum())
         groups, clients = flows.sources
         starts, order = split(groups, len(clients))
@@ -127,6 +129,20 @@ def command_floods(case: Case[Any, CommandThresholds]) -> list[Finding]:
             findings = [together] if together is not None else []
         found.extend(findings)
     return found
+
+
+def _with_fast_clients(context: Context, rows: I64, settings: CommandThresholds) -> I64:
+    """Return the connections to services to which some client sends messages fast enough to be judged."""
+    hosts, _ = number_services(context, rows)
+    seen = context.flows.columns(rows, ("initiator_hi", "initiator_lo", "initiator_payload_packets", "first_seen_ns", "last_seen_ns"))
+    pairs, leaders = number(seen["initiator_hi"], seen["initiator_lo"], hosts.astype(np.uint64))
+    messages = np.bincount(pairs, weights=seen["initiator_payload_packets"], minlength=len(leaders))
+    first_ns, last_ns = seen["first_seen_ns"][leaders], seen["last_seen_ns"][leaders]
+    np.minimum.at(first_ns, pairs, seen["first_seen_ns"])
+    np.maximum.at(last_ns, pairs, seen["last_seen_ns"])
+    rates = messages / np.maximum((last_ns - first_ns) / SECOND_NS, settings.command_shortest_s)
+    fast = (messages >= settings.command_client_messages) & (rates >= settings.command_rate_mps)
+    return rows[np.isin(hosts, hosts[leaders[fast]])]
 
 
 def _is_fast(flows: FlowSet, settings: CommandThresholds) -> bool:
@@ -177,14 +193,15 @@ def sip_floods(case: Case[Any, CommandThresholds]) -> list[Finding]:
     """Find floods of SIP requests over UDP: calls and registrations that lead to nothing."""
     context, settings = case.context, case.application
     found = []
-    least = settings.sip_requests
-    for host in context.hosts.udp_receivers(least):
+    hosts = context.hosts.udp_receivers(settings.sip_requests)
+    flows, place = context.hosts.shaped_together(hosts, shapes.UDP, shapes.UDP_DIALOGUE)
+    said = flows.sent("payload_kind") == 2 * payload.SIP
+    requests = np.bincount(place[said], weights=flows.where(said).column("requests"), minlength=len(hosts))
+    for host in np.array(hosts, np.int64)[requests >= settings.sip_requests].tolist():
         flows = context.hosts.shaped(host, shapes.UDP).joined(context.hosts.shaped(host, shapes.UDP_DIALOGUE))
-        flows = flows.where(flows.sent("payload_kind") == 2 * payload.SIP)
-        if len(flows) and int(flows.column("requests").sum()) >= least:
-            finding = _sip_flood(context, host, flows, settings)
-            if finding is not None:
-                found.append(finding)
+        finding = _sip_flood(context, host, flows.where(flows.sent("payload_kind") == 2 * payload.SIP), settings)
+        if finding is not None:
+            found.append(finding)
     return found
 
 

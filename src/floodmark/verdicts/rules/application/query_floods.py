@@ -128,7 +128,7 @@ def query_floods(case: Case[FloodThresholds, QueryThresholds]) -> list[Finding]:
     """Find floods of DNS queries and of game queries."""
     found: list[Finding | None] = []
     context, limits, settings = case.context, case.volumetric, case.application
-    for host in context.hosts.udp_receivers(limits.flood_packets):
+    for host in _asked_often(case, context.hosts.udp_receivers(limits.flood_packets)):
         parts = context.hosts.shaped(host, shapes.UDP), context.hosts.shaped(host, shapes.UDP_DIALOGUE)
         flows = parts[0].joined(parts[1]).not_taken(case.explained)
         codes, ports = flows.sent("payload_kind"), flows.received("port")
@@ -141,6 +141,23 @@ def query_floods(case: Case[FloodThresholds, QueryThresholds]) -> list[Finding]:
         found.append(_dns_garbage(case, host, flows.where(to_dns & (codes != _QUESTION) & (codes != _ANSWER)), questions))
         found.append(_game_flood(case, host, flows.where(codes == _GAME_QUERY)))
     return [finding for finding in found if finding is not None]
+
+
+def _asked_often(case: Case[FloodThresholds, QueryThresholds], hosts: list[int]) -> list[int]:
+    """Return the hosts that received enough questions, game queries, or datagrams to the port of DNS that are no messages of it."""
+    limits, settings = case.volumetric, case.application
+    flows, place = case.context.hosts.shaped_together(hosts, shapes.UDP, shapes.UDP_DIALOGUE)
+    codes, to_dns, free = flows.sent("payload_kind"), flows.received("port") == _DNS_PORT, ~case.explained[flows.index]
+
+    def packets(wanted: np.ndarray) -> np.ndarray:
+        wanted = wanted & free
+        return np.bincount(place[wanted], weights=flows.packets[wanted], minlength=len(hosts))
+
+    few = min(limits.flood_packets, limits.structural_packets)
+    enough = packets(codes == _QUESTION) >= min(settings.torture_queries, limits.structural_packets)
+    enough |= packets(to_dns & (codes != _QUESTION) & (codes != _ANSWER)) >= few
+    enough |= packets(codes == _GAME_QUERY) >= few
+    return [host for host, wanted in zip(hosts, enough, strict=True) if wanted]
 
 
 def _answered(flows: FlowSet) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 
 from floodmark.base.thresholds import Checked, declares, threshold
 from floodmark.flows.flowset import FlowSet
-from floodmark.verdicts.clients import begins_with, connections_where, most_at_once, service_host, service_of, services, variation
+from floodmark.verdicts.clients import begins_with, connections_where, most_at_once, number_services, service_host, services, variation
 from floodmark.verdicts.context import Context
 from floodmark.verdicts.declaring import Case, Family, Judge
 from floodmark.verdicts.rules.application.guessing import ALIKE
@@ -122,13 +122,17 @@ def slow_connections(case: Case[Any, SlowThresholds]) -> list[Finding]:
     """Find connections kept open by sending almost nothing, by service."""
     context, settings = case.context, case.application
     rows = connections_where(context, lambda flows: np.any(_slow_kinds(flows, settings), axis=0))
-    totals = {service_of(flows): len(flows) for flows in services(context, settings.slow_connections)} if len(rows) else {}
+    if len(rows) < settings.slow_connections:
+        return []
+    groups, leaders = number_services(context, context.shapes.established)
+    totals = np.bincount(groups, minlength=len(leaders))
     found = []
     for flows in services(context, settings.slow_connections, rows):
+        everyone = int(totals[groups[np.searchsorted(context.shapes.established, flows.index[0])]])
         for kind, mask in zip(_kinds(settings), _slow_kinds(flows, settings), strict=True):
             slow = flows.where(mask)
             unsure = kind.rule is HTTP_SLOW_HEADERS and len(slow) > 0 and _may_be_bodies(context, slow, settings)
-            finding = _slow(slow, _HEADERS_OR_BODY if unsure else kind, totals[service_of(flows)], settings)
+            finding = _slow(slow, _HEADERS_OR_BODY if unsure else kind, everyone, settings)
             if finding is not None:
                 found.append(finding)
                 break

@@ -179,7 +179,7 @@ def udp_reflections(case: Case[ReflectionThresholds, Any]) -> list[Finding]:
             finding = _udp_reflection(context, host, protocol, flows.where(codes == reply_code(protocol)), settings)
             if finding is not None:
                 found.append(finding)
-    for host in context.hosts.hosts_with(shapes.UDP, settings.unrecognised_reflector_packets):
+    for host in context.hosts.hosts_with(shapes.UDP, settings.unrecognised_reflector_packets, settings.unrecognised_reflector_sources):
         finding = _unrecognised_reflection(context, host, context.hosts.shaped(host, shapes.UDP), settings)
         if finding is not None:
             found.append(finding)
@@ -273,8 +273,11 @@ def _unrecognised_reflection(context: Context, host: int, flows: FlowSet, settin
     ports = flows.sent("port")
     port = top_ports(ports, 1)[0]
     flows = flows.where(ports == port)
-    packets, sources = flows.total_packets, flows.source_count
-    if packets < settings.unrecognised_reflector_packets or sources < settings.unrecognised_reflector_sources:
+    packets = flows.total_packets
+    if packets < settings.unrecognised_reflector_packets or len(flows) < settings.unrecognised_reflector_sources:
+        return None
+    sources = flows.source_count
+    if sources < settings.unrecognised_reflector_sources:
         return None
     if (
         len(flows) < settings.reflector_port_share * len(ports)
