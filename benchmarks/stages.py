@@ -12,13 +12,12 @@ from pathlib import Path
 import numpy as np
 
 import corpus
-from floodmark.base.memory import Memory
 from floodmark.captures.blocks import BlockReader
 from floodmark.captures.reading import LOOKED_AT_BYTES
 from floodmark.captures.source import source_of
 from floodmark.captures.walking import walk_with
 from floodmark.events.events import events_of
-from floodmark.flows.arrivals import Arrivals, joined
+from floodmark.flows.arrivals import Arrivals
 from floodmark.flows.flows import Flows
 from floodmark.flows.metering import timeouts_ns
 from floodmark.report.export.parquet import write_flows
@@ -29,6 +28,8 @@ from floodmark.verdicts.decide import decide
 from floodmark.vocabulary.services import service_ports
 from floodmark_core import ADDRESSES, DESTINATION, FLOW, MORE, TENTH, ArrivalTable, FlowTable, new_tally
 from floodmark_core.columns import (
+    ARRIVALS_BEGIN_NS,
+    ARRIVALS_END_NS,
     ARRIVALS_USED_SIZE,
     BATCH,
     NEXT_ADDRESSES,
@@ -36,7 +37,6 @@ from floodmark_core.columns import (
     NEXT_MORE,
     NEXT_ROW,
     NEXT_TENTH,
-    PACKETS_SEEN,
     USED_SIZE,
     FlowRows,
 )
@@ -103,9 +103,8 @@ def first_pass(reader: BlockReader, packets: int, watch: Stopwatch, *, empty: bo
             watch.of("clock", lambda: advance_clock(records, m, 0, 10**9, clock, tally))  # noqa: B023 - as above
             state = walk.service_ports, walk.depth, walk.fragments, headers, tally
             watch.of("decoding", lambda: decode_batch(part, m, 0, records, *state))  # noqa: B023
-            before = used[PACKETS_SEEN]
-            mine = watch.of("flows", lambda: update_flows(part, m, records, headers, matcher, flows))  # noqa: B023
-            watch.of("arrivals", lambda: count_arrivals(matcher.mine, mine, before, records, headers, seed, arrivals))  # type: ignore[arg-type] # noqa: B023
+            watch.of("flows", lambda: update_flows(part, m, records, headers, matcher, flows))  # noqa: B023
+            watch.of("arrivals", lambda: count_arrivals(m, records, headers, seed, arrivals))  # type: ignore[arg-type] # noqa: B023
         if len(part) == len(block):
             if reader.at_end:
                 break
@@ -114,7 +113,8 @@ def first_pass(reader: BlockReader, packets: int, watch: Stopwatch, *, empty: bo
     tables = FlowRows(flows.rows[: used[NEXT_ROW]], flows.more[: used[NEXT_MORE]], flows.addresses[: used[NEXT_ADDRESSES]], place)
     counted = arrivals.used
     trimmed = arrivals._replace(rows=arrivals.rows[: counted[NEXT_DESTINATION]], log=arrivals.log[: counted[NEXT_TENTH]])
-    return Flows(tables, int(clock[0]), timeouts), joined([trimmed], seed, Memory())
+    bounds_ns = int(counted[ARRIVALS_BEGIN_NS]), int(counted[ARRIVALS_END_NS])
+    return Flows(tables, int(clock[0]), timeouts), Arrivals(trimmed.rows, trimmed.log, bounds_ns)
 
 
 def measure(path: Path, packets: int) -> dict[str, float]:

@@ -120,7 +120,7 @@ class FlowTable(NamedTuple):
 
 
 # Indices into a share's counters: for each table the next row to use and the end of its allotted rows; then what it has seen so far.
-NEXT_ROW, END_ROW, NEXT_MORE, END_MORE, NEXT_ADDRESSES, END_ADDRESSES, TAKEN_SLOTS, PACKETS_SEEN, BATCHES_SEEN, USED_SIZE = range(10)
+NEXT_ROW, END_ROW, NEXT_MORE, END_MORE, NEXT_ADDRESSES, END_ADDRESSES, TAKEN_SLOTS, BATCHES_SEEN, USED_SIZE = range(9)
 
 
 class FlowRows(NamedTuple):
@@ -149,7 +149,7 @@ class ArrivalTable(NamedTuple):
     used: I64  # counters, indices below
 
 
-NEXT_DESTINATION, NEXT_TENTH, ARRIVALS_BEGIN_NS, ARRIVALS_END_NS, ARRIVALS_USED_SIZE = range(5)
+NEXT_DESTINATION, NEXT_TENTH, ARRIVALS_BEGIN_NS, ARRIVALS_END_NS, PACKETS_PASSED, ARRIVALS_USED_SIZE = range(6)
 
 
 # The first packet of a flow and its key, in one cache line. A flood of one-packet flows needs no more memory than this.
@@ -259,16 +259,16 @@ TENTH = np.dtype(
 )
 
 
-def new_records() -> Records:
-    """Return an empty batch for framing."""
-    times_and_lengths = [np.zeros(BATCH, np.int64) for _ in range(5)]
-    return Records(*times_and_lengths, np.zeros(BATCH, np.int32))  # type: ignore[call-arg] # five and one are six
+def new_records(packets: int = BATCH) -> Records:
+    """Return space for framing, by default for one batch."""
+    times_and_lengths = [np.zeros(packets, np.int64) for _ in range(5)]
+    return Records(*times_and_lengths, np.zeros(packets, np.int32))  # type: ignore[call-arg] # five and one are six
 
 
-def new_headers() -> Headers:
-    """Return an empty batch for decoding."""
+def new_headers(packets: int = BATCH) -> Headers:
+    """Return space for decoding, by default for one batch."""
     types = (*["u1"] * 8, *["u8"] * 4, "u2", "u2", "u4", *["i8"] * 5, "u4", "u4", "u2", "u4", "u4", "u1", "u1", *["u8"] * 4)
-    return Headers(*(np.zeros(BATCH, code) for code in types))
+    return Headers(*(np.zeros(packets, code) for code in types))
 
 
 def new_interfaces() -> Interfaces:

@@ -79,7 +79,7 @@ def _first_half() -> list[Call]:
         lambda: framing.frame_pcap(block, 0, 0, layout, records, tally),
         lambda: framing.frame_merged(block, 0, layout, records),
         lambda: framing.frame_batch(block, 0, 0, layout, interfaces, records, tally),
-        lambda: arrivals.count_arrivals(_array("i8"), 0, 0, records, headers, _SEED, none),
+        lambda: arrivals.count_arrivals(0, records, headers, _SEED, none),
         lambda: timeline.advance_clock(records, 0, 0, 0, clock, tally),
         lambda: ahead.touch_records(block, 0, layout, _array("i8", ahead.CURSORS)),
         lambda: grouping.number_keys(
@@ -89,7 +89,6 @@ def _first_half() -> list[Call]:
         lambda: grouping.count_groups(_array("i4"), 0, 0, _array("i8", 1)),
         lambda: grouping.order_by_group(_array("i4"), 0, 0, _array("i8", 1), place),
         lambda: arrivals.rebuild_index(none.rows, 0, _SEED, none.slots),
-        lambda: arrivals.join_arrivals(none, _SEED, place, none),
     ]
 
 
@@ -153,12 +152,14 @@ def _walk() -> walk.Walk:
 
 
 def _whole() -> list[Call]:
-    """Return the call to the kernel that combines the others."""
-    matcher = flowtable.new_matcher(1, _array("i8", 9), _array("u1", 1 << 16))
-    share = reader.ShareState(
-        walk=_walk(), matcher=matcher, flows=_flow_table(), arrivals=_arrivals(), recent=duplicates.new_recent(0), tally=new_tally()
-    )
-    return [lambda: reader.read_block(_array("u1"), 0, 0, share)]
+    """Return calls to the kernels that combine the others."""
+    matcher, block = flowtable.new_matcher(1, _array("i8", 9), _array("u1", 1 << 16)), _array("u1")
+    decoding = reader.Decoding(_walk(), _arrivals(), duplicates.new_recent(0), new_tally(), _SEED)
+    return [
+        lambda: reader.read_block(block, 0, 0, decoding, matcher, _flow_table()),
+        lambda: reader.decode_round(block, 0, 0, decoding, reader.new_round(1), 0),
+        lambda: reader.meter_round(block, reader.new_round(1), 0, 0, matcher, _flow_table()),
+    ]
 
 
 def _beside() -> list[Call]:

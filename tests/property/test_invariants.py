@@ -15,7 +15,6 @@ from floodmark.captures.reading import ReadCapture
 from floodmark.captures.settings import FlowSettings
 from floodmark.captures.source import source_of
 from floodmark.flows import metering
-from floodmark.flows import shares as shares_module
 from property.strategies import (
     CONTAINERS,
     PROFILE,
@@ -163,7 +162,7 @@ def test_the_time_of_day_changes_nothing_but_the_times(packets: list[Sent], shif
 @given(
     captures=st.lists(st.one_of(files(), odd_sections(), damaged()), min_size=1, max_size=3),
     seed=st.integers(0, 2**64 - 1),
-    shares=st.sampled_from([2, 3, 8]),
+    shares=st.sampled_from([1, 2, 3, 8]),
     block_bytes=st.sampled_from([60, 400, 1 << 20]),
 )
 def test_the_number_of_shares_changes_nothing(captures: list[bytes], seed: int, shares: int, block_bytes: int) -> None:
@@ -173,7 +172,7 @@ def test_the_number_of_shares_changes_nothing(captures: list[bytes], seed: int, 
 
 
 @settings(PROFILE, max_examples=150)
-@given(packets=dialogues(120), seed=st.integers(0, 2**64 - 1), shares=st.sampled_from([2, 5]))
+@given(packets=dialogues(120), seed=st.integers(0, 2**64 - 1), shares=st.sampled_from([1, 2, 5]))
 def test_dialogues_are_the_same_whichever_share_they_fall_to(packets: list[Sent], seed: int, shares: int) -> None:
     data = pcap(packets)
     assert same(run_core([data]), run_core([data], seed=seed, shares=shares))
@@ -185,13 +184,13 @@ def flood(count: int, silence_us: int, rounds: int = 2) -> bytes:
     return pcap([Sent((place * silence_us + number) * US, body, 43) for place in range(rounds) for number, body in enumerate(frame)])
 
 
-@pytest.mark.parametrize("shares", [1, 2, 8])
+@pytest.mark.parametrize("shares", [0, 1, 8])
 def test_tables_that_grow_change_nothing(shares: int, monkeypatch: pytest.MonkeyPatch) -> None:
     captures = [flood(9000, 1_000_000), flood(3000, 300_000_000)]
     expected = run_core(captures)
     assert len(expected.flows["parent"]) == 9000 + 3000  # a silence of 300 s ends and continues 3,000
-    for name, value in (("FIRST_SLOTS", 2048), ("FIRST_DESTINATIONS", 1024)):
-        monkeypatch.setattr(shares_module, name, value)
+    monkeypatch.setattr("floodmark.flows.shares.FIRST_SLOTS", 2048)
+    monkeypatch.setattr("floodmark.flows.decoding.FIRST_DESTINATIONS", 1024)
     assert same(expected, run_core(captures, shares=shares))
     assert same(expected, run_core(captures, block_bytes=100, shares=shares))
 

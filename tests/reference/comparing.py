@@ -290,11 +290,11 @@ def lines_of(found: Arrivals) -> Columns:
 
 
 def run_core(
-    captures: Iterable[bytes], settings: FlowSettings = DEFAULTS, block_bytes: int = 1 << 20, seed: int = 1, shares: int = 1
+    captures: Iterable[bytes], settings: FlowSettings = DEFAULTS, block_bytes: int = 1 << 20, seed: int = 1, shares: int = 0
 ) -> CoreRun:
-    """Run captures through the core as one timeline, in the given number of parallel shares."""
+    """Run captures through the core as one timeline, metered in so many shares beside decoding; 0: one thread does all."""
     read: list[reading.ReadCapture | None] = []
-    with Workers(shares) as workers:
+    with Workers(shares + 1) as workers:
         core = metering.Meter(settings, seed, workers=workers, shares=shares)
         for data in captures:
             try:
@@ -340,7 +340,7 @@ def capture_columns(read: reading.ReadCapture | None) -> Row:
     }
 
 
-def core_answer(captures: Iterable[bytes], settings: FlowSettings = DEFAULTS, block_bytes: int = 1 << 20, shares: int = 1) -> Answer:
+def core_answer(captures: Iterable[bytes], settings: FlowSettings = DEFAULTS, block_bytes: int = 1 << 20, shares: int = 0) -> Answer:
     """Run captures through the core as one timeline and convert the results to plain values."""
     run = run_core(captures, settings, block_bytes, shares=shares)
     run.flows["stage"] &= STAGES  # the core keeps additional bits of its own

@@ -2,7 +2,7 @@
 
 A destination has one row for each kind of traffic that it receives. The row counts the current tenth of a second; once that is over, it is
 appended to a log. So a packet costs one cache line of its destination's row, and a destination that is quiet for an hour takes no more
-memory than one that is quiet for a second. Counts add and births take the minimum: the arrivals of parts merge into those of the whole.
+memory than one that is quiet for a second.
 """
 
 import numpy as np
@@ -14,10 +14,9 @@ from floodmark_core.buffers.probing import entry_of, first_slot, free_slot, next
 from floodmark_core.columns import (
     ARRIVALS_BEGIN_NS,
     ARRIVALS_END_NS,
-    I64,
     NEXT_DESTINATION,
     NEXT_TENTH,
-    U32,
+    PACKETS_PASSED,
     U64,
     ArrivalTable,
     Headers,
@@ -25,6 +24,7 @@ from floodmark_core.columns import (
     Row,
     Rows,
 )
+from floodmark_core.status import IN_FLOW_HEADER_CUT
 
 TENTH_NS = 100_000_000
 COUNT_BITS = 24  # of a log entry's "when": its packets; above them its tenth of a second
@@ -67,40 +67,38 @@ def add_to_tenth(number: int, row: Row, tenth: int, packets: int, nbytes: int, a
 
 
 @step
-def find_slots(mine: I64, n: int, headers: Headers, seed: np.uint64, arrivals: ArrivalTable) -> None:
+def find_slots(n: int, headers: Headers, seed: np.uint64, arrivals: ArrivalTable) -> None:
     """Find where in the index each packet's destination may be, and prefetch its row: two waits for memory, but for all packets at once."""
     index, hashes = arrivals.slots, arrivals.hashes
     mask = slot_mask(index.shape[0])
-    for k in range(n):
-        i = mine[k]
+    for i in range(n):
         mixed = destination_hash(seed, headers.dst_hi[i], headers.dst_lo[i], np.int64(headers.ip_version[i]), np.int64(headers.kind[i]))
-        hashes[k] = mixed
+        hashes[i] = mixed
         prefetch(index, np.int64(first_slot(mixed, mask)))
-    for k in range(n):
-        entry = index[first_slot(hashes[k], mask)]
-        if tag_of(entry) == tag_of(hashes[k]):
+    for i in range(n):
+        entry = index[first_slot(hashes[i], mask)]
+        if tag_of(entry) == tag_of(hashes[i]):
             prefetch(arrivals.rows, row_of(entry))
 
 
 @kernel
-def count_arrivals(
-    mine: I64, n: int, packets_before: int, records: Records, headers: Headers, seed: np.uint64, arrivals: ArrivalTable
-) -> None:
-    """Count the first ``n`` listed packets of a batch at their destinations; there must be space for as many rows and log entries.
+def count_arrivals(n: int, records: Records, headers: Headers, seed: np.uint64, arrivals: ArrivalTable) -> None:
+    """Count the packets of a batch at their destinations; there must be space for as many rows and log entries.
 
-    packets_before: packets of all captures before this batch. The index must stay at most half full.
+    The index must stay at most half full.
     """
     rows, index, used = arrivals.rows, arrivals.slots, arrivals.used
     mask = slot_mask(index.shape[0])
-    find_slots(mine, n, headers, seed, arrivals)
+    find_slots(n, headers, seed, arrivals)
     number = -1  # consecutive packets often have the same destination
-    for k in range(n):
-        i = mine[k]
+    for i in range(n):
+        if headers.outcome[i] > IN_FLOW_HEADER_CUT:
+            continue
         hi, lo, version, kind = headers.dst_hi[i], headers.dst_lo[i], headers.ip_version[i], headers.kind[i]
         time_ns = records.time_ns[i]
         if number < 0 or not is_destination(rows[number], hi, lo, version, kind):
-            tag = tag_of(arrivals.hashes[k])
-            slot = first_slot(arrivals.hashes[k], mask)
+            tag = tag_of(arrivals.hashes[i])
+            slot = first_slot(arrivals.hashes[i], mask)
             number = -1
             while index[slot] != 0:
                 if tag_of(index[slot]) == tag:
@@ -117,53 +115,13 @@ def count_arrivals(
                 index[slot] = entry_of(tag, number)
                 row = rows[number]
                 row.hi, row.lo, row.ip_version, row.kind = hi, lo, version, kind
-                row.birth = np.uint64(packets_before + i)
+                row.birth = np.uint64(used[PACKETS_PASSED] + i)
         row = rows[number]
         row.packets += np.uint64(1)
         add_to_tenth(number, row, time_ns // TENTH_NS, 1, headers.ip_bytes[i], arrivals)
         used[ARRIVALS_BEGIN_NS] = min(used[ARRIVALS_BEGIN_NS], time_ns)
         used[ARRIVALS_END_NS] = max(used[ARRIVALS_END_NS], time_ns)
-
-
-@kernel
-def join_arrivals(other: ArrivalTable, seed: np.uint64, numbers: U32, arrivals: ArrivalTable) -> None:
-    """Merge the first arrivals into the second, which must have space for all rows, for the log and one more entry for each row.
-
-    numbers: scratch, one for each row of the first. The index must stay at most half full.
-    """
-    mask = slot_mask(arrivals.slots.shape[0])
-    begins = arrivals.used[NEXT_DESTINATION] == 0
-    for k in range(other.rows.shape[0]):
-        row = other.rows[k]
-        mixed = destination_hash(seed, row.hi, row.lo, np.int64(row.ip_version), np.int64(row.kind))
-        slot = first_slot(mixed, mask)
-        number = -1
-        while arrivals.slots[slot] != 0:
-            number = row_of(arrivals.slots[slot])
-            if is_destination(arrivals.rows[number], row.hi, row.lo, row.ip_version, row.kind):
-                break
-            number = -1
-            slot = next_slot(slot, mask)
-        if number < 0:
-            number = arrivals.used[NEXT_DESTINATION]
-            arrivals.used[NEXT_DESTINATION] = number + 1
-            arrivals.slots[slot] = entry_of(tag_of(mixed), number)
-            arrivals.rows[number] = row
-        else:
-            joined = arrivals.rows[number]
-            joined.birth = min(joined.birth, row.birth)
-            joined.packets += row.packets
-            add_to_tenth(number, joined, row.tenth, np.int64(row.tenth_packets), np.int64(row.tenth_octets), arrivals)
-        numbers[k] = number
-    for k in range(other.log.shape[0]):
-        place = arrivals.used[NEXT_TENTH]
-        arrivals.used[NEXT_TENTH] = place + 1
-        arrivals.log[place] = other.log[k]
-        arrivals.log[place].row = numbers[other.log[k].row]
-    if other.rows.shape[0]:
-        first_ns, last_ns = other.used[ARRIVALS_BEGIN_NS], other.used[ARRIVALS_END_NS]
-        arrivals.used[ARRIVALS_BEGIN_NS] = first_ns if begins else min(arrivals.used[ARRIVALS_BEGIN_NS], first_ns)
-        arrivals.used[ARRIVALS_END_NS] = last_ns if begins else max(arrivals.used[ARRIVALS_END_NS], last_ns)
+    used[PACKETS_PASSED] += n
 
 
 @kernel

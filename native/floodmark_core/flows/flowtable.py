@@ -21,7 +21,6 @@ from floodmark_core.columns import (
     NEXT_ADDRESSES,
     NEXT_MORE,
     NEXT_ROW,
-    PACKETS_SEEN,
     TAKEN_SLOTS,
     U8,
     U32,
@@ -339,7 +338,6 @@ def update_flows(block: U8, n: int, records: Records, headers: Headers, matcher:
     if n > 0 and flows.births.shape[0]:
         flows.opened[flows.used[BATCHES_SEEN]] = flows.used[NEXT_ROW] - before
         flows.used[BATCHES_SEEN] += 1
-    flows.used[PACKETS_SEEN] += n
     return count
 
 

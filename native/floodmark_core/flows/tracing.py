@@ -68,7 +68,7 @@ def trace_block(
             return told, at, STOP_BATCH_FULL
         if not has_room(flows):
             return told, at, STOP_NEEDS_FLOWS
-        n, at, stop = next_batch(block, at, base, walk, tally)
+        n, at, stop = next_batch(block, at, base, walk, records, headers, tally)
         matcher.numbers[:n] = -1
         update_flows(block, n, records, headers, matcher, flows)
         for i in range(n):

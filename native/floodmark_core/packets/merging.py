@@ -34,7 +34,7 @@ def extract_block(block: U8, at: int, base: int, capture: int, walk: Walk, tally
     out, times_ns, starts = extracted
     count, end = 0, 0
     while True:
-        n, at, stop = next_batch(block, at, base, walk, tally)
+        n, at, stop = next_batch(block, at, base, walk, walk.records, walk.headers, tally)
         for i in range(n):
             length, time_ns = walk.records.captured_length[i], walk.records.time_ns[i]
             times_ns[count], starts[count] = time_ns, end

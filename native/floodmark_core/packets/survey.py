@@ -62,7 +62,7 @@ def count_packet(block: U8, i: int, records: Records, headers: Headers, survey: 
 def survey_block(block: U8, at: int, base: int, walk: Walk, survey: Survey, tally: Tally) -> tuple[int, int]:
     """Read records from ``at`` until the block ends and count their contents. Returns as :func:`reader.read_block` does."""
     while True:
-        n, at, stop = next_batch(block, at, base, walk, tally)
+        n, at, stop = next_batch(block, at, base, walk, walk.records, walk.headers, tally)
         count_times(walk.records, n, survey.gap)
         for i in range(n):
             if walk.records.captured_length[i] < walk.records.wire_length[i]:

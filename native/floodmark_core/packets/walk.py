@@ -19,8 +19,8 @@ class Walk(NamedTuple):
     interfaces: Interfaces
     clock: I64  # timeline.py
     fragments: Fragments
-    records: Records  # of the current batch
-    headers: Headers  # of the current batch
+    records: Records  # of one batch, for whoever looks at one at a time
+    headers: Headers  # of the same
     service_ports: U8  # kinds.py PORT_ by port
     reorder_window_ns: int
     depth: int  # maximum number of nested tunnels over IP to decapsulate
@@ -33,9 +33,9 @@ def new_walk(layout: I64, service_ports: U8, reorder_window_ns: int, depth: int)
 
 
 @step
-def next_batch(block: U8, at: int, base: int, walk: Walk, tally: Tally) -> tuple[int, int, int]:
-    """Frame and decode a batch. Returns (records, position, status.py STOP_ code)."""
-    n, at, stop = frame_batch(block, at, base, walk.layout, walk.interfaces, walk.records, tally)
-    advance_clock(walk.records, n, base, walk.reorder_window_ns, walk.clock, tally)
-    decode_batch(block, n, base, walk.records, walk.service_ports, walk.depth, walk.fragments, walk.headers, tally)
+def next_batch(block: U8, at: int, base: int, walk: Walk, records: Records, headers: Headers, tally: Tally) -> tuple[int, int, int]:
+    """Frame and decode a batch into some columns. Returns (packets, position, status.py STOP_ code)."""
+    n, at, stop = frame_batch(block, at, base, walk.layout, walk.interfaces, records, tally)
+    advance_clock(records, n, base, walk.reorder_window_ns, walk.clock, tally)
+    decode_batch(block, n, base, records, walk.service_ports, walk.depth, walk.fragments, headers, tally)
     return n, at, stop

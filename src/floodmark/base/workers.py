@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 from typing import NamedTuple, Self, TypeVar
 
@@ -46,6 +46,17 @@ class Workers:
         count = max(min(self.threads, rows // (fewest or _FEWEST_ROWS)), 1)
         edges = pairwise(rows * part // count for part in range(count + 1))
         return [Part(number, first, end) for number, (first, end) in enumerate(edges)]
+
+    def begin(self, task: Callable[[], T]) -> Future[T]:
+        """Run a task beside the caller, or at once if there is one thread only. It may use the threads that are left."""
+        if self._pool is not None:
+            return self._pool.submit(task)
+        done: Future[T] = Future()
+        try:
+            done.set_result(task())
+        except Exception as error:  # noqa: BLE001 - as a thread would keep it
+            done.set_exception(error)
+        return done
 
     def each(self, task: Callable[[Item], T], items: Sequence[Item]) -> list[T]:
         """Run a task on each part or other item. Returns the results in order."""

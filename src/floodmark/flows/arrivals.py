@@ -1,23 +1,11 @@
-"""What arrived at each destination, by kind of traffic and tenth of a second, in all shares together."""
+"""What arrived at each destination, by kind of traffic and tenth of a second."""
 
 from typing import NamedTuple
 
 import numpy as np
 
-from floodmark.base.memory import Memory
-from floodmark_core import DESTINATION, TENTH, ArrivalTable
-from floodmark_core.columns import (
-    ARRIVALS_BEGIN_NS,
-    ARRIVALS_END_NS,
-    ARRIVALS_USED_SIZE,
-    I64,
-    NEXT_DESTINATION,
-    NEXT_TENTH,
-    U8,
-    U32,
-    Rows,
-)
-from floodmark_core.flows.arrivals import COUNT_BITS, MOST_PACKETS, join_arrivals
+from floodmark_core.columns import I64, U8, U32, Rows
+from floodmark_core.flows.arrivals import COUNT_BITS, MOST_PACKETS
 
 _IN_A_SECOND = 10
 
@@ -65,25 +53,3 @@ class Arrivals:
             packets=np.concatenate((log["when"] & MOST_PACKETS, last["tenth_packets"].astype(np.int64))),
             nbytes=np.concatenate((log["octets"].astype(np.int64), last["tenth_octets"].astype(np.int64))),
         )
-
-
-def joined(parts: list[ArrivalTable], seed: np.uint64, memory: Memory) -> Arrivals:
-    """Return what arrived in all shares."""
-    if len(parts) == 1:
-        return _of(parts[0])
-    rows, lines = sum(len(part.rows) for part in parts), sum(len(part.log) for part in parts)
-    used = np.zeros(ARRIVALS_USED_SIZE, np.int64)
-    slots = memory.array(1 << max(2 * rows - 1, 1).bit_length(), np.uint64)
-    whole = ArrivalTable(memory.array(rows, DESTINATION), memory.array(rows + lines, TENTH), slots, parts[0].hashes, used)
-    for part in parts:
-        join_arrivals(part, seed, memory.array(len(part.rows), np.uint32), whole)
-    whole = whole._replace(rows=whole.rows[: used[NEXT_DESTINATION]], log=whole.log[: used[NEXT_TENTH]])
-    order = np.argsort(whole.rows["birth"], kind="stable")
-    rank = np.empty(len(order), np.uint32)
-    rank[order] = np.arange(len(order), dtype=np.uint32)
-    whole.log["row"] = rank[whole.log["row"]]
-    return _of(whole._replace(rows=whole.rows[order]))
-
-
-def _of(table: ArrivalTable) -> Arrivals:
-    return Arrivals(table.rows, table.log, (int(table.used[ARRIVALS_BEGIN_NS]), int(table.used[ARRIVALS_END_NS])))

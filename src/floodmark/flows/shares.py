@@ -1,6 +1,6 @@
 """One thread's share of the flows: the state to meter it, and the tables that all shares write to in parallel.
 
-Each share goes through all packets and counts those whose key belongs to it, so nothing passes between threads (decision 19).
+Each share goes through all decoded packets and counts those whose key belongs to it.
 Every share has its own rows in the common tables; only between blocks, when no share reads, may the tables move.
 """
 
@@ -8,31 +8,16 @@ import numpy as np
 
 from floodmark.base.memory import GrowingRows, Memory
 from floodmark.base.workers import Part, Workers
-from floodmark.captures.reading import read_by_parts
-from floodmark_core import (
-    ADDRESSES,
-    BATCH,
-    DESTINATION,
-    FLOW,
-    MORE,
-    TENTH,
-    ArrivalTable,
-    FlowTable,
-    new_tally,
-    read_block,
-)
+from floodmark_core import ADDRESSES, BATCH, FLOW, MORE, FlowTable
 from floodmark_core.columns import (
-    ARRIVALS_USED_SIZE,
     BATCHES_SEEN,
     END_ADDRESSES,
     END_MORE,
     END_ROW,
     I64,
     NEXT_ADDRESSES,
-    NEXT_DESTINATION,
     NEXT_MORE,
     NEXT_ROW,
-    NEXT_TENTH,
     TAKEN_SLOTS,
     U8,
     U16,
@@ -41,19 +26,11 @@ from floodmark_core.columns import (
     USED_SIZE,
     Rows,
 )
-from floodmark_core.flows.arrivals import rebuild_index
 from floodmark_core.flows.births import order_by_birth
 from floodmark_core.flows.flowtable import FULLEST_EIGHTHS, Matcher, move_index
-from floodmark_core.flows.reader import ShareState
-from floodmark_core.packets.duplicates import new_recent
-from floodmark_core.packets.walk import Walk
-from floodmark_core.records.ahead import CURSORS
-from floodmark_core.records.framing import LAST_TIME_NS
-from floodmark_core.records.timeline import FILE_BEGINS
-from floodmark_core.status import STOP_NEEDS_ARRIVALS, STOP_NEEDS_FLOWS
+from floodmark_core.flows.reader import Round, meter_round
 
 FIRST_SLOTS = 1 << 14  # of the index of flows
-FIRST_DESTINATIONS = 1 << 11
 FIRST_BATCHES = 1 << 11
 LARGE_INDEX = 1 << 20  # slots; a smaller index grows fourfold
 _GROWTH = 0.25  # kept small: unused room still counts as memory
@@ -180,23 +157,14 @@ class Tables:
 
 
 class Share:
-    """The state that one thread needs to meter its share: that of framing, clock and decoding, its index and its arrivals."""
+    """The state that one thread needs to meter its share of the flows: the scratch space of lookups, its index and its counters."""
 
-    def __init__(self, number: int, matcher: Matcher, walk: Walk, memory: Memory) -> None:
+    def __init__(self, number: int, matcher: Matcher, memory: Memory) -> None:
         self.number = number
         self.matcher = matcher
-        self.walk = walk
         self.used: I64 = np.zeros(USED_SIZE, np.int64)  # floodmark_core.columns
         self.index: U64 = memory.array(FIRST_SLOTS, np.uint64)
         self._opened = GrowingRows(np.dtype(np.uint16), FIRST_BATCHES, memory)
-        self.tally = new_tally()
-        self.recent = new_recent() if number == 0 else new_recent(0)  # only one share looks for duplicates
-        self._destinations = GrowingRows(DESTINATION, FIRST_DESTINATIONS, memory)
-        self._tenths = GrowingRows(TENTH, FIRST_DESTINATIONS, memory)
-        self._destination_index: U64 = memory.array(2 * FIRST_DESTINATIONS, np.uint64)
-        self._arrivals_used: I64 = np.zeros(ARRIVALS_USED_SIZE, np.int64)
-        self._hashes: U64 = np.zeros(BATCH, np.uint64)
-        self._cursors: I64 = np.zeros(CURSORS, np.int64)
         self._memory = memory
 
     @property
@@ -205,31 +173,17 @@ class Share:
         counts: U16 = self._opened.rows.view(np.uint16)
         return counts
 
-    @property
-    def arrivals(self) -> ArrivalTable:
-        """What arrived at each destination, in this share's packets, with all the room there is."""
-        return ArrivalTable(self._destinations.rows, self._tenths.rows, self._destination_index, self._hashes, self._arrivals_used)
+    def meter(self, tables: Tables, block: U8, round_: Round, batches: range, done: float) -> int:
+        """Count this share's flows in some batches of a round. done: share of the capture read.
 
-    def begin(self, layout: I64, last_time_ns: int) -> None:
-        """Begin a capture."""
-        self.walk.layout[:] = layout
-        self.walk.layout[LAST_TIME_NS] = last_time_ns
-        self.walk.clock[FILE_BEGINS] = 1
-        self.tally = new_tally()
-
-    def read(self, tables: Tables, block: U8, at: int, base: int, nbytes: int) -> tuple[int, int]:
-        """Read records until the block ends or the tables that all shares write to are full.
-
-        block: bytes of the capture from offset ``base`` on. nbytes: size of the whole capture, 0 if unknown.
-        Returns (position of the first unread record, status.py STOP_ code).
+        Returns the number of the first batch that is not counted, because the tables that all shares write to are full.
         """
-        while True:
-            state = ShareState(self.walk, self.matcher, tables.of(self), self.arrivals, self.recent, self.tally)
-            at, stop = read_block(block, at, base, state)
-            if stop == STOP_NEEDS_ARRIVALS:
-                self._grow_arrivals()
-            elif stop != STOP_NEEDS_FLOWS or not self.make_way(tables, (base + at) / nbytes if nbytes else 1.0):
-                return at, stop
+        at = batches.start
+        while at < batches.stop:
+            at = meter_round(block, round_, at, batches.stop, self.matcher, tables.of(self))
+            if at < batches.stop and not self.make_way(tables, done):
+                break
+        return at
 
     def make_way(self, tables: Tables, done: float) -> bool:
         """Make room for another batch of flows if this share can do so alone. Returns whether it could. done: share of the capture read."""
@@ -240,10 +194,6 @@ class Share:
         else:
             return tables.go_on(self)
         return True
-
-    def read_mapped(self, tables: Tables, block: U8, at: int, base: int, nbytes: int) -> tuple[int, int]:
-        """Do the same with a block that is not yet in the cache. All shares see the same parts, and so the same batches."""
-        return read_by_parts(lambda part, at: self.read(tables, part, at, base, nbytes), block, at, self.walk.layout, self._cursors)
 
     def _needs_index(self) -> bool:
         """Return whether there are too few free slots for a batch."""
@@ -258,22 +208,6 @@ class Share:
         index = self._memory.array(slots, np.uint64)
         move_index(self.index, index)
         self.index = index
-
-    def _grow_arrivals(self) -> None:
-        """Make room for another batch of arrivals."""
-        used = self._arrivals_used
-        self._tenths.reach(int(used[NEXT_TENTH]) + BATCH)
-        if used[NEXT_DESTINATION] + BATCH > len(self._destinations.rows):
-            self._destinations.reach(2 * len(self._destinations.rows))
-            self._destination_index = self._memory.array(2 * len(self._destination_index), np.uint64)
-            rebuild_index(self._destinations.rows, int(used[NEXT_DESTINATION]), self.matcher.seed[0], self._destination_index)
-
-    def trim_arrivals(self) -> ArrivalTable:
-        """Release the memory that only counting arrivals needs. Returns what arrived."""
-        used = self._arrivals_used
-        rows, log = self._destinations.trim(int(used[NEXT_DESTINATION])), self._tenths.trim(int(used[NEXT_TENTH]))
-        self._destination_index = np.zeros(0, np.uint64)
-        return ArrivalTable(rows, log, self._destination_index, self._hashes, used)
 
     def drop_index(self) -> None:
         """Release the memory that only looking up flows needs."""

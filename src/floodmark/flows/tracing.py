@@ -4,6 +4,7 @@ To map results about flows to their packets, the captures are metered again by a
 of first packets, as in the result. Nothing is kept of a packet after it was reported.
 """
 
+import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -23,13 +24,15 @@ from floodmark.captures.ordering import in_groups
 from floodmark.captures.reading import read_by_parts, read_capture
 from floodmark.captures.settings import FlowSettings
 from floodmark.captures.source import Given
+from floodmark.captures.walking import begin_capture, walk_with
 from floodmark.errors import CaptureError
 from floodmark.flows.metering import new_share
 from floodmark.flows.shares import Share, Tables
+from floodmark_core import new_tally
 from floodmark_core.columns import I64, U8
 from floodmark_core.flows.tracing import Traced, new_traced, trace_block
 from floodmark_core.records.ahead import CURSORS
-from floodmark_core.records.framing import LAST_TIME_NS
+from floodmark_core.records.framing import LAST_TIME_NS, new_layout
 from floodmark_core.status import STOP_BATCH_FULL, STOP_NEEDS_FLOWS
 
 
@@ -56,7 +59,8 @@ class _Trace:
     """The metering of a trace: one share, its tables, and the columns reported."""
 
     def __init__(self, settings: FlowSettings, memory: Memory) -> None:
-        self._share: Share = new_share(settings, memory)
+        self._share: Share = new_share(settings, memory, secrets.randbits(64))
+        self._walk, self._tally = walk_with(settings, new_layout()), new_tally()
         self._tables = Tables(memory, 1)
         self._tables.make_room([self._share])
         self._traced = new_traced()
@@ -67,24 +71,25 @@ class _Trace:
         self, reader: BlockReader | MergedReader, visitor: Visitor, progress: Callable[[int], None] | None, *, keep_going: bool
     ) -> None:
         """Read one capture to its end."""
-        share = self._share
-        share.begin(reader.container.layout, self._last_time_ns)
+        layout = self._walk.layout
+        begin_capture(self._walk, reader.container.layout, self._last_time_ns)
+        self._tally = new_tally()
         visitor.begin(reader.path, reader.container)
 
         def on(block: U8, at: int) -> tuple[int, int]:
             return self._read_block(reader, visitor, block, at)
 
         def by_parts(block: U8, at: int) -> tuple[int, int]:
-            return read_by_parts(on, block, at, share.walk.layout, self._cursors)
+            return read_by_parts(on, block, at, layout, self._cursors)
 
-        read_capture(reader, by_parts if reader.is_mapped else on, (share.walk.layout, share.tally), progress, keep_going)
-        self._last_time_ns = int(share.walk.layout[LAST_TIME_NS])
+        read_capture(reader, by_parts if reader.is_mapped else on, (layout, self._tally), progress, keep_going)
+        self._last_time_ns = int(layout[LAST_TIME_NS])
 
     def _read_block(self, reader: BlockReader | MergedReader, visitor: Visitor, block: U8, at: int) -> tuple[int, int]:
         share, tables = self._share, self._tables
         while True:
             flows = tables.of(share)
-            count, reached, stop = trace_block(block, at, reader.base, share.walk, share.matcher, flows, share.tally, self._traced)
+            count, reached, stop = trace_block(block, at, reader.base, self._walk, share.matcher, flows, self._tally, self._traced)
             if reached > at:
                 visitor.tell(Stretch(block, at, reached, count, self._traced))
             at = reached
