@@ -37,7 +37,7 @@ SHOWN_BY: dict[str, dict[str, str]] = {
     },
     "reference/tunnels.py": {"gre": "in_gre", "gtp": "in_gtp", "l2tp": "in_l2tp", "teredo": "in_teredo", "inner": "inner_packet"},
     "reference/decode.py": {"decode": "decode_batch"},
-    "reference/flows.py": {"meter": "update_flows read_block decode_next decode_round meter_round"},
+    "reference/flows.py": {"meter": "update_flows decode_round meter_round"},
     "reference/arrivals.py": {"arrivals": "count_arrivals rebuild_index"},
     "reference/comparing.py": {"flow_columns": "copy_fields", "first_columns": "first_word", "name_word": "dns_name_word"},
     "property/test_small_kernels.py": {

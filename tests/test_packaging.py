@@ -140,7 +140,7 @@ def warmed() -> None:
 
 
 def test_there_are_kernels_to_look_at() -> None:
-    assert "floodmark_core.flows.reader.read_block" in outermost()
+    assert "floodmark_core.flows.reader.meter_round" in outermost()
     assert len(outermost()) > len(kernels()) / 3
 
 

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
         new_records,
         new_tally,
     )
-    from floodmark_core.flows.reader import read_block
 
 _HOMES = {
     **dict.fromkeys(("cache_folder", "compiled_before", "keeps_kernels", "kernel", "on_cache_fault", "source_digest"), "_jit"),
@@ -36,7 +35,6 @@ _HOMES = {
         ),
         "columns",
     ),
-    "read_block": "flows.reader",
 }  # fmt: skip
 
 __all__ = [
@@ -61,7 +59,6 @@ __all__ = [
     "new_records",
     "new_tally",
     "on_cache_fault",
-    "read_block",
     "source_digest",
 ]
 

@@ -156,7 +156,6 @@ def _whole() -> list[Call]:
     matcher, block = flowtable.new_matcher(1, _array("i8", 9), _array("u1", 1 << 16)), _array("u1")
     decoding = reader.Decoding(_walk(), _arrivals(), duplicates.new_recent(0), new_tally(), _SEED)
     return [
-        lambda: reader.read_block(block, 0, 0, decoding, matcher, _flow_table()),
         lambda: reader.decode_round(block, 0, 0, decoding, reader.new_round(1), 0),
         lambda: reader.meter_round(block, reader.new_round(1), 0, 0, matcher, _flow_table()),
     ]

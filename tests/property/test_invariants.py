@@ -162,20 +162,20 @@ def test_the_time_of_day_changes_nothing_but_the_times(packets: list[Sent], shif
 @given(
     captures=st.lists(st.one_of(files(), odd_sections(), damaged()), min_size=1, max_size=3),
     seed=st.integers(0, 2**64 - 1),
-    shares=st.sampled_from([1, 2, 3, 8]),
+    threads=st.sampled_from([2, 3, 4, 9]),
     block_bytes=st.sampled_from([60, 400, 1 << 20]),
 )
-def test_the_number_of_shares_changes_nothing(captures: list[bytes], seed: int, shares: int, block_bytes: int) -> None:
-    alone, together = run_core(captures), run_core(captures, seed=seed, shares=shares, block_bytes=block_bytes)
+def test_the_number_of_threads_changes_nothing(captures: list[bytes], seed: int, threads: int, block_bytes: int) -> None:
+    alone, together = run_core(captures), run_core(captures, seed=seed, threads=threads, block_bytes=block_bytes)
     assert same(alone, together)
     assert tallies(alone.captures) == tallies(together.captures)
 
 
 @settings(PROFILE, max_examples=150)
-@given(packets=dialogues(120), seed=st.integers(0, 2**64 - 1), shares=st.sampled_from([1, 2, 5]))
-def test_dialogues_are_the_same_whichever_share_they_fall_to(packets: list[Sent], seed: int, shares: int) -> None:
+@given(packets=dialogues(120), seed=st.integers(0, 2**64 - 1), threads=st.sampled_from([2, 3, 6]))
+def test_dialogues_are_the_same_whichever_share_they_fall_to(packets: list[Sent], seed: int, threads: int) -> None:
     data = pcap(packets)
-    assert same(run_core([data]), run_core([data], seed=seed, shares=shares))
+    assert same(run_core([data]), run_core([data], seed=seed, threads=threads))
 
 
 def flood(count: int, silence_us: int, rounds: int = 2) -> bytes:
@@ -184,15 +184,15 @@ def flood(count: int, silence_us: int, rounds: int = 2) -> bytes:
     return pcap([Sent((place * silence_us + number) * US, body, 43) for place in range(rounds) for number, body in enumerate(frame)])
 
 
-@pytest.mark.parametrize("shares", [0, 1, 8])
-def test_tables_that_grow_change_nothing(shares: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("threads", [1, 2, 9])
+def test_tables_that_grow_change_nothing(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     captures = [flood(9000, 1_000_000), flood(3000, 300_000_000)]
     expected = run_core(captures)
     assert len(expected.flows["parent"]) == 9000 + 3000  # a silence of 300 s ends and continues 3,000
     monkeypatch.setattr("floodmark.flows.shares.FIRST_SLOTS", 2048)
     monkeypatch.setattr("floodmark.flows.decoding.FIRST_DESTINATIONS", 1024)
-    assert same(expected, run_core(captures, shares=shares))
-    assert same(expected, run_core(captures, block_bytes=100, shares=shares))
+    assert same(expected, run_core(captures, threads=threads))
+    assert same(expected, run_core(captures, block_bytes=100, threads=threads))
 
 
 def test_an_index_made_for_the_flows_to_be_expected_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,9 +214,9 @@ def test_an_index_made_for_the_flows_to_be_expected_changes_nothing(tmp_path: Pa
     assert plain(flows.columns(np.arange(len(flows)))) == plain(expected.flows)
 
 
-@pytest.mark.parametrize("shares", [1, 2])
-def test_batches_that_end_and_continue_one_packet_flows_stay_inside_the_table(shares: int) -> None:
-    flows = run_core([flood(512, 61_000_000, rounds=12)], shares=shares).flows
+@pytest.mark.parametrize("threads", [1, 3])
+def test_batches_that_end_and_continue_one_packet_flows_stay_inside_the_table(threads: int) -> None:
+    flows = run_core([flood(512, 61_000_000, rounds=12)], threads=threads).flows
     assert len(flows["parent"]) == 12 * 512
     assert flows["parent"].tolist() == [max(number - 512, -1) for number in range(12 * 512)]
     assert (flows["initiator_packets"] == 1).all()

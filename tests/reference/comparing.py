@@ -290,12 +290,12 @@ def lines_of(found: Arrivals) -> Columns:
 
 
 def run_core(
-    captures: Iterable[bytes], settings: FlowSettings = DEFAULTS, block_bytes: int = 1 << 20, seed: int = 1, shares: int = 0
+    captures: Iterable[bytes], settings: FlowSettings = DEFAULTS, block_bytes: int = 1 << 20, seed: int = 1, threads: int = 1
 ) -> CoreRun:
-    """Run captures through the core as one timeline, metered in so many shares beside decoding; 0: one thread does all."""
+    """Run captures through the core as one timeline, in so many threads."""
     read: list[reading.ReadCapture | None] = []
-    with Workers(shares + 1) as workers:
-        core = metering.Meter(settings, seed, workers=workers, shares=shares)
+    with Workers(threads) as workers:
+        core = metering.Meter(settings, seed, workers=workers, threads=threads)
         for data in captures:
             try:
                 reader = source_of(io.BytesIO(data)).reader(block_bytes)
@@ -340,9 +340,9 @@ def capture_columns(read: reading.ReadCapture | None) -> Row:
     }
 
 
-def core_answer(captures: Iterable[bytes], settings: FlowSettings = DEFAULTS, block_bytes: int = 1 << 20, shares: int = 0) -> Answer:
+def core_answer(captures: Iterable[bytes], settings: FlowSettings = DEFAULTS, block_bytes: int = 1 << 20, threads: int = 1) -> Answer:
     """Run captures through the core as one timeline and convert the results to plain values."""
-    run = run_core(captures, settings, block_bytes, shares=shares)
+    run = run_core(captures, settings, block_bytes, threads=threads)
     run.flows["stage"] &= STAGES  # the core keeps additional bits of its own
     rows = plain_rows({name: column for name, column in run.flows.items() if name not in NOT_COMPARED})
     for end in ("initiator", "responder"):

@@ -95,7 +95,7 @@ def test_flows_of_several_shares_stand_where_those_of_one_do(seed: int) -> None:
     packets = [*connection(0), *syn_flood(3000, SECOND), udp(3 * SECOND)]
     expected = metered(packets)[0]
     with Workers(4) as workers:
-        meter = Meter(FlowSettings(), seed, workers=workers, shares=3)
+        meter = Meter(FlowSettings(), seed, workers=workers, threads=4)
         meter.read(source_of(io.BytesIO(pcap(packets))).reader())
         flows, arrivals = meter.finish()
         index = np.arange(len(expected))

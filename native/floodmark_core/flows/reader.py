@@ -1,6 +1,6 @@
-"""Run a capture block through all kernels: framing, clock, decoding, arrivals, then flows. The first pass on one screen.
+"""Run a capture block through all kernels: framing, clock, decoding, arrivals; then flows. The first pass on one screen.
 
-One thread does both halves batch by batch; with several, one decodes a round of batches while others meter the round before.
+A round of batches is decoded, then metered: in turns by one thread, or by others while the next round is decoded.
 """
 
 from typing import NamedTuple
@@ -34,11 +34,11 @@ from floodmark_core.flows.arrivals import count_arrivals
 from floodmark_core.flows.flowtable import FULLEST_EIGHTHS, Matcher, update_flows
 from floodmark_core.packets.duplicates import Recent, estimate_duplicates
 from floodmark_core.packets.walk import Walk, next_batch
-from floodmark_core.status import STOP_BATCH_FULL, STOP_NEEDS_ARRIVALS, STOP_NEEDS_FLOWS
+from floodmark_core.status import STOP_BATCH_FULL, STOP_NEEDS_ARRIVALS
 
 
 class Round(NamedTuple):
-    """Some consecutive decoded batches, for other threads to meter."""
+    """Some consecutive decoded batches."""
 
     records: Records
     headers: Headers
@@ -134,27 +134,19 @@ def headers_of(headers: Headers, batch: int) -> Headers:
 
 
 @kernel
-def decode_next(block: U8, at: int, base: int, records: Records, headers: Headers, decoding: Decoding) -> tuple[int, int, int]:
-    """Frame and decode one batch and count what arrived. Returns (packets, position, status.py STOP_ code)."""
-    walk, tally = decoding.walk, decoding.tally
-    n, at, stop = next_batch(block, at, base, walk, records, headers, tally)
-    estimate_duplicates(block, n, records, headers, decoding.recent)
-    count_arrivals(n, records, headers, decoding.seed, decoding.arrivals)
-    return n, at, stop
-
-
-@kernel
 def decode_round(block: U8, at: int, base: int, decoding: Decoding, round_: Round, first: int) -> tuple[int, int, int]:
     """Decode records from ``at`` into the batches of a round from the ``first`` on, until the block ends or the round is full.
 
     block: bytes of the file from offset ``base`` on. Returns (batches filled, position of the first record not read, status.py STOP_ code).
     """
-    batch = first
+    batch, walk = first, decoding.walk
     while batch < round_.packets.shape[0]:
         if not has_space(decoding.arrivals):
             return batch, at, STOP_NEEDS_ARRIVALS
         records, headers = records_of(round_.records, batch), headers_of(round_.headers, batch)
-        n, at, stop = decode_next(block, at, base, records, headers, decoding)
+        n, at, stop = next_batch(block, at, base, walk, records, headers, decoding.tally)
+        estimate_duplicates(block, n, records, headers, decoding.recent)
+        count_arrivals(n, records, headers, decoding.seed, decoding.arrivals)
         round_.packets[batch] = n
         batch += 1
         if stop != STOP_BATCH_FULL:
@@ -171,21 +163,3 @@ def meter_round(block: U8, round_: Round, first: int, end: int, matcher: Matcher
         update_flows(block, n, records_of(round_.records, batch), headers_of(round_.headers, batch), matcher, flows)
         batch += 1
     return batch
-
-
-@kernel
-def read_block(block: U8, at: int, base: int, decoding: Decoding, matcher: Matcher, flows: FlowTable) -> tuple[int, int]:
-    """Read records from ``at`` until the block ends or a table must grow, and count all flows.
-
-    block: bytes of the file from offset ``base`` on. Returns (position of the first record not read, status.py STOP_ code).
-    """
-    records, headers = decoding.walk.records, decoding.walk.headers
-    while True:
-        if not has_room(flows):
-            return at, STOP_NEEDS_FLOWS
-        if not has_space(decoding.arrivals):
-            return at, STOP_NEEDS_ARRIVALS
-        n, at, stop = decode_next(block, at, base, records, headers, decoding)
-        update_flows(block, n, records, headers, matcher, flows)
-        if stop != STOP_BATCH_FULL:
-            return at, stop

@@ -60,7 +60,7 @@ def count_packet(block: U8, i: int, records: Records, headers: Headers, survey: 
 
 @kernel
 def survey_block(block: U8, at: int, base: int, walk: Walk, survey: Survey, tally: Tally) -> tuple[int, int]:
-    """Read records from ``at`` until the block ends and count their contents. Returns as :func:`reader.read_block` does."""
+    """Read records from ``at`` until the block ends and count their contents. Returns (position, status.py STOP_ code)."""
     while True:
         n, at, stop = next_batch(block, at, base, walk, walk.records, walk.headers, tally)
         count_times(walk.records, n, survey.gap)

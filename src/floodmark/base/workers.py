@@ -48,15 +48,9 @@ class Workers:
         return [Part(number, first, end) for number, (first, end) in enumerate(edges)]
 
     def begin(self, task: Callable[[], T]) -> Future[T]:
-        """Run a task beside the caller, or at once if there is one thread only. It may use the threads that are left."""
-        if self._pool is not None:
-            return self._pool.submit(task)
-        done: Future[T] = Future()
-        try:
-            done.set_result(task())
-        except Exception as error:  # noqa: BLE001 - as a thread would keep it
-            done.set_exception(error)
-        return done
+        """Run a task beside the caller. There must be several threads; the task may use those that are left."""
+        assert self._pool is not None  # noqa: S101 - see above
+        return self._pool.submit(task)
 
     def each(self, task: Callable[[Item], T], items: Sequence[Item]) -> list[T]:
         """Run a task on each part or other item. Returns the results in order."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from floodmark.base.memory import Memory
 from floodmark.base.workers import Workers
-from floodmark.captures.reading import Blocks, Progress, ReadCapture, read_by_parts, read_capture
+from floodmark.captures.reading import Blocks, Progress, ReadCapture, read_capture
 from floodmark.captures.settings import FlowSettings
 from floodmark.captures.walking import walk_with
 from floodmark.flows.arrivals import Arrivals
@@ -22,11 +22,10 @@ from floodmark.flows.shares import Share, Tables
 from floodmark.vocabulary.services import service_ports
 from floodmark_core.columns import I64, U8, FlowRows
 from floodmark_core.flows.flowtable import new_matcher
-from floodmark_core.flows.reader import Round, new_round, read_block
-from floodmark_core.records.ahead import CURSORS
+from floodmark_core.flows.reader import Round, new_round
 from floodmark_core.records.framing import LAST_TIME_NS, new_layout
 from floodmark_core.records.timeline import CLOCK_NS
-from floodmark_core.status import STOP_BATCH_FULL, STOP_NEEDS_ARRIVALS, STOP_NEEDS_FLOWS
+from floodmark_core.status import STOP_BATCH_FULL
 
 ROUND_BATCHES = 16  # decoded ahead: 8,192 packets, 1.5 MiB of columns; smaller rounds wait for each other, larger ones leave the cache
 
@@ -61,50 +60,35 @@ class Meter:
         seed: int | None = None,
         memory: Memory | None = None,
         workers: Workers | None = None,
-        shares: int = 0,
+        threads: int = 1,
     ) -> None:
-        """Prepare for reading. shares: of the flows, metered by as many threads while another one decodes; 0: one thread does all.
+        """Prepare for reading. threads: how many are to be used: one decodes, and each of the others meters a share of the flows.
 
-        The number of shares never affects the result.
+        Their number never affects the result.
         """
         self._memory, self._workers = memory or Memory(), workers or Workers()
         chosen = secrets.randbits(64) if seed is None else seed  # one seed for all shares
         self._timeouts = timeouts_ns(settings)
         self._decoder = Decoder(walk_with(settings, new_layout()), chosen, self._memory)
-        self._shares = [new_share(settings, self._memory, chosen, number, max(shares, 1)) for number in range(max(shares, 1))]
-        self._tables = Tables(self._memory, len(self._shares))
+        shares = max(threads - 1, 1)
+        self._shares = [new_share(settings, self._memory, chosen, number, shares) for number in range(shares)]
+        self._tables = Tables(self._memory, shares)
         self._tables.make_room(self._shares)
-        self._cursors: I64 = np.zeros(CURSORS, np.int64)
-        self._rounds = [new_round(ROUND_BATCHES) for _ in range(2)] if shares else []
+        self._rounds = [new_round(ROUND_BATCHES) for _ in range(2)]
+        self._ahead = threads > 1
         self._last_time_ns = 0  # for packets without a time of their own
 
     def read(self, reader: Blocks, progress: Progress | None = None, *, keep_going: bool = False) -> ReadCapture:
         """Read one capture to its end, as :func:`floodmark.captures.reading.read_capture` does."""
-        decoder, read_block = self._decoder, self._read_ahead if self._rounds else self._read_alone
+        decoder = self._decoder
         decoder.begin(reader.container.layout, self._last_time_ns)
         state = decoder.walk.layout, decoder.tally
-        read = read_capture(reader, lambda block, at: read_block(reader, block, at), state, progress, keep_going)
+        read = read_capture(reader, lambda block, at: self._read_block(reader, block, at), state, progress, keep_going)
         self._last_time_ns = int(decoder.walk.layout[LAST_TIME_NS])
         return read
 
-    def _read_alone(self, reader: Blocks, block: U8, at: int) -> tuple[int, int]:
-        """Decode and meter a block in turns. Returns (end of its last record, why reading stopped)."""
-        decoder, [share] = self._decoder, self._shares
-
-        def read(part: U8, at: int) -> tuple[int, int]:
-            while True:
-                at, stop = read_block(part, at, reader.base, decoder.state, share.matcher, self._tables.of(share))
-                if stop == STOP_NEEDS_ARRIVALS:
-                    decoder.make_room()
-                elif stop != STOP_NEEDS_FLOWS:
-                    return at, stop
-                elif not share.make_way(self._tables, _done(reader, at)):
-                    self._tables.make_room(self._shares)
-
-        return read_by_parts(read, block, at, decoder.walk.layout, self._cursors) if reader.is_mapped else read(block, at)
-
-    def _read_ahead(self, reader: Blocks, block: U8, at: int) -> tuple[int, int]:
-        """Decode a block, and meter each round of batches while the next one is decoded. Returns as the other does."""
+    def _read_block(self, reader: Blocks, block: U8, at: int) -> tuple[int, int]:
+        """Decode a block, and meter each round of batches. Returns (end of its last record, why reading stopped)."""
         self._decoder.begin_block(block, at, mapped=reader.is_mapped)
         metering: Future[None] | None = None
         try:
@@ -112,7 +96,11 @@ class Meter:
                 batches, at, stop = self._decoder.fill(round_, block, at, reader.base)
                 if metering is not None:
                     metering.result()
-                metering = self._workers.begin(partial(self._meter, block, round_, batches, _done(reader, at)))
+                meter = partial(self._meter, block, round_, batches, (reader.base + at) / reader.nbytes if reader.nbytes else 1.0)
+                if self._ahead:
+                    metering = self._workers.begin(meter)
+                else:
+                    meter()
                 if stop != STOP_BATCH_FULL:
                     break
         finally:
@@ -121,7 +109,7 @@ class Meter:
         return at, stop
 
     def _meter(self, block: U8, round_: Round, batches: int, done: float) -> None:
-        """Let every share meter a round."""
+        """Let every share meter a round. done: share of the capture read."""
         reached = [0] * len(self._shares)
 
         def meter(number: int) -> int:
@@ -149,8 +137,3 @@ class Meter:
         flows = Flows(rows, int(self._decoder.walk.clock[CLOCK_NS]), self._timeouts, self._memory)
         flows.workers = self._workers
         return flows, arrivals
-
-
-def _done(reader: Blocks, at: int) -> float:
-    """Return the share of a capture that is read, 1 if it is unknown."""
-    return (reader.base + at) / reader.nbytes if reader.nbytes else 1.0

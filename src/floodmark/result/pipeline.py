@@ -85,7 +85,7 @@ def classify(
             with opened(group, progress, hashing=options.hash_captures, keep_going=options.keep_going) as reader:
                 if meter is None:
                     several = large and mean_record_bytes(reader) <= _SHORT_RECORD_BYTES
-                    meter = Meter(settings.flow, memory=memory, workers=workers, shares=workers.threads - 1 if several else 0)
+                    meter = Meter(settings.flow, memory=memory, workers=workers, threads=workers.threads if several else 1)
                 reads.extend(_read(meter, reader, progress, options))
         assert meter is not None  # noqa: S101 - there is a source
         duplicates = meter.duplicates
