@@ -21,6 +21,7 @@ from scapy.all import DNS, DNSQR, GRE, IP, SNMP, TCP, UDP, VXLAN, Dot1Q, Ether, 
 from scenarios import SCENES
 
 import floodmark
+from builders import metered
 from floodmark.anonymising.anonymise import anonymise, load_key
 from floodmark.anonymising.anonymiser import Anonymiser
 from floodmark.anonymising.crypto_pan import CryptoPan
@@ -32,6 +33,7 @@ from floodmark.evidence.sharing import Sharing
 from floodmark.evidence.verifying import verify
 from floodmark.result.pipeline import Options
 from floodmark.settings import Settings
+from floodmark_core.flows import payload
 from property.strategies import PROFILE
 
 ROOT = Path(__file__).parents[2]
@@ -206,6 +208,25 @@ def test_names_and_targets_of_any_length_are_replaced(tmp_path: Path) -> None:
         after = (tmp_path / "after.pcapng").read_bytes()
         assert b"aaaa" not in after
         assert b"4917112345678" not in after
+
+
+def test_identifiers_among_the_bytes_that_identify_a_protocol_do_not_stay(tmp_path: Path) -> None:
+    ends, before, after = Ether() / IP(src="10.20.30.40", dst="203.0.113.9"), tmp_path / "before.pcap", tmp_path / "after.pcapng"
+    packets = [
+        ends / UDP(sport=500, dport=500) / (b"initspi1respspi2" + bytes.fromhex("2e202320000000010000001c")),
+        ends / TCP(sport=40_000, dport=20_000, flags="PA") / (bytes.fromhex("056405c4") + b"DsSr" + bytes(8)),
+        ends / UDP(sport=4_000, dport=53) / DNS(qd=DNSQR(qname="secretmark.arpa")),
+        ends / UDP(sport=4_001, dport=53) / DNS(qd=DNSQR(qname="1.2.0.192.in-addr.arpa")),
+    ]
+    wrpcap(str(before), packets)
+    anonymise(str(before), str(after), Anonymiser(KEY))
+    for told in (b"respspi2", b"espspi", b"DsSr", b"secretmark"):
+        assert told not in after.read_bytes()
+    assert b"in-addr" in after.read_bytes()
+    flows = [metered(path.read_bytes())[0] for path in (before, after)]
+    kinds = [each.column("initiator_payload_kind", np.arange(len(packets))).tolist() for each in flows]
+    assert kinds[0] == kinds[1]
+    assert [kind // 2 for kind in kinds[0][:2]] == [payload.IKE, payload.DNP3]
 
 
 def test_no_first_bytes_of_unknown_payloads_stay(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from floodmark_core.flows.payload import (
     BANNER,
     CHARGEN,
     COMMANDS,
+    DNP3,
     DNS,
     HTTP,
     HTTP2,
@@ -204,18 +205,31 @@ def blank_community(block: U8, at: int, end: int, out: U8, to: int) -> None:
             out[to + place - at] = 120
 
 
+@step
+def blank_unneeded(out: U8, place: int, stop: int, to: int, code: int, protocol: int, nbytes: int, ports: tuple[int, int]) -> None:
+    """Overwrite a byte among those that identify a protocol, such as a part of an identifier, if it is recognised without it."""
+    before = out[place]
+    for value in range(2):
+        out[place] = value
+        if code_of(out, to, stop, protocol, nbytes, ports[0], ports[1]) == code:
+            return
+    out[place] = before
+
+
 @kernel
 def sketch_recognised(block: U8, at: int, end: int, code: int, protocol: int, nbytes: int, ports: tuple[int, int], out: U8, to: int) -> int:
     """Keep the fewest first bytes by which a payload is still recognised. Returns how many, -1 if no number suffices."""
     stop = to + end - at
     kept = 0
-    is_read = protocol == TCP or code >> 1 == SIP  # rules read the first bytes of these
+    is_read = (protocol == TCP and code >> 9 != DNP3) or code >> 1 == SIP  # rules read the first bytes of these
     for count in range(WORD_BYTES if is_read else 2, _MOST_KEPT + 1):
         copy_bytes(block, at + kept, min(at + count, end), out, to + kept)
         kept = min(count, end - at)
         if code >> 1 == SNMP:
             blank_community(block, at, at + kept, out, to)
         if code_of(out, to, stop, protocol, nbytes, ports[0], ports[1]) == code:
+            for place in range(to + WORD_BYTES, to + kept):
+                blank_unneeded(out, place, stop, to, code, protocol, nbytes, ports)
             return kept
         if kept == end - at:
             break
@@ -306,14 +320,14 @@ def sketch(
         copy_bytes(block, at, min(at + WORD_BYTES, end), out, to)
         note_word(places, to, kept, min(WORD_BYTES, end - at), code, to + end - at, nbytes, ports)
     else:
-        if first == 2 * SIP + REPLY:
-            copy_bytes(block, at, min(end, at + 16), out, to)
         kept = sketch_recognised(block, at, end, code, protocol, nbytes, ports, out, to)
         if 0 <= kept < min(WORD_BYTES, end - at):
             copy_bytes(block, at, min(at + WORD_BYTES, end), out, to)
             note_word(places, to, kept, min(WORD_BYTES, end - at), code, to + end - at, nbytes, ports)
         if first == 2 * HTTP + REPLY:
             copy_bytes(block, at, min(end, at + 12), out, to)
+        if first == 2 * SIP + REPLY:
+            copy_bytes(block, at, min(end, at + 16), out, to)
     if protocol == TCP:
         keep_empty_lines(block, at, end, out, to)
 

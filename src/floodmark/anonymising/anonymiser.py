@@ -24,6 +24,7 @@ from floodmark_core.blanking.sketching import (
 )
 from floodmark_core.columns import I64, U8
 
+_UNDER_ARPA = (b"in-addr", b"ip6", b"e164", b"home", b"uri", b"urn")  # registered names (RFC 3172)
 _MOST_REMEMBERED = 1 << 20  # texts whose replacement is cached
 _VOWELS, _CONSONANTS, _SIGNS = b"aeiou", b"bcdfghjklmnpqrstvwxz", b"abcdefghijklmnopqrstuvwxyz0123456789"
 _TARGET_SIGNS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -136,7 +137,9 @@ class Anonymiser:
         return whole.ljust(len(text), b" ")[: len(text)]
 
     def _labels(self, labels: list[bytes], *, is_random: bool) -> list[bytes]:
-        kept = 2 if labels[-1:] == [b"arpa"] else 0
+        kept = 0
+        if labels[-1:] == [b"arpa"]:
+            kept = 2 if labels[-2:-1] and labels[-2] in _UNDER_ARPA else 1
         made = []
         for place, label in enumerate(labels):
             if place >= len(labels) - kept:

@@ -155,20 +155,28 @@ class _Archive(ABC):
         return self._opened
 
 
+class _OpenZip:
+    """A zip file and its directory, which is closed when nobody uses it; members that are being read keep the file."""
+
+    def __init__(self, path: str) -> None:
+        self.file = zipfile.ZipFile(path)
+        weakref.finalize(self, self.file.close)
+
+
 class _Zip(_Archive):
     """A zip file with its directory."""
 
-    def _open(self) -> zipfile.ZipFile:
-        return zipfile.ZipFile(self.path)
+    def _open(self) -> _OpenZip:
+        return _OpenZip(self.path)
 
 
 def _in_zip(path: str) -> Iterator[Member]:
     archive = _Zip(path)
-    for info in archive.opened().infolist():
+    for info in archive.opened().file.infolist():
         if not info.is_dir():
 
             def begin(opened: ExitStack, info: zipfile.ZipInfo = info) -> IO[bytes]:
-                stream: IO[bytes] = opened.enter_context(archive.opened().open(info))
+                stream: IO[bytes] = opened.enter_context(archive.opened().file.open(info))
                 return stream
 
             yield Member(path, f"{path}/{info.filename}", info.file_size, max(info.compress_size, 1), begin)

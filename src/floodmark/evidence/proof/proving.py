@@ -228,8 +228,8 @@ def runs(events: I32) -> Iterator[I64]:
     """Yield indices of records that follow one another in the same file: each event's between two descriptions, and these."""
     cuts = np.nonzero(events == 0)[0].tolist()
     for first, end in zip([0, *(cut + 1 for cut in cuts)], [*cuts, len(events)], strict=True):
-        for event in np.unique(events[first:end]).tolist():
-            yield first + np.nonzero(events[first:end] == event)[0]
+        order = np.argsort(events[first:end], kind="stable")
+        yield from (first + part for part in np.split(order, np.nonzero(np.diff(events[first:end][order]))[0] + 1) if len(part))
         if end < len(events):
             yield np.array([end])
 
