@@ -22,7 +22,7 @@ from builders import MILLISECOND, SECOND, connection, icmp, pcap, syn_flood, udp
 from floodmark.cli import main
 from floodmark.cli.commands.export import FORMS
 from floodmark.report.export.ddosdb import fingerprints
-from floodmark.report.export.stix import bundle_of
+from floodmark.report.export.stix import bundle_of, text_of
 from floodmark.vocabulary.vectors import RECORDS, VECTORS
 
 DEMO = Path(__file__).parents[2] / "traces" / "demo.pcap"
@@ -133,6 +133,7 @@ def test_the_bundle_of_threat_intelligence_is_valid(result: floodmark.Result, tm
         assert all((event.victims[0] in named) == bool(options) for event in result.events)
     assert sum(each["type"] == "report" for each in document["objects"]) == len(result.events)
     assert bundle_of(result).serialize() == bundle_of(result).serialize()
+    assert text_of(bundle_of(result)) == bundle_of(result).serialize(pretty=True)
 
 
 KEYS = {

@@ -7,6 +7,7 @@ be shared.
 import hashlib
 import uuid
 from datetime import UTC, datetime
+from textwrap import indent
 from typing import Any
 
 from stix2 import v21
@@ -24,9 +25,15 @@ _MOST_OBSERVED = 999_999_999  # STIX 2.1 section 4.14, number_observed
 
 def write_stix(path: str, result: Result, *, victims: bool = False, assets: AssetsOfEvents = NO_ASSETS) -> None:
     """Write the events as one bundle. assets: of events, as labels of their reports. Raises OutputError."""
-    text: str = bundle_of(result, victims=victims, assets=assets).serialize(pretty=True)
+    text = text_of(bundle_of(result, victims=victims, assets=assets))
     with packed(path) as file:
         file.write(text.encode() + b"\n")
+
+
+def text_of(bundle: v21.Bundle) -> str:
+    """Return a bundle as its own method writes it, which looks for each property in the whole bundle and takes minutes for 50 events."""
+    objects = ",\n".join(indent(each.serialize(pretty=True), 8 * " ") for each in bundle.objects)
+    return f'{{\n    "type": "bundle",\n    "id": "{bundle.id}",\n    "objects": [\n{objects}\n    ]\n}}'
 
 
 def bundle_of(result: Result, *, victims: bool = False, assets: AssetsOfEvents = NO_ASSETS) -> v21.Bundle:
