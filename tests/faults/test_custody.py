@@ -24,7 +24,6 @@ from floodmark_core import cache_folder
 
 DEMO = Path(__file__).parents[2] / "traces" / "demo.pcap"
 ALICE, BOB = (Signer(Ed25519PrivateKey.from_private_bytes(bytes([number]) * 32)) for number in (1, 2))
-WRITERS = 8
 ENVIRONMENT = os.environ | {"FLOODMARK_CACHE_DIR": str(cache_folder().parents[1]), "PYTHONPATH": os.pathsep.join(sys.path)}
 
 
@@ -53,13 +52,14 @@ def program(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("form", ["bundle", "zipped"])
-def test_writers_at_once_lose_no_line(form: str, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("writers", [6, pytest.param(20, marks=pytest.mark.campaign)])
+def test_writers_at_once_lose_no_line(form: str, writers: int, request: pytest.FixtureRequest) -> None:
     path = request.getfixturevalue(form)
-    with ThreadPoolExecutor(WRITERS) as threads:
-        done = list(threads.map(lambda n: program("custody", path, "--add", f"line {n}", "--by", "x"), range(WRITERS)))
-    assert [each.returncode for each in done] == [0] * WRITERS, [each.stderr for each in done]
+    with ThreadPoolExecutor(writers) as threads:
+        done = list(threads.map(lambda n: program("custody", path, "--add", f"line {n}", "--by", "x"), range(writers)))
+    assert [each.returncode for each in done] == [0] * writers, [each.stderr for each in done]
     entries = custody.entries_of(str(path))
-    assert sorted(entry.action for entry in entries[4:]) == sorted(f"line {n}" for n in range(WRITERS))
+    assert sorted(entry.action for entry in entries[4:]) == sorted(f"line {n}" for n in range(writers))
     assert verify(str(path)).is_whole
 
 

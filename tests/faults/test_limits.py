@@ -52,16 +52,17 @@ def test_an_output_that_cannot_be_is_code_3(command: str, tmp_path: Path) -> Non
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "loop"]
 
 
+@pytest.mark.parametrize("room", [0, *(pytest.param(step * 30_000, marks=CAMPAIGN) for step in range(1, 6))])
 @pytest.mark.parametrize(
     "command",
     [pytest.param(each, marks=() if each.startswith("carve") else CAMPAIGN) for each in WRITING if not each.startswith("evidence")],
 )
-def test_a_full_disk_leaves_the_old_output_and_nothing_else(command: str, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_old_output_and_nothing_else(command: str, room: int, tmp_path: Path) -> None:
     with small_disk(tmp_path, "1m") as disk:
         (disk / "out").write_bytes(b"old")
-        fill(disk)
+        fill(disk, but=room)
         done = run(command.format(DEMO, disk / "out"))
-        if done.returncode:  # what is small fits into the last page
+        if done.returncode:  # what is small fits into the room that is left
             assert_told(done, 3, "No space left")
             assert (disk / "out").read_bytes() == b"old"
         assert sorted(path.name for path in disk.iterdir()) == ["filler", "out"]
