@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
+from threading import Barrier
 from typing import NamedTuple, Self, TypeVar
 
 T = TypeVar("T")
@@ -25,12 +26,23 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def started(threads: int) -> ThreadPoolExecutor:
+    """Return a pool whose threads run already.
+
+    A signal that interrupts the start of a thread leaves it out of those that a pool waits for at its end: here it has no work yet.
+    """
+    pool, all_run = ThreadPoolExecutor(threads), Barrier(threads)
+    for running in [pool.submit(all_run.wait) for _ in range(threads)]:
+        running.result()
+    return pool
+
+
 class Workers:
     """The threads of one run. Which of them does what never affects the result."""
 
     def __init__(self, threads: int = 1) -> None:
         self.threads = threads
-        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self._pool = started(threads) if threads > 1 else None
 
     def __enter__(self) -> Self:
         """Return the workers themselves."""

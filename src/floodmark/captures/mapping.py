@@ -12,11 +12,12 @@ import mmap
 import os
 import signal
 import stat
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import BinaryIO, Self
 
 import numpy as np
 
+from floodmark.base.workers import started
 from floodmark_core.columns import U8
 
 _DONT_NEED = 4
@@ -42,7 +43,7 @@ class MappedFile:
         # Private and writable, though nobody writes: kernels would be compiled again for read-only arrays.
         self._map = mmap.mmap(stream.fileno(), self.size, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE)
         self._at = int(np.frombuffer(self._map, np.uint8).ctypes.data)
-        self._aside = ThreadPoolExecutor(1)  # loads the next part while this one is processed
+        self._aside = started(1)  # loads the next part while this one is processed
         self._coming: Future[None] | None = None
         self._left = 0  # bytes from the start of the file that are no longer needed
         self._brought = 0  # bytes from the start of the file that are loaded or being loaded

@@ -8,9 +8,11 @@ bytes before that are returned.
 import bz2
 import lzma
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
+
+from floodmark.base.workers import started
 
 PIECE_BYTES = 4 << 20  # most that is decompressed at a time
 _PACKED_BYTES = 64 << 10  # read at a time: the most that one damaged byte can make unreadable
@@ -90,7 +92,7 @@ class Unpacked:
         self._read = read
         self._member = codec.unpacker()
         self._packed = self._given = 0  # bytes
-        self._aside = ThreadPoolExecutor(1, thread_name_prefix="unpack")
+        self._aside = started(1)
         self._coming: Future[bytes] | None = self._aside.submit(self._next_piece)
         self._piece = memoryview(b"")
 

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -26,11 +26,19 @@ ANSWERED, ATTACK_FOUND, WRONG_USAGE, UNREADABLE = 0, 1, 2, 3
 class Program(click.Group):
     """The command group. Its commands leave no traceback and no partial file behind."""
 
+    def main(self, *arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - click's signature
+        """Read the command line and run a command; a signal ends both in order."""
+        try:
+            with ending_in_order():
+                return super().main(*arguments, **named)
+        except Ended as ended:
+            say(ended)
+            sys.exit(ended.code)
+
     def invoke(self, ctx: click.Context) -> object:
         """Run a command and turn every way in which it can fail into its exit code."""
         try:
-            with ending_in_order():
-                return super().invoke(ctx)
+            return super().invoke(ctx)
         except Ended as ended:
             say(ended)
             sys.exit(ended.code)

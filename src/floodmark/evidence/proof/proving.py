@@ -7,7 +7,7 @@ without the capture.
 
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from floodmark.base.workers import started
 from floodmark.captures.blocks import BlockReader
 from floodmark.captures.reading import Reading
 from floodmark.captures.source import Source
@@ -86,7 +87,7 @@ class _Passed:
         self._chunked = 0  # bytes of chunks passed completely
         self._starts: list[I64] = [np.empty(0, np.int64)]  # offsets of carved records not wholly in chunks passed
         self._ends: list[I64] = [np.empty(0, np.int64)]
-        self._aside = ThreadPoolExecutor(1)
+        self._aside = started(1)
         self.nbytes = 0  # passed so far
         self.shown: list[I64] = []  # chunks that hold carved records
 

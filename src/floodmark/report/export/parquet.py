@@ -1,11 +1,12 @@
 """Write flows as a Parquet file, batch by batch."""
 
 from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from floodmark.base.workers import started
 from floodmark.base.writing import appearing_whole
 from floodmark.result.table import SCHEMA
 
@@ -36,7 +37,7 @@ def write_flows(path: str, batches: Iterable[pa.RecordBatch], schema: pa.Schema 
             column_encoding=_GROWING,
             write_statistics=_SOUGHT,
         ) as writer,
-        ThreadPoolExecutor(1) as aside,  # compresses one batch while the next is made
+        started(1) as aside,  # compresses one batch while the next is made
     ):
         packed: Future[None] | None = None
         for batch in batches:
