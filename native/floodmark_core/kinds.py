@@ -1,6 +1,6 @@
 """Small integers that kernels write into flows and arrivals: traffic kinds, initiator basis, end reasons, stages of a TCP dialogue."""
 
-# Traffic kind of a packet: the third part of a cell's key.
+# Traffic kind of a packet: what arrives at a destination is counted for each kind.
 TCP_SYN = 0
 TCP_SYNACK = 1
 TCP_RST = 2

@@ -66,7 +66,7 @@ def _array(code: str, rows: int = 0) -> np.ndarray:
 
 
 def _first_half() -> list[Call]:
-    """Return calls to the packet, cell and grouping kernels: about half of the compiler's work."""
+    """Return calls to the packet, arrival and grouping kernels: about half of the compiler's work."""
     block, layout, records, headers = _array("u1"), framing.new_layout(), new_records(), new_headers()
     interfaces, tally, clock, ports = new_interfaces(), new_tally(), _array("i8", timeline.CLOCK_SIZE), _array("u1", 1 << 16)
     place = _array("u4")

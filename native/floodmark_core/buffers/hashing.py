@@ -37,18 +37,7 @@ def _fold(typing_context: Any, left: Any, right: Any) -> Any:  # noqa: ANN401, A
     return types.uint64(types.uint64, types.uint64), code
 
 
-@intrinsic
-def _trailing_zeros(typing_context: Any, word: Any) -> Any:  # noqa: ANN401, ARG001 - as above
-    """Count the trailing zero bits of a uint64; 64 if it is zero."""
-
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ANN401, ARG001
-        return builder.cttz(arguments[0], ir.IntType(1)(0))
-
-    return types.uint64(types.uint64), code
-
-
 # Called without the typing context that the type stubs of intrinsics count among the arguments.
-trailing_zeros: Any = _trailing_zeros
 fold: Any = _fold
 
 
